@@ -1,0 +1,174 @@
+"""A base: an ordered list of stages, run one after another and stopped at the deepest layer wanted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from featx.bases.pooling import POOLINGS, Layout, layout_of
+from featx.errors import unknown
+from featx.keys import BaseId
+
+ALIASES = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}
+"""Names that mean the same depth in every convolutional base, and the output stride each stands for."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One ordered piece of a base: its name, and the module that maps the activation before it to the one after."""
+
+    name: str
+    module: nn.Module
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a stage's output looks like.
+
+    Attributes
+    ----------
+    index : int
+        Place of the stage in the base.
+    name : str
+        Exact name of the stage.
+    alias : str
+        "layer1" ... "layer4", or "" if no alias points here; several are joined by commas.
+    shape : tuple of int
+        Shape of one image's activation, such as (256, 14, 14).
+    stride : int or None
+        Pixels of input a step on the map stands for, rounded to a power of two; None without a map.
+    layout : Layout
+    """
+
+    index: int
+    name: str
+    alias: str
+    shape: tuple[int, ...]
+    stride: int | None
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Base:
+    """A frozen network with its identity.
+
+    Attributes
+    ----------
+    id : BaseId
+    source : str
+        Where the weights came from, in plain words: a torchvision name, a file's name, "random", "bundled".
+    stages : tuple of Stage
+        Running them in order is the network.
+    layers : tuple of Layer
+        One for each stage.
+    """
+
+    id: BaseId
+    source: str
+    stages: tuple[Stage, ...]
+    layers: tuple[Layer, ...]
+
+    def layer(self, name: str) -> Layer:
+        """Find a layer by its exact name or by an alias.
+
+        Raises
+        ------
+        UnknownName
+            Listing the layers, with the nearest match.
+        """
+        return find_layer(self.id.architecture, self.layers, name)
+
+    def forward(self, images: Tensor, wanted: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], Tensor]:
+        """Run the stages up to the deepest layer wanted, pooling on the way.
+
+        Parameters
+        ----------
+        images : (n, 3, height, width) float32
+            Transformed images.
+        wanted : mapping of layer name to pooling names
+            Exact names of layers.
+
+        Returns
+        -------
+        dict of (layer, pooling) to (n, ...) tensor
+            In the precision of the activation.
+        """
+        deepest = max(layer.index for layer in self.layers if layer.name in wanted)
+        outputs: dict[tuple[str, str], Tensor] = {}
+        x = images
+        for stage, layer in zip(self.stages[: deepest + 1], self.layers, strict=False):
+            x = stage.module(x)
+            # Pooled before the next stage runs: an in-place ReLU there would overwrite this activation.
+            for pooling in wanted.get(stage.name, ()):
+                outputs[stage.name, pooling] = POOLINGS[pooling](x, layer.layout)
+        return outputs
+
+
+def find_layer(architecture: str, layers: Sequence[Layer], name: str) -> Layer:
+    """Find a layer by exact name, else by alias.
+
+    Raises
+    ------
+    UnknownName
+        Listing the layers, with the nearest match.
+    """
+    for layer in layers:
+        if layer.name == name:
+            return layer
+    for layer in layers:
+        if name in layer.alias.split(","):
+            return layer
+    aliases = [alias for layer in layers for alias in layer.alias.split(",") if alias]
+    raise unknown(f"layer of {architecture}", name, [*aliases, *(layer.name for layer in layers)])
+
+
+def describe_layers(stages: Sequence[Stage], side: int) -> tuple[Layer, ...]:
+    """Work out what each stage gives, by running the stages without data on torch's meta device.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+        Their modules must lie on the meta device.
+    side : int
+        Height and width of the input in pixels.
+    """
+    shapes = []
+    x = torch.empty(1, 3, side, side, device="meta")
+    with torch.no_grad():
+        for stage in stages:
+            x = stage.module(x)
+            shapes.append(tuple(x.shape[1:]))
+    layouts = [layout_of(shape) for shape in shapes]
+    strides = [
+        stride_of(shape, side) if layout == "map" else None for shape, layout in zip(shapes, layouts, strict=True)
+    ]
+    aliases = place_aliases([stage.name for stage in stages], strides)
+    return tuple(
+        Layer(index, stage.name, aliases.get(index, ""), shape, stride, layout)
+        for index, (stage, shape, stride, layout) in enumerate(zip(stages, shapes, strides, layouts, strict=True))
+    )
+
+
+def stride_of(shape: Sequence[int], side: int) -> int | None:
+    """Output stride of a map, rounded to a power of two; None for a map of one pixel, which has no place any more."""
+    return 2 ** round(math.log2(side / shape[1])) if shape[1] > 1 else None
+
+
+def place_aliases(names: Sequence[str], strides: Sequence[int | None]) -> dict[int, str]:
+    """Give each alias to the last stage whose stride is at most the one that it stands for.
+
+    Where a network passes through every stride this is the last stage *of* that stride; one that ends earlier
+    (SqueezeNet ends at 16) has its deeper aliases at its last map, so that every alias exists for every base.
+    A base whose own stages bear such names keeps its names.
+    """
+    found: dict[int, list[str]] = {}
+    if not set(ALIASES) <= set(names):
+        for alias, stride in ALIASES.items():
+            fitting = [i for i, own in enumerate(strides) if own is not None and 1 < own <= stride]
+            if fitting and alias not in names:
+                found.setdefault(fitting[-1], []).append(alias)
+    return {index: ",".join(aliases) for index, aliases in found.items()}

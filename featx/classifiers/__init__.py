@@ -1,0 +1,1 @@
+"""Stage two: splits, classifiers, scores and the search for hyper-parameters (the owner of scikit-learn)."""

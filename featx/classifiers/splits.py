@@ -1,0 +1,76 @@
+"""Which rows train and which judge: the held-out part, and the folds of cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+TEST_SHARE = 0.25
+FOLDS = 5
+
+Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+def first_rows(groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Find the first row of each group, in the order of the rows, and for each row the place of its group's first.
+
+    Parameters
+    ----------
+    groups : (n,) int
+        Equal numbers mark rows that show the same image.
+
+    Returns
+    -------
+    first : (g,) int
+    place : (n,) int
+        `first[place[i]]` is the first row of row i's group.
+    """
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[inverse]
+
+
+def hold_out(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> NDArray[np.bool_]:
+    """Hold out a stratified quarter; rows of one group stay together.
+
+    Parameters
+    ----------
+    y : (n,) int
+        Classes.
+    groups : (n,) int
+
+    Returns
+    -------
+    (n,) bool
+        True for the held-out rows.
+    """
+    first, place = first_rows(groups)
+    _, held = train_test_split(np.arange(len(first)), test_size=TEST_SHARE, stratify=y[first], random_state=seed)
+    chosen = np.zeros(len(first), bool)
+    chosen[held] = True
+    return chosen[place]
+
+
+def make_folds(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> Sequence[Fold]:
+    """Make stratified folds in which rows of one group stay together.
+
+    Five of them, or as many as the smallest class has images.
+
+    Returns
+    -------
+    sequence of (train rows, validation rows)
+    """
+    first, place = first_rows(groups)
+    count = max(2, min(FOLDS, int(np.bincount(y[first]).min())))
+    splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
+    folds = []
+    for _, judged in splitter.split(first, y[first]):
+        in_fold = np.zeros(len(first), bool)
+        in_fold[judged] = True
+        folds.append((np.flatnonzero(~in_fold[place]), np.flatnonzero(in_fold[place])))
+    return folds

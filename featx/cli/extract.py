@@ -1,0 +1,104 @@
+"""`featx extract`: stage one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featx.cli.options import (
+    base_options,
+    cache_option,
+    data_argument,
+    json_option,
+    layers_option,
+    poolings_option,
+    print_json,
+    progress_bar,
+    rehash_option,
+    verbosity_options,
+)
+from featx.requests import BaseChoice, ExtractRequest
+
+if TYPE_CHECKING:
+    from featx.extract import ExtractSummary
+
+SHOWN = 20
+
+
+def parse_shard(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    """Read `i/n`."""
+    if text is None:
+        return None
+    share, _, shares = text.partition("/")
+    if not (share.isdigit() and shares.isdigit() and 1 <= int(share) <= int(shares)):
+        raise click.BadParameter(f"'{text}' is no share: write i/n with i from 1 to n, such as 2/8")
+    return int(share), int(shares)
+
+
+@click.command("extract")
+@data_argument
+@base_options
+@layers_option
+@poolings_option
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images a forward pass.  [default: by device]")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: by machine]")
+@click.option("--shard", callback=parse_shard, metavar="I/N", help="Compute only the I-th of N disjoint shares.")
+@rehash_option
+@cache_option
+@json_option
+@verbosity_options
+def command(
+    data: str,
+    base: BaseChoice,
+    layers: tuple[str, ...],
+    poolings: tuple[str, ...],
+    cache: Path,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Compute features of DATA at the layers asked for, and store those that the cache lacks.
+
+    DATA is a folder (CLASS/photo.jpg, or train/CLASS/photo.jpg beside val/ or test/), a CSV file (path,label[,split])
+    or the built-in data set 'digits'.
+
+    \b
+    Example:
+      featx extract photos --base resnet50 --layer layer3 --layer layer4
+    """
+    if not layers:
+        raise click.UsageError("no layer asked for: give --layer once or more, such as --layer layer3 --layer layer4")
+    request = ExtractRequest(data, base, layers, poolings or ("avg",), cache=cache, **options)
+    from featx.extract import extract
+
+    with progress_bar("image", quiet) as progress:
+        summary = extract(request, progress)
+    report(summary, as_json, quiet)
+    sys.exit(1 if summary.failed else 0)
+
+
+def report(summary: ExtractSummary, as_json: bool, quiet: bool) -> None:
+    """Name what failed and was skipped, and close with one line of figures."""
+    if as_json:
+        print_json(summary.to_dict())
+    if not quiet:
+        for kind, files in (("skipped", summary.skipped), ("failed", summary.failed)):
+            shown = files if kind == "failed" else files[:SHOWN]
+            for file in shown:
+                click.echo(f"{kind}: {file.path}: {file.reason}", err=True)
+            if len(files) > len(shown):
+                click.echo(f"{kind}: and {len(files) - len(shown)} more (--json lists all)", err=True)
+    click.echo(summary_line(summary), err=as_json)
+
+
+def summary_line(summary: ExtractSummary) -> str:
+    """Write the figures of an extraction as one line."""
+    duplicates = f", {summary.duplicates} duplicates" if summary.duplicates else ""
+    return (
+        f"{summary.images} images: {summary.cached} cached, {summary.extracted} extracted{duplicates}, "
+        f"{len(summary.failed)} failed, {summary.seconds:.1f} s, {summary.images_per_second:.0f} images/s"
+    )

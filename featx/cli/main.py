@@ -1,0 +1,96 @@
+"""The command `featx`: finds subcommands without importing them, and turns errors into one clear line."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from typing import Any
+
+import click
+
+from featx import __version__
+from featx.errors import FeatxError, unknown
+
+COMMANDS = {
+    "extract": "Compute and store features of images.",
+    "fit": "Train and judge one classifier on cached features.",
+    "compare": "Compare cut depths and classifiers in a table.",
+    "run": "Carry out an experiment described in a TOML file.",
+    "cache": "Look after the feature store.",
+}
+"""Name of a command: the line that `featx --help` shows; each lives in the module of its name."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is called, so that `--help` takes no time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one command."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"featx.cli.{name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name, or say which is nearest."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(str(unknown("command", args[0], COMMANDS)))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="featx")
+def main() -> None:
+    """Run a frozen base over images once, keep its features, and train classifiers on them in seconds.
+
+    \b
+    Example:
+      featx extract digits --base tiny --layer layer2 --layer layer4
+      featx compare digits --base tiny
+    """
+
+
+class LineFormatter(logging.Formatter):
+    """Prints a log record as one line that begins with its level in small letters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write `warning: ...` and so on."""
+        return f"{record.levelname.lower()}: {record.getMessage()}"
+
+
+def set_up_logging(verbosity: int) -> None:
+    """Send featx's log to stderr: warnings, with -v also what is going on, with -q errors only."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter())
+    logger = logging.getLogger("featx")
+    logger.handlers[:] = [handler]
+    logger.setLevel({-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG))
+
+
+def run(args: list[str] | None = None) -> Any:
+    """Run the command line and exit: 0 done, 1 a user's error or rows that failed, 2 bad usage."""
+    set_up_logging(0)
+    try:
+        main.main(args=args, prog_name="featx", standalone_mode=True)
+    except FeatxError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo("stopped; what was committed is kept", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains while it exits
+        sys.exit(1)

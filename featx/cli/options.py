@@ -1,0 +1,99 @@
+"""Options that several commands share, each defined once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from featx.requests import BaseChoice, default_cache
+
+F = TypeVar("F", bound=Callable[..., Any])
+Progress = Callable[[int, int], None]
+
+data_argument = click.argument("data")
+
+cache_option = click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=default_cache,
+    help="Folder of the feature store.  [default: $FEATX_CACHE, else ./cache]",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else to stdout.")
+
+layers_option = click.option("--layer", "-l", "layers", multiple=True, help="Layer, by name or alias; repeatable.")
+
+poolings_option = click.option("--pooling", "poolings", multiple=True, help="avg or max; repeatable.")
+
+rehash_option = click.option("--rehash", is_flag=True, help="Read every file, also those that look unchanged.")
+
+seed_option = click.option("--seed", type=int, default=42, show_default=True, help="Of split, folds and classifiers.")
+
+
+def base_options(command: F) -> F:
+    """Add `--base` and what belongs to it; the command receives one `base: BaseChoice`."""
+
+    @wraps(command)
+    def with_choice(
+        *args: Any, base: str, weights: str | None, resize: int | None, crop: int | None, precision: str, **kwargs: Any
+    ) -> Any:
+        return command(*args, base=BaseChoice(base, weights, resize, crop, precision), **kwargs)
+
+    options = [
+        click.option("--base", "-b", required=True, help="Name of the frozen network, such as resnet50 or tiny."),
+        click.option("--weights", help="Weights name, file (.safetensors, .pth) or 'random'."),
+        click.option("--resize", type=click.IntRange(min=1), help="Shorter side in pixels.  [default: the base's]"),
+        click.option("--crop", type=click.IntRange(min=1), help="Centre crop in pixels.  [default: the base's]"),
+        click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True),
+    ]
+    decorated: Any = with_choice
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def verbosity_options(command: F) -> F:
+    """Add `-v` and `-q`; the command receives `quiet: bool`."""
+
+    @wraps(command)
+    def with_logging(*args: Any, verbose: int, quiet: bool, **kwargs: Any) -> Any:
+        from featx.cli.main import set_up_logging
+
+        set_up_logging(-1 if quiet else verbose)
+        return command(*args, quiet=quiet, **kwargs)
+
+    decorated: Any = click.option("--quiet", "-q", is_flag=True, help="No progress bar; errors only.")(with_logging)
+    return click.option("--verbose", "-v", count=True, help="Say what is going on.")(decorated)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def progress_bar(unit: str, quiet: bool) -> Iterator[Progress | None]:
+    """Show a bar with rate and time left on stderr; its total is known with the first call."""
+    if quiet:
+        yield None
+        return
+    from tqdm import tqdm
+
+    bars: list[Any] = []
+
+    def show(done: int, total: int) -> None:
+        if not bars:
+            bars.append(tqdm(total=total, unit=unit, leave=False, dynamic_ncols=True, mininterval=0.2))
+        bars[0].update(done - bars[0].n)
+
+    try:
+        yield show
+    finally:
+        for bar in bars:
+            bar.close()
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on stdout."""
+    click.echo(json.dumps(value, indent=2))

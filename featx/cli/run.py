@@ -1,0 +1,47 @@
+"""`featx run`: a whole experiment from one TOML file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from featx.cli.options import cache_option, json_option, print_json, progress_bar, verbosity_options
+
+
+@click.command("run")
+@click.argument("experiment")
+@cache_option
+@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the table as CSV, too.")
+@json_option
+@verbosity_options
+def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, quiet: bool) -> None:
+    """Extract and compare as EXPERIMENT says: a TOML file, or the name of a built-in one ('digits').
+
+    \b
+    Example:
+      featx run pipelines/flowers17.toml
+    """
+    from featx.cli.extract import report
+    from featx.evaluate import compare
+    from featx.extract import extract
+    from featx.files import write_text
+    from featx.pipeline import load_pipeline
+    from featx.report import closing_lines, table, to_csv
+
+    pipeline = load_pipeline(experiment, cache)
+    with progress_bar("image", quiet) as progress:
+        summary = extract(pipeline.extract, progress)
+    if not as_json:
+        report(summary, False, quiet)
+    with progress_bar("fit", quiet) as progress:
+        results = compare(pipeline.compare, progress)
+    if csv_file:
+        write_text(csv_file, to_csv(results))
+    if as_json:
+        print_json({"extract": summary.to_dict(), "compare": [result.to_dict() for result in results]})
+    else:
+        click.echo(f"\n{table(results)}\n")
+        click.echo("\n".join(closing_lines(results, summary.extracted, summary.seconds)))
+    sys.exit(1 if summary.failed else 0)

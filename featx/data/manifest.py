@@ -1,0 +1,160 @@
+"""A data set as columns: where each image lies, its label, its split and the digest of its bytes."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import DataError, shorten
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+"""Names that people give to splits, and the one that featx uses."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is named to the user instead of read: its path and the reason."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The rows of a data set before any image is read.
+
+    Attributes
+    ----------
+    name : str
+        DATA as the user gave it.
+    paths, labels, splits : sequences of str, one entry a row
+        A label is the class's name; a split is "train", "val", "test" or "" where the data set has none.
+    read : callable
+        Path to the image file's bytes; raises OSError.
+    on_disk : bool
+        Whether the paths are files whose size and time can be asked.
+    skipped : tuple of Skipped
+        Files passed over: side files of operating systems, files outside the class folders.
+    """
+
+    name: str
+    paths: Sequence[str]
+    labels: Sequence[str]
+    splits: Sequence[str]
+    read: Callable[[str], bytes]
+    on_disk: bool = True
+    skipped: tuple[Skipped, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def subset(self, rows: Iterable[int]) -> Listing:
+        """Keep some rows, in the order given."""
+        kept = list(rows)
+        return replace(
+            self,
+            paths=[self.paths[row] for row in kept],
+            labels=[self.labels[row] for row in kept],
+            splits=[self.splits[row] for row in kept],
+        )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A listing whose images have been digested.
+
+    Attributes
+    ----------
+    listing : Listing
+        Only rows that could be read.
+    digests : (n, 32) uint8
+        sha256 of each image file's bytes.
+    """
+
+    listing: Listing
+    digests: NDArray[np.uint8]
+    unreadable: tuple[Skipped, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.listing)
+
+
+def pack(digests: NDArray[np.uint8]) -> NDArray[np.void]:
+    """View (n, 32) uint8 digests as n comparable, sortable and hashable items of 32 bytes."""
+    return np.ascontiguousarray(digests).view(np.dtype("V32")).reshape(-1)
+
+
+def conflicts(manifest: Manifest) -> list[str]:
+    """Say where one image lies in two splits or bears two labels.
+
+    Returns
+    -------
+    list of str
+        At most two sentences, each with a count and the first pair of paths; empty when all is well.
+    """
+    rows_of: defaultdict[bytes, list[int]] = defaultdict(list)
+    for row, digest in enumerate(manifest.digests):
+        rows_of[digest.tobytes()].append(row)
+    listing = manifest.listing
+    found = []
+    for what, column in (("lie in two splits", listing.splits), ("bear two labels", listing.labels)):
+        torn = [rows for rows in rows_of.values() if len({column[row] for row in rows}) > 1]
+        if torn:
+            first = torn[0][0]
+            other = next(row for row in torn[0] if column[row] != column[first])
+            pair = f"'{listing.paths[first]}' and '{listing.paths[other]}'"
+            found.append(f"{len(torn)} image{'s' * (len(torn) > 1)} {what}: {pair} are the same picture")
+    return found
+
+
+def held_out(splits: Sequence[str]) -> NDArray[np.bool_] | None:
+    """Find the rows that a data set's own folders hold out: `test`, else `val`.
+
+    Returns
+    -------
+    (n,) bool, or None
+        None where the data set has no split of its own.
+
+    Raises
+    ------
+    DataError
+        If there is a held-out part but nothing to train on.
+    """
+    names = Counter(splits)
+    if not (names["test"] or names["val"]):
+        return None
+    held = np.array([split == ("test" if names["test"] else "val") for split in splits])
+    if held.all():
+        raise DataError(f"there are only '{splits[0]}' images, none to train on: add a folder 'train'")
+    return held
+
+
+def check_classes(labels: Sequence[str], name: str) -> None:
+    """Raise unless there are two classes or more, each with at least two images.
+
+    Raises
+    ------
+    DataError
+        With the counts, so that the folder at fault is seen at once.
+    """
+    counts = Counter(labels)
+    if len(counts) < 2:
+        only = next(iter(counts), "none")
+        raise DataError(f"'{name}' has one class only ('{only}'): a classifier needs at least two class folders")
+    single = sorted(label for label, count in counts.items() if count < 2)
+    if single:
+        raise DataError(
+            f"'{name}' has one image only of: {shorten(single)}. "
+            "Every class needs at least two to train on: add images or remove the class"
+        )

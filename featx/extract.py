@@ -1,0 +1,291 @@
+"""Stage one: run a frozen base over the images whose features the store lacks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from featx.bases.base import Base
+from featx.bases.engine import TorchEngine, choose_device
+from featx.bases.pooling import POOLINGS
+from featx.bases.transform import to_pixels
+from featx.bases.zoo import architecture_of, load_base
+from featx.data.loader import Loaded, Loader
+from featx.data.manifest import Listing
+from featx.data.memory import KnownDigests, recall, remember
+from featx.data.sources import list_images
+from featx.errors import RequestError, unknown
+from featx.keys import FeatureKey, InputTransform
+from featx.requests import BaseChoice, ExtractRequest
+from featx.store.store import DigestIndex, FeatureStore, StoredBase
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+PART_BYTES = 2**25
+"""Features of about 32 MiB at most wait in memory for their part to be full."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image without features: its path and the reason."""
+
+    path: str
+    reason: str
+
+
+@dataclass
+class ExtractSummary:
+    """What an extraction did; `images` counts every row of the data set."""
+
+    images: int = 0
+    extracted: int = 0
+    cached: int = 0
+    duplicates: int = 0
+    failed: list[Failure] = field(default_factory=list)
+    skipped: list[Failure] = field(default_factory=list)
+    seconds: float = 0.0
+    layers: list[str] = field(default_factory=list)
+    device: str = "cpu"
+
+    @property
+    def images_per_second(self) -> float:
+        """Images extracted a second, everything included."""
+        return round(self.extracted / self.seconds, 2) if self.seconds else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return {**asdict(self), "images_per_second": self.images_per_second}
+
+
+def transform_of(choice: BaseChoice) -> InputTransform:
+    """Work out the input transform: the base's own, changed as the user asked.
+
+    Raises
+    ------
+    RequestError
+        If the crop is larger than the resized image, or a size is not positive.
+    """
+    own = architecture_of(choice.name).transform
+    crop = choice.crop or own.crop
+    resize = choice.resize or (own.resize if crop <= own.resize else crop)
+    if not 0 < crop <= resize:
+        raise RequestError(f"--crop {crop} does not fit into --resize {resize}: the crop must be the smaller")
+    return replace(own, resize=resize, crop=crop)
+
+
+def open_base(choice: BaseChoice) -> Base:
+    """Load the base that a choice names."""
+    return load_base(choice.name, choice.weights, transform_of(choice), choice.precision)
+
+
+def feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
+    """List the keys that a request asks for, aliases resolved and repetitions dropped.
+
+    Raises
+    ------
+    UnknownName
+        If a layer or pooling does not exist.
+    """
+    for pooling in request.poolings:
+        if pooling not in POOLINGS:
+            raise unknown("pooling", pooling, POOLINGS)
+    layers = [base.layer(name).name for name in request.layers]
+    return list(dict.fromkeys(FeatureKey(base.id, layer, pooling) for layer in layers for pooling in request.poolings))
+
+
+class PartWriter:
+    """Collects the features of one key, and commits them in parts of a fixed number of rows, in a thread of its own.
+
+    Rows arrive in the order of the data set, so parts have the same rows however often the work is interrupted.
+    """
+
+    def __init__(self, store: FeatureStore, key: FeatureKey, part_rows: int, provenance: dict[str, Any]) -> None:
+        self.store, self.key, self.part_rows, self.provenance = store, key, part_rows, provenance
+        self.index = DigestIndex([header.digests for _, header in store.headers(key)])
+        self.digests: list[bytes] = []
+        self.features: list[NDArray[np.float32]] = []
+        self.pending: Future[Any] | None = None
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="write")
+
+    def append(self, digests: Sequence[bytes], features: NDArray[np.float32], seconds: float) -> None:
+        """Take what the store lacks of a batch."""
+        for name, row in zip(digests, features, strict=True):
+            if name not in self.index:
+                self.digests.append(name)
+                self.features.append(row)
+                if len(self.features) * row.nbytes >= PART_BYTES or len(self.features) >= self.part_rows:
+                    self.commit(seconds)
+
+    def commit(self, seconds: float) -> None:
+        """Hand the collected rows to the writing thread; waits for the part before, so errors are not lost."""
+        self.wait()
+        if self.digests:
+            digests = np.frombuffer(b"".join(self.digests), np.uint8).reshape(-1, 32)
+            provenance = {**self.provenance, "created": time.time(), "seconds": round(seconds * len(digests), 4)}
+            features = np.stack(self.features)
+            self.digests, self.features = [], []
+            self.pending = self.pool.submit(self.store.add, self.key, digests, features, provenance)
+
+    def wait(self) -> None:
+        """Wait until the last part is committed; raises what went wrong there."""
+        if self.pending is not None:
+            pending, self.pending = self.pending, None
+            pending.result()
+
+    def close(self, seconds: float) -> None:
+        """Commit what is left, also when the work stopped early."""
+        try:
+            self.commit(seconds)
+            self.wait()
+        finally:
+            self.pool.shutdown()
+
+
+def rows_a_part(images: int) -> int:
+    """Rows of a part: about a sixteenth of the data set, a power of two from 32 to 1024.
+
+    It depends on the data set alone, so an interrupted run goes on with the same parts.
+    """
+    return int(min(1024, max(32, 2 ** round(np.log2(max(1, images) / 16)))))
+
+
+class Extraction:
+    """One run over a listing: which rows to visit, batches through the engine, parts into the store."""
+
+    def __init__(self, request: ExtractRequest, listing: Listing, base: Base, keys: Sequence[FeatureKey]) -> None:
+        self.request, self.listing, self.base = request, listing, base
+        self.device = choose_device(request.device)
+        self.batch_size = request.batch_size or (256 if self.device.type == "cuda" else 32)
+        self.summary = ExtractSummary(images=len(listing), layers=[key.layer for key in keys], device=str(self.device))
+        self.summary.skipped = [Failure(file.path, file.reason) for file in listing.skipped]
+        store = FeatureStore(request.cache)
+        provenance = {
+            "host": platform.node(),
+            "device": str(self.device),
+            "engine": "torch",
+            "torch": torch.__version__,
+            "weights": base.source,
+        }
+        rows = rows_a_part(len(listing))
+        self.writers = {(key.layer, key.pooling): PartWriter(store, key, rows, provenance) for key in keys}
+        self.engine: TorchEngine | None = None
+        self.taken: set[bytes] = set()
+        self.batch: list[Loaded] = []
+        self.started = time.perf_counter()
+
+    def is_missing(self, digest: bytes) -> bool:
+        """Whether any key lacks this image, and this shard has to compute it."""
+        if self.request.shard is not None:
+            share, shares = self.request.shard
+            if int.from_bytes(digest[:8], "big") % shares != share - 1:
+                return False
+        return any(digest not in writer.index for writer in self.writers.values())
+
+    def visit(self, known: KnownDigests, progress: Progress | None) -> None:
+        """Go through every row that is not known to be cached."""
+        doubtful = ~known.known
+        for row in np.flatnonzero(known.known):
+            doubtful[row] = self.is_missing(known.digests[row].tobytes())
+        rows = np.flatnonzero(doubtful)
+        self.summary.cached = len(self.listing) - len(rows)
+        prepare = partial(to_pixels, transform=self.base.id.transform)
+        workers = self.request.workers or os.cpu_count() or 1
+        loader = Loader(self.listing, self.is_missing, prepare, workers, ahead=2 * self.batch_size + workers)
+        try:
+            for done, loaded in enumerate(loader(rows), 1):
+                self.take(loaded, known)
+                if progress:
+                    progress(done, len(rows))
+            self.run_batch()
+        finally:
+            for writer in self.writers.values():
+                writer.close(self.seconds_an_image())
+            remember(self.request.cache, self.listing, known)
+
+    def take(self, loaded: Loaded, known: KnownDigests) -> None:
+        """Count one row, and put it into the batch if it has pixels."""
+        path = self.listing.paths[loaded.row]
+        if loaded.digest is not None:
+            name = np.frombuffer(loaded.digest, np.uint8)
+            if known.known[loaded.row] and (known.digests[loaded.row] != name).any():
+                log.warning("'%s' changed since it was last read: its new contents are used", path)
+            known.digests[loaded.row], known.known[loaded.row] = name, True
+        if loaded.reason is not None:
+            self.summary.failed.append(Failure(path, loaded.reason))
+        elif loaded.pixels is None:
+            self.summary.cached += 1
+        elif loaded.digest in self.taken:
+            self.summary.duplicates += 1
+        elif loaded.digest is not None:
+            self.taken.add(loaded.digest)
+            self.batch.append(loaded)
+            if len(self.batch) == self.batch_size:
+                self.run_batch()
+
+    def run_batch(self) -> None:
+        """Compute the features of the collected rows and hand them to the writers."""
+        if not self.batch:
+            return
+        if self.engine is None:
+            wanted: dict[str, list[str]] = {}
+            for layer, pooling in self.writers:
+                wanted.setdefault(layer, []).append(pooling)
+            self.engine = TorchEngine(self.base, wanted, self.device)
+        batch, self.batch = self.batch, []
+        outputs = self.engine(np.stack([loaded.pixels for loaded in batch if loaded.pixels is not None]))
+        self.summary.extracted += len(batch)
+        digests = [loaded.digest for loaded in batch if loaded.digest is not None]
+        for name, features in outputs.items():
+            self.writers[name].append(digests, features, self.seconds_an_image())
+
+    def seconds_an_image(self) -> float:
+        """Seconds that one image and key cost so far, everything included."""
+        elapsed = time.perf_counter() - self.started
+        return elapsed / max(1, self.summary.extracted) / len(self.writers)
+
+
+def extract(request: ExtractRequest, progress: Progress | None = None) -> ExtractSummary:
+    """Compute and store the features that a request asks for and the store lacks.
+
+    Parameters
+    ----------
+    request : ExtractRequest
+    progress : callable, optional
+        Called with the number of rows done and to be done.
+
+    Returns
+    -------
+    ExtractSummary
+        Images that failed are named in it; they cost nothing but themselves.
+
+    Raises
+    ------
+    FeatxError
+        If the request cannot be carried out at all; nothing is half-written then.
+    """
+    started = time.perf_counter()
+    listing = list_images(request.data)
+    base = open_base(request.base)
+    keys = feature_keys(base, request)
+    layers = tuple(
+        {"name": layer.name, "alias": layer.alias, "shape": list(layer.shape), "stride": layer.stride}
+        for layer in base.layers
+    )
+    own = base.id.transform == architecture_of(request.base.name).transform
+    extraction = Extraction(request, listing, base, keys)
+    FeatureStore(request.cache).describe(StoredBase(base.id, base.source, layers, own))
+    extraction.visit(recall(request.cache, listing, request.rehash), progress)
+    extraction.summary.seconds = round(time.perf_counter() - started, 3)
+    return extraction.summary

@@ -1,0 +1,134 @@
+"""What identifies a feature: values that are compared and hashed, never folder names or the state of an object."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+RECIPE = 1
+"""Version of our own numerics: raise it when decoding, pooling or arithmetic change what a feature means."""
+
+Precision = Literal["float32", "bfloat16"]
+StoredDtype = Literal["float32", "float16"]
+
+
+@dataclass(frozen=True)
+class InputTransform:
+    """How a decoded image becomes the input of a base: resize, centre crop, scale to 0..1, normalise.
+
+    Attributes
+    ----------
+    resize : int
+        Length in pixels that the shorter side is resized to.
+    crop : int
+        Side in pixels of the centre crop.
+    interpolation : str
+        "bilinear", "bicubic" or "nearest"; Pillow's antialiasing filters.
+    mean, std : tuple of three floats
+        Per channel, in units of the 0..1 scale.
+    """
+
+    resize: int
+    crop: int
+    interpolation: str = "bilinear"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Build it from what `dataclasses.asdict` and JSON made of it."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+
+
+@dataclass(frozen=True)
+class BaseId:
+    """Identity of a frozen base.
+
+    Attributes
+    ----------
+    architecture : str
+        Name in `BASES`.
+    weights : str
+        Hex digest over the weights' tensors (see `featx.bases.weights.digest_tensors`).
+    transform : InputTransform
+    precision : str
+        Arithmetic of the forward pass.
+    recipe : int
+        Version of our own numerics.
+    """
+
+    architecture: str
+    weights: str
+    transform: InputTransform
+    precision: str = "float32"
+    recipe: int = RECIPE
+
+    @property
+    def digest(self) -> str:
+        """Hex digest over all fields: 64 characters."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder in the cache, such as `resnet50-0123456789ab`."""
+        return f"{self.architecture}-{self.digest[:12]}"
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Build it from what `dataclasses.asdict` and JSON made of it."""
+        return cls(**{**fields, "transform": InputTransform.from_dict(fields["transform"])})
+
+
+@dataclass(frozen=True)
+class FeatureKey:
+    """Identity of a feature, apart from the image: which base, layer, pooling, stored dtype and view.
+
+    Attributes
+    ----------
+    base : BaseId
+    layer : str
+        Exact name of the stage whose output is taken.
+    pooling : str
+        Name in `POOLINGS`.
+    dtype : str
+        Stored number format, "float32" or "float16".
+    view : int
+        Number of the augmentation; 0 is the image as it is.
+    """
+
+    base: BaseId
+    layer: str
+    pooling: str = "avg"
+    dtype: str = "float32"
+    view: int = 0
+
+    @property
+    def folder(self) -> str:
+        """Path of the folder below the cache, such as `resnet50-0123456789ab/layer3/avg`."""
+        variant = self.pooling
+        if self.dtype != "float32":
+            variant += f".{self.dtype}"
+        if self.view:
+            variant += f".view{self.view}"
+        return f"{self.base.folder}/{self.layer}/{variant}"
+
+    def to_json(self) -> str:
+        """Write the key as JSON with sorted names: equal keys give equal text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the text is no JSON or lacks fields.
+        """
+        try:
+            fields = json.loads(text)
+            return cls(**{**fields, "base": BaseId.from_dict(fields["base"])})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"no feature key: {error}") from error

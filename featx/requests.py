@@ -1,0 +1,117 @@
+"""What a user asks for: one dataclass a request, filled from flags or from TOML."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+def default_cache() -> Path:
+    """Return `$FEATX_CACHE`, else `./cache`."""
+    return Path(os.environ.get("FEATX_CACHE") or "cache")
+
+
+@dataclass(frozen=True)
+class BaseChoice:
+    """Which base, in the user's words.
+
+    Attributes
+    ----------
+    name : str
+        Name in `BASES`.
+    weights : str or None
+        A torchvision weights name, a path or "random"; None is the base's own default in stage one, and whatever the
+        cache holds in stage two.
+    resize, crop : int or None
+        Pixels, instead of the base's own input transform.
+    precision : str
+        "float32" or "bfloat16".
+    """
+
+    name: str
+    weights: str | None = None
+    resize: int | None = None
+    crop: int | None = None
+    precision: str = "float32"
+
+    def flags(self) -> list[str]:
+        """Write the choice as command-line flags, leaving out what is the default."""
+        flags = ["--base", self.name]
+        for flag, value in (("--weights", self.weights), ("--resize", self.resize), ("--crop", self.crop)):
+            if value is not None:
+                flags += [flag, str(value)]
+        return flags + (["--precision", self.precision] if self.precision != "float32" else [])
+
+
+@dataclass(frozen=True)
+class ExtractRequest:
+    """Stage one: features of these images at these layers.
+
+    Attributes
+    ----------
+    data : str
+        A folder, a CSV file or the name of a built-in data set.
+    layers, poolings : sequences of str
+        Every layer with every pooling, all in one pass.
+    device : str
+        "auto", "cpu", "cuda", "cuda:1" or "mps".
+    batch_size, workers : int or None
+        Images a forward pass, and threads that decode; None chooses.
+    shard : tuple of (i, n) or None
+        Only the i-th of n disjoint shares of the images, counted from 1.
+    rehash : bool
+        Read every file, also those that look unchanged.
+    """
+
+    data: str
+    base: BaseChoice
+    layers: Sequence[str]
+    poolings: Sequence[str] = ("avg",)
+    device: str = "auto"
+    batch_size: int | None = None
+    workers: int | None = None
+    shard: tuple[int, int] | None = None
+    rehash: bool = False
+    cache: Path = field(default_factory=default_cache)
+
+    def command(self) -> str:
+        """Write the request as the command that carries it out."""
+        words = ["featx", "extract", self.data, *self.base.flags()]
+        words += [word for layer in self.layers for word in ("--layer", layer)]
+        words += [word for pooling in self.poolings if pooling != "avg" for word in ("--pooling", pooling)]
+        if self.cache != default_cache():
+            words += ["--cache", str(self.cache)]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class CompareRequest:
+    """Stage two: judge classifiers on cached layers.
+
+    Attributes
+    ----------
+    layers : sequence of str
+        Empty: every layer that is cached.
+    classifiers : sequence of str
+        Names in `CLASSIFIERS`; empty: all.
+    poolings : sequence of str
+        Empty: every pooling that is cached.
+    seed : int
+        Of the split, the folds and the classifiers.
+    """
+
+    data: str
+    base: BaseChoice
+    layers: Sequence[str] = ()
+    classifiers: Sequence[str] = ()
+    poolings: Sequence[str] = ()
+    seed: int = 42
+    rehash: bool = False
+    cache: Path = field(default_factory=default_cache)
+
+    def extraction(self, layers: Sequence[str], poolings: Sequence[str]) -> ExtractRequest:
+        """Build the request that computes what this one needs."""
+        return ExtractRequest(self.data, self.base, layers, poolings or ("avg",), cache=self.cache)

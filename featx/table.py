@@ -1,0 +1,229 @@
+"""Joins a data set and cached features into arrays that classifiers take. Nothing here needs torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.bases.weights import digest_file, is_file_name
+from featx.classifiers.splits import hold_out
+from featx.data.images import BrokenImage, decode
+from featx.data.manifest import Manifest, check_classes, conflicts, held_out
+from featx.data.memory import digest_all
+from featx.data.sources import list_images
+from featx.errors import DataError, MissingFeatures, unknown
+from featx.keys import FeatureKey
+from featx.requests import BaseChoice, CompareRequest
+from featx.store.store import FeatureStore, StoredBase
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The labelled rows of a data set, in train and held-out part.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        Only images that have features.
+    classes : list of str
+    y : (n,) int
+        Places in `classes`.
+    groups : (n,) int
+        Equal for rows that show the same image.
+    test : (n,) bool
+        The held-out rows.
+    """
+
+    manifest: Manifest
+    classes: list[str]
+    y: NDArray[np.intp]
+    groups: NDArray[np.intp]
+    test: NDArray[np.bool_]
+
+
+def find_base(store: FeatureStore, request: CompareRequest) -> StoredBase:
+    """Find the cached base that a choice names.
+
+    Without `--weights` that is the only one of its name, with the base's own transform if there are several.
+
+    Raises
+    ------
+    UnknownName
+        If there is no base of this name at all.
+    MissingFeatures
+        If nothing of it is cached; the message holds the command that would compute it.
+    """
+    choice = request.base
+    named = [base for base in store.bases() if base.id.architecture == choice.name]
+    fitting = [base for base in named if fits(base, choice)]
+    if choice.resize is None and choice.crop is None and len(fitting) > 1:
+        fitting = [base for base in fitting if base.is_default_transform] or fitting
+    if len(fitting) == 1:
+        return fitting[0]
+    if len(fitting) > 1:
+        sources = ", ".join(f"'{base.source}'" for base in fitting)
+        raise MissingFeatures(
+            f"the cache '{store.root}' holds features of {choice.name} with {len(fitting)} different weights or "
+            f"transforms ({sources}): choose with --weights, --resize and --crop"
+        )
+    check_base_name(choice.name)
+    raise lacking(request, f"the cache '{store.root}' holds no features of {describe(choice)}", request.layers)
+
+
+def check_base_name(name: str) -> None:
+    """Raise UnknownName if there is no base of this name; imports torch, so it is asked only when all else failed."""
+    from featx.bases.zoo import architecture_of
+
+    architecture_of(name)
+
+
+def describe(choice: BaseChoice) -> str:
+    """Name a base and its weights in words."""
+    return choice.name + (f" with weights '{choice.weights}'" if choice.weights else "")
+
+
+def fits(base: StoredBase, choice: BaseChoice) -> bool:
+    """Whether a cached base is one that a choice may mean."""
+    transform = base.id.transform
+    if choice.precision != base.id.precision:
+        return False
+    if choice.crop not in (None, transform.crop) or choice.resize not in (None, transform.resize):
+        return False
+    if choice.weights is None:
+        return True
+    if is_file_name(choice.weights):
+        return digest_file(Path(choice.weights).expanduser()) == base.id.weights
+    return choice.weights == base.source
+
+
+def lacking(request: CompareRequest, what: str, layers: Sequence[str]) -> MissingFeatures:
+    """Build the error that names the exact command which computes what is missing."""
+    command = request.extraction(layers or ["layer4"], request.poolings).command()
+    return MissingFeatures(f"{what}. Run: {command}")
+
+
+def choose_keys(store: FeatureStore, base: StoredBase, request: CompareRequest) -> list[FeatureKey]:
+    """List the cached keys that a request asks for: its layers, or all that are cached, in the base's order.
+
+    Raises
+    ------
+    UnknownName
+        If the base has no such layer.
+    MissingFeatures
+        If a layer is not cached.
+    """
+    cached = [summary.key for summary in store.keys() if summary.key.base == base.id]
+    depth = {str(layer["name"]): place for place, layer in enumerate(base.layers)}
+    names = [exact_name(base, layer) for layer in request.layers] or sorted(
+        {key.layer for key in cached}, key=depth.__getitem__
+    )
+    names = list(dict.fromkeys(names))
+    keys = []
+    for name in names:
+        found = [
+            key for key in cached if key.layer == name and (not request.poolings or key.pooling in request.poolings)
+        ]
+        lacks = set(request.poolings) - {key.pooling for key in found}
+        if lacks or not found:
+            raise lacking(request, f"layer '{name}' of {describe(request.base)} is not cached", names)
+        keys += found
+    if not keys:
+        raise lacking(request, f"the cache '{store.root}' holds no features of {describe(request.base)}", ())
+    return keys
+
+
+def exact_name(base: StoredBase, asked: str) -> str:
+    """Resolve an alias by what `base.json` says of the layers.
+
+    Raises
+    ------
+    UnknownName
+        Listing the layers, with the nearest match.
+    """
+    for layer in base.layers:
+        if layer["name"] == asked:
+            return asked
+    for layer in base.layers:
+        if asked in layer["alias"].split(","):
+            return str(layer["name"])
+    aliases = [alias for layer in base.layers for alias in layer["alias"].split(",") if alias]
+    raise unknown(f"layer of {base.id.architecture}", asked, [*aliases, *(layer["name"] for layer in base.layers)])
+
+
+def load_rows(
+    request: CompareRequest,
+    store: FeatureStore,
+    keys: Sequence[FeatureKey],
+    progress: Callable[[int, int], None] | None = None,
+) -> Rows:
+    """Digest the data set, drop images that are broken, and split off the held-out part.
+
+    Raises
+    ------
+    DataError
+        If there are too few classes or images.
+    MissingFeatures
+        If sound images lack features; the message holds the command that computes them.
+    """
+    manifest = digest_all(request.cache, list_images(request.data), request.rehash, progress=progress)
+    for file in manifest.unreadable:
+        log.warning("'%s' is left out: %s", file.path, file.reason)
+    have = ~np.any([store.missing(key, manifest.digests) for key in keys], axis=0)
+    manifest = keep_featured(request, manifest, have, [key.layer for key in keys])
+    for conflict in conflicts(manifest):
+        log.warning("%s", conflict)
+    labels = manifest.listing.labels
+    check_classes(labels, request.data)
+    classes, y = np.unique(np.array(labels), return_inverse=True)
+    _, groups = np.unique(manifest.digests.view("V32").reshape(-1), return_inverse=True)
+    test = held_out(manifest.listing.splits)
+    if test is None:
+        test = hold_out_or_explain(y, groups, request)
+    check_parts(classes, y, test, request.data)
+    return Rows(manifest, classes.tolist(), y, groups, test)
+
+
+def hold_out_or_explain(y: NDArray[np.intp], groups: NDArray[np.intp], request: CompareRequest) -> NDArray[np.bool_]:
+    """Hold out a quarter; where the images are too few for that, say so."""
+    try:
+        return hold_out(y, groups, request.seed)
+    except ValueError as error:
+        raise DataError(
+            f"'{request.data}' has too few different images to hold out a quarter of each class ({error}): add images"
+        ) from error
+
+
+def check_parts(classes: NDArray[Any], y: NDArray[np.intp], test: NDArray[np.bool_], name: str) -> None:
+    """Raise DataError unless every class has two images to train on; held-out images are at least one."""
+    trained = np.bincount(y[~test], minlength=len(classes))
+    if (trained < 2).any():
+        few = ", ".join(f"'{classes[code]}' ({trained[code]})" for code in np.flatnonzero(trained < 2))
+        raise DataError(f"'{name}': the training part needs at least two images of every class, but has of: {few}")
+
+
+def keep_featured(
+    request: CompareRequest, manifest: Manifest, have: NDArray[np.bool_], layers: Sequence[str]
+) -> Manifest:
+    """Drop images without features if they are broken; raise if a sound one has not been extracted."""
+    listing = manifest.listing
+    lacks = np.flatnonzero(~have).tolist()
+    for row in lacks:
+        try:
+            decode(listing.read(listing.paths[row]))
+        except (BrokenImage, OSError) as error:
+            log.warning("'%s' is left out: %s", listing.paths[row], error)
+            continue
+        what = f"{len(lacks)} of {len(have)} images have no features yet, such as '{listing.paths[row]}'"
+        raise lacking(request, what, list(dict.fromkeys(layers)))
+    if not len(lacks):
+        return manifest
+    rows = np.flatnonzero(have)
+    return Manifest(listing.subset(rows.tolist()), manifest.digests[rows], manifest.unreadable)
