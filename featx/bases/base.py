@@ -146,7 +146,8 @@ def describe_layers(stages: Sequence[Stage], side: int) -> tuple[Layer, ...]:
     strides = [
         stride_of(shape, side) if layout == "map" else None for shape, layout in zip(shapes, layouts, strict=True)
     ]
-    aliases = place_aliases([stage.name for stage in stages], strides)
+    depths = [None if is_pointwise(stage.module) else stride for stage, stride in zip(stages, strides, strict=True)]
+    aliases = place_aliases([stage.name for stage in stages], depths)
     return tuple(
         Layer(index, stage.name, aliases.get(index, ""), shape, stride, layout)
         for index, (stage, shape, stride, layout) in enumerate(zip(stages, shapes, strides, layouts, strict=True))
@@ -158,10 +159,16 @@ def stride_of(shape: Sequence[int], side: int) -> int | None:
     return 2 ** round(math.log2(side / shape[1])) if shape[1] > 1 else None
 
 
+def is_pointwise(module: nn.Module) -> bool:
+    """Whether a stage convolves, but only within each place: the 1 x 1 head of a MobileNet or EfficientNet."""
+    kernels = [m.kernel_size for m in module.modules() if isinstance(m, nn.Conv2d)]
+    return bool(kernels) and all(kernel == (1, 1) for kernel in kernels)
+
+
 def place_aliases(names: Sequence[str], strides: Sequence[int | None]) -> dict[int, str]:
     """Give each alias to the last stage whose stride is at most the one that it stands for.
 
-    Where a network passes through every stride this is the last stage *of* that stride; one that ends earlier
+    Pointwise stages, which reach no further than the one before, are passed over by a stride of None. Where a network passes through every stride this is the last stage *of* that stride; one that ends earlier
     (SqueezeNet ends at 16) has its deeper aliases at its last map, so that every alias exists for every base.
     A base whose own stages bear such names keeps its names.
     """
