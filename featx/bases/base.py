@@ -17,6 +17,10 @@ ALIASES = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}
 """Names that mean the same depth in every convolutional base, and the output stride each stands for."""
 
 
+HEADS = {"avgpool", "flatten", "classifier", "fc"}
+"""First parts of the names of stages that are no depth of their own, so that no alias points at them."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """One ordered piece of a base: its name, and the module that maps the activation before it to the one after."""
@@ -146,7 +150,7 @@ def describe_layers(stages: Sequence[Stage], side: int) -> tuple[Layer, ...]:
     strides = [
         stride_of(shape, side) if layout == "map" else None for shape, layout in zip(shapes, layouts, strict=True)
     ]
-    depths = [None if is_pointwise(stage.module) else stride for stage, stride in zip(stages, strides, strict=True)]
+    depths = [None if is_head(stage) else stride for stage, stride in zip(stages, strides, strict=True)]
     aliases = place_aliases([stage.name for stage in stages], depths)
     return tuple(
         Layer(index, stage.name, aliases.get(index, ""), shape, stride, layout)
@@ -159,16 +163,17 @@ def stride_of(shape: Sequence[int], side: int) -> int | None:
     return 2 ** round(math.log2(side / shape[1])) if shape[1] > 1 else None
 
 
-def is_pointwise(module: nn.Module) -> bool:
-    """Whether a stage convolves, but only within each place: the 1 x 1 head of a MobileNet or EfficientNet."""
-    kernels = [m.kernel_size for m in module.modules() if isinstance(m, nn.Conv2d)]
-    return bool(kernels) and all(kernel == (1, 1) for kernel in kernels)
+def is_head(stage: Stage) -> bool:
+    """Whether a stage is part of the classifier, or convolves only within each place (the 1 x 1 end of a MobileNet)."""
+    kernels = [m.kernel_size for m in stage.module.modules() if isinstance(m, nn.Conv2d)]
+    pointwise = bool(kernels) and all(kernel == (1, 1) for kernel in kernels)
+    return pointwise or stage.name.split(".")[0] in HEADS
 
 
 def place_aliases(names: Sequence[str], strides: Sequence[int | None]) -> dict[int, str]:
     """Give each alias to the last stage whose stride is at most the one that it stands for.
 
-    Pointwise stages, which reach no further than the one before, are passed over by a stride of None. Where a network passes through every stride this is the last stage *of* that stride; one that ends earlier
+    Stages of the head are passed over by a stride of None. Where a network passes through every stride this is the last stage *of* that stride; one that ends earlier
     (SqueezeNet ends at 16) has its deeper aliases at its last map, so that every alias exists for every base.
     A base whose own stages bear such names keeps its names.
     """
