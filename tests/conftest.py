@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def digests() -> Callable[[int, int], NDArray[np.uint8]]:
 
 
 @pytest.fixture
-def featx() -> Iterator[Callable[..., Result]]:
+def featx() -> Callable[..., Result]:
     """Run the command line in this process, errors turned into exit codes as for a user."""
     from featx.cli.main import main
     from featx.errors import FeatxError
@@ -62,7 +62,7 @@ def featx() -> Iterator[Callable[..., Result]]:
             raise result.exception
         return result
 
-    yield call
+    return call
 
 
 @pytest.fixture
