@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.metrics import f1_score
 
 from featx.classifiers.results import Result
 from featx.classifiers.scores import wilson
-from featx.classifiers.search import search
+from featx.classifiers.search import Fitted, search
 from featx.classifiers.splits import make_folds
 from featx.classifiers.zoo import CLASSIFIERS, classifier_of
 from featx.keys import FeatureKey
@@ -23,36 +22,42 @@ from featx.table import Rows, choose_keys, find_base, load_rows
 Progress = Callable[[int, int], None]
 
 
-def judge(key: FeatureKey, clf: str, X: NDArray[np.floating[Any]], rows: Rows, seed: int) -> Result:
-    """Choose, refit and judge one classifier on one key's features.
+def judge(key: FeatureKey, names: Sequence[str], X: NDArray[np.floating[Any]], rows: Rows, seed: int) -> list[Result]:
+    """Choose, refit and judge classifiers on one key's features.
 
     Parameters
     ----------
+    names : sequence of str
+        Names in `CLASSIFIERS`.
     X : (n, d) float
-        Features of all rows; the held-out ones are read once, at the end.
+        Features of all rows; the held-out ones are read once for each classifier, at the end.
     """
-    train, test, y = ~rows.test, rows.test, rows.y
-    started = time.perf_counter()
-    folds = make_folds(y[train], rows.groups[train], seed)
-    fitted = search(classifier_of(clf), X[train], y[train], folds, seed)
-    seconds = time.perf_counter() - started
-    predicted = fitted.model.predict(X[test])
-    hits, total = int((predicted == y[test]).sum()), int(test.sum())
+    train = ~rows.test
+    folds = make_folds(rows.y[train], rows.groups[train], seed)
+    fitted = search(names, X[train], rows.y[train], folds, seed)
+    return [record(key, name, fitted[name], X, rows) for name in names]
+
+
+def record(key: FeatureKey, name: str, fitted: Fitted, X: NDArray[np.floating[Any]], rows: Rows) -> Result:
+    """Judge one fitted classifier on the held-out part."""
+    truth = rows.y[rows.test]
+    predicted = fitted.model.predict(X[rows.test])
+    hits, total = int((predicted == truth).sum()), len(truth)
     low, high = wilson(hits, total)
     return Result(
         base=key.base.architecture,
         layer=key.layer,
         pooling=key.pooling,
-        clf=clf,
+        clf=name,
         dim=X.shape[1],
-        n_train=int(train.sum()),
+        n_train=len(rows.y) - total,
         n_test=total,
         cv_accuracy=round(fitted.cv_accuracy, 6),
         test_accuracy=round(hits / total, 6),
         ci_low=round(low, 6),
         ci_high=round(high, 6),
-        macro_f1=round(float(f1_score(y[test], predicted, average="macro", zero_division=0)), 6),
-        fit_seconds=round(seconds, 3),
+        macro_f1=round(float(f1_score(truth, predicted, average="macro", zero_division=0)), 6),
+        fit_seconds=round(fitted.seconds, 3),
         params=fitted.params,
     )
 
@@ -86,8 +91,7 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> list[R
     for key in keys:
         features = store.get(key, rows.manifest.digests)
         X = features.reshape(len(features), -1).astype(np.float32, copy=False)
-        for name in classifiers:
-            results.append(judge(key, name, X, rows, request.seed))
-            if progress:
-                progress(len(results), len(keys) * len(classifiers))
+        results += judge(key, classifiers, X, rows, request.seed)
+        if progress:
+            progress(len(results), len(keys) * len(classifiers))
     return results
