@@ -193,7 +193,7 @@ class Extraction:
             wanted: dict[str, list[str]] = {}
             for layer, pooling in self.writers:
                 wanted.setdefault(layer, []).append(pooling)
-            self.engine = TorchEngine(self.base, wanted, self.device)
+            self.engine = TorchEngine(self.base, wanted, self.device, self.batch_size)
         batch, self.batch = self.batch, []
         outputs = self.engine(np.stack([loaded.pixels for loaded in batch if loaded.pixels is not None]))
         self.summary.extracted += len(batch)

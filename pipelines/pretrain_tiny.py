@@ -1,6 +1,6 @@
 """Pretrain the bundled base `tiny` on CIFAR-100, and write the weights that the package ships.
 
-    python pipelines/pretrain_tiny.py cifar100.npz --out featx/bases/weights
+    python pipelines/pretrain_tiny.py cifar100.npz --out featx/bases/pretrained
 
 Plain cross-entropy, random crops and mirroring: no label smoothing, mixup or cutmix, since they make frozen
 features worse (Kornblith et al., 2021, "Why do better loss functions lead to less transferable features?").

@@ -173,9 +173,9 @@ def is_head(stage: Stage) -> bool:
 def place_aliases(names: Sequence[str], strides: Sequence[int | None]) -> dict[int, str]:
     """Give each alias to the last stage whose stride is at most the one that it stands for.
 
-    Stages of the head are passed over by a stride of None. Where a network passes through every stride this is the last stage *of* that stride; one that ends earlier
+    Where a network passes through every stride this is the last stage *of* that stride; one that ends earlier
     (SqueezeNet ends at 16) has its deeper aliases at its last map, so that every alias exists for every base.
-    A base whose own stages bear such names keeps its names.
+    Stages of the head are passed over by a stride of None. A base whose own stages bear such names keeps its names.
     """
     found: dict[int, list[str]] = {}
     if not set(ALIASES) <= set(names):

@@ -54,11 +54,15 @@ class TorchEngine:
         Moved to the device, in its own precision and channels_last memory.
     wanted : mapping of layer name to pooling names
     device : torch.device
+    batch_size : int
+        Short batches are filled up to it: libraries choose other kernels for other batch sizes, and a feature must not
+        depend, in its last bits, on how many images happened to be computed beside it.
     """
 
     base: Base
     wanted: Mapping[str, Sequence[str]]
     device: torch.device
+    batch_size: int = 1
 
     def __post_init__(self) -> None:
         self.dtype = DTYPES[self.base.id.precision]
@@ -67,9 +71,17 @@ class TorchEngine:
         for stage in self.base.stages:
             stage.module.to(self.device, self.dtype).to(memory_format=torch.channels_last)
 
-    @torch.inference_mode()
     def __call__(self, pixels: NDArray[np.uint8]) -> Features:
         """Compute features: (n, height, width, 3) uint8 to one (n, ...) float32 array a layer and pooling."""
+        lacking = self.batch_size - len(pixels)
+        if lacking <= 0:
+            return self.compute(pixels)
+        filled = np.concatenate([pixels, np.zeros((lacking, *pixels.shape[1:]), np.uint8)])
+        return {name: output[: len(pixels)] for name, output in self.compute(filled).items()}
+
+    @torch.inference_mode()
+    def compute(self, pixels: NDArray[np.uint8]) -> Features:
+        """Compute the features of one batch, in halves if the device's memory is too small for it."""
         try:
             batch = torch.from_numpy(pixels)
             if self.device.type == "cuda":
@@ -83,5 +95,5 @@ class TorchEngine:
         torch.cuda.empty_cache()
         half = len(pixels) // 2
         log.warning("%s is out of memory with %d images at once: trying %d", self.device, len(pixels), half)
-        first, second = self(pixels[:half]), self(pixels[half:])
+        first, second = self.compute(pixels[:half]), self.compute(pixels[half:])
         return {name: np.concatenate([first[name], second[name]]) for name in first}

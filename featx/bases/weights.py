@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 FILE_SUFFIXES = (".safetensors", ".pth", ".pt")
 BUNDLED = {("tiny", "CIFAR100"): "tiny-cifar100.safetensors"}
-"""Weights that the package ships: (architecture, weights name) to file in `featx/bases/weights`."""
+"""Weights that the package ships: (architecture, weights name) to file in `featx/bases/pretrained`."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def load_weights(architecture: str, network: nn.Module, weights: str) -> LoadedW
 def bundled_file(architecture: str, weights: str) -> Path | None:
     """Path of weights that the package ships, or None."""
     name = BUNDLED.get((architecture, weights))
-    return Path(str(files("featx.bases") / "weights" / name)) if name else None
+    return Path(str(files("featx.bases") / "pretrained" / name)) if name else None
 
 
 def fit(architecture: str, network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +12,19 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+
+@contextmanager
+def few_threads(numbers: int) -> Iterator[None]:
+    """Use one thread where a batch holds so few numbers that threads would only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if numbers > 2**19 else 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -22,7 +37,8 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     dropout : float
         Share of hidden units left out in each step (Srivastava et al., 2014).
     learning_rate, weight_decay : float
-    batch_size : int
+    batch_size : int or None
+        None: a twentieth of the rows, from 32 to 512.
     epochs : int
         At most so many passes.
     patience : int
@@ -38,7 +54,7 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         dropout: float = 0.5,
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-2,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         epochs: int = 200,
         patience: int = 12,
         validation: float = 0.15,
@@ -85,8 +101,9 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         import torch
         from torch import nn
 
+        batch_size = self.batch_size or min(512, max(32, len(X) // 20))
         generator = torch.Generator().manual_seed(self.seed)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), few_threads(batch_size * X.shape[1]):
             torch.manual_seed(self.seed)
             network = nn.Sequential(
                 nn.Linear(X.shape[1], self.hidden),
@@ -100,7 +117,7 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             best, best_loss, best_epoch, epoch = [p.detach().clone() for p in network.parameters()], np.inf, 0, 0
             for epoch in range(1, self.epochs + 1):
                 network.train()
-                for rows in torch.randperm(len(x), generator=generator).split(self.batch_size):
+                for rows in torch.randperm(len(x), generator=generator).split(batch_size):
                     loss = nn.functional.cross_entropy(network(x[rows]), codes[rows])
                     optimizer.zero_grad()
                     loss.backward()
@@ -134,4 +151,5 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Give the most probable class of each row."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]

@@ -81,7 +81,7 @@ def recall(cache: Path, listing: Listing, rehash: bool = False) -> KnownDigests:
     if rehash or not file.exists():
         return found
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as raw, np.load(raw, allow_pickle=False) as stored:
             names, stamps, digests = stored["names"], stored["stamps"], stored["digests"]
         if not (names.shape[1:] == (16,) and stamps.shape[1:] == (3,) and digests.shape[1:] == (32,)):
             raise ValueError("unexpected shapes")

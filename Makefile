@@ -1,0 +1,52 @@
+# featx: every target does its own set-up; `make help` lists them.
+BASE ?= tiny
+DATA ?= digits
+LAYER ?= layer3
+CLF ?= logreg
+PYTHON ?= python3
+VENV ?= .venv
+FEATX = $(VENV)/bin/featx
+WEIGHTS_FLAG = $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+POOLING_FLAG = $(if $(POOLING),--pooling "$(POOLING)")
+REQUEST = "$(DATA)" --base "$(BASE)" $(WEIGHTS_FLAG) $(POOLING_FLAG)
+
+.PHONY: help setup demo extract fit compare test check format clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo "  Variables: BASE=$(BASE) DATA=$(DATA) LAYER=$(LAYER) CLF=$(CLF) WEIGHTS= POOLING="
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: $(VENV)/installed ## Make .venv and install featx with everything it needs
+
+demo: setup ## The whole story on built-in data: every layer, every classifier, the table of cut depths
+	$(FEATX) run digits
+
+extract: setup ## Compute and store features: make extract LAYER=layer3 [DATA=photos BASE=resnet50]
+	$(FEATX) extract $(REQUEST) $(foreach layer,$(LAYER),--layer "$(layer)")
+
+fit: extract ## Train and judge one classifier: make fit CLF=svm
+	$(FEATX) fit $(REQUEST) --layer "$(firstword $(LAYER))" --clf "$(CLF)"
+
+compare: setup ## The table of every cached layer and every classifier
+	$(FEATX) compare $(REQUEST)
+
+test: setup ## Run the tests
+	$(VENV)/bin/python -m pytest
+
+check: setup ## Check style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: setup ## Put the code into the house style
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean: ## Remove what tools left behind; the cache stays
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,168 @@
+"""The command line as a user meets it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featx.cli.main import COMMANDS
+from tests.conftest import picture
+
+Featx = Callable[..., Any]
+
+
+def process(*args: object) -> subprocess.CompletedProcess[str]:
+    """Run featx in a process of its own."""
+    script = "from featx.cli.main import run; run()"
+    words = [sys.executable, "-c", script, *map(str, args)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(featx: Featx, command: str) -> None:
+    result = featx(command, "--help")
+    assert result.exit_code == 0
+    assert "Example:" in result.output
+    assert f"featx {command}" in result.output
+
+
+def test_an_unknown_command_names_the_nearest_and_exits_with_2(featx: Featx) -> None:
+    result = featx("extrct")
+    assert result.exit_code == 2
+    assert "Did you mean 'extract'" in result.output
+
+
+def test_extract_closes_with_one_line_of_figures(featx: Featx, photos: Path, cache: Path) -> None:
+    result = featx("extract", photos, "--base", "tiny", "--weights", "random", "--layer", "layer2", "--cache", cache)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("36 images: 0 cached, 36 extracted, 0 failed, ")
+    assert result.stdout.rstrip().endswith("images/s")
+
+
+def test_json_is_all_there_is_on_stdout_also_when_rows_failed(featx: Featx, photos: Path, cache: Path) -> None:
+    (photos / "red" / "bad.png").write_bytes(b"bad")
+    result = featx(
+        *("extract", photos, "--base", "tiny", "--weights", "random", "-l", "layer2", "--cache", cache, "--json")
+    )
+    summary = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert {"images", "extracted", "cached", "failed", "seconds", "images_per_second"} <= set(summary)
+    assert [Path(file["path"]).name for file in summary["failed"]] == ["bad.png"]
+
+
+def test_fit_and_compare_give_the_fields_that_scripts_rely_on(
+    featx: Featx, photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    base = ("--base", "tiny", "--weights", "random", "--cache", cache)
+    featx("extract", photos, *base, "-l", "layer1", "-l", "layer2")
+    fields = {"base", "layer", "pooling", "clf", "dim", "n_train", "n_test", "cv_accuracy", "test_accuracy"}
+    fields |= {"ci_low", "ci_high", "macro_f1", "fit_seconds"}
+    fit = json.loads(featx("fit", photos, *base, "--layer", "layer1", "--clf", "svm", "--json").stdout)
+    assert fields <= set(fit)
+    table = tmp_path / "table.csv"
+    result = featx("compare", photos, *base, "--clf", "logreg", "--clf", "svm", "--json", "--csv", table)
+    rows = json.loads(result.stdout)
+    assert len(rows) == 4
+    assert all(fields <= set(row) for row in rows)
+    with table.open() as lines:
+        assert [row["layer"] for row in csv.DictReader(lines)] == ["layer1", "layer1", "layer2", "layer2"]
+
+
+def test_the_table_marks_one_row_as_the_best(featx: Featx, photos: Path, cache: Path) -> None:
+    base = ("--base", "tiny", "--weights", "random", "--cache", cache)
+    featx("extract", photos, *base, "-l", "layer1", "-l", "layer2")
+    lines = featx("compare", photos, *base, "--clf", "svm").stdout.splitlines()
+    assert lines[0].split()[:3] == ["layer", "pooling", "clf"]
+    assert sum(line.startswith("*") for line in lines) == 1
+
+
+def test_run_carries_out_an_experiment_and_says_what_a_second_run_costs(
+    featx: Featx, photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    experiment = tmp_path / "colours.toml"
+    experiment.write_text(
+        f'data = "{photos.name}"\nbase = "tiny"\nweights = "random"\nlayers = ["layer1"]\nclassifiers = ["svm"]'
+    )
+    first = featx("run", experiment, "--cache", cache)
+    assert first.exit_code == 0
+    assert "36 extracted" in first.stdout
+    second = featx("run", experiment, "--cache", cache)
+    assert "36 cached, 0 extracted" in second.stdout
+    assert "Nothing was extracted" in second.stdout
+
+
+def test_cache_ls_shows_what_is_there(featx: Featx, photos: Path, cache: Path) -> None:
+    assert "holds no features yet" in featx("cache", "ls", "--cache", cache).stdout
+    featx("extract", photos, "--base", "tiny", "--weights", "random", "-l", "layer1", "--cache", cache)
+    (row,) = json.loads(featx("cache", "ls", "--cache", cache, "--json").stdout)
+    assert (row["images"], row["shape"], row["source"]) == (36, [32], "random")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--base", "resnet", "-l", "layer1"), "unknown base 'resnet'. Did you mean 'resnet"),
+        (("--base", "tiny", "-l", "layer11"), "unknown layer of tiny 'layer11'. Did you mean 'layer1'"),
+        (("--base", "tiny", "--weights", "no.pth", "-l", "layer1"), "weights file 'no.pth' does not exist"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_nothing_is_written(
+    photos: Path, cache: Path, words: tuple[str, ...], message: str
+) -> None:
+    done = process("extract", photos, *words, "--cache", cache)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not cache.exists()
+
+
+def test_an_unwritable_cache_is_known_before_anything_is_computed(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    base = ("--base", "tiny", "--weights", "random", "-l", "layer1")
+    done = process("extract", photos, *base, "--cache", tmp_path / "file" / "cache")
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_layer_is_bad_usage(featx: Featx, photos: Path) -> None:
+    result = featx("extract", photos, "--base", "tiny")
+    assert result.exit_code == 2
+    assert "give --layer once or more" in result.output
+
+
+@pytest.mark.parametrize("shard", ["0/3", "4/3", "x", "1/"])
+def test_an_impossible_share_is_bad_usage(featx: Featx, photos: Path, shard: str) -> None:
+    result = featx("extract", photos, "--base", "tiny", "-l", "layer1", "--shard", shard)
+    assert result.exit_code == 2
+    assert "such as 2/8" in result.output
+
+
+def test_comparing_without_the_mlp_does_not_import_torch(featx: Featx, photos: Path, cache: Path) -> None:
+    base = ["--base", "tiny", "--weights", "random", "--cache", str(cache)]
+    featx("extract", photos, *base, "-l", "layer1")
+    script = (
+        "import sys; from featx.cli.main import run\n"
+        f"try: run({['compare', str(photos), *base, '--clf', 'logreg', '--clf', 'svm']!r})\n"
+        "except SystemExit as end: sys.exit(end.code or ('torch' in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_new_image_of_one_class_does_not_stop_extraction(featx: Featx, tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "one" / "red").mkdir(parents=True)
+    picture(1, 0).save(tmp_path / "one" / "red" / "1.png")
+    base = ("--base", "tiny", "--weights", "random", "--cache", cache)
+    assert featx("extract", tmp_path / "one", *base, "-l", "layer1").exit_code == 0
+    result = featx("compare", tmp_path / "one", *base)
+    assert result.exit_code == 1
+    assert "one class only" in result.error

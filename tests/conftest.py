@@ -1,0 +1,72 @@
+"""Small real data for every test: photos on disk, a cache, and ../shared where it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+from PIL import Image
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def picture(seed: int, hue: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
+    """A noisy picture whose colour says its class."""
+    noise = np.random.default_rng(seed).integers(0, 120, (size[1], size[0], 3))
+    noise[:, :, hue] += 100
+    return Image.fromarray(noise.astype(np.uint8))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three classes of twelve pictures each."""
+    root = tmp_path / "photos"
+    for hue, name in enumerate(("red", "green", "blue")):
+        (root / name).mkdir(parents=True)
+        for number in range(12):
+            picture(hue * 100 + number, hue).save(root / name / f"{number:02}.png")
+    return root
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def digests() -> Callable[[int, int], NDArray[np.uint8]]:
+    """Make n digests from a seed."""
+
+    def make(n: int, seed: int = 0) -> NDArray[np.uint8]:
+        return np.random.default_rng(seed).integers(0, 256, (n, 32)).astype(np.uint8)
+
+    return make
+
+
+@pytest.fixture
+def featx() -> Callable[..., Result]:
+    """Run the command line in this process, errors turned into exit codes as for a user."""
+    from featx.cli.main import main
+    from featx.errors import FeatxError
+
+    def call(*args: Any) -> Result:
+        result = CliRunner().invoke(main, [str(arg) for arg in args])
+        if isinstance(result.exception, FeatxError):
+            result.exit_code, result.error = 1, str(result.exception)  # type: ignore[attr-defined]
+        elif result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call
+
+
+@pytest.fixture
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip("../shared with photos and pretrained weights is not there")
+    return SHARED

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from featx.errors import RequestError, UnknownName
+from featx.pipeline import FIELDS, load_pipeline
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def write(folder: Path, text: str) -> str:
+    (folder / "x.toml").write_text(text)
+    return str(folder / "x.toml")
+
+
+def test_paths_count_from_the_experiments_own_folder(tmp_path: Path, cache: Path) -> None:
+    text = 'data = "photos"\nbase = "resnet18"\nweights = "w/r.pth"\nlayers = ["layer3"]\nseed = 7'
+    pipeline = load_pipeline(write(tmp_path, text), cache)
+    assert pipeline.extract.data == str(tmp_path / "photos")
+    assert pipeline.extract.base.weights == str(tmp_path / "w/r.pth")
+    assert (pipeline.compare.seed, pipeline.compare.layers, pipeline.compare.cache) == (7, ("layer3",), cache)
+
+
+def test_names_of_weights_and_data_sets_stay_names(tmp_path: Path, cache: Path) -> None:
+    text = 'data = "digits"\nbase = "resnet18"\nweights = "IMAGENET1K_V1"\nlayers = ["layer3"]'
+    pipeline = load_pipeline(write(tmp_path, text), cache)
+    assert (pipeline.extract.data, pipeline.extract.base.weights) == ("digits", "IMAGENET1K_V1")
+
+
+def test_an_unknown_key_names_the_nearest(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(UnknownName, match="unknown key of .*x.toml' 'layer'. Did you mean 'layers'"):
+        load_pipeline(write(tmp_path, 'data = "digits"\nbase = "tiny"\nlayer = ["layer3"]'), cache)
+
+
+def test_all_problems_are_named_at_once(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(RequestError, match="'base' is missing; 'data' must be a str, not 3; 'layers' must be a list"):
+        load_pipeline(write(tmp_path, "data = 3\nlayers = []"), cache)
+
+
+def test_what_is_no_toml_says_where_it_breaks(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(RequestError, match=r"is no valid TOML:  .*value"):
+        load_pipeline(write(tmp_path, "data = = 3"), cache)
+
+
+def test_an_unknown_experiment_lists_the_built_in_ones(cache: Path) -> None:
+    with pytest.raises(RequestError, match="'nothing' does not exist: .*digits"):
+        load_pipeline("nothing", cache)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_experiment_of_the_project_is_valid(path: Path, cache: Path) -> None:
+    assert load_pipeline(str(path), cache).extract.layers
+
+
+def test_the_built_in_experiment_is_found_by_name(cache: Path) -> None:
+    assert load_pipeline("digits", cache).extract.data == "digits"
+
+
+def test_every_field_is_used() -> None:
+    source = (ROOT / "featx" / "pipeline.py").read_text()
+    assert all(source.count(f'"{name}"') >= 2 for name in FIELDS)
