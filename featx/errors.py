@@ -33,6 +33,14 @@ class BrokenPart(StoreError):
     """A part whose contents contradict its checksums, its name or its folder."""
 
 
+class NewerPart(StoreError):
+    """A part whose format is newer than this version reads."""
+
+
+class NotFinite(FeatxError, ValueError):
+    """Features that are infinite, no numbers, or too large for the stored dtype."""
+
+
 class MissingFeatures(FeatxError, LookupError):
     """Features that stage two asked for and that no part holds yet."""
 

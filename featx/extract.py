@@ -7,14 +7,13 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from featx.bases.base import Base
 from featx.bases.engine import TorchEngine, choose_device
@@ -26,15 +25,15 @@ from featx.data.manifest import Listing
 from featx.data.memory import KnownDigests, recall, remember
 from featx.data.sources import list_images
 from featx.errors import RequestError, unknown
-from featx.keys import FeatureKey, InputTransform
+from featx.keys import STORED_DTYPES, FeatureKey, InputTransform
 from featx.requests import BaseChoice, ExtractRequest
-from featx.store.store import DigestIndex, FeatureStore, StoredBase
+from featx.store.bases import StoredBase
+from featx.store.store import FeatureStore
+from featx.store.writer import PartWriter, rows_a_part
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
-PART_BYTES = 2**25
-"""Features of about 32 MiB at most wait in memory for their part to be full."""
 
 
 @dataclass(frozen=True)
@@ -96,69 +95,18 @@ def feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
     Raises
     ------
     UnknownName
-        If a layer or pooling does not exist.
+        If a layer, pooling or stored dtype does not exist.
     """
     for pooling in request.poolings:
         if pooling not in POOLINGS:
             raise unknown("pooling", pooling, POOLINGS)
     layers = [base.layer(name).name for name in request.layers]
-    return list(dict.fromkeys(FeatureKey(base.id, layer, pooling) for layer in layers for pooling in request.poolings))
-
-
-class PartWriter:
-    """Collects the features of one key, and commits them in parts of a fixed number of rows, in a thread of its own.
-
-    Rows arrive in the order of the data set, so parts have the same rows however often the work is interrupted.
-    """
-
-    def __init__(self, store: FeatureStore, key: FeatureKey, part_rows: int, provenance: dict[str, Any]) -> None:
-        self.store, self.key, self.part_rows, self.provenance = store, key, part_rows, provenance
-        self.index = DigestIndex([header.digests for _, header in store.headers(key)])
-        self.digests: list[bytes] = []
-        self.features: list[NDArray[np.float32]] = []
-        self.pending: Future[Any] | None = None
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="write")
-
-    def append(self, digests: Sequence[bytes], features: NDArray[np.float32], seconds: float) -> None:
-        """Take what the store lacks of a batch."""
-        for name, row in zip(digests, features, strict=True):
-            if name not in self.index:
-                self.digests.append(name)
-                self.features.append(row)
-                if len(self.features) * row.nbytes >= PART_BYTES or len(self.features) >= self.part_rows:
-                    self.commit(seconds)
-
-    def commit(self, seconds: float) -> None:
-        """Hand the collected rows to the writing thread; waits for the part before, so errors are not lost."""
-        self.wait()
-        if self.digests:
-            digests = np.frombuffer(b"".join(self.digests), np.uint8).reshape(-1, 32)
-            provenance = {**self.provenance, "created": time.time(), "seconds": round(seconds * len(digests), 4)}
-            features = np.stack(self.features)
-            self.digests, self.features = [], []
-            self.pending = self.pool.submit(self.store.add, self.key, digests, features, provenance)
-
-    def wait(self) -> None:
-        """Wait until the last part is committed; raises what went wrong there."""
-        if self.pending is not None:
-            pending, self.pending = self.pending, None
-            pending.result()
-
-    def close(self, seconds: float) -> None:
-        """Commit what is left, also when the work stopped early."""
-        try:
-            self.commit(seconds)
-            self.wait()
-        finally:
-            self.pool.shutdown()
-
-
-def rows_a_part(images: int) -> int:
-    """Rows of a part: about a sixteenth of the data set, a power of two from 32 to 1024.
-
-    It depends on the data set alone, so an interrupted run goes on with the same parts.
-    """
-    return int(min(1024, max(32, 2 ** round(np.log2(max(1, images) / 16)))))
+    if request.store_dtype not in STORED_DTYPES:
+        raise unknown("stored dtype", request.store_dtype, STORED_DTYPES)
+    keys = [
+        FeatureKey(base.id, layer, pooling, request.store_dtype) for layer in layers for pooling in request.poolings
+    ]
+    return list(dict.fromkeys(keys))
 
 
 class Extraction:
@@ -203,16 +151,19 @@ class Extraction:
         prepare = partial(to_pixels, transform=self.base.id.transform)
         workers = self.request.workers or os.cpu_count() or 1
         loader = Loader(self.listing, self.is_missing, prepare, workers, ahead=2 * self.batch_size + workers)
-        try:
+        with ExitStack() as finally_:  # every writer is closed, also when another one fails
+            finally_.callback(remember, self.request.cache, self.listing, known)
+            for writer in self.writers.values():
+                finally_.callback(self.close, writer)
             for done, loaded in enumerate(loader(rows), 1):
                 self.take(loaded, known)
                 if progress:
                     progress(done, len(rows))
             self.run_batch()
-        finally:
-            for writer in self.writers.values():
-                writer.close(self.seconds_an_image())
-            remember(self.request.cache, self.listing, known)
+
+    def close(self, writer: PartWriter) -> None:
+        """Commit what a writer still holds."""
+        writer.close(self.seconds_an_image())
 
     def take(self, loaded: Loaded, known: KnownDigests) -> None:
         """Count one row, and put it into the batch if it has pixels."""
@@ -285,7 +236,9 @@ def extract(request: ExtractRequest, progress: Progress | None = None) -> Extrac
     )
     own = base.id.transform == architecture_of(request.base.name).transform
     extraction = Extraction(request, listing, base, keys)
-    FeatureStore(request.cache).describe(StoredBase(base.id, base.source, layers, own))
+    store, described = FeatureStore(request.cache), StoredBase(base.id, base.source, layers, own)
+    store.describe(described)
     extraction.visit(recall(request.cache, listing, request.rehash), progress)
+    store.describe(described)  # again, in case the folder was removed meanwhile
     extraction.summary.seconds = round(time.perf_counter() - started, 3)
     return extraction.summary

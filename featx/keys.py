@@ -12,6 +12,7 @@ RECIPE = 1
 
 Precision = Literal["float32", "bfloat16"]
 StoredDtype = Literal["float32", "float16"]
+STORED_DTYPES = ("float32", "float16")
 
 
 @dataclass(frozen=True)

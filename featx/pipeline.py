@@ -21,6 +21,7 @@ FIELDS: dict[str, type] = {
     "precision": str,
     "layers": list,
     "poolings": list,
+    "store_dtype": str,
     "classifiers": list,
     "device": str,
     "batch_size": int,
@@ -121,7 +122,7 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
         fields["base"], weights, fields.get("resize"), fields.get("crop"), fields.get("precision", "float32")
     )
     poolings = tuple(fields.get("poolings", ["avg"]))
-    device = {name: fields[name] for name in ("device", "batch_size", "workers") if name in fields}
+    device = {name: fields[name] for name in ("device", "batch_size", "workers", "store_dtype") if name in fields}
     return Pipeline(
         ExtractRequest(data, base, tuple(fields["layers"]), poolings, cache=cache, **device),
         CompareRequest(
@@ -132,5 +133,6 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
             poolings,
             fields.get("seed", 42),
             cache=cache,
+            store_dtype=fields.get("store_dtype"),
         ),
     )

@@ -60,6 +60,8 @@ class ExtractRequest:
         "auto", "cpu", "cuda", "cuda:1" or "mps".
     batch_size, workers : int or None
         Images a forward pass, and threads that decode; None chooses.
+    store_dtype : str
+        "float32" or "float16": how features are stored, part of their key.
     shard : tuple of (i, n) or None
         Only the i-th of n disjoint shares of the images, counted from 1.
     rehash : bool
@@ -76,12 +78,14 @@ class ExtractRequest:
     shard: tuple[int, int] | None = None
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)
+    store_dtype: str = "float32"
 
     def command(self) -> str:
         """Write the request as the command that carries it out."""
         words = ["featx", "extract", self.data, *self.base.flags()]
         words += [word for layer in self.layers for word in ("--layer", layer)]
         words += [word for pooling in self.poolings if pooling != "avg" for word in ("--pooling", pooling)]
+        words += ["--store-dtype", self.store_dtype] if self.store_dtype != "float32" else []
         if self.cache != default_cache():
             words += ["--cache", str(self.cache)]
         return shlex.join(words)
@@ -101,6 +105,8 @@ class CompareRequest:
         Empty: every pooling that is cached.
     seed : int
         Of the split, the folds and the classifiers.
+    store_dtype : str or None
+        "float32" or "float16"; None is whatever is cached, float32 where both are.
     """
 
     data: str
@@ -111,7 +117,25 @@ class CompareRequest:
     seed: int = 42
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)
+    store_dtype: str | None = None
 
     def extraction(self, layers: Sequence[str], poolings: Sequence[str]) -> ExtractRequest:
         """Build the request that computes what this one needs."""
-        return ExtractRequest(self.data, self.base, layers, poolings or ("avg",), cache=self.cache)
+        dtype = self.store_dtype or "float32"
+        return ExtractRequest(self.data, self.base, layers, poolings or ("avg",), cache=self.cache, store_dtype=dtype)
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """One key's features of a data set as one ordinary HDF5 file.
+
+    Attributes
+    ----------
+    features : CompareRequest
+        Data set, base, one layer and at most one pooling.
+    out : pathlib.Path
+        The file to be written.
+    """
+
+    features: CompareRequest
+    out: Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from featx.data.sources import list_images
 from featx.errors import DataError, MissingFeatures, unknown
 from featx.keys import FeatureKey
 from featx.requests import BaseChoice, CompareRequest
-from featx.store.store import FeatureStore, StoredBase
+from featx.store.bases import StoredBase
+from featx.store.store import FeatureStore
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def choose_keys(store: FeatureStore, base: StoredBase, request: CompareRequest) 
     MissingFeatures
         If a layer is not cached.
     """
-    cached = [summary.key for summary in store.keys() if summary.key.base == base.id]
+    cached = wanted_dtypes([summary.key for summary in store.keys() if summary.key.base == base.id], request)
     depth = {str(layer["name"]): place for place, layer in enumerate(base.layers)}
     names = [exact_name(base, layer) for layer in request.layers] or sorted(
         {key.layer for key in cached}, key=depth.__getitem__
@@ -138,6 +139,14 @@ def choose_keys(store: FeatureStore, base: StoredBase, request: CompareRequest) 
     if not keys:
         raise lacking(request, f"the cache '{store.root}' holds no features of {describe(request.base)}", ())
     return keys
+
+
+def wanted_dtypes(keys: Sequence[FeatureKey], request: CompareRequest) -> list[FeatureKey]:
+    """Keep the keys of the stored dtype asked for; without one, of each layer and pooling only the most exact."""
+    if request.store_dtype is not None:
+        return [key for key in keys if key.dtype == request.store_dtype]
+    exact = {replace(key, dtype="float32") for key in keys if key.dtype == "float32"}
+    return [key for key in keys if key.dtype == "float32" or replace(key, dtype="float32") not in exact]
 
 
 def exact_name(base: StoredBase, asked: str) -> str:

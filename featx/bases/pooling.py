@@ -26,8 +26,14 @@ def maximum(activation: Tensor, layout: Layout) -> Tensor:
     return activation.amax((2, 3)) if layout == "map" else activation.clone()
 
 
+def flat(activation: Tensor, layout: Layout) -> Tensor:
+    """Keep the whole activation: (n, channels, height, width) or (n, features), as it is."""
+    return activation.clone()
+
+
 POOLINGS: dict[str, Callable[[Tensor, Layout], Tensor]] = {
     "avg": average,
     "max": maximum,
+    "flat": flat,
 }
 """Name of a pooling: what it does to a batch of activations of a given layout."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from featx.cli import cache_check, cache_export
 from featx.cli.options import cache_option, json_option, print_json, verbosity_options
 
 
@@ -19,6 +20,11 @@ def command() -> None:
     Example:
       featx cache ls
     """
+
+
+command.add_command(cache_check.verify)
+command.add_command(cache_check.clean)
+command.add_command(cache_export.command)
 
 
 @command.command("ls")
@@ -40,7 +46,7 @@ def list_keys(cache: Path, as_json: bool, quiet: bool) -> None:
     sources = {base.id: base.source for base in store.bases()}
     summaries = store.keys()
     if as_json:
-        print_json([{**asdict(s), "source": sources.get(s.key.base)} for s in summaries])
+        print_json([{**asdict(s), "folder": s.key.folder, "source": sources.get(s.key.base)} for s in summaries])
         return
     if not summaries:
         click.echo(f"the cache '{cache}' holds no features yet: featx extract fills it")
@@ -61,3 +67,40 @@ def list_keys(cache: Path, as_json: bool, quiet: bool) -> None:
     ]
     headers = ("key", "weights", "images", "shape", "dtype", "size", "parts", "when", "cost")
     click.echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
+
+
+@command.command("rm")
+@click.argument("key")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@cache_option
+@json_option
+@verbosity_options
+def remove(key: str, yes: bool, cache: Path, as_json: bool, quiet: bool) -> None:
+    """Remove the features of KEY: a folder that `ls` shows, or the first parts of one, for all that lies in it.
+
+    \b
+    Example:
+      featx cache rm resnet50-0123456789ab/layer3
+    """
+    from featx.errors import unknown
+    from featx.store.store import FeatureStore
+
+    store = FeatureStore(cache)
+    asked = key.strip("/")
+    summaries = store.keys()
+    chosen = [s for s in summaries if f"{s.key.folder}/".startswith(f"{asked}/")]
+    if not chosen:
+        raise unknown(f"key in the cache '{cache}'", key, [s.key.folder for s in summaries])
+    if not yes:
+        for s in chosen:
+            click.echo(
+                f"{s.key.folder}: {s.images} images, {s.bytes / 1e6:.1f} MB, {s.seconds:.0f} s of work", err=True
+            )
+        click.confirm("Remove these features?", abort=True, err=True)
+    for s in chosen:
+        store.remove(s.key)
+    if as_json:
+        print_json({"removed": [{"key": s.key.folder, "images": s.images, "bytes": s.bytes} for s in chosen]})
+    else:
+        size = sum(s.bytes for s in chosen) / 1e6
+        click.echo(f"removed {len(chosen)} {'keys' if len(chosen) > 1 else 'key'}, {size:.1f} MB")

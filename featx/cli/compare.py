@@ -17,6 +17,7 @@ from featx.cli.options import (
     progress_bar,
     rehash_option,
     seed_option,
+    store_dtype_option,
     verbosity_options,
 )
 from featx.requests import BaseChoice, CompareRequest
@@ -28,6 +29,7 @@ from featx.requests import BaseChoice, CompareRequest
 @layers_option
 @click.option("--clf", "classifiers", multiple=True, help="logreg, svm, mlp or all; repeatable.  [default: all]")
 @poolings_option
+@store_dtype_option
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the table as CSV, too.")
 @seed_option
 @rehash_option
@@ -40,6 +42,7 @@ def command(
     layers: tuple[str, ...],
     classifiers: tuple[str, ...],
     poolings: tuple[str, ...],
+    store_dtype: str | None,
     csv_file: Path | None,
     seed: int,
     rehash: bool,
@@ -57,7 +60,7 @@ def command(
     """
     if "all" in classifiers:
         classifiers = ()
-    request = CompareRequest(data, base, layers, classifiers, poolings, seed, rehash, cache)
+    request = CompareRequest(data, base, layers, classifiers, poolings, seed, rehash, cache, store_dtype)
     from featx.evaluate import compare
     from featx.files import write_text
     from featx.report import table, to_csv

@@ -18,6 +18,7 @@ from featx.cli.options import (
     print_json,
     progress_bar,
     rehash_option,
+    store_dtype_option,
     verbosity_options,
 )
 from featx.requests import BaseChoice, ExtractRequest
@@ -43,6 +44,7 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
 @base_options
 @layers_option
 @poolings_option
+@store_dtype_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images a forward pass.  [default: by device]")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: by machine]")
@@ -56,6 +58,7 @@ def command(
     base: BaseChoice,
     layers: tuple[str, ...],
     poolings: tuple[str, ...],
+    store_dtype: str | None,
     cache: Path,
     as_json: bool,
     quiet: bool,
@@ -72,7 +75,8 @@ def command(
     """
     if not layers:
         raise click.UsageError("no layer asked for: give --layer once or more, such as --layer layer3 --layer layer4")
-    request = ExtractRequest(data, base, layers, poolings or ("avg",), cache=cache, **options)
+    stored = store_dtype or "float32"
+    request = ExtractRequest(data, base, layers, poolings or ("avg",), cache=cache, store_dtype=stored, **options)
     from featx.extract import extract
 
     with progress_bar("image", quiet) as progress:

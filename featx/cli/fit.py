@@ -16,6 +16,7 @@ from featx.cli.options import (
     progress_bar,
     rehash_option,
     seed_option,
+    store_dtype_option,
     verbosity_options,
 )
 from featx.requests import BaseChoice, CompareRequest
@@ -27,6 +28,7 @@ from featx.requests import BaseChoice, CompareRequest
 @click.option("--layer", "-l", required=True, help="Layer, by name or alias.")
 @click.option("--clf", required=True, help="logreg, svm or mlp.")
 @poolings_option
+@store_dtype_option
 @seed_option
 @rehash_option
 @cache_option
@@ -38,6 +40,7 @@ def command(
     layer: str,
     clf: str,
     poolings: tuple[str, ...],
+    store_dtype: str | None,
     seed: int,
     rehash: bool,
     cache: Path,
@@ -50,7 +53,7 @@ def command(
     Example:
       featx fit photos --base resnet50 --layer layer3 --clf svm
     """
-    request = CompareRequest(data, base, (layer,), (clf,), poolings[:1] or ("avg",), seed, rehash, cache)
+    request = CompareRequest(data, base, (layer,), (clf,), poolings[:1] or ("avg",), seed, rehash, cache, store_dtype)
     from featx.evaluate import compare
     from featx.report import sentence
 

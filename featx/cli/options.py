@@ -29,7 +29,15 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON a
 
 layers_option = click.option("--layer", "-l", "layers", multiple=True, help="Layer, by name or alias; repeatable.")
 
-poolings_option = click.option("--pooling", "poolings", multiple=True, help="avg or max; repeatable.")
+poolings_option = click.option(
+    "--pooling", "poolings", multiple=True, help="avg, max or flat (the whole map); repeatable."
+)
+
+store_dtype_option = click.option(
+    "--store-dtype",
+    type=click.Choice(["float32", "float16"]),
+    help="Numbers as they are stored; float16 takes half the room.  [default: float32]",
+)
 
 rehash_option = click.option("--rehash", is_flag=True, help="Read every file, also those that look unchanged.")
 

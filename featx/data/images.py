@@ -3,21 +3,73 @@
 from __future__ import annotations
 
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from featx.data.budget import Budget
 from featx.errors import FeatxError
 
-MAX_PIXELS = 2**27
-"""Pictures of more pixels (134 million) are refused before they are decoded: they would need over 0.5 GB each."""
+FORMATS = (
+    *("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "DIB", "JPEG2000"),
+    *("PPM", "TGA", "ICO", "QOI", "PCX", "SGI"),
+)
+"""Formats that are read. Pillow knows others, but some of them start programs (EPS) or hold pictures in pictures."""
 
+MEMORY = 850_000_000
+"""Bytes that all pictures being decoded at one time may take together, in however many threads."""
+
+BYTES_A_PIXEL = {"WEBP": 22, "JPEG2000": 25, "AVIF": 16, "TIFF": 14, "MPO": 11}
+"""What decoding takes at its peak, conversion to RGB included; 8 for other formats, 11 for JPEG in several scans."""
+
+MAX_PIXELS = MEMORY // 8
+"""More pixels (106 million) are refused before they are decoded, in pictures within a file, too."""
+
+MAX_SLOW_PIXELS = {"QOI": 2**20}
+"""Formats that Pillow decodes in plain Python, some microseconds a pixel."""
+
+BAND = 2**20
+"""Pixels of deep grey that are scaled at a time."""
+
+# Pillow asks these when a picture lies within a picture, where no size can be seen from outside (ICO, TIFF, GIF).
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+PngImagePlugin.MAX_TEXT_MEMORY = 2**24
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+BUDGET = Budget(MEMORY)
 BITS_PER_SAMPLE = 258  # TIFF tag
 
 
 class BrokenImage(FeatxError, ValueError):
     """Bytes that are no image, or an image that is damaged or too large."""
+
+
+@contextmanager
+def decoding(data: bytes) -> Iterator[Image.Image]:
+    """Decode an image file, and keep its share of the memory until the picture has been used.
+
+    See `decode` for what is decoded how; threads wait here while others take the memory.
+
+    Raises
+    ------
+    BrokenImage
+        With a reason that can be shown to the user.
+    """
+    if not data:
+        raise BrokenImage("empty file")
+    with explained():
+        opened = Image.open(io.BytesIO(data), formats=FORMATS)
+    with opened, BUDGET.hold(check_size(opened)):
+        with explained():
+            opened.load()  # once only: a second load of a truncated file can succeed without a word
+            ImageOps.exif_transpose(opened, in_place=True)
+            picture = to_rgb(opened)
+        yield picture
 
 
 def decode(data: bytes) -> Image.Image:
@@ -29,7 +81,7 @@ def decode(data: bytes) -> Image.Image:
     Parameters
     ----------
     data : bytes
-        The whole file, in any format that Pillow reads.
+        The whole file, in any of `FORMATS`.
 
     Returns
     -------
@@ -41,13 +93,15 @@ def decode(data: bytes) -> Image.Image:
     BrokenImage
         With a reason that can be shown to the user.
     """
-    if not data:
-        raise BrokenImage("empty file")
+    with decoding(data) as picture:
+        return picture
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn whatever a decoder raises into BrokenImage."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            check_size(image)
-            image.load()  # once only: a second load of a truncated file can succeed without a word
-            return to_rgb(ImageOps.exif_transpose(image))
+        yield
     except BrokenImage:
         raise
     except MemoryError:
@@ -56,13 +110,24 @@ def decode(data: bytes) -> Image.Image:
         raise BrokenImage(explain(error)) from error
 
 
-def check_size(image: Image.Image) -> None:
-    """Raise BrokenImage if the picture, not yet decoded, is larger than `MAX_PIXELS`."""
-    width, height = image.size
-    if width * height > MAX_PIXELS:
+def check_size(image: Image.Image) -> int:
+    """Estimate the bytes that decoding takes, from the header alone.
+
+    Raises
+    ------
+    BrokenImage
+        If they are more than `MEMORY`, or a slow format has more pixels than `MAX_SLOW_PIXELS`.
+    """
+    (width, height), kind = image.size, image.format or ""
+    progressive = kind == "JPEG" and "progressive" in image.info
+    need = width * height * (11 if progressive else BYTES_A_PIXEL.get(kind, 8))
+    if need > MEMORY:
         raise BrokenImage(
-            f"{width} x {height} pixels are more than the {MAX_PIXELS / 1e6:.0f} million that are decoded"
+            f"{width} x {height} pixels would take {need / 1e9:.1f} GB to decode, more than {MEMORY / 1e9:.2f} GB"
         )
+    if width * height > MAX_SLOW_PIXELS.get(kind, MAX_PIXELS):
+        raise BrokenImage(f"{width} x {height} pixels of {kind} would take too long to decode: convert it to PNG")
+    return need
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -80,15 +145,36 @@ def scale_grey(image: Image.Image) -> Image.Image:
     The range is what the format states (16 bits, or fewer by a TIFF's tag); values beyond it, and floating-point
     pictures outside 0..1, are scaled by their own least and greatest value.
     """
-    values = np.asarray(image, dtype=np.float32)
     bits = _bits(getattr(image, "tag_v2", {}))
     low, high = 0.0, 1.0 if image.mode == "F" else 2.0**bits - 1
-    finite = values[np.isfinite(values)]
-    if finite.size and (finite.min() < low or finite.max() > high):
-        low, high = float(finite.min()), float(finite.max())
+    least, greatest = finite_range(image)
+    if least < low or greatest > high:
+        low, high = least, greatest
     span = (high - low) or 1.0
-    grey = np.nan_to_num((values - low) / span, nan=0.0, posinf=1.0, neginf=0.0)
-    return Image.fromarray(np.rint(grey.clip(0, 1) * 255).astype(np.uint8))
+    grey = Image.new("L", image.size)
+    for top, values in bands(image):
+        with np.errstate(all="ignore"):  # values may lie further apart than float32 reaches
+            scaled = np.nan_to_num((values - low) / span, nan=0.0, posinf=1.0, neginf=0.0)
+        grey.paste(Image.fromarray(np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)), (0, top))
+    return grey
+
+
+def bands(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield a picture in bands: the first line of each, and its (lines, width) float32 values."""
+    lines = max(1, BAND // image.width)
+    for top in range(0, image.height, lines):
+        box = (0, top, image.width, min(top + lines, image.height))
+        yield top, np.asarray(image.crop(box), dtype=np.float32)
+
+
+def finite_range(image: Image.Image) -> tuple[float, float]:
+    """Find the least and greatest finite value; two zeros if there are none."""
+    ranges = []
+    for _, values in bands(image):
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            ranges.append((float(finite.min()), float(finite.max())))
+    return (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else (0.0, 0.0)
 
 
 def _bits(tags: Any) -> int:
@@ -99,7 +185,7 @@ def _bits(tags: Any) -> int:
 
 def explain(error: Exception) -> str:
     """Say in a few words why a decoder gave up."""
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "not an image, or of an unknown format"
     if isinstance(error, Image.DecompressionBombError):
         return f"more than the {MAX_PIXELS / 1e6:.0f} million pixels that are decoded"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featx.data.images import BrokenImage, decode
+from featx.data.images import BrokenImage, decoding
 from featx.data.manifest import Listing
 from featx.files import digest
 
@@ -72,7 +72,8 @@ class Loader:
         if not self.wanted(name):
             return Loaded(row, name)
         try:
-            return Loaded(row, name, self.prepare(decode(data)))
+            with decoding(data) as picture:
+                return Loaded(row, name, self.prepare(picture))
         except BrokenImage as error:
             return Loaded(row, name, reason=str(error))
 

@@ -11,8 +11,8 @@ from featx.data import digits
 from featx.data.manifest import SPLITS, Listing, Skipped
 from featx.errors import DataError, shorten
 
-MAX_BYTES = 2**30
-"""Files above one gibibyte are refused before they are read."""
+MAX_BYTES = 2**28
+"""Files above a quarter of a gibibyte are refused before they are read."""
 
 SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
 
@@ -28,7 +28,9 @@ def read_file(path: str) -> bytes:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size > MAX_BYTES:
-            raise OSError(f"{size / 2**30:.1f} GiB are more than the 1 GiB that is read of one image")
+            raise OSError(
+                f"{size / 2**20:.0f} MiB are more than the {MAX_BYTES // 2**20} MiB that are read of one image"
+            )
         return file.read()
 
 

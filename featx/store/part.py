@@ -1,107 +1,41 @@
 """One immutable part: some rows of one key in an ordinary HDF5 file, written whole and checked whenever it is read.
 
-A part holds the datasets `digest` (n, 32) uint8, `features` (n, ...) and `checksums` (one for each block of rows), and
-the attributes `format`, `key`, `provenance` and `block_rows`. Both datasets are contiguous, so rows are read straight
-from their place in the file. The first 512 bytes, a user block as HDF5 allows, hold a checksum of all that follows.
-The file's name is the digest of its digests: two writers of the same rows write the same file.
+For HDF5 a part holds the datasets `digest` (n, 32) uint8, `checksums` (one for each block of rows) and `features`
+(n, ...), all contiguous, and the attributes `format`, `key`, `provenance` and `block_rows`. In front stands what HDF5
+calls a user block, readable as text: a line with the checksum of the header, which is everything before the features,
+and a line of JSON that says what the part holds and where. Every bit of the file is covered: the features by the
+checksums of their blocks, all else by the header's, which is the first line's. Reading needs no HDF5 library, so no
+damaged file ever reaches one. The file's name is the digest of its digests: two writers of the same rows write the same
+file.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import h5py
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from featx.errors import BrokenPart
-from featx.files import atomic_path, digest
+from featx.errors import BrokenPart, NotFinite
+from featx.files import atomic_file, digest, write_all
 from featx.keys import FeatureKey
+from featx.store.header import DTYPES, PartHeader, encode_header, read_header
 
-FORMAT = 1
-BLOCK_BYTES = 2**16
-"""Features are checksummed in blocks of about this size: large enough to be fast, small enough for single rows."""
+PART_BYTES = 2**25
+"""A part is full with about 32 MiB of features; whoever reads one needs no more memory than that."""
 
-USER_BLOCK = 512
-MAGIC = b"featx part, xxh3_128 of the bytes from 512 on: "
-
-
-@dataclass(frozen=True)
-class PartHeader:
-    """What a part says of itself, and where its features lie.
-
-    Attributes
-    ----------
-    key : str
-        The feature key as JSON.
-    provenance : dict
-        When, where and how the rows were computed.
-    digests : (n, 32) uint8
-    shape : tuple of int
-        Shape of all features, rows first.
-    dtype : numpy dtype
-    offset : int
-        Place of the first feature in the file, in bytes.
-    checksums : (blocks,) uint64
-        xxh3_64 of each block of `block_rows` rows.
-    block_rows : int
-    """
-
-    key: str
-    provenance: dict[str, Any]
-    digests: NDArray[np.uint8]
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    offset: int
-    checksums: NDArray[np.uint64]
-    block_rows: int
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row of features."""
-        return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+RUN = 16
+"""Blocks read by one call: few calls, and what was read is still in the processor's cache when it is checked."""
 
 
 def part_name(digests: NDArray[np.uint8]) -> str:
     """Name of the part that holds these rows in this order: `part-` and 16 hex digits."""
     return f"part-{digest(np.ascontiguousarray(digests).data.cast('B'))[:8].hex()}.h5"
-
-
-def block_checksums(features: NDArray[Any], block_rows: int) -> NDArray[np.uint64]:
-    """Checksum contiguous features block by block: (n, ...) to (ceil(n / block_rows),) uint64."""
-    starts = range(0, len(features), block_rows)
-    return np.array([xxhash.xxh3_64_intdigest(features[i : i + block_rows].data) for i in starts], np.uint64)
-
-
-def encode(
-    key: FeatureKey, digests: NDArray[np.uint8], features: NDArray[Any], provenance: dict[str, Any]
-) -> list[bytes]:
-    """Lay a part out in memory: the user block and the HDF5 file behind it."""
-    features = np.ascontiguousarray(features, dtype=np.dtype(key.dtype).newbyteorder("<"))
-    block_rows = max(1, BLOCK_BYTES // max(1, features[0].nbytes))
-    with h5py.File(secrets.token_hex(8), "w", driver="core", backing_store=False) as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["key"] = key.to_json()
-        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
-        file.attrs["block_rows"] = block_rows
-        file.create_dataset("digest", data=np.ascontiguousarray(digests))
-        file.create_dataset("checksums", data=block_checksums(features, block_rows))
-        file.create_dataset("features", data=features)
-        file.flush()
-        image = file.id.get_file_image()
-    return [user_block(image), image]
-
-
-def user_block(image: bytes) -> bytes:
-    """Make the 512 bytes that stand before the HDF5 file: its checksum in plain words."""
-    return (MAGIC + xxhash.xxh3_128_hexdigest(image).encode() + b"\n").ljust(USER_BLOCK, b"\0")
 
 
 def write_part(
@@ -115,7 +49,7 @@ def write_part(
         The key's folder; made if missing.
     digests : (n, 32) uint8
     features : (n, ...) float
-        Stored as the key's dtype.
+        In the key's dtype.
     provenance : dict
         Plain values, kept as JSON.
 
@@ -129,97 +63,168 @@ def write_part(
         If the folder cannot be written or the disk is full; nothing is left behind.
     """
     target = folder / part_name(digests)
-    with atomic_path(target) as unfinished, open(unfinished, "wb", buffering=0) as file:
-        for piece in encode(key, digests, features, provenance):
-            write_all(file.fileno(), piece)
+    features = np.ascontiguousarray(features, DTYPES[key.dtype])
+    header = encode_header(key, digests, features, provenance)
+    with atomic_file(target) as (handle, _):
+        write_all(handle, header)
+        write_all(handle, features.data)
     return target
 
 
-def write_all(handle: int, data: bytes) -> None:
-    """Write all of the data, however many calls the system needs."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
+@dataclass(frozen=True)
+class Part:
+    """An open part: header and features are of one file, whatever happens to its name meanwhile.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    handle : int
+        Closed on leaving the `with` block.
+    header : PartHeader
+    """
+
+    path: Path
+    handle: int
+    header: PartHeader
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a part and check its header, its length and its name.
+
+        Raises
+        ------
+        BrokenPart
+            If it is no part, incomplete, damaged, or named for other rows than it holds.
+        NewerPart
+            If its format is newer than this version reads.
+        OSError
+            If the file is gone or unreadable.
+        """
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe of this name must not stop us
+        try:
+            header = read_header(handle, path)
+            if path.name != part_name(header.digests):
+                raise BrokenPart(f"'{path}' holds other rows than its name says ({part_name(header.digests)})")
+            return cls(path, handle, header)
+        except BaseException:
+            os.close(handle)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.handle)
+
+    def read(self, rows: NDArray[np.intp], out: NDArray[Any]) -> None:
+        """Read some rows, checking every block that they lie in.
+
+        Parameters
+        ----------
+        rows : (m,) int
+            Ascending row numbers in the part; may repeat.
+        out : (m, ...) array of the part's dtype
+            Filled with the features; contiguous.
+
+        Raises
+        ------
+        BrokenPart
+            If a checksum differs or the file ends early; `out` must not be used then.
+        """
+        size = self.header.block_rows
+        if self.are_whole_blocks(rows):
+            self.read_blocks(int(rows[0]), out)
+            return
+        blocks = rows // size
+        edges = np.flatnonzero(np.diff(blocks, prepend=-1, append=-1))
+        for start, stop in pairwise(edges.tolist()):
+            first = int(blocks[start]) * size
+            block = np.empty((min(size, self.header.shape[0] - first), *out.shape[1:]), out.dtype)
+            self.read_blocks(first, block)
+            out[start:stop] = block[rows[start:stop] - first]
+
+    def read_to(self, rows: NDArray[np.intp], places: NDArray[np.intp], out: NDArray[Any]) -> None:
+        """Read ascending rows to places of a larger array; takes memory for one part at most.
+
+        Parameters
+        ----------
+        rows, places : (m,) int
+            In the part, and in `out`.
+        out : (n, ...) array of the part's dtype
+
+        Raises
+        ------
+        BrokenPart
+            If they are damaged, or of another shape than the rows of `out`.
+        """
+        if self.header.shape[1:] != out.shape[1:]:
+            raise BrokenPart(f"'{self.path}' holds rows of shape {self.header.shape[1:]}, others of {out.shape[1:]}")
+        if int(places[-1]) - int(places[0]) == len(places) - 1 and (np.diff(places) == 1).all():
+            self.read(rows, out[places[0] : places[0] + len(places)])
+            return
+        most = len(self.header.digests)  # one image may be wanted any number of times
+        for low in range(0, len(rows), most):
+            some = np.empty((min(most, len(rows) - low), *out.shape[1:]), out.dtype)
+            self.read(rows[low : low + most], some)
+            out[places[low : low + most]] = some
+
+    def are_whole_blocks(self, rows: NDArray[np.intp]) -> bool:
+        """Whether ascending rows are a run without gaps that begins and ends where blocks do."""
+        size, end = self.header.block_rows, int(rows[-1]) + 1
+        if rows[0] % size or (end % size and end != self.header.shape[0]):
+            return False
+        return end - int(rows[0]) == len(rows) and bool((np.diff(rows) == 1).all())
+
+    def read_blocks(self, first: int, out: NDArray[Any]) -> None:
+        """Read and check whole blocks, from the row `first` on, straight into an array.
+
+        Raises
+        ------
+        BrokenPart
+            If a checksum differs or the file ends early; `out` must not be used then.
+        """
+        header = self.header
+        if not out.nbytes:
+            return
+        view = out.data.cast("B")
+        step = header.block_rows * header.row_bytes
+        start, block = header.offset + first * header.row_bytes, first // header.block_rows
+        for low in range(0, len(view), step * RUN):
+            run = view[low : low + step * RUN]
+            count = os.preadv(self.handle, [run], start + low)
+            for at in range(0, len(run), step):
+                piece = run[at : at + step]
+                if count < at + len(piece) or xxhash.xxh3_64_intdigest(piece) != int(header.checksums[block]):
+                    row = block * header.block_rows
+                    last = min(row + header.block_rows, header.shape[0]) - 1
+                    raise BrokenPart(f"'{self.path}' is damaged: features of rows {row} to {last} fail their checksum")
+                block += 1
 
 
-def read_header(path: Path) -> PartHeader:
-    """Read a part's digests, checksums and attributes, but no features.
+def to_stored(key: FeatureKey, features: NDArray[Any]) -> NDArray[Any]:
+    """Convert features to the key's dtype.
 
     Raises
     ------
-    BrokenPart
-        If it is no part, of a newer format, incomplete, or named for other rows than it holds.
-    OSError
-        If the file is gone or unreadable.
+    NotFinite
+        If a number is infinite, none at all, or too large for the dtype.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            header = _header(file)
-    except FileNotFoundError:
-        raise
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, OverflowError) as error:
-        if isinstance(error, PermissionError):
-            raise
-        raise BrokenPart(f"'{path}' is not a readable part: {error}") from error
-    if path.name != part_name(header.digests):
-        raise BrokenPart(f"'{path}' holds other rows than its name says (it would be {part_name(header.digests)})")
-    if header.offset + header.shape[0] * header.row_bytes > path.stat().st_size:
-        raise BrokenPart(f"'{path}' is cut short")
-    return header
-
-
-def _header(file: Any) -> PartHeader:
-    version = int(file.attrs["format"])
-    if version > FORMAT:
-        raise ValueError(f"written by a newer featx (format {version}, this one reads {FORMAT}): upgrade featx")
-    features, digests, checksums = file["features"], file["digest"], file["checksums"]
-    offset, rows, block_rows = features.id.get_offset(), digests.shape[0], int(file.attrs["block_rows"])
-    if digests.shape != (rows, 32) or digests.dtype != np.uint8 or features.shape[0] != rows or not rows:
-        raise ValueError(f"unexpected shapes: digest {digests.shape}, features {features.shape}")
-    if features.dtype not in (np.dtype("<f4"), np.dtype("<f2")) or offset is None:
-        raise ValueError(f"unexpected storage of features: {features.dtype}")
-    if block_rows < 1 or checksums.shape != (-(-rows // block_rows),) or checksums.dtype != np.uint64:
-        raise ValueError(f"unexpected checksums: {checksums.shape} for {rows} rows in blocks of {block_rows}")
-    return PartHeader(
-        str(file.attrs["key"]),
-        json.loads(file.attrs["provenance"]),
-        digests[()],
-        tuple(features.shape),
-        features.dtype,
-        int(offset),  # counted from the very first byte, user block included
-        checksums[()],
-        block_rows,
+    with np.errstate(over="ignore"):
+        stored = np.ascontiguousarray(features, DTYPES[key.dtype])
+    if are_finite(stored):
+        return stored
+    if are_finite(features):
+        raise NotFinite(
+            f"features of {key.folder} reach {np.abs(features).max():.6g}, but {key.dtype} holds at most "
+            f"{np.finfo(stored.dtype).max:.6g}: extract with --store-dtype float32"
+        )
+    raise NotFinite(
+        f"features of {key.folder} are not finite (infinite or no numbers), so they are not stored: "
+        "check the weights, and try --precision float32"
     )
 
 
-def read_rows(path: Path, header: PartHeader, rows: NDArray[np.intp], out: NDArray[Any]) -> None:
-    """Read some rows of a part, checking every block that they lie in.
-
-    Parameters
-    ----------
-    rows : (m,) int
-        Ascending row numbers in the part.
-    out : (m, ...) array of the part's dtype
-        Filled with the features; contiguous.
-
-    Raises
-    ------
-    BrokenPart
-        If a checksum differs or the file ends early: no wrong number is handed out.
-    """
-    blocks = rows // header.block_rows
-    edges = np.flatnonzero(np.diff(blocks, prepend=-1, append=-1))
-    with open(path, "rb", buffering=0) as file:
-        for start, stop in pairwise(edges.tolist()):
-            block = read_block(file.fileno(), path, header, int(blocks[start]))
-            out[start:stop] = block[rows[start:stop] - blocks[start] * header.block_rows]
-
-
-def read_block(handle: int, path: Path, header: PartHeader, block: int) -> NDArray[Any]:
-    """Read and check one block of features."""
-    first = block * header.block_rows
-    count = min(header.block_rows, header.shape[0] - first)
-    data = os.pread(handle, count * header.row_bytes, header.offset + first * header.row_bytes)
-    if len(data) != count * header.row_bytes or xxhash.xxh3_64_intdigest(data) != int(header.checksums[block]):
-        raise BrokenPart(f"'{path}' is damaged: features of rows {first} to {first + count - 1} fail their checksum")
-    return np.frombuffer(data, header.dtype).reshape(count, *header.shape[1:])
+def are_finite(numbers: NDArray[Any]) -> bool:
+    """Whether all numbers are finite; sums them up first, which is faster and, when finite, proof enough."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(numbers.sum(dtype=np.float32))) or bool(np.isfinite(numbers).all())

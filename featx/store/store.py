@@ -2,60 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import BrokenPart, MissingFeatures, StoreError
-from featx.files import write_atomic
-from featx.keys import BaseId, FeatureKey
-from featx.store.part import PartHeader, read_header, read_rows, write_part
+from featx.errors import BrokenPart, MissingFeatures, NewerPart, StoreError
+from featx.files import sync_folder
+from featx.keys import FeatureKey
+from featx.store.bases import BASE_FILE, StoredBase, read_base, write_base
+from featx.store.folders import key_folders, part_paths
+from featx.store.header import PartHeader
+from featx.store.index import Wanted
+from featx.store.part import Part, to_stored, write_part
+from featx.store.summary import KeySummary, summarise
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class StoredBase:
-    """A base of which the store holds features.
-
-    Attributes
-    ----------
-    id : BaseId
-    source : str
-        Where its weights came from, in plain words.
-    layers : tuple of dict
-        Its layers as `base.json` lists them: name, alias, shape, stride.
-    is_default_transform : bool
-        Whether images were transformed as the base states, not as the user asked.
-    """
-
-    id: BaseId
-    source: str
-    layers: tuple[dict[str, Any], ...]
-    is_default_transform: bool
-
-
-@dataclass(frozen=True)
-class KeySummary:
-    """What the store holds of one key; sizes in bytes, cost in seconds of computing."""
-
-    key: FeatureKey
-    images: int
-    shape: tuple[int, ...]
-    bytes: int
-    parts: int
-    modified: float
-    seconds: float
+Take = Callable[[Part, NDArray[np.intp], NDArray[np.intp]], None]
+"""Receives an open part, ascending rows in it, and the places where they belong among the digests asked for."""
 
 
 class FeatureStore:
     """Features below one folder, found by key and image digest.
+
+    Nothing is remembered between calls: other processes may add, merge and remove parts at any time.
 
     Parameters
     ----------
@@ -65,14 +40,21 @@ class FeatureStore:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
-        self._headers: dict[Path, PartHeader] = {}  # parts never change, so what was read once stays true
+        self._warned: set[Path] = set()
 
     def folder(self, key: FeatureKey) -> Path:
         """Folder of a key's parts."""
         return self.root / key.folder
 
-    def headers(self, key: FeatureKey) -> Iterator[tuple[Path, PartHeader]]:
-        """Yield a key's sound parts in the order of their names; broken ones are passed over with a warning.
+    def parts(self, key: FeatureKey, paths: Iterable[Path] | None = None) -> Iterator[Part]:
+        """Yield a key's sound parts in the order of their names, each open until the next one is asked for.
+
+        Broken ones are passed over with a warning.
+
+        Parameters
+        ----------
+        paths : iterable of pathlib.Path, optional
+            Only these parts.
 
         Raises
         ------
@@ -80,25 +62,36 @@ class FeatureStore:
             If the folder cannot be read.
         """
         expected = key.to_json()
-        for path in part_paths(self.folder(key)):
-            if path not in self._headers:
-                try:
-                    self._headers[path] = read_header(path)
-                except FileNotFoundError:
-                    continue  # merged or removed by another process since it was listed
-                except BrokenPart as error:
-                    log.warning("%s; passed over, `featx cache verify` tells more", error)
-                    continue
-                except OSError as error:
-                    raise StoreError(f"'{path}' cannot be read: {error.strerror or error}") from error
-            if self._headers[path].key != expected:
-                log.warning("'%s' belongs to another key than its folder; passed over", path)
-                continue
-            yield path, self._headers[path]
+        for path in part_paths(self.folder(key)) if paths is None else paths:
+            try:
+                with Part.open(path) as part:
+                    if part.header.key == expected:
+                        yield part
+                    else:
+                        self._warn(path, f"'{path}' belongs to another key than its folder")
+            except FileNotFoundError:
+                continue  # merged or removed by another process since it was listed
+            except (BrokenPart, NewerPart) as error:
+                self._warn(path, str(error))
+            except StoreError:
+                raise
+            except OSError as error:
+                raise StoreError(f"'{path}' cannot be read: {error.strerror or error}") from error
+
+    def headers(self, key: FeatureKey) -> Iterator[PartHeader]:
+        """Yield the headers of a key's sound parts in the order of their names."""
+        for part in self.parts(key):
+            yield part.header
 
     def missing(self, key: FeatureKey, digests: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Tell which rows the store lacks: (n, 32) uint8 digests to (n,) bool."""
-        return DigestIndex([header.digests for _, header in self.headers(key)]).find(digests) < 0
+        """Tell which rows the store lacks: (n, 32) uint8 digests to (n,) bool.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be read.
+        """
+        return self._search(key, digests, lambda *_: None)[0]
 
     def add(
         self, key: FeatureKey, digests: NDArray[np.uint8], features: NDArray[Any], provenance: dict[str, Any]
@@ -109,6 +102,7 @@ class FeatureStore:
         ----------
         digests : (n, 32) uint8
         features : (n, ...) float
+            Stored as the key's dtype.
         provenance : dict
             Plain values that say when, where and how the rows were computed.
 
@@ -116,20 +110,25 @@ class FeatureStore:
         ------
         StoreError
             If the cache cannot be written; nothing is left behind.
+        NotFinite
+            If a number is infinite, none at all, or too large for the key's dtype.
         ValueError
             If there are no rows, or not as many features as digests.
         """
         if not len(digests) or len(digests) != len(features):
             raise ValueError(f"{len(digests)} digests for {len(features)} features")
+        stored = to_stored(key, features)
         try:
-            return write_part(self.folder(key), key, digests, features, provenance)
+            path = write_part(self.folder(key), key, digests, stored, provenance)
         except OSError as error:
             raise self._unwritable(error) from error
+        log.debug("committed %s", path)
+        return path
 
     def get(self, key: FeatureKey, digests: NDArray[np.uint8]) -> NDArray[Any]:
         """Read features in the order of the digests, every one checked against its checksum.
 
-        Memory: the result, and one part's headers and block more.
+        Memory: the result, and at most one part more.
 
         Parameters
         ----------
@@ -145,84 +144,123 @@ class FeatureStore:
         MissingFeatures
             If any row is not in the store.
         BrokenPart
-            If a row's part is damaged.
+            If the only part that holds a row is damaged.
         """
-        parts = list(self.headers(key))
-        if not parts:
+        out: NDArray[Any] | None = None
+
+        def take(part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
+            nonlocal out
+            if out is None:
+                out = np.empty((len(digests), *part.header.shape[1:]), part.header.dtype)
+            part.read_to(rows, places, out)
+
+        self.collect(key, digests, take)
+        if out is None:  # no digests were asked for
+            for header in self.headers(key):
+                return np.empty((0, *header.shape[1:]), header.dtype)
             raise MissingFeatures(f"the store holds no features of {key.folder}")
-        places = DigestIndex([header.digests for _, header in parts]).find(digests)
-        if (lacking := int((places < 0).sum())) > 0:
-            raise MissingFeatures(f"{lacking} of {len(digests)} images have no features of {key.folder}")
-        starts = np.cumsum([0, *(len(header.digests) for _, header in parts)])
-        out = np.empty((len(digests), *parts[0][1].shape[1:]), parts[0][1].dtype)
-        order = np.argsort(places, kind="stable")
-        edges = np.searchsorted(places[order], starts)
-        for (path, header), first, low, high in zip(parts, starts, edges[:-1], edges[1:], strict=False):
-            if low < high:
-                wanted = order[low:high]
-                rows = np.empty((high - low, *header.shape[1:]), header.dtype)
-                read_rows(path, header, places[wanted] - first, rows)
-                out[wanted] = rows
         return out
+
+    def collect(self, key: FeatureKey, digests: NDArray[np.uint8], take: Take) -> None:
+        """Hand the rows asked for to a function, part by part.
+
+        Parameters
+        ----------
+        take : callable
+            Reads the rows; called again for the same places if it raised BrokenPart and another part holds them, too.
+
+        Raises
+        ------
+        MissingFeatures
+            If any row is not in the store.
+        BrokenPart
+            If the only part that holds a row is damaged.
+        """
+        lacking, broken = self._search(key, digests, take)
+        if broken is not None and lacking.any():
+            raise BrokenPart(f"{broken}. Run `featx cache clean`, then extract again") from broken
+        if lacking.any():
+            what = f"{int(lacking.sum())} of {len(digests)} images have no features of {key.folder}"
+            raise MissingFeatures(f"{what} in the cache '{self.root}': run featx extract")
+
+    def _search(
+        self, key: FeatureKey, digests: NDArray[np.uint8], take: Take
+    ) -> tuple[NDArray[np.bool_], BrokenPart | None]:
+        wanted, broken = Wanted(digests), None
+        seen: set[Path] = set()
+        listed: list[Path] | None = None
+        # While rows are lacking, list again until nothing changes: a merge may have hidden them from the first listing.
+        while wanted.lacking.any() and (paths := part_paths(self.folder(key))) != listed:
+            listed = paths
+            for part in self.parts(key, [path for path in paths if path not in seen]):
+                seen.add(part.path)
+                rows, places = wanted.match(part.header.digests)
+                if len(rows):
+                    try:
+                        take(part, rows, places)
+                        wanted.lacking[places] = False
+                    except BrokenPart as error:
+                        broken = error
+                if not wanted.lacking.any():
+                    break
+        return wanted.lacking, broken
 
     def keys(self) -> list[KeySummary]:
         """Summarise every key that the store holds, sorted by folder."""
-        folders = sorted({path.parent for path in self.root.glob("*/*/*/part-*.h5")})
-        return [summary for folder in folders if (summary := self._summary(folder)) is not None]
+        return [summary for folder in key_folders(self.root) if (summary := summarise(folder, self.root)) is not None]
 
-    def _summary(self, folder: Path) -> KeySummary | None:
-        key = None
-        for path in part_paths(folder):
-            try:
-                key = FeatureKey.from_json(read_header(path).key)
-                break
-            except (OSError, ValueError):
-                continue
-        if key is None or self.folder(key) != folder:
-            return None
-        parts = list(self.headers(key))
-        digests = np.concatenate([header.digests for _, header in parts])
-        stats = [path.stat() for path, _ in parts]
-        return KeySummary(
-            key,
-            len(np.unique(digests.view("V32"))),
-            parts[0][1].shape[1:],
-            sum(status.st_size for status in stats),
-            len(parts),
-            max(status.st_mtime for status in stats),
-            sum(float(header.provenance.get("seconds", 0)) for _, header in parts),
-        )
+    def remove(self, key: FeatureKey) -> int:
+        """Remove all parts of a key, and its folders as far as they are empty then; return how many parts.
+
+        Raises
+        ------
+        StoreError
+            If a part cannot be removed.
+        """
+        folder = self.folder(key)
+        paths = part_paths(folder)
+        try:
+            for path in paths:
+                path.unlink(missing_ok=True)
+            base = folder.parent.parent
+            with suppress(OSError):  # folders that hold something else stay
+                folder.rmdir()
+                folder.parent.rmdir()
+                if [path.name for path in base.iterdir()] == [BASE_FILE]:
+                    (base / BASE_FILE).unlink()
+                    base.rmdir()
+            sync_folder(folder if folder.exists() else self.root)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return len(paths)
 
     def describe(self, base: StoredBase) -> None:
-        """Write `base.json` beside a base's features, saying in plain words what the base is.
+        """Write `base.json` beside a base's features, unless a sound one is there.
 
         Raises
         ------
         StoreError
             If the cache cannot be written: known before anything is computed.
         """
-        file = self.root / base.id.folder / "base.json"
         try:
-            if not file.exists():
-                write_atomic(file, (json.dumps(asdict(base), indent=2) + "\n").encode())
+            write_base(self.root, base)
         except OSError as error:
             raise self._unwritable(error) from error
 
     def bases(self) -> list[StoredBase]:
         """List the bases that have a readable `base.json`, sorted by folder."""
         found = []
-        for file in sorted(self.root.glob("*/base.json")):
+        for file in sorted(self.root.glob(f"*/{BASE_FILE}")):
             try:
-                fields = json.loads(file.read_text(encoding="utf-8"))
-                base_id = BaseId.from_dict(fields["id"])
-                if base_id.folder != file.parent.name:
-                    raise ValueError("it describes another base than its folder")
-                found.append(
-                    StoredBase(base_id, fields["source"], tuple(fields["layers"]), bool(fields["is_default_transform"]))
-                )
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                found.append(read_base(file))
+            except (OSError, ValueError) as error:
                 log.warning("'%s' is unreadable (%s); passed over", file, error)
         return found
+
+    def _warn(self, path: Path, what: str) -> None:
+        if path not in self._warned:
+            self._warned.add(path)
+            log.warning("%s; passed over, `featx cache verify` tells more", what)
 
     def _unwritable(self, error: OSError) -> StoreError:
         reason = error.strerror or str(error)
@@ -230,48 +268,3 @@ class FeatureStore:
             f"the cache '{self.root}' cannot be written: {reason}. "
             "What was committed before is safe; make room or choose another folder with --cache or FEATX_CACHE"
         )
-
-
-def part_paths(folder: Path) -> list[Path]:
-    """List the parts in a key's folder by name; none if it does not exist."""
-    return sorted(folder.glob("part-*.h5"))
-
-
-class DigestIndex:
-    """Finds digests among stored ones.
-
-    Parameters
-    ----------
-    stored : sequence of (m, 32) uint8
-        Joined in this order; may hold repetitions.
-    """
-
-    def __init__(self, stored: Sequence[NDArray[np.uint8]]) -> None:
-        self.digests = np.concatenate([*stored, np.empty((0, 32), np.uint8)])
-        heads = self._heads(self.digests)  # sorting 8 bytes is ten times faster than 32
-        self._order = np.argsort(heads, kind="stable")
-        self._sorted = heads[self._order]
-
-    @staticmethod
-    def _heads(digests: NDArray[np.uint8]) -> NDArray[np.uint64]:
-        return np.ascontiguousarray(digests).view(np.uint64)[:, 0]
-
-    def __len__(self) -> int:
-        return len(self.digests)
-
-    def __contains__(self, digest: bytes) -> bool:
-        return bool(self.find(np.frombuffer(digest, np.uint8)[None])[0] >= 0)
-
-    def find(self, wanted: NDArray[np.uint8]) -> NDArray[np.intp]:
-        """Find the place of each digest: (n, 32) uint8 to (n,) int, -1 where it is not there."""
-        if not len(self.digests):
-            return np.full(len(wanted), -1)
-        heads = self._heads(wanted)
-        at = np.minimum(np.searchsorted(self._sorted, heads), len(self._sorted) - 1)
-        places = self._order[at]
-        places[(self.digests[places] != wanted).any(axis=1)] = -1
-        doubtful = (places < 0) & (self._sorted[at] == heads)
-        if doubtful.any():  # other digests share these 8 bytes: compare in full
-            exact = {row.tobytes(): place for place, row in enumerate(self.digests)}
-            places[doubtful] = [exact.get(row.tobytes(), -1) for row in wanted[doubtful]]
-        return places

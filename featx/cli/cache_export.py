@@ -1,0 +1,64 @@
+"""`featx cache export`: cached features as one ordinary HDF5 file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from featx.cli.options import (
+    base_options,
+    cache_option,
+    data_argument,
+    json_option,
+    print_json,
+    rehash_option,
+    store_dtype_option,
+    verbosity_options,
+)
+from featx.requests import BaseChoice, CompareRequest, ExportRequest
+
+
+@click.command("export")
+@data_argument
+@base_options
+@click.option("--layer", "-l", required=True, help="Layer, by name or alias.")
+@click.option("--pooling", help="avg, max or flat.  [default: the one that is cached]")
+@store_dtype_option
+@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="The HDF5 file to write.")
+@rehash_option
+@cache_option
+@json_option
+@verbosity_options
+def command(
+    data: str,
+    base: BaseChoice,
+    layer: str,
+    pooling: str | None,
+    store_dtype: str | None,
+    out: Path,
+    rehash: bool,
+    cache: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write the features of DATA at one layer, with labels, paths, digests and split, for other programs.
+
+    \b
+    Example:
+      featx cache export photos --base resnet50 --layer layer3 --out photos.h5
+    """
+    poolings = (pooling,) if pooling else ()
+    features = CompareRequest(
+        data, base, (layer,), poolings=poolings, rehash=rehash, cache=cache, store_dtype=store_dtype
+    )
+    from featx.export import export
+
+    summary = export(ExportRequest(features, out))
+    if as_json:
+        print_json(summary.to_dict())
+    else:
+        click.echo(
+            f"{summary.images} rows of {summary.key} written to '{summary.path}' ({summary.bytes / 1e6:.1f} MB)"
+            + (f", {summary.left_out} images left out" if summary.left_out else "")
+        )
