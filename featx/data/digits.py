@@ -49,7 +49,7 @@ def splits(labels: NDArray[np.int64]) -> list[str]:
 
 @cache
 def encoded() -> Mapping[str, bytes]:
-    """Encode every digit as a PNG of 12 x 12 pixels, light ink on black with a margin, by name (`digits/7/0123.png`)."""
+    """Encode every digit as a PNG of 12 x 12 pixels, light on black with a margin, by name (`digits/7/0123.png`)."""
     pixels, labels = load()
     images = {}
     for row, (ink, label) in enumerate(zip(pixels, labels.tolist(), strict=True)):
