@@ -37,6 +37,7 @@ def test_a_cache_that_does_not_exist_has_no_problems(tmp_path: Path) -> None:
     assert verify(tmp_path / "nowhere").to_dict() == {"parts": 0, "rows": 0, "bytes": 0, "problems": []}
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("seed", range(FLIPS))
 def test_a_flipped_bit_is_always_found_and_no_wrong_number_is_handed_out(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
