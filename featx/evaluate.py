@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 
 from featx.classifiers.results import Result
 from featx.classifiers.scores import wilson
-from featx.classifiers.search import Fitted, search
+from featx.classifiers.search import Fitted, search, unit_length
 from featx.classifiers.splits import make_folds
 from featx.classifiers.zoo import CLASSIFIERS, classifier_of
 from featx.keys import FeatureKey
@@ -90,7 +90,7 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> list[R
     results = []
     for key in keys:
         features = store.get(key, rows.manifest.digests)
-        X = features.reshape(len(features), -1).astype(np.float32, copy=False)
+        X = unit_length(features.reshape(len(features), -1))
         results += judge(key, classifiers, X, rows, request.seed)
         if progress:
             progress(len(results), len(keys) * len(classifiers))
