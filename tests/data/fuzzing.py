@@ -61,15 +61,7 @@ def variants() -> list[bytes]:
         (picture, "JPEG", {"progressive": True, "exif": exif}),
         (picture.convert("CMYK"), "JPEG", {}),
         (picture.convert("P"), "PNG", {"transparency": 3}),
-<<<<<<< HEAD
-        (
-            picture.convert("I;16") if False else Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64)),
-            "PNG",
-            {},
-        ),
-=======
         (Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64)), "PNG", {}),
->>>>>>> store
         (picture.convert("F"), "TIFF", {}),
         (picture, "TIFF", {"compression": "jpeg"}),
         (picture.convert("1"), "TIFF", {"compression": "group4"}),
