@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from featx.bases.base import Base
 from featx.bases.engine import TorchEngine, choose_device
