@@ -16,7 +16,7 @@ from featx.store.index import DigestIndex
 from featx.store.part import PART_BYTES
 from featx.store.store import FeatureStore
 
-WRITERS = 3
+WRITERS = 4
 """Parts written at a time: while one waits for the disk, the next is checksummed."""
 
 
