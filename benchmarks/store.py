@@ -2,8 +2,8 @@
 
     python benchmarks/store.py [--folder DIR] [--rows 20480] [--million 1000000] [--repeats 5]
 
-It prints a table and saves it under benchmarks/results/. Every figure is the median of the repeats, which take turns, so
-that whatever else the machine does meets all of them. `numpy.save` does not wait for the disk; so there is a second
+It prints a table and saves it under benchmarks/results/. Every figure is the median of the repeats, which take turns,
+so that whatever else the machine does meets all of them; ratios are the median of the ratios within a turn. `numpy.save` does not wait for the disk; so there is a second
 figure with an fsync after it, which is what the store does for every part before it says that rows are committed.
 """
 
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from featx.keys import BaseId, FeatureKey, InputTransform
 from featx.store.store import FeatureStore
-from featx.store.writer import PartWriter
+from featx.store.writer import PartWriter, rows_a_part
 
 KEY = FeatureKey(BaseId("resnet50", "ab" * 32, InputTransform(256, 224)), "layer4")
 BATCH, WIDTH = 256, 2048
@@ -70,14 +70,15 @@ class Throughput:
         sync(self.file)
 
     def write(self) -> None:
-        """What extraction does: batches into a writer that commits parts of 1024 rows."""
-        writer = PartWriter(FeatureStore(self.folder / "store"), KEY, 1024, {"host": "here"})
+        """Do what extraction does: batches into a writer that commits parts of 1024 rows."""
+        rows = rows_a_part(len(self.features))
+        writer = PartWriter(FeatureStore(self.folder / "store"), KEY, rows, {"host": "here"})
         for low in range(0, len(self.features), BATCH):
             writer.append(self.names[low : low + BATCH], self.features[low : low + BATCH], 0.0)
         writer.close(0.0)
 
     def add(self) -> None:
-        """A part for each batch, durable before the next one begins."""
+        """Add a part for each batch, durable before the next one begins."""
         store = FeatureStore(self.folder / "store")
         for low in range(0, len(self.features), BATCH):
             store.add(KEY, self.digests[low : low + BATCH], self.features[low : low + BATCH], {"host": "here"})
@@ -93,19 +94,20 @@ class Throughput:
         for name, work, before in (
             ("save", self.save, self.file),
             ("save and sync", self.save_and_sync, self.file),
-            ("add", self.add, store),
             ("write", self.write, store),
+            ("add", self.add, store),
             ("load", self.load, None),
             ("get", self.get, None),
         ):
-            if before is not None:
+            if before is None:
+                work()  # once unmeasured: both shall find their files in memory
+            else:
                 shutil.rmtree(before) if before.is_dir() else before.unlink(missing_ok=True)
-                os.sync()  # or one work pays for the pages that another left behind
             self.seconds.setdefault(name, []).append(timed(work))
         self.seconds.setdefault("checksums", []).append(timed(self.check))
 
     def check(self) -> None:
-        """The checksums of reading alone."""
+        """Compute the checksums of reading alone."""
         rows = 2**16 // (4 * WIDTH)
         for low in range(0, len(self.features), rows):
             xxhash.xxh3_64_intdigest(self.features[low : low + rows].data)
@@ -118,6 +120,7 @@ class Throughput:
             ratios = [a / b for a, b in zip(self.seconds[other], self.seconds[name], strict=True)]
             return f"{statistics.median(ratios):.2f} x {other} (goal 0.8)"
 
+        share = f"{median['checksums'] / median['get']:.0%} of get"
         return [
             ("numpy.save", f"{rate['save']:.0f} MiB/s", "not waiting for the disk"),
             ("numpy.save and fsync", f"{rate['save and sync']:.0f} MiB/s", ""),
@@ -126,11 +129,7 @@ class Throughput:
             ("store, each batch of 256 rows a part", f"{rate['add']:.0f} MiB/s", against("add", "save and sync")),
             ("numpy.load", f"{rate['load']:.0f} MiB/s", ""),
             ("store.get", f"{rate['get']:.0f} MiB/s", against("get", "load")),
-            (
-                "checksums of reading",
-                f"{median['checksums'] * 1e3:.0f} ms",
-                f"{median['checksums'] / median['get']:.1%} of get",
-            ),
+            ("checksums of reading", f"{median['checksums'] * 1e3:.0f} ms", share),
         ]
 
 
@@ -144,7 +143,7 @@ def fill_million(folder: Path, rows: int, width: int) -> tuple[FeatureStore, NDA
 
 
 def million(folder: Path, rows: int, width: int, repeats: int) -> list[Line]:
-    """Listing and random reads of a large store."""
+    """Measure listing and random reads of a large store."""
     store, digests = fill_million(folder, rows, width)
     some = digests[np.random.default_rng(1).choice(rows, min(rows, 10_000), replace=False)]
     listing = statistics.median(timed(lambda: [h.digests for h in store.headers(KEY)]) for _ in range(repeats))
@@ -170,15 +169,16 @@ from featx.store.check import verify
 from featx.store.compact import compact
 from featx.store.store import FeatureStore
 sys.path.insert(0, str(Path(sys.argv[3]).parent))
-from store import KEY, make_digests, peak
-store, before = FeatureStore(Path(sys.argv[1])), peak()
+from store import KEY, make_digests, peak, restart
+store = FeatureStore(Path(sys.argv[1]))
 rows = int(sys.argv[2])
 if sys.argv[4] == "get":
-    digests = make_digests(rows)[:10_000].copy()
-    before = peak()
+    digests = make_digests(rows)[:: max(1, rows // 10_000)].copy()
+    before = restart()
     result = store.get(KEY, digests)
     print(peak() - before - result.nbytes / 2**20)
 else:
+    before = restart()
     verify(store.root)
     print(peak() - before)
 """
@@ -189,8 +189,14 @@ def peak() -> float:
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
+def restart() -> float:
+    """Forget the peak so far; return the memory that is taken now, in MiB."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak()
+
+
 def peaks(store: Path, rows: int) -> list[Line]:
-    """Memory of a process that gets 10,000 rows, beyond the result, and of one that verifies everything."""
+    """Measure the memory of a process that gets 10,000 rows, beyond the result, and of one that verifies everything."""
     found = []
     for what in ("get", "verify"):
         words = [sys.executable, "-c", PEAK, str(store), str(rows), __file__, what]
@@ -220,13 +226,8 @@ def main() -> None:
             lines += million(folder, given.million, given.million_width, given.repeats)
     finally:
         shutil.rmtree(folder)
-    lines += [
-        (
-            "machine",
-            f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-            f"{platform.machine()}, numpy {np.__version__}, h5py {h5py.__version__}",
-        )
-    ]
+    versions = f"{platform.machine()}, numpy {np.__version__}, h5py {h5py.__version__}"
+    lines += [("machine", f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", versions)]
     widths = [max(len(line[column]) for line in lines) for column in range(2)]
     text = "\n".join(f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c}".rstrip() for a, b, c in lines) + "\n"
     print(text, end="")

@@ -117,7 +117,7 @@ def merge(root: Path, folder: Path, group: Sequence[Small]) -> bool:
     kept = index.find(index.digests) == np.arange(len(index))
     joined: NDArray[Any] = np.concatenate(features)[kept]
     key = FeatureKey.from_json(group[0].key)
-    target = write_part(folder, key, index.digests[kept], joined, join_provenance(provenance))
+    target = write_part(folder, key, index.digests[kept], [joined], join_provenance(provenance))
     examined = examine(target, root)
     if examined is None or examined.problem:
         return False

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, NewerPart
 from featx.keys import FeatureKey
-from featx.store.layout import lay_out
+from featx.store.layout import Layouts
 
 FORMAT = 1
 BLOCK_BYTES = 2**16
@@ -30,6 +31,7 @@ LINE = 128
 """Bytes of the first line, its newline included."""
 
 FIRST_READ = 2**16
+LAYOUTS = Layouts()
 DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 
 
@@ -80,29 +82,42 @@ def first_line(length: int, checksum: str) -> bytes:
     return text.ljust(LINE - 1).encode() + b"\n"
 
 
-def block_checksums(features: NDArray[Any], block_rows: int) -> NDArray[np.uint64]:
-    """Checksum contiguous features block by block: (n, ...) to (ceil(n / block_rows),) uint64."""
-    starts = range(0, len(features), block_rows)
-    return np.array([xxhash.xxh3_64_intdigest(features[i : i + block_rows].data) for i in starts], np.uint64)
+def block_checksums(features: Sequence[NDArray[Any]], block_rows: int) -> NDArray[np.uint64]:
+    """Checksum contiguous features block by block: pieces, each of whole blocks, to (blocks,) uint64."""
+    return np.array(
+        [
+            xxhash.xxh3_64_intdigest(piece[low : low + block_rows].data)
+            for piece in features
+            for low in range(0, len(piece), block_rows)
+        ],
+        np.uint64,
+    )
+
+
+def rows_of_a_block(features: NDArray[Any]) -> int:
+    """Rows that are checksummed together."""
+    return max(1, BLOCK_BYTES // max(1, features[0].nbytes))
 
 
 def encode_header(
-    key: FeatureKey, digests: NDArray[np.uint8], features: NDArray[Any], provenance: dict[str, Any]
+    key: FeatureKey, digests: NDArray[np.uint8], features: Sequence[NDArray[Any]], provenance: dict[str, Any]
 ) -> bytes:
-    """Lay out everything that stands before the features: (n, 32) uint8 and (n, ...) little-endian floats."""
-    block_rows = max(1, BLOCK_BYTES // max(1, features[0].nbytes))
-    attributes = {
+    """Lay out everything that stands before the features: (n, 32) uint8, and pieces of little-endian floats."""
+    block_rows = rows_of_a_block(features[0])
+    shape = (len(digests), *features[0].shape[1:])
+    made = json.dumps(provenance, sort_keys=True)
+    attributes: dict[str, str | int] = {
         "format": FORMAT,
         "key": key.to_json(),
-        "provenance": json.dumps(provenance, sort_keys=True),
+        "provenance": made.ljust(-(-len(made) // 64) * 64),  # of few lengths, so that few forms are laid out
         "block_rows": block_rows,
     }
     datasets: dict[str, NDArray[Any]] = {
         "digest": np.ascontiguousarray(digests),
         "checksums": block_checksums(features, block_rows),
     }
-    head, offsets = lay_out(attributes, datasets, "features", features.shape, features.dtype)
-    fields = {**attributes, "shape": features.shape, "dtype": key.dtype, "digest": 0, "checksums": 0}
+    head, offsets = LAYOUTS.lay_out(attributes, datasets, "features", shape, features[0].dtype)
+    fields = {**attributes, "shape": shape, "dtype": key.dtype, "digest": 0, "checksums": 0}
     user_block = 512  # HDF5 finds its signature behind 512 bytes, 1024, 2048 and so on
     while LINE + len(json.dumps(fields)) + 32 > user_block:
         user_block *= 2

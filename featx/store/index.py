@@ -30,6 +30,10 @@ class DigestIndex:
     def __len__(self) -> int:
         return len(self.digests)
 
+    def may_repeat(self) -> bool:
+        """Whether any two digests begin alike, as equal ones do."""
+        return bool((self._sorted[1:] == self._sorted[:-1]).any())
+
     def __contains__(self, digest: bytes) -> bool:
         return bool(self.find(np.frombuffer(digest, np.uint8)[None])[0] >= 0)
 
@@ -67,10 +71,11 @@ class Wanted:
     def __init__(self, digests: NDArray[np.uint8]) -> None:
         self.lacking = np.ones(len(digests), bool)
         self._index = DigestIndex([digests])
-        first = self._index.find(digests)
-        self._has_repetitions = bool((first != np.arange(len(first))).any())
-        self._by_first = np.argsort(first, kind="stable")
-        self._starts = np.searchsorted(first[self._by_first], np.arange(len(first) + 1))
+        self._has_repetitions = self._index.may_repeat()
+        if self._has_repetitions:
+            first = self._index.find(digests)
+            self._by_first = np.argsort(first, kind="stable")
+            self._starts = np.searchsorted(first[self._by_first], np.arange(len(first) + 1))
 
     def match(self, digests: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Tell which rows of a part are looked for and still lacking, and where they belong.
@@ -87,6 +92,8 @@ class Wanted:
         places : (k,) int
             Where each belongs among the wanted.
         """
+        if (start := self._in_order(digests)) is not None:
+            return np.arange(len(digests)), np.arange(start, start + len(digests))
         places = self._index.find(digests)
         rows = np.flatnonzero(places >= 0)
         rows = rows[self.lacking[places[rows]]]
@@ -99,3 +106,11 @@ class Wanted:
             within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
             rows, places = np.repeat(rows, counts), self._by_first[np.repeat(self._starts[places], counts) + within]
         return rows, places
+
+    def _in_order(self, digests: NDArray[np.uint8]) -> int | None:
+        """Find where all of a part's rows are wanted one after the other, as they were when it was written."""
+        start = int(self._index.find(digests[:1])[0])
+        stop = start + len(digests)
+        if start < 0 or self._has_repetitions or not self.lacking[start:stop].all():
+            return None
+        return start if np.array_equal(self._index.digests[start:stop], digests) else None

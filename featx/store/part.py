@@ -12,6 +12,7 @@ file.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -24,12 +25,12 @@ from numpy.typing import NDArray
 from featx.errors import BrokenPart, NotFinite
 from featx.files import atomic_file, digest, write_all
 from featx.keys import FeatureKey
-from featx.store.header import DTYPES, PartHeader, encode_header, read_header
+from featx.store.header import DTYPES, PartHeader, encode_header, read_header, rows_of_a_block
 
 PART_BYTES = 2**25
 """A part is full with about 32 MiB of features; whoever reads one needs no more memory than that."""
 
-RUN = 16
+RUN = 4
 """Blocks read by one call: few calls, and what was read is still in the processor's cache when it is checked."""
 
 
@@ -39,7 +40,11 @@ def part_name(digests: NDArray[np.uint8]) -> str:
 
 
 def write_part(
-    folder: Path, key: FeatureKey, digests: NDArray[np.uint8], features: NDArray[Any], provenance: dict[str, Any]
+    folder: Path,
+    key: FeatureKey,
+    digests: NDArray[np.uint8],
+    features: Sequence[NDArray[Any]],
+    provenance: dict[str, Any],
 ) -> Path:
     """Write rows as one part, atomically and durably.
 
@@ -48,8 +53,8 @@ def write_part(
     folder : pathlib.Path
         The key's folder; made if missing.
     digests : (n, 32) uint8
-    features : (n, ...) float
-        In the key's dtype.
+    features : sequence of (m, ...) float
+        Together n rows, in the key's dtype and contiguous; pieces that end where blocks do are not copied.
     provenance : dict
         Plain values, kept as JSON.
 
@@ -63,11 +68,14 @@ def write_part(
         If the folder cannot be written or the disk is full; nothing is left behind.
     """
     target = folder / part_name(digests)
-    features = np.ascontiguousarray(features, DTYPES[key.dtype])
+    size = rows_of_a_block(features[0])
+    if any(len(piece) % size for piece in features[:-1]):
+        features = [np.concatenate(features)]
     header = encode_header(key, digests, features, provenance)
     with atomic_file(target) as (handle, _):
         write_all(handle, header)
-        write_all(handle, features.data)
+        for piece in features:
+            write_all(handle, piece.data)
     return target
 
 
@@ -183,12 +191,11 @@ class Part:
         BrokenPart
             If a checksum differs or the file ends early; `out` must not be used then.
         """
-        header = self.header
         if not out.nbytes:
             return
-        view = out.data.cast("B")
-        step = header.block_rows * header.row_bytes
-        start, block = header.offset + first * header.row_bytes, first // header.block_rows
+        header, view = self.header, out.data.cast("B")
+        step, block = header.block_rows * header.row_bytes, first // header.block_rows
+        start = header.offset + first * header.row_bytes
         for low in range(0, len(view), step * RUN):
             run = view[low : low + step * RUN]
             count = os.preadv(self.handle, [run], start + low)

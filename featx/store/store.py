@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -94,15 +94,19 @@ class FeatureStore:
         return self._search(key, digests, lambda *_: None)[0]
 
     def add(
-        self, key: FeatureKey, digests: NDArray[np.uint8], features: NDArray[Any], provenance: dict[str, Any]
+        self,
+        key: FeatureKey,
+        digests: NDArray[np.uint8],
+        features: NDArray[Any] | Sequence[NDArray[Any]],
+        provenance: dict[str, Any],
     ) -> Path:
         """Commit rows as one part; when this returns they survive a crash of the machine.
 
         Parameters
         ----------
         digests : (n, 32) uint8
-        features : (n, ...) float
-            Stored as the key's dtype.
+        features : (n, ...) float, or a sequence of such arrays
+            Stored as the key's dtype; arrays in a list are stored one behind the other.
         provenance : dict
             Plain values that say when, where and how the rows were computed.
 
@@ -115,9 +119,10 @@ class FeatureStore:
         ValueError
             If there are no rows, or not as many features as digests.
         """
-        if not len(digests) or len(digests) != len(features):
-            raise ValueError(f"{len(digests)} digests for {len(features)} features")
-        stored = to_stored(key, features)
+        pieces = [features] if isinstance(features, np.ndarray) else features
+        if not len(digests) or len(digests) != sum(map(len, pieces)):
+            raise ValueError(f"{len(digests)} digests for {sum(map(len, pieces))} features")
+        stored = [to_stored(key, piece) for piece in pieces]
         try:
             path = write_part(self.folder(key), key, digests, stored, provenance)
         except OSError as error:

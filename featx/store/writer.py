@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -15,9 +16,12 @@ from featx.store.index import DigestIndex
 from featx.store.part import PART_BYTES
 from featx.store.store import FeatureStore
 
+WRITERS = 4
+"""Parts written at a time: while one waits for the disk, the next is checksummed."""
+
 
 class PartWriter:
-    """Collects the features of one key, and commits them in parts of a fixed number of rows, in a thread of its own.
+    """Collects the features of one key, and commits them in parts of a fixed number of rows, in threads of its own.
 
     Rows arrive in the order of the data set, so parts have the same rows however often the work is interrupted.
     """
@@ -25,35 +29,46 @@ class PartWriter:
     def __init__(self, store: FeatureStore, key: FeatureKey, part_rows: int, provenance: dict[str, Any]) -> None:
         self.store, self.key, self.part_rows, self.provenance = store, key, part_rows, provenance
         self.index = DigestIndex([header.digests.copy() for header in store.headers(key)])
-        self.digests: list[bytes] = []
+        self.digests: list[NDArray[np.uint8]] = []
         self.features: list[NDArray[np.float32]] = []
-        self.pending: Future[Any] | None = None
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self.rows = 0
+        self.pending: deque[Future[Any]] = deque()
+        self.pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="write")
 
     def append(self, digests: Sequence[bytes], features: NDArray[np.float32], seconds: float) -> None:
-        """Take what the store lacks of a batch."""
-        for name, row in zip(digests, features, strict=True):
-            if name not in self.index:
-                self.digests.append(name)
-                self.features.append(row)
-                if len(self.features) * row.nbytes >= PART_BYTES or len(self.features) >= self.part_rows:
-                    self.commit(seconds)
+        """Take what the store lacks of a batch; `seconds` is what one row has cost."""
+        names = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+        lacking = self.index.find(names) < 0
+        if not lacking.all():
+            names, features = names[lacking], features[lacking]
+        while len(names):
+            full = min(self.part_rows, -(-PART_BYTES // max(1, features[0].nbytes)))
+            taken = min(len(names), full - self.rows)
+            self.digests.append(names[:taken])
+            self.features.append(features[:taken])
+            self.rows += taken
+            names, features = names[taken:], features[taken:]
+            if self.rows == full:
+                self.commit(seconds)
 
     def commit(self, seconds: float) -> None:
-        """Hand the collected rows to the writing thread; waits for the part before, so errors are not lost."""
-        self.wait()
-        if self.digests:
-            digests = np.frombuffer(b"".join(self.digests), np.uint8).reshape(-1, 32)
-            provenance = {**self.provenance, "created": time.time(), "seconds": round(seconds * len(digests), 4)}
-            features = np.stack(self.features)
-            self.digests, self.features = [], []
-            self.pending = self.pool.submit(self.store.add, self.key, digests, features, provenance)
+        """Hand the collected rows to a writing thread; waits while all are busy, so errors and memory stay at hand."""
+        self.wait(WRITERS - 1)
+        if self.rows:
+            digests, features = self.digests, self.features
+            self.digests, self.features, self.rows = [], [], 0
+            self.pending.append(self.pool.submit(self.write, digests, features, seconds))
 
-    def wait(self) -> None:
-        """Wait until the last part is committed; raises what went wrong there."""
-        if self.pending is not None:
-            pending, self.pending = self.pending, None
-            pending.result()
+    def write(self, digests: list[NDArray[np.uint8]], features: list[NDArray[np.float32]], seconds: float) -> None:
+        """Write a part; runs in the writing thread."""
+        joined = np.concatenate(digests)
+        provenance = {**self.provenance, "created": time.time(), "seconds": round(seconds * len(joined), 4)}
+        self.store.add(self.key, joined, features, provenance)
+
+    def wait(self, most: int = 0) -> None:
+        """Wait until at most so many parts are not committed yet; raises what went wrong with the others."""
+        while len(self.pending) > most:
+            self.pending.popleft().result()
 
     def close(self, seconds: float) -> None:
         """Commit what is left, also when the work stopped early."""

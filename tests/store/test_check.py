@@ -129,8 +129,8 @@ def test_all_problems_are_reported_at_once(cache: Path) -> None:
 
 def test_rows_that_are_not_finite_or_of_another_shape_are_problems(cache: Path) -> None:
     store, _ = fill(cache, parts=1)
-    write_part(store.folder(KEY), KEY, make_digests(3, 1), np.full((3, 24), np.nan, np.float32), {})
-    write_part(store.folder(KEY), KEY, make_digests(2, 2), np.ones((2, 5), np.float32), {})
+    write_part(store.folder(KEY), KEY, make_digests(3, 1), [np.full((3, 24), np.nan, np.float32)], {})
+    write_part(store.folder(KEY), KEY, make_digests(2, 2), [np.ones((2, 5), np.float32)], {})
     found = [problem for _, problem in problems(cache)]
     assert len(found) == 2
     assert any("not finite" in problem for problem in found)
