@@ -82,6 +82,20 @@ class ArrayClassifier:
         return scores.argmax(axis=1), softmax(self.sharpness * scores, axis=1)
 
 
+@dataclass(frozen=True)
+class Opaque:
+    """Any scikit-learn classifier, behind the method that `ArrayClassifier` has; no file can hold it."""
+
+    estimator: Any
+
+    def predict(self, X: Matrix) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Choose classes of (n, d) features: (n,) int, and (n, k) float64 probabilities, 0 or 1 if it states none."""
+        chosen = np.asarray(self.estimator.predict(X), np.intp)
+        if hasattr(self.estimator, "predict_proba"):
+            return chosen, np.asarray(self.estimator.predict_proba(X), np.float64)
+        return chosen, np.eye(len(self.estimator.classes_))[chosen]
+
+
 def to_arrays(fitted: Any, sharpness: float = 1.0) -> ArrayClassifier:
     """Take a fitted classifier apart.
 
