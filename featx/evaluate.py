@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from featx.bases.weights import is_file_name
 from featx.classifiers.calibration import calibrate
 from featx.classifiers.models import ArrayClassifier, Model, Opaque, join, to_arrays
-from featx.classifiers.outcome import ClassReport, Mistake, class_reports, confusion, mistakes
+from featx.classifiers.outcome import HeldOut, Outcome, describe
 from featx.classifiers.records import PROTOCOL, STATED, Judged, grid_of, keep, recall
 from featx.classifiers.results import Result, best
 from featx.classifiers.scores import balanced_accuracy, calibration_error, macro_f1, mcnemar, top_accuracy, wilson
@@ -35,6 +35,7 @@ Matrix = NDArray[np.floating[Any]]
 Trained = tuple[Fitted, ArrayClassifier | Opaque]
 
 WORDS = (
+    "rows of features scaled to length one, each layer by itself; "
     "hyper-parameters chosen by stratified cross-validation inside the training part, folds grouped by digest, "
     "everything fitted inside the fold; refitted on the whole training part; the held-out part read once"
 )
@@ -225,40 +226,6 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> list[R
     return with_p_values(judged, experiment.rows.y[experiment.rows.test])
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What `fit` gives.
-
-    Attributes
-    ----------
-    result : Result
-    classes : list of str
-    confusion : (k, k) int
-        Held-out images by true (row) and predicted (column) class.
-    per_class : list of ClassReport
-    mistakes : list of Mistake
-        The surest ones first.
-    """
-
-    result: Result
-    classes: list[str]
-    confusion: NDArray[np.intp]
-    per_class: list[ClassReport]
-    mistakes: list[Mistake]
-    build: Callable[[], Model] = field(repr=False, compare=False)
-
-    @cached_property
-    def model(self) -> Model:
-        """The model that labels new images; fitted when it is first asked for."""
-        return self.build()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON: the fields of the result, and the details."""
-        details = {"per_class": [asdict(one) for one in self.per_class], "confusion": self.confusion.tolist()}
-        wrong = [asdict(one) for one in self.mistakes]
-        return {**self.result.to_dict(), "classes": self.classes, **details, "mistakes": wrong}
-
-
 def fit(request: CompareRequest) -> Outcome:
     """Train one classifier on one cached layer, or on a mix of layers, and judge it on the held-out part.
 
@@ -286,14 +253,5 @@ def fit(request: CompareRequest) -> Outcome:
     (cut,), (name,), rows = experiment.cuts, experiment.names, experiment.rows
     (judged,) = experiment.evaluate(cut)
     paths = [path for path, held in zip(rows.manifest.listing.paths, rows.test, strict=True) if held]
-    truth = rows.y[rows.test]
-    counts = confusion(truth, judged.predicted, len(rows.classes))
-    labels, called = ([rows.classes[code] for code in codes] for codes in (truth, judged.predicted))
-    return Outcome(
-        judged.result,
-        rows.classes,
-        counts,
-        class_reports(counts, rows.classes),
-        mistakes(paths, labels, called, judged.confidence),
-        lambda: experiment.model(cut, name, judged.result),
-    )
+    held_out = HeldOut(paths, rows.y[rows.test], rows.classes)
+    return describe(judged, held_out, lambda: experiment.model(cut, name, judged.result))

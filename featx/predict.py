@@ -97,7 +97,7 @@ def find_weights(request: PredictRequest, model: Model) -> str:
     if request.weights is not None:
         return request.weights
     if is_file_name(model.weights) and not Path(model.weights).is_file():
-        beside = request.model.parent / Path(model.weights).name
+        beside = Path(request.model).parent / Path(model.weights).name
         return str(beside) if beside.is_file() else model.weights
     return model.weights
 

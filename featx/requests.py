@@ -134,7 +134,7 @@ class PredictRequest:
 
     Attributes
     ----------
-    model : pathlib.Path
+    model : str or pathlib.Path
         A file that `featx fit --out` wrote.
     images : sequence of str
         Files, and folders that are searched through and through.
@@ -144,7 +144,7 @@ class PredictRequest:
         As in `ExtractRequest`.
     """
 
-    model: Path
+    model: str | Path
     images: Sequence[str]
     weights: str | None = None
     device: str = "auto"

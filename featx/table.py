@@ -76,15 +76,18 @@ def find_base(store: FeatureStore, request: CompareRequest) -> StoredBase:
             f"the cache '{store.root}' holds features of {choice.name} with {len(fitting)} different weights or "
             f"transforms ({sources}): choose with --weights, --resize and --crop"
         )
-    check_base_name(choice.name)
     raise lacking(request, f"the cache '{store.root}' holds no features of {describe(choice)}", request.layers)
 
 
-def check_base_name(name: str) -> None:
-    """Raise UnknownName if there is no base of this name; imports torch, so it is asked only when all else failed."""
+def check_names(request: CompareRequest) -> None:
+    """Raise UnknownName for a base or pooling that does not exist; imports torch, so it is asked when all else failed."""
+    from featx.bases.pooling import POOLINGS
     from featx.bases.zoo import architecture_of
 
-    architecture_of(name)
+    architecture_of(request.base.name)
+    for pooling in request.poolings:
+        if pooling not in POOLINGS:
+            raise unknown("pooling", pooling, POOLINGS)
 
 
 def describe(choice: BaseChoice) -> str:
@@ -107,7 +110,14 @@ def fits(base: StoredBase, choice: BaseChoice) -> bool:
 
 
 def lacking(request: CompareRequest, what: str, layers: Sequence[str]) -> MissingFeatures:
-    """Build the error that names the exact command which computes what is missing."""
+    """Build the error that names the exact command which computes what is missing.
+
+    Raises
+    ------
+    UnknownName
+        If nothing could compute it, since there is no such base or pooling.
+    """
+    check_names(request)
     command = request.extraction(layers or ["layer4"], request.poolings).command()
     return MissingFeatures(f"{what}. Run: {command}")
 

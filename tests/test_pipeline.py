@@ -40,7 +40,7 @@ def test_all_problems_are_named_at_once(tmp_path: Path, cache: Path) -> None:
 
 
 def test_what_is_no_toml_says_where_it_breaks(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(RequestError, match=r"is no valid TOML:  .*value"):
+    with pytest.raises(RequestError, match="is no valid TOML: Invalid value .at line 1"):
         load_pipeline(write(tmp_path, "data = = 3"), cache)
 
 

@@ -10,11 +10,21 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.linalg import lapack
+from threadpoolctl import threadpool_limits
 
 from featx.errors import DataError
 
 # A numpy array or a torch tensor; the shapes and dtypes are in the docstrings.
 Array: TypeAlias = Any
+
+
+def one_thread() -> threadpool_limits:
+    """Bound the linear algebra to one thread for a while: a context manager.
+
+    The matrices here are small. Two threads spin while they wait for each other, on a busy machine for a hundred times
+    as long as they work, whereas two folds on two threads never meet. Nor do results depend on the number of cores.
+    """
+    return threadpool_limits(1, "blas")
 
 
 def namespace(array: Array) -> Any:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifiers import hinge
-from featx.classifiers.arrays import Array, cast, contiguous, namespace, require_finite, to_numpy
-from featx.classifiers.descent import Effort, Pair, Solution, refine
+from featx.classifiers.arrays import Array, cast, contiguous, namespace, one_thread, require_finite, to_numpy
+from featx.classifiers.descent import Curvature, Effort, Solution, refine
 from featx.classifiers.losses import Loss, hinge_loss, logistic_loss
 from featx.classifiers.objective import Problem
 from featx.classifiers.rowspace import (
@@ -33,12 +33,15 @@ from featx.classifiers.rowspace import (
     products,
     row_space,
 )
+from featx.classifiers.systems import system_of
 from featx.errors import DataError, RequestError, unknown
 
 KINDS = ("logreg", "svm")
 # Enough for cross-validated accuracies, within 0.3 points of the limit at every C; and for the model that is kept.
 ROUGH = Effort(2e-6)
 TIGHT = Effort(1e-10)
+# Multiplications that a class may spend on second moments in each Newton step of the SVM.
+FACTORISED = 4e7
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def path(kind: str, space: Space, targets: Targets, values: Sequence[float], eff
     require_positive(values)
     # A numpy float64 would turn every float32 product it meets into float64.
     values = [float(c) for c in values]
-    if kind == "svm" and space.gram is not None:
+    if kind == "svm" and _pays_to_factorise(space):
         return _support_path(space, targets, values, effort)
     return _newton_path(kind, space, targets, values, effort)
 
@@ -137,11 +140,11 @@ def _newton_path(
     xp = namespace(exact.z)
     nothing = xp.zeros((rows, 1), dtype=xp.float64, device=exact.z.device)
     solution = Solution(nothing * exact.z[0], nothing * exact.z[:, 0], 0.0, 0)
-    pairs: list[Pair] = []
+    known = Curvature()
     for c in values:
         # Nothing vouches for the first solution but its own gradient.
-        wanted = effort if pairs else replace(effort, tolerance=0.1 * effort.tolerance)
-        solution = refine(replace(rough, c=c), replace(exact, c=c), solution, wanted, pairs)
+        wanted = effort if known.pairs else replace(effort, tolerance=0.1 * effort.tolerance)
+        solution = refine(replace(rough, c=c), replace(exact, c=c), solution, wanted, known)
         yield PathPoint(c, solution.weights, solution.n_iter)
 
 
@@ -161,15 +164,19 @@ def _problem(kind: str, space: Space, targets: Targets, dtype: str) -> Problem:
     return Problem(z, across, squares, penalty, loss, 1.0)
 
 
+def _pays_to_factorise(space: Space) -> bool:
+    """Say whether exact Newton steps, one a class, cost less than products of all classes at once."""
+    n, r = space.coordinates.shape
+    return space.gram is not None or n * r * r < FACTORISED
+
+
 def _support_path(space: Space, targets: Targets, values: Sequence[float], effort: Effort) -> Iterator[PathPoint]:
-    xp = namespace(space.gram)
-    kernel = hinge.kernel_of(space)
-    signs = targets.signs(space.gram, "float64")
-    rows = xp.zeros_like(signs)
+    system = system_of(space)
+    signs = targets.signs(space.coordinates, "float64")
+    weights = system.nothing(len(signs))
     for c in values:
-        rows, steps = hinge.solve(kernel.at(c, "float64"), signs, rows, effort.tolerance)
-        weights = xp.concatenate([rows @ space.coordinates, xp.sum(rows, axis=1, keepdims=True)], axis=1)
-        yield PathPoint(c, weights, steps)
+        weights, steps = hinge.solve(system.at(c, "float64"), signs, weights, effort.tolerance)
+        yield PathPoint(c, system.to_coordinates(weights), steps)
 
 
 def make_space(x: Array, scaling: Scaling, dtype: str = "float64") -> Space:
@@ -226,8 +233,9 @@ def fit_linear(
     targets = require_classes(encode(labels))
     scaling = fit_scaling(x, standardise)
     require_positive([c])
-    space = make_space(x, scaling)
-    points = list(path(kind, space, targets, ladder(c, space), effort or TIGHT))
+    with one_thread():
+        space = make_space(x, scaling)
+        points = list(path(kind, space, targets, ladder(c, space), effort or TIGHT))
     last = points[-1]
     weights = columns_from(last.weights[:, :-1], space, x, scaling)
     mean, scale, coef, bias = (to_numpy(a) for a in (scaling.mean, scaling.scale, weights, last.weights[:, -1]))

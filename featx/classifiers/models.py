@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from scipy.special import softmax
 
 from featx.classifiers.linear import LinearModel
 from featx.classifiers.mlp import MLP
+from featx.classifiers.search import unit_length
 from featx.errors import ModelError
 from featx.keys import FeatureKey
 
@@ -124,27 +125,20 @@ def laid_out(arrays: Arrays) -> dict[str, NDArray[Any]]:
     return {name: np.array(array, order="C") for name, array in arrays.items()}
 
 
-def unit_rows(X: Matrix) -> Matrix:
-    """Scale every row of (n, d) features to length 1 (L2); rows of zeros stay."""
-    lengths = np.linalg.norm(X.astype(np.float64), axis=1, keepdims=True)
-    return (X / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
-
-
-def join(parts: list[NDArray[Any]]) -> NDArray[np.float32]:
+def join(parts: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     """Make one matrix of the features of one or several layers.
 
     Parameters
     ----------
-    parts : list of (n, ...) float
-        One a layer. A single one is only made flat; several are flattened, their rows scaled to length 1, so that no
-        layer outweighs another, and put side by side.
+    parts : sequence of (n, ...) float
+        One a layer. Each is flattened and its rows scaled to length one, so that in a mix no layer outweighs another.
 
     Returns
     -------
     (n, d) float32
     """
-    flat = [part.reshape(len(part), -1).astype(np.float32, copy=False) for part in parts]
-    return flat[0] if len(flat) == 1 else np.hstack([unit_rows(part) for part in flat])
+    flat = [unit_length(part.reshape(len(part), -1)) for part in parts]
+    return flat[0] if len(flat) == 1 else np.hstack(flat)
 
 
 @dataclass(frozen=True)

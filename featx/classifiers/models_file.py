@@ -140,10 +140,10 @@ def read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
         If there is none, or it says that it is larger than the file or than `MAX_HEADER`.
     """
     first = file.read(8)
-    if first[:2] in (b"PK", b"\x1f\x8b") or first[:1] == b"\x80":
-        raise ModelError("it is an archive or a pickle, which featx never opens")
     length = int.from_bytes(first, "little")
     if len(first) < 8 or not 2 <= length <= size - 8:
+        if first[:2] in (b"PK", b"\x1f\x8b") or first[:1] == b"\x80":
+            raise ModelError("it is an archive or a pickle, which featx never opens")
         raise ModelError(f"it is no model file, or a truncated one ({size} bytes)")
     if length > MAX_HEADER or size > MAX_BYTES:
         raise ModelError(f"it is too large: a header of {length} bytes in a file of {size}")

@@ -1,4 +1,4 @@
-"""The penalised objective of a linear classifier: its value, gradient, averaged Hessian, and the search along a line."""
+"""The penalised objective of a linear classifier: value, gradient, averaged Hessian, and the search along a line."""
 
 from __future__ import annotations
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.classifiers.models import Model
+from featx.classifiers.records import Judged
+from featx.classifiers.results import Result
+
 Codes = NDArray[np.integer[Any]]
+MOST = 10
+"""How many mistakes are named."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +70,81 @@ def class_reports(counts: NDArray[np.intp], classes: Sequence[str]) -> list[Clas
     return reports
 
 
-def mistakes(
-    paths: Sequence[str],
-    labels: Sequence[str],
-    predicted: Sequence[str],
-    confidence: NDArray[np.float64],
-    most: int = 10,
-) -> list[Mistake]:
-    """List the images called wrongly, the surest mistake first.
+@dataclass(frozen=True)
+class HeldOut:
+    """The rows that a classifier is judged on.
+
+    Attributes
+    ----------
+    paths : list of str
+    truth : (n,) int
+        Places in `classes`.
+    classes : list of str
+    """
+
+    paths: list[str]
+    truth: Codes
+    classes: list[str]
+
+
+def mistakes(held_out: HeldOut, judged: Judged, most: int = MOST) -> list[Mistake]:
+    """List the images called wrongly, the surest mistake first, at most so many."""
+    paths, classes = held_out.paths, held_out.classes
+    wrong = np.flatnonzero(judged.predicted != held_out.truth).tolist()
+    wrong.sort(key=lambda row: (-judged.confidence[row], paths[row]))
+    return [
+        Mistake(
+            paths[row],
+            classes[held_out.truth[row]],
+            classes[judged.predicted[row]],
+            float(judged.confidence[row]),
+        )
+        for row in wrong[:most]
+    ]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `fit` gives.
+
+    Attributes
+    ----------
+    result : Result
+    classes : list of str
+    confusion : (k, k) int
+        Held-out images by true (row) and predicted (column) class.
+    per_class : list of ClassReport
+    mistakes : list of Mistake
+        The surest ones first.
+    """
+
+    result: Result
+    classes: list[str]
+    confusion: NDArray[np.intp]
+    per_class: list[ClassReport]
+    mistakes: list[Mistake]
+    build: Callable[[], Model] = field(repr=False, compare=False)
+
+    @cached_property
+    def model(self) -> Model:
+        """The model that labels new images; fitted when it is first asked for."""
+        return self.build()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON: the fields of the result, and the details."""
+        details = {"per_class": [asdict(one) for one in self.per_class], "confusion": self.confusion.tolist()}
+        wrong = [asdict(one) for one in self.mistakes]
+        return {**self.result.to_dict(), "classes": self.classes, **details, "mistakes": wrong}
+
+
+def describe(judged: Judged, held_out: HeldOut, build: Callable[[], Model]) -> Outcome:
+    """Work out the details of one evaluation.
 
     Parameters
     ----------
-    paths, labels, predicted : sequences of n str
-    confidence : (n,) float64
-        Probability of the predicted class.
-    most : int
-        How many to list.
+    build : callable
+        Makes the model, when it is asked for.
     """
-    wrong = [row for row in range(len(paths)) if labels[row] != predicted[row]]
-    wrong.sort(key=lambda row: (-confidence[row], paths[row]))
-    return [Mistake(paths[row], labels[row], predicted[row], float(confidence[row])) for row in wrong[:most]]
+    counts = confusion(held_out.truth, judged.predicted, len(held_out.classes))
+    reports, wrong = class_reports(counts, held_out.classes), mistakes(held_out, judged)
+    return Outcome(judged.result, held_out.classes, counts, reports, wrong, build)

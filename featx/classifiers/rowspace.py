@@ -1,8 +1,8 @@
 """Features in few coordinates: standardise, then rotate into the space that the rows (or the columns) span.
 
 An L2-penalised linear model has its weights in the span of its (centred) training rows (the representer theorem:
-Kimeldorf and Wahba 1971), so n rows of d > n columns can be replaced by n coordinates a row without changing the decision
-function. The rotation is chosen to make the second moments diagonal, which gives the solvers their preconditioner.
+Kimeldorf and Wahba 1971), so n rows of d > n columns can be replaced by n coordinates a row without changing the
+decision function. The rotation makes the second moments diagonal, which gives the solvers their preconditioner.
 """
 
 from __future__ import annotations

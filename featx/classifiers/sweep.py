@@ -9,9 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from featx.classifiers.arrays import Array, cast, require_finite, to_numpy
+from featx.classifiers.arrays import Array, cast, one_thread, require_finite, to_numpy
 from featx.classifiers.linear import ROUGH, choose, path, require_classes
 from featx.classifiers.rowspace import Space, column_space, encode, fit_scaling, prefers_rows, products, row_space
 
@@ -101,8 +100,7 @@ def cross_validate(
     require_finite(x)
     cores = os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))
     jobs = min(len(folds), cores or 1) if jobs is None else jobs
-    # Two threads on two folds beat two threads on one product: the matrices are small.
-    with threadpool_limits(max(1, (cores or 1) // jobs), "blas"):
+    with one_thread():
         parts = Parallel(n_jobs=jobs, prefer="threads")(
             delayed(fold_accuracies)(x, labels, fold, grid) for fold in folds
         )

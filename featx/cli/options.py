@@ -65,7 +65,7 @@ def base_options(command: F) -> F:
     decorated: Any = with_choice
     for option in reversed(options):
         decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return decorated
 
 
 def verbosity_options(command: F) -> F:
@@ -79,7 +79,7 @@ def verbosity_options(command: F) -> F:
         return command(*args, quiet=quiet, **kwargs)
 
     decorated: Any = click.option("--quiet", "-q", is_flag=True, help="No progress bar; errors only.")(with_logging)
-    return click.option("--verbose", "-v", count=True, help="Say what is going on.")(decorated)  # type: ignore[no-any-return]
+    return click.option("--verbose", "-v", count=True, help="Say what is going on.")(decorated)
 
 
 @contextmanager

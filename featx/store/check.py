@@ -158,7 +158,7 @@ def contradictions(part: Part) -> list[str]:
     """Compare what the HDF5 library reads with the header; only sound bytes ever reach that library."""
     header = part.header
     try:
-        with h5py.File(part.path, "r", locking=False) as file:
+        with open(part.handle, "rb", closefd=False) as raw, h5py.File(raw, "r") as file:
             features, names = file["features"], ("key", "block_rows")
             same = {
                 "digest": np.array_equal(file["digest"][()], header.digests),

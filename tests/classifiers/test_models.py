@@ -87,6 +87,19 @@ def test_arrays_choose_the_class_that_the_fitted_classifier_chooses(kind: str, c
         assert probabilities == pytest.approx(fitted.predict_proba(X), abs=1e-5)
 
 
+def test_a_header_of_any_length_is_read_again(tmp_path: Path) -> None:
+    # Lengths that begin like a pickle (0x80) or an archive ("PK") are lengths all the same.
+    model, first = make("svm"), set()
+    for more in range(0, 19_500, 8):
+        protocol = {"words": "x" * more}
+        if more < 300 or more > 17_500:
+            replace(model, protocol=protocol).save(tmp_path / "m.featx")
+            first.add((tmp_path / "m.featx").read_bytes()[:2])
+            assert load_model(tmp_path / "m.featx").protocol == protocol
+    assert b"PK" in first
+    assert any(start[0] == 0x80 for start in first)
+
+
 def test_equal_models_are_equal_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
         make("logreg").save(tmp_path / name)

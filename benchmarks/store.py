@@ -1,0 +1,239 @@
+"""How fast the feature store writes and reads, beside numpy.save and numpy.load of the same array in the same run.
+
+    python benchmarks/store.py [--folder DIR] [--rows 20480] [--million 1000000] [--repeats 5]
+
+It prints a table and saves it under benchmarks/results/. Every figure is the median of the repeats, which take turns, so
+that whatever else the machine does meets all of them. `numpy.save` does not wait for the disk; so there is a second
+figure with an fsync after it, which is what the store does for every part before it says that rows are committed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from featx.keys import BaseId, FeatureKey, InputTransform
+from featx.store.store import FeatureStore
+from featx.store.writer import PartWriter
+
+KEY = FeatureKey(BaseId("resnet50", "ab" * 32, InputTransform(256, 224)), "layer4")
+BATCH, WIDTH = 256, 2048
+Line = tuple[str, str, str]
+
+
+def make_digests(n: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(n).integers(0, 256, (n, 32), dtype=np.uint8)
+
+
+def sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
+
+
+def timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+class Throughput:
+    """Writes and reads of one array, each way once a turn."""
+
+    def __init__(self, folder: Path, rows: int) -> None:
+        self.folder = folder
+        self.features = np.random.default_rng(0).standard_normal((rows, WIDTH), dtype=np.float32)
+        self.digests = make_digests(rows)
+        self.names = [row.tobytes() for row in self.digests]
+        self.file = folder / "plain.npy"
+        self.seconds: dict[str, list[float]] = {}
+
+    def save(self) -> None:
+        np.save(self.file, self.features)
+
+    def save_and_sync(self) -> None:
+        np.save(self.file, self.features)
+        sync(self.file)
+
+    def write(self) -> None:
+        """What extraction does: batches into a writer that commits parts of 1024 rows."""
+        writer = PartWriter(FeatureStore(self.folder / "store"), KEY, 1024, {"host": "here"})
+        for low in range(0, len(self.features), BATCH):
+            writer.append(self.names[low : low + BATCH], self.features[low : low + BATCH], 0.0)
+        writer.close(0.0)
+
+    def add(self) -> None:
+        """A part for each batch, durable before the next one begins."""
+        store = FeatureStore(self.folder / "store")
+        for low in range(0, len(self.features), BATCH):
+            store.add(KEY, self.digests[low : low + BATCH], self.features[low : low + BATCH], {"host": "here"})
+
+    def load(self) -> None:
+        assert np.load(self.file).shape == self.features.shape
+
+    def get(self) -> None:
+        assert FeatureStore(self.folder / "store").get(KEY, self.digests).shape == self.features.shape
+
+    def turn(self) -> None:
+        store = self.folder / "store"
+        for name, work, before in (
+            ("save", self.save, self.file),
+            ("save and sync", self.save_and_sync, self.file),
+            ("add", self.add, store),
+            ("write", self.write, store),
+            ("load", self.load, None),
+            ("get", self.get, None),
+        ):
+            if before is not None:
+                shutil.rmtree(before) if before.is_dir() else before.unlink(missing_ok=True)
+                os.sync()  # or one work pays for the pages that another left behind
+            self.seconds.setdefault(name, []).append(timed(work))
+        self.seconds.setdefault("checksums", []).append(timed(self.check))
+
+    def check(self) -> None:
+        """The checksums of reading alone."""
+        rows = 2**16 // (4 * WIDTH)
+        for low in range(0, len(self.features), rows):
+            xxhash.xxh3_64_intdigest(self.features[low : low + rows].data)
+
+    def lines(self) -> list[Line]:
+        rate = {name: self.features.nbytes / 2**20 / statistics.median(values) for name, values in self.seconds.items()}
+        median = {name: statistics.median(values) for name, values in self.seconds.items()}
+
+        def against(name: str, other: str) -> str:
+            ratios = [a / b for a, b in zip(self.seconds[other], self.seconds[name], strict=True)]
+            return f"{statistics.median(ratios):.2f} x {other} (goal 0.8)"
+
+        return [
+            ("numpy.save", f"{rate['save']:.0f} MiB/s", "not waiting for the disk"),
+            ("numpy.save and fsync", f"{rate['save and sync']:.0f} MiB/s", ""),
+            ("store, batches of 256 rows in parts of 1024", f"{rate['write']:.0f} MiB/s", against("write", "save")),
+            ("", "", against("write", "save and sync")),
+            ("store, each batch of 256 rows a part", f"{rate['add']:.0f} MiB/s", against("add", "save and sync")),
+            ("numpy.load", f"{rate['load']:.0f} MiB/s", ""),
+            ("store.get", f"{rate['get']:.0f} MiB/s", against("get", "load")),
+            (
+                "checksums of reading",
+                f"{median['checksums'] * 1e3:.0f} ms",
+                f"{median['checksums'] / median['get']:.1%} of get",
+            ),
+        ]
+
+
+def fill_million(folder: Path, rows: int, width: int) -> tuple[FeatureStore, NDArray[np.uint8]]:
+    store, digests = FeatureStore(folder / "million"), make_digests(rows)
+    for low in range(0, rows, 1024):
+        some = digests[low : low + 1024]
+        features = np.repeat(some[:, :1].astype(np.float32), width, axis=1)
+        store.add(KEY, some, features, {"created": float(low), "seconds": 1.0})
+    return store, digests
+
+
+def million(folder: Path, rows: int, width: int, repeats: int) -> list[Line]:
+    """Listing and random reads of a large store."""
+    store, digests = fill_million(folder, rows, width)
+    some = digests[np.random.default_rng(1).choice(rows, min(rows, 10_000), replace=False)]
+    listing = statistics.median(timed(lambda: [h.digests for h in store.headers(KEY)]) for _ in range(repeats))
+    summing = statistics.median(timed(store.keys) for _ in range(repeats))
+    missing = statistics.median(timed(lambda: store.missing(KEY, digests)) for _ in range(repeats))
+    getting = [timed(lambda: store.get(KEY, some)) for _ in range(repeats)]
+    assert np.array_equal(store.get(KEY, some)[:, 0], some[:, 0])
+    parts = -(-rows // 1024)
+    return [
+        (f"digests of {rows:,} rows in {parts} parts", f"{listing:.2f} s", "goal 3 s"),
+        ("featx cache ls of them", f"{summing:.2f} s", ""),
+        ("missing: all of them", f"{missing:.2f} s", ""),
+        (f"get of {len(some):,} random rows of {width} numbers", f"{statistics.median(getting):.2f} s", ""),
+        *peaks(folder / "million", rows),
+    ]
+
+
+PEAK = """
+import sys
+from pathlib import Path
+import numpy as np
+from featx.store.check import verify
+from featx.store.compact import compact
+from featx.store.store import FeatureStore
+sys.path.insert(0, str(Path(sys.argv[3]).parent))
+from store import KEY, make_digests, peak
+store, before = FeatureStore(Path(sys.argv[1])), peak()
+rows = int(sys.argv[2])
+if sys.argv[4] == "get":
+    digests = make_digests(rows)[:10_000].copy()
+    before = peak()
+    result = store.get(KEY, digests)
+    print(peak() - before - result.nbytes / 2**20)
+else:
+    verify(store.root)
+    print(peak() - before)
+"""
+
+
+def peak() -> float:
+    """Largest memory of this process so far, in MiB."""
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+
+
+def peaks(store: Path, rows: int) -> list[Line]:
+    """Memory of a process that gets 10,000 rows, beyond the result, and of one that verifies everything."""
+    found = []
+    for what in ("get", "verify"):
+        words = [sys.executable, "-c", PEAK, str(store), str(rows), __file__, what]
+        found.append(float(subprocess.run(words, capture_output=True, text=True, check=True).stdout))
+    return [
+        ("memory of get beyond the result", f"{found[0]:.0f} MiB", "one part has 8 MiB"),
+        ("memory of verify", f"{found[1]:.0f} MiB", ""),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, help="where to write; its file system is what is measured")
+    parser.add_argument("--rows", type=int, default=20_480)
+    parser.add_argument("--million", type=int, default=1_000_000)
+    parser.add_argument("--million-width", type=int, default=256)
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(dir=given.folder))
+    try:
+        throughput = Throughput(folder, given.rows)
+        for _ in range(given.repeats):
+            throughput.turn()
+        lines = throughput.lines()
+        shutil.rmtree(folder / "store")
+        if given.million:
+            lines += million(folder, given.million, given.million_width, given.repeats)
+    finally:
+        shutil.rmtree(folder)
+    lines += [
+        (
+            "machine",
+            f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+            f"{platform.machine()}, numpy {np.__version__}, h5py {h5py.__version__}",
+        )
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(2)]
+    text = "\n".join(f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c}".rstrip() for a, b, c in lines) + "\n"
+    print(text, end="")
+    results = Path(__file__).with_name("results")
+    results.mkdir(exist_ok=True)
+    (results / "store.txt").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
