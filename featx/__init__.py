@@ -2,7 +2,7 @@
 
 The commands as functions, each imported when it is first used::
 
-    from featx import BaseChoice, CompareRequest, ExtractRequest, PredictRequest, compare, extract, fit, load_model, predict
+    from featx import BaseChoice, CompareRequest, ExtractRequest, PredictRequest, extract, fit, predict
 
     base = BaseChoice("resnet50")
     extract(ExtractRequest("photos", base, ["layer3", "layer4"]))
@@ -60,7 +60,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """This package; the import of `featx.extract` must not hide the function of that name behind its module."""
+    """The package itself: the import of `featx.extract` must not hide the function of that name behind its module."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOMES and isinstance(value, ModuleType)):

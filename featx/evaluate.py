@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class Experiment:
     base : StoredBase
     cuts : list of Cut
     rows : Rows
+    trained : dict of str to pair
+        What was fitted last, by classifier.
     """
 
     request: CompareRequest
@@ -63,6 +65,7 @@ class Experiment:
     base: StoredBase
     cuts: list[Cut]
     rows: Rows
+    trained: dict[str, Trained] = field(default_factory=dict)
 
     @classmethod
     def open(cls, request: CompareRequest) -> Experiment:
@@ -157,20 +160,23 @@ class Experiment:
         lacking = [name for name in self.names if name not in found]
         if lacking:
             X = self.features(cut)
-            for name, trained in self.train(lacking, X).items():
+            self.trained.clear()
+            self.trained.update(self.train(lacking, X))
+            for name, trained in self.trained.items():
                 found[name] = self.judge(cut, name, trained, X)
-        costs = {"megabytes": round(cut.megabytes, 3), "ms_per_image": round(cut.ms_per_image, 3)}
-        return [replace(found[name], result=replace(found[name].result, **costs)) for name in self.names]
+        size, cost = round(cut.megabytes, 3), round(cut.ms_per_image, 3)
+        results = [replace(found[name].result, megabytes=size, ms_per_image=cost) for name in self.names]
+        return [replace(found[name], result=result) for name, result in zip(self.names, results, strict=True)]
 
     def model(self, cut: Cut, name: str, result: Result) -> Model:
-        """Fit one classifier once more, and join it to all that prediction needs.
+        """Join a classifier of the last cut to all that prediction needs; fit it if an earlier run did.
 
         Raises
         ------
         ModelError
             If it is of a kind that no file can hold.
         """
-        _, classifier = self.train([name], self.features(cut))[name]
+        _, classifier = self.trained.get(name) or self.train([name], self.features(cut))[name]
         if isinstance(classifier, Opaque):
             raise ModelError(f"no model file can hold a classifier of the kind '{name}': choose logreg, svm or mlp")
         asked = self.request.base.weights or self.base.source

@@ -117,8 +117,8 @@ def open_base(request: PredictRequest, model: Model) -> Base:
     wanted = model.keys[0].base
     if wanted.recipe != RECIPE:
         raise ModelError(
-            f"model '{request.model}' takes features of recipe {wanted.recipe}, but this featx computes recipe {RECIPE}: "
-            "extract and fit again, or use the featx that made it"
+            f"model '{request.model}' takes features of recipe {wanted.recipe}, but this featx computes recipe "
+            f"{RECIPE}: extract and fit again, or use the featx that made it"
         )
     weights = find_weights(request, model)
     if is_file_name(weights) and not weights.endswith(FILE_SUFFIXES):
@@ -134,8 +134,8 @@ def open_base(request: PredictRequest, model: Model) -> Base:
         ) from error
     if base.id.weights != wanted.weights:
         raise WeightsError(
-            f"weights '{weights}' (digest {base.id.weights[:12]}) are not those that model '{request.model}' was trained "
-            f"on: '{model.source}' (digest {wanted.weights[:12]}). Name these with --weights"
+            f"weights '{weights}' (digest {base.id.weights[:12]}) are not those that model '{request.model}' was "
+            f"trained on: '{model.source}' (digest {wanted.weights[:12]}). Name these with --weights"
         )
     for key in model.keys:
         base.layer(key.layer)

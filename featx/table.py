@@ -80,7 +80,7 @@ def find_base(store: FeatureStore, request: CompareRequest) -> StoredBase:
 
 
 def check_names(request: CompareRequest) -> None:
-    """Raise UnknownName for a base or pooling that does not exist; imports torch, so it is asked when all else failed."""
+    """Raise UnknownName for a base or pooling that does not exist; imports torch, so asked when all else failed."""
     from featx.bases.pooling import POOLINGS
     from featx.bases.zoo import architecture_of
 

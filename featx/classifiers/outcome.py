@@ -65,8 +65,8 @@ def class_reports(counts: NDArray[np.intp], classes: Sequence[str]) -> list[Clas
     reports = []
     for code, label in enumerate(classes):
         hits, called, there = int(counts[code, code]), int(counts[:, code].sum()), int(counts[code].sum())
-        shares = (hits / max(1, called), hits / max(1, there), 2 * hits / max(1, called + there))
-        reports.append(ClassReport(label, *(round(share, 6) for share in shares), there))
+        precision, recall, f1 = hits / max(1, called), hits / max(1, there), 2 * hits / max(1, called + there)
+        reports.append(ClassReport(label, round(precision, 6), round(recall, 6), round(f1, 6), there))
     return reports
 
 

@@ -23,7 +23,7 @@ from featx.cli.options import (
 from featx.requests import BaseChoice, CompareRequest
 
 if TYPE_CHECKING:
-    from featx.evaluate import Outcome
+    from featx.classifiers.outcome import Outcome
 
 
 @click.command("fit")
