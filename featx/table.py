@@ -180,7 +180,8 @@ def choose_cuts(store: FeatureStore, base: StoredBase, request: CompareRequest) 
             cuts += [Cut(tuple(cached[part, pooling] for part in parts))] if not lacks else []
     if lacks:
         layers, poolings = (list(dict.fromkeys(column)) for column in zip(*lacks, strict=True))
-        what = f"of {describe(request.base)} these layers are not cached: {shorten(layers)}"
+        named = f"layer{'s' * (len(layers) > 1)} {shorten(repr(layer) for layer in layers)}"
+        what = f"{named} of {describe(request.base)} {'are' if len(layers) > 1 else 'is'} not cached"
         raise lacking(replace(request, poolings=poolings), what, layers)
     if not cuts:
         raise lacking(request, f"the cache '{store.root}' holds no features of {describe(request.base)}", ())

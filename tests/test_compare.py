@@ -39,7 +39,10 @@ def test_a_mix_puts_the_features_of_its_layers_side_by_side(request_: CompareReq
 
 
 def test_parts_of_a_mix_that_are_not_cached_are_named_in_one_command(request_: CompareRequest) -> None:
-    with pytest.raises(MissingFeatures, match=r"not cached: layer2, layer4. Run: .* --layer layer2 --layer layer4 "):
+    with pytest.raises(
+        MissingFeatures,
+        match=r"layers 'layer2', 'layer4' of tiny .* are not cached. Run: .* --layer layer2 --layer layer4 ",
+    ):
         compare(replace(request_, layers=("layer1+layer2", "layer3+layer4")))
     with pytest.raises(MissingFeatures, match=r"--layer layer1 --layer layer3 --pooling flat"):
         compare(replace(request_, layers=("layer1+layer3",), poolings=("flat",)))
