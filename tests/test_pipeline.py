@@ -61,3 +61,10 @@ def test_the_built_in_experiment_is_found_by_name(cache: Path) -> None:
 def test_every_field_is_used() -> None:
     source = (ROOT / "featx" / "pipeline.py").read_text()
     assert all(source.count(f'"{name}"') >= 2 for name in FIELDS)
+
+
+def test_a_mix_is_extracted_layer_by_layer_and_compared_as_a_mix(tmp_path: Path, cache: Path) -> None:
+    text = 'data = "digits"\nbase = "tiny"\nlayers = ["layer4", "layer3+layer4"]'
+    pipeline = load_pipeline(write(tmp_path, text), cache)
+    assert pipeline.extract.layers == ("layer4", "layer3")
+    assert pipeline.compare.layers == ("layer4", "layer3+layer4")
