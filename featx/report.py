@@ -136,7 +136,7 @@ def points(gain: float) -> str:
 def verdict(other: Result) -> str:
     """Say whether the held-out part tells a row apart from the winner (exact McNemar test)."""
     if other.p_value is None or other.p_value >= SAME:
-        return "on so many held-out images that may be chance."
+        return f"on {other.n_test} held-out images that may be chance."
     return f"that is more than chance (p = {other.p_value:.3f})."
 
 
@@ -149,10 +149,11 @@ def closing_lines(results: Sequence[Result], extracted: int, seconds: float) -> 
     ]
     deepest = max((r for r in results if r.layer == results[-1].layer), key=lambda result: result.cv_accuracy)
     if deepest.layer != winner.layer:
+        chosen = points(winner.cv_accuracy - deepest.cv_accuracy)
+        judged = points(winner.test_accuracy - deepest.test_accuracy)
         lines.append(
-            f"The deepest cut, {deepest.layer} with {deepest.clf}, has {points(winner.cv_accuracy - deepest.cv_accuracy)} "
-            f"in cross-validation and {points(winner.test_accuracy - deepest.test_accuracy)} on the held-out part; "
-            + verdict(deepest)
+            f"The deepest cut, {deepest.layer} with {deepest.clf}, has {chosen} in cross-validation "
+            f"and {judged} on the held-out part; {verdict(deepest)}"
         )
     if extracted:
         lines.append(f"The features are kept: the {seconds:.1f} s of extraction are not needed again in a second run.")
