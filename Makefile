@@ -10,7 +10,7 @@ WEIGHTS_FLAG = $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 POOLING_FLAG = $(if $(POOLING),--pooling "$(POOLING)")
 REQUEST = "$(DATA)" --base "$(BASE)" $(WEIGHTS_FLAG) $(POOLING_FLAG)
 
-.PHONY: help setup demo extract fit compare test check format clean
+.PHONY: help setup demo extract fit compare test stress bench check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,13 @@ compare: setup ## The table of every cached layer and every classifier
 
 test: setup ## Run the tests
 	$(VENV)/bin/python -m pytest
+
+stress: setup ## The long form of the crash, fault and fuzz tests (many minutes)
+	FEATX_STRESS=1 $(VENV)/bin/python -m pytest -m stress
+
+bench: setup ## Measure side by side; tables go to benchmarks/results/
+	$(VENV)/bin/python benchmarks/store.py
+	$(VENV)/bin/python benchmarks/fit.py --quick
 
 check: setup ## Check style and types
 	$(VENV)/bin/ruff check .

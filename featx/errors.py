@@ -49,6 +49,10 @@ class RequestError(FeatxError, ValueError):
     """A request whose values contradict each other or cannot be carried out."""
 
 
+class ModelError(FeatxError, ValueError):
+    """A model file that cannot be read, or that does not fit what it is used with."""
+
+
 def shorten(names: Iterable[str], most: int = 12) -> str:
     """Join names with commas, and say how many more there are after `most` of them."""
     listed = list(names)

@@ -2,59 +2,206 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score
 
-from featx.classifiers.results import Result
-from featx.classifiers.scores import wilson
-from featx.classifiers.search import search
+from featx.bases.weights import is_file_name
+from featx.classifiers.calibration import calibrate
+from featx.classifiers.models import ArrayClassifier, Model, Opaque, join, to_arrays
+from featx.classifiers.outcome import HeldOut, Outcome, describe
+from featx.classifiers.records import PROTOCOL, STATED, Judged, grid_of, keep, recall
+from featx.classifiers.results import Result, best
+from featx.classifiers.scores import balanced_accuracy, calibration_error, macro_f1, mcnemar, top_accuracy, wilson
+from featx.classifiers.search import Fitted, search
 from featx.classifiers.splits import make_folds
 from featx.classifiers.zoo import CLASSIFIERS, classifier_of
-from featx.keys import FeatureKey
+from featx.errors import ModelError, RequestError
 from featx.requests import CompareRequest
+from featx.store.bases import StoredBase
 from featx.store.store import FeatureStore
-from featx.table import Rows, choose_keys, find_base, load_rows
+from featx.table import Cut, Rows, choose_cuts, find_base, load_rows
 
 Progress = Callable[[int, int], None]
+Matrix = NDArray[np.floating[Any]]
+Trained = tuple[Fitted, ArrayClassifier | Opaque]
+
+WORDS = (
+    "rows of features scaled to length one, each layer by itself; "
+    "hyper-parameters chosen by stratified cross-validation inside the training part, folds grouped by digest, "
+    "everything fitted inside the fold; refitted on the whole training part; the held-out part read once"
+)
+"""The protocol, as model files state it."""
 
 
-def judge(key: FeatureKey, clf: str, X: NDArray[np.floating[Any]], rows: Rows, seed: int) -> Result:
-    """Choose, refit and judge one classifier on one key's features.
+@dataclass(frozen=True)
+class Experiment:
+    """What all rows of a table share: the data set joined with the store.
 
-    Parameters
+    Attributes
     ----------
-    X : (n, d) float
-        Features of all rows; the held-out ones are read once, at the end.
+    request : CompareRequest
+    names : list of str
+        Of classifiers.
+    store : FeatureStore
+    base : StoredBase
+    cuts : list of Cut
+    rows : Rows
+    trained : dict of str to pair
+        What was fitted last, by classifier.
     """
-    train, test, y = ~rows.test, rows.test, rows.y
-    started = time.perf_counter()
-    folds = make_folds(y[train], rows.groups[train], seed)
-    fitted = search(classifier_of(clf), X[train], y[train], folds, seed)
-    seconds = time.perf_counter() - started
-    predicted = fitted.model.predict(X[test])
-    hits, total = int((predicted == y[test]).sum()), int(test.sum())
-    low, high = wilson(hits, total)
-    return Result(
-        base=key.base.architecture,
-        layer=key.layer,
-        pooling=key.pooling,
-        clf=clf,
-        dim=X.shape[1],
-        n_train=int(train.sum()),
-        n_test=total,
-        cv_accuracy=round(fitted.cv_accuracy, 6),
-        test_accuracy=round(hits / total, 6),
-        ci_low=round(low, 6),
-        ci_high=round(high, 6),
-        macro_f1=round(float(f1_score(y[test], predicted, average="macro", zero_division=0)), 6),
-        fit_seconds=round(seconds, 3),
-        params=fitted.params,
-    )
+
+    request: CompareRequest
+    names: list[str]
+    store: FeatureStore
+    base: StoredBase
+    cuts: list[Cut]
+    rows: Rows
+    trained: dict[str, Trained] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, request: CompareRequest) -> Experiment:
+        """Find everything that a request names.
+
+        Raises
+        ------
+        FeatxError
+            If names are unknown, features are not cached or the data set cannot be used.
+        """
+        names = list(dict.fromkeys(request.classifiers)) or list(CLASSIFIERS)
+        for name in names:
+            classifier_of(name)
+        store = FeatureStore(request.cache)
+        base = find_base(store, request)
+        cuts = choose_cuts(store, base, request)
+        keys = list(dict.fromkeys(key for cut in cuts for key in cut.keys))
+        return cls(request, names, store, base, cuts, load_rows(request, store, keys))
+
+    @cached_property
+    def rows_digest(self) -> str:
+        """Digest of the rows: images, labels and split, in their order; 64 hex characters."""
+        facts = [self.rows.classes, self.rows.y.tolist(), self.rows.test.tolist()]
+        return hashlib.sha256(self.rows.manifest.digests.tobytes() + json.dumps(facts).encode()).hexdigest()
+
+    def facts(self, cut: Cut, name: str) -> dict[str, Any]:
+        """State everything that the result of one row depends on."""
+        keys = [json.loads(key.to_json()) for key in cut.keys]
+        grid, seed = grid_of(name, self.request.seed), self.request.seed
+        return {"keys": keys, "rows": self.rows_digest, "clf": name, "grid": grid, "seed": seed}
+
+    def features(self, cut: Cut) -> NDArray[np.float32]:
+        """Read the features of all rows: (n, d) float32."""
+        return join([self.store.get(key, self.rows.manifest.digests) for key in cut.keys])
+
+    def train(self, names: Sequence[str], X: Matrix) -> dict[str, Trained]:
+        """Choose, refit and calibrate classifiers on the training rows of (n, d) features."""
+        train, seed = ~self.rows.test, self.request.seed
+        X, y = X[train], self.rows.y[train]
+        folds = make_folds(y, self.rows.groups[train], seed)
+        found: dict[str, Trained] = {}
+        for name, fitted in search(names, X, y, folds, seed).items():
+            started = time.perf_counter()
+            sharpness = calibrate(name, fitted.params["C"], X, y, folds) if name == "svm" else 1.0
+            seconds = fitted.seconds + time.perf_counter() - started
+            found[name] = replace(fitted, seconds=seconds), as_classifier(fitted.model, sharpness)
+        return found
+
+    def judge(self, cut: Cut, name: str, trained: Trained, X: Matrix) -> Judged:
+        """Judge one classifier on the held-out rows of (n, d) features, and keep the record."""
+        fitted, classifier = trained
+        truth = self.rows.y[self.rows.test]
+        predicted, probabilities = classifier.predict(X[self.rows.test])
+        confidence = probabilities[np.arange(len(truth)), predicted]
+        right = predicted == truth
+        low, high = wilson(int(right.sum()), len(truth))
+        top5 = top_accuracy(truth, probabilities)
+        result = Result(
+            base=self.base.id.architecture,
+            layer=cut.name,
+            pooling=cut.keys[0].pooling,
+            clf=name,
+            dim=X.shape[1],
+            n_train=len(self.rows.y) - len(truth),
+            n_test=len(truth),
+            cv_accuracy=round(fitted.cv_accuracy, 6),
+            test_accuracy=round(float(right.mean()), 6),
+            ci_low=round(low, 6),
+            ci_high=round(high, 6),
+            macro_f1=round(macro_f1(truth, predicted), 6),
+            fit_seconds=round(fitted.seconds, 3),
+            params=fitted.params,
+            balanced_accuracy=round(balanced_accuracy(truth, predicted), 6),
+            top5_accuracy=None if top5 is None else round(top5, 6),
+            calibration_error=round(calibration_error(confidence, right), 6),
+        )
+        judged = Judged(result, predicted, confidence.round(6))
+        keep(self.request.cache, self.facts(cut, name), judged)
+        return judged
+
+    def recalled(self, cut: Cut) -> dict[str, Judged]:
+        """Find what earlier runs left of one cut, by classifier."""
+        if self.request.refit:
+            return {}
+        images = int(self.rows.test.sum())
+        records = {name: recall(self.request.cache, self.facts(cut, name), images) for name in self.names}
+        return {name: record for name, record in records.items() if record is not None}
+
+    def evaluate(self, cut: Cut) -> list[Judged]:
+        """Judge every classifier on one cut, fitting only what no earlier run has left."""
+        found = self.recalled(cut)
+        lacking = [name for name in self.names if name not in found]
+        if lacking:
+            X = self.features(cut)
+            self.trained.clear()
+            self.trained.update(self.train(lacking, X))
+            for name, trained in self.trained.items():
+                found[name] = self.judge(cut, name, trained, X)
+        size, cost = round(cut.megabytes, 3), round(cut.ms_per_image, 3)
+        results = [replace(found[name].result, megabytes=size, ms_per_image=cost) for name in self.names]
+        return [replace(found[name], result=result) for name, result in zip(self.names, results, strict=True)]
+
+    def model(self, cut: Cut, name: str, result: Result) -> Model:
+        """Join a classifier of the last cut to all that prediction needs; fit it if an earlier run did.
+
+        Raises
+        ------
+        ModelError
+            If it is of a kind that no file can hold.
+        """
+        _, classifier = self.trained.get(name) or self.train([name], self.features(cut))[name]
+        if isinstance(classifier, Opaque):
+            raise ModelError(f"no model file can hold a classifier of the kind '{name}': choose logreg, svm or mlp")
+        asked = self.request.base.weights or self.base.source
+        weights = (
+            str(Path(asked).expanduser().resolve()) if self.request.base.weights and is_file_name(asked) else asked
+        )
+        scores = {key: value for key, value in result.to_dict().items() if key not in (*STATED, "fit_seconds")}
+        protocol = {"version": PROTOCOL, "words": WORDS, "seed": self.request.seed, "rows": self.rows_digest}
+        classes = tuple(self.rows.classes)
+        return Model(cut.keys, self.base.source, weights, classes, classifier, result.params, protocol, scores)
+
+
+def as_classifier(fitted: Any, sharpness: float) -> ArrayClassifier | Opaque:
+    """Take a fitted classifier apart, or wrap it where that is not possible."""
+    try:
+        return to_arrays(fitted, sharpness)
+    except ModelError:
+        return Opaque(fitted)
+
+
+def with_p_values(judged: Sequence[Judged], truth: NDArray[np.intp]) -> list[Result]:
+    """Compare every row with the best one, image by image."""
+    winner = best([one.result for one in judged])
+    right = next(one.predicted == truth for one in judged if one.result is winner)
+    return [replace(one.result, p_value=round(mcnemar(right, one.predicted == truth), 6)) for one in judged]
 
 
 def compare(request: CompareRequest, progress: Progress | None = None) -> list[Result]:
@@ -76,18 +223,41 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> list[R
     FeatxError
         If names are unknown, features are not cached or the data set cannot be used.
     """
-    classifiers = list(dict.fromkeys(request.classifiers)) or list(CLASSIFIERS)
-    for name in classifiers:
-        classifier_of(name)
-    store = FeatureStore(request.cache)
-    keys = choose_keys(store, find_base(store, request), request)
-    rows = load_rows(request, store, keys)
-    results = []
-    for key in keys:
-        features = store.get(key, rows.manifest.digests)
-        X = features.reshape(len(features), -1).astype(np.float32, copy=False)
-        for name in classifiers:
-            results.append(judge(key, name, X, rows, request.seed))
-            if progress:
-                progress(len(results), len(keys) * len(classifiers))
-    return results
+    experiment = Experiment.open(request)
+    judged: list[Judged] = []
+    for cut in experiment.cuts:
+        judged += experiment.evaluate(cut)
+        if progress:
+            progress(len(judged), len(experiment.cuts) * len(experiment.names))
+    return with_p_values(judged, experiment.rows.y[experiment.rows.test])
+
+
+def fit(request: CompareRequest) -> Outcome:
+    """Train one classifier on one cached layer, or on a mix of layers, and judge it on the held-out part.
+
+    Parameters
+    ----------
+    request : CompareRequest
+        With one layer, one classifier and at most one pooling.
+
+    Returns
+    -------
+    Outcome
+        Its `model` can be saved, and labels new images.
+
+    Raises
+    ------
+    RequestError
+        If the request names several layers or classifiers.
+    FeatxError
+        If names are unknown, features are not cached or the data set cannot be used.
+    """
+    experiment = Experiment.open(request)
+    if len(experiment.cuts) != 1 or len(experiment.names) != 1:
+        asked = f"{len(experiment.cuts)} layers or poolings and {len(experiment.names)} classifiers"
+        raise RequestError(f"a fit takes one of each, but {asked} are asked for: choose, or use compare")
+    (cut,), (name,), rows = experiment.cuts, experiment.names, experiment.rows
+    (judged,) = experiment.evaluate(cut)
+    paths = [path for path, held in zip(rows.manifest.listing.paths, rows.test, strict=True) if held]
+    held_out = HeldOut(paths, rows.y[rows.test], rows.classes)
+    return describe(judged, held_out, lambda: experiment.model(cut, name, judged.result))

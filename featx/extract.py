@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from featx.bases.base import Base
 from featx.bases.engine import TorchEngine, choose_device
@@ -46,7 +47,7 @@ class Failure:
 
 @dataclass
 class ExtractSummary:
-    """What an extraction did; `images` counts every row of the data set."""
+    """What an extraction did; `images` counts every row of the data set, or of the share asked for."""
 
     images: int = 0
     extracted: int = 0
@@ -133,21 +134,33 @@ class Extraction:
         self.batch: list[Loaded] = []
         self.started = time.perf_counter()
 
+    def is_mine(self, digest: bytes) -> bool:
+        """Whether an image belongs to the share of the data set that this run has to compute."""
+        if self.request.shard is None:
+            return True
+        share, shares = self.request.shard
+        return int.from_bytes(digest[:8], "big") % shares == share - 1
+
     def is_missing(self, digest: bytes) -> bool:
-        """Whether any key lacks this image, and this shard has to compute it."""
-        if self.request.shard is not None:
-            share, shares = self.request.shard
-            if int.from_bytes(digest[:8], "big") % shares != share - 1:
-                return False
-        return any(digest not in writer.index for writer in self.writers.values())
+        """Whether any key lacks this image, and this run has to compute it."""
+        return self.is_mine(digest) and any(digest not in writer.index for writer in self.writers.values())
+
+    def doubtful_rows(self, known: KnownDigests) -> NDArray[np.intp]:
+        """Find the rows that have to be read: of unknown digest, or known to be missing."""
+        rows = np.flatnonzero(known.known)
+        digests = known.digests[rows]
+        lacking = np.any([writer.index.find(digests) < 0 for writer in self.writers.values()], axis=0)
+        doubtful = ~known.known
+        for row, digest, is_lacking in zip(rows, digests, lacking, strict=True):
+            is_mine = self.request.shard is None or self.is_mine(digest.tobytes())
+            doubtful[row] = is_lacking and is_mine
+            self.summary.images -= not is_mine
+            self.summary.cached += is_mine and not is_lacking
+        return np.flatnonzero(doubtful)
 
     def visit(self, known: KnownDigests, progress: Progress | None) -> None:
         """Go through every row that is not known to be cached."""
-        doubtful = ~known.known
-        for row in np.flatnonzero(known.known):
-            doubtful[row] = self.is_missing(known.digests[row].tobytes())
-        rows = np.flatnonzero(doubtful)
-        self.summary.cached = len(self.listing) - len(rows)
+        rows = self.doubtful_rows(known)
         prepare = partial(to_pixels, transform=self.base.id.transform)
         workers = self.request.workers or os.cpu_count() or 1
         loader = Loader(self.listing, self.is_missing, prepare, workers, ahead=2 * self.batch_size + workers)
@@ -176,7 +189,9 @@ class Extraction:
         if loaded.reason is not None:
             self.summary.failed.append(Failure(path, loaded.reason))
         elif loaded.pixels is None:
-            self.summary.cached += 1
+            is_mine = loaded.digest is not None and self.is_mine(loaded.digest)
+            self.summary.cached += is_mine
+            self.summary.images -= not is_mine
         elif loaded.digest in self.taken:
             self.summary.duplicates += 1
         elif loaded.digest is not None:

@@ -40,7 +40,8 @@ class InputTransform:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Build it from what `dataclasses.asdict` and JSON made of it."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        return cls(**plain)
 
 
 @dataclass(frozen=True)

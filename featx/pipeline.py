@@ -121,10 +121,11 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
     base = BaseChoice(
         fields["base"], weights, fields.get("resize"), fields.get("crop"), fields.get("precision", "float32")
     )
+    parts = tuple(dict.fromkeys(part for mix in fields["layers"] for part in mix.split("+")))
     poolings = tuple(fields.get("poolings", ["avg"]))
     device = {name: fields[name] for name in ("device", "batch_size", "workers", "store_dtype") if name in fields}
     return Pipeline(
-        ExtractRequest(data, base, tuple(fields["layers"]), poolings, cache=cache, **device),
+        ExtractRequest(data, base, parts, poolings, cache=cache, **device),
         CompareRequest(
             data,
             base,

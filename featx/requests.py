@@ -98,7 +98,7 @@ class CompareRequest:
     Attributes
     ----------
     layers : sequence of str
-        Empty: every layer that is cached.
+        Names joined by "+" are a mix of layers. Empty: every layer that is cached.
     classifiers : sequence of str
         Names in `CLASSIFIERS`; empty: all.
     poolings : sequence of str
@@ -107,6 +107,8 @@ class CompareRequest:
         Of the split, the folds and the classifiers.
     store_dtype : str or None
         "float32" or "float16"; None is whatever is cached, float32 where both are.
+    refit : bool
+        Fit again what earlier runs left a result of.
     """
 
     data: str
@@ -118,11 +120,36 @@ class CompareRequest:
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)
     store_dtype: str | None = None
+    refit: bool = False
 
     def extraction(self, layers: Sequence[str], poolings: Sequence[str]) -> ExtractRequest:
         """Build the request that computes what this one needs."""
         dtype = self.store_dtype or "float32"
         return ExtractRequest(self.data, self.base, layers, poolings or ("avg",), cache=self.cache, store_dtype=dtype)
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """Label new images with a model.
+
+    Attributes
+    ----------
+    model : str or pathlib.Path
+        A file that `featx fit --out` wrote.
+    images : sequence of str
+        Files, and folders that are searched through and through.
+    weights : str or None
+        As for a base; None: those that the model names.
+    device, batch_size, workers
+        As in `ExtractRequest`.
+    """
+
+    model: str | Path
+    images: Sequence[str]
+    weights: str | None = None
+    device: str = "auto"
+    batch_size: int | None = None
+    workers: int | None = None
 
 
 @dataclass(frozen=True)

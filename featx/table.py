@@ -17,11 +17,12 @@ from featx.data.images import BrokenImage, decode
 from featx.data.manifest import Manifest, check_classes, conflicts, held_out
 from featx.data.memory import digest_all
 from featx.data.sources import list_images
-from featx.errors import DataError, MissingFeatures, unknown
+from featx.errors import DataError, MissingFeatures, shorten, unknown
 from featx.keys import FeatureKey
 from featx.requests import BaseChoice, CompareRequest
 from featx.store.bases import StoredBase
 from featx.store.store import FeatureStore
+from featx.store.summary import KeySummary
 
 log = logging.getLogger(__name__)
 
@@ -75,15 +76,18 @@ def find_base(store: FeatureStore, request: CompareRequest) -> StoredBase:
             f"the cache '{store.root}' holds features of {choice.name} with {len(fitting)} different weights or "
             f"transforms ({sources}): choose with --weights, --resize and --crop"
         )
-    check_base_name(choice.name)
     raise lacking(request, f"the cache '{store.root}' holds no features of {describe(choice)}", request.layers)
 
 
-def check_base_name(name: str) -> None:
-    """Raise UnknownName if there is no base of this name; imports torch, so it is asked only when all else failed."""
+def check_names(request: CompareRequest) -> None:
+    """Raise UnknownName for a base or pooling that does not exist; imports torch, so it is asked last."""
+    from featx.bases.pooling import POOLINGS
     from featx.bases.zoo import architecture_of
 
-    architecture_of(name)
+    architecture_of(request.base.name)
+    for pooling in request.poolings:
+        if pooling not in POOLINGS:
+            raise unknown("pooling", pooling, POOLINGS)
 
 
 def describe(choice: BaseChoice) -> str:
@@ -106,39 +110,87 @@ def fits(base: StoredBase, choice: BaseChoice) -> bool:
 
 
 def lacking(request: CompareRequest, what: str, layers: Sequence[str]) -> MissingFeatures:
-    """Build the error that names the exact command which computes what is missing."""
+    """Build the error that names the exact command which computes what is missing.
+
+    Raises
+    ------
+    UnknownName
+        If nothing could compute it, since there is no such base or pooling.
+    """
+    check_names(request)
     command = request.extraction(layers or ["layer4"], request.poolings).command()
     return MissingFeatures(f"{what}. Run: {command}")
 
 
-def choose_keys(store: FeatureStore, base: StoredBase, request: CompareRequest) -> list[FeatureKey]:
-    """List the cached keys that a request asks for: its layers, or all that are cached, in the base's order.
+@dataclass(frozen=True)
+class Cut:
+    """One row of the table of cut depths: a layer, or a mix of several, of which every part is cached.
+
+    Attributes
+    ----------
+    parts : tuple of KeySummary
+        One a layer.
+    """
+
+    parts: tuple[KeySummary, ...]
+
+    @property
+    def keys(self) -> tuple[FeatureKey, ...]:
+        """The keys of the parts."""
+        return tuple(part.key for part in self.parts)
+
+    @property
+    def name(self) -> str:
+        """Name of the layer, or the names of a mix joined by "+"."""
+        return "+".join(key.layer for key in self.keys)
+
+    @property
+    def megabytes(self) -> float:
+        """Room on disk, in 10^6 bytes."""
+        return sum(part.bytes for part in self.parts) / 1e6
+
+    @property
+    def ms_per_image(self) -> float:
+        """What extracting one image cost."""
+        return 1e3 * sum(part.seconds / max(1, part.images) for part in self.parts)
+
+
+def choose_cuts(store: FeatureStore, base: StoredBase, request: CompareRequest) -> list[Cut]:
+    """List the cuts that a request asks for: its layers and mixes, or all layers that are cached in the base's order.
 
     Raises
     ------
     UnknownName
         If the base has no such layer.
     MissingFeatures
-        If a layer is not cached.
+        If layers are not cached; the message holds the command that computes all of them.
     """
-    cached = wanted_dtypes([summary.key for summary in store.keys() if summary.key.base == base.id], request)
+    summaries = {summary.key: summary for summary in store.keys() if summary.key.base == base.id}
+    cached = {(key.layer, key.pooling): summaries[key] for key in wanted_dtypes(list(summaries), request)}
     depth = {str(layer["name"]): place for place, layer in enumerate(base.layers)}
-    names = [exact_name(base, layer) for layer in request.layers] or sorted(
-        {key.layer for key in cached}, key=depth.__getitem__
-    )
-    names = list(dict.fromkeys(names))
-    keys = []
-    for name in names:
-        found = [
-            key for key in cached if key.layer == name and (not request.poolings or key.pooling in request.poolings)
-        ]
-        lacks = set(request.poolings) - {key.pooling for key in found}
-        if lacks or not found:
-            raise lacking(request, f"layer '{name}' of {describe(request.base)} is not cached", names)
-        keys += found
-    if not keys:
+    every = [(name,) for name in sorted({layer for layer, _ in cached}, key=depth.__getitem__)]
+    asked = [tuple(dict.fromkeys(exact_name(base, part) for part in mix.split("+"))) for mix in request.layers]
+    cuts: list[Cut] = []
+    lacks: list[tuple[str, str]] = []
+    for parts in dict.fromkeys(asked or every):
+        there = [pooling for layer, pooling in cached if layer == parts[0]]
+        common = [pooling for pooling in there if all((part, pooling) in cached for part in parts)]
+        for pooling in list(request.poolings) or common or there[:1] or ["avg"]:
+            lacks += [(part, pooling) for part in parts if (part, pooling) not in cached]
+            cuts += [Cut(tuple(cached[part, pooling] for part in parts))] if not lacks else []
+    if lacks:
+        layers, poolings = (list(dict.fromkeys(column)) for column in zip(*lacks, strict=True))
+        named = f"layer{'s' * (len(layers) > 1)} {shorten(repr(layer) for layer in layers)}"
+        what = f"{named} of {describe(request.base)} {'are' if len(layers) > 1 else 'is'} not cached"
+        raise lacking(replace(request, poolings=poolings), what, layers)
+    if not cuts:
         raise lacking(request, f"the cache '{store.root}' holds no features of {describe(request.base)}", ())
-    return keys
+    return cuts
+
+
+def choose_keys(store: FeatureStore, base: StoredBase, request: CompareRequest) -> list[FeatureKey]:
+    """List the keys of the cuts that a request asks for, raising as `choose_cuts` does."""
+    return list(dict.fromkeys(key for cut in choose_cuts(store, base, request) for key in cut.keys))
 
 
 def wanted_dtypes(keys: Sequence[FeatureKey], request: CompareRequest) -> list[FeatureKey]:

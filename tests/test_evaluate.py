@@ -96,6 +96,7 @@ def test_broken_images_are_left_out_with_a_warning(
     [
         ({"classifiers": ("svn",)}, "unknown classifier 'svn'. Did you mean 'svm'"),
         ({"layers": ("layr1",)}, "unknown layer of tiny 'layr1'. Did you mean 'layer1'"),
+        ({"poolings": ("avgg",)}, "unknown pooling 'avgg'. Did you mean 'avg'"),
         ({"base": BaseChoice("resnet81")}, "unknown base 'resnet81'. Did you mean 'resnet18'"),
     ],
 )

@@ -122,8 +122,10 @@ def test_equal_pictures_are_computed_once(request_: ExtractRequest, photos: Path
 
 
 def test_shards_are_disjoint_and_together_complete(request_: ExtractRequest) -> None:
-    shares = [extract(replace(request_, shard=(i, 3))).extracted for i in (1, 2, 3)]
-    assert sum(shares) == 36
+    shares = [extract(replace(request_, shard=(i, 3))) for i in (1, 2, 3)]
+    assert sum(share.extracted for share in shares) == 36
+    assert all(share.images == share.extracted < 36 for share in shares)
+    assert counts(extract(replace(request_, shard=(1, 3)))) == (shares[0].extracted, 0, 0)
     assert counts(extract(request_)) == (36, 0, 0)
 
 

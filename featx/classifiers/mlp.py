@@ -38,7 +38,7 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Share of hidden units left out in each step (Srivastava et al., 2014).
     learning_rate, weight_decay : float
     batch_size : int or None
-        None: a twentieth of the rows, from 32 to 512.
+        None: a tenth of the rows, from 32 to 512.
     epochs : int
         At most so many passes.
     patience : int
@@ -52,11 +52,11 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         hidden: int = 256,
         dropout: float = 0.5,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 2e-3,
         weight_decay: float = 1e-2,
         batch_size: int | None = None,
         epochs: int = 200,
-        patience: int = 12,
+        patience: int = 10,
         validation: float = 0.15,
         seed: int = 42,
     ) -> None:
@@ -101,7 +101,7 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         import torch
         from torch import nn
 
-        batch_size = self.batch_size or min(512, max(32, len(X) // 20))
+        batch_size = self.batch_size or min(512, max(32, len(X) // 10))
         generator = torch.Generator().manual_seed(self.seed)
         with torch.random.fork_rng(devices=[]), few_threads(batch_size * X.shape[1]):
             torch.manual_seed(self.seed)

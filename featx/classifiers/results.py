@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -28,6 +28,20 @@ class Result:
         Search and refit together.
     params : dict
         The hyper-parameters that were chosen.
+    balanced_accuracy : float
+        The mean over classes of the share that was found.
+    top5_accuracy : float or None
+        Where there are ten classes or more.
+    calibration_error : float
+        Expected calibration error, 15 bins: how far probabilities lie from the share that is right.
+    p_value : float or None
+        Exact McNemar test against the best row on the same held-out images; None where nothing was compared.
+    megabytes : float or None
+        Room on disk of the layer's features, in 10^6 bytes.
+    ms_per_image : float or None
+        What an image cost to extract: the share of this layer among those that were extracted together.
+    recalled : bool
+        Whether this is the record of an earlier run.
     """
 
     base: str
@@ -44,6 +58,13 @@ class Result:
     macro_f1: float
     fit_seconds: float
     params: dict[str, float]
+    balanced_accuracy: float
+    top5_accuracy: float | None
+    calibration_error: float
+    p_value: float | None = None
+    megabytes: float | None = None
+    ms_per_image: float | None = None
+    recalled: bool = field(default=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""

@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.svm import LinearSVC
 
 from featx.classifiers.mlp import MLP
 from featx.errors import unknown
 
 
 @dataclass(frozen=True)
-class Classifier:
-    """How a classifier is made and what is searched.
+class Linear:
+    """A linear classifier that the fast solvers know by its name; C, the inverse of the penalty, is searched.
+
+    Attributes
+    ----------
+    values : sequence of float
+        Of C, rising.
+    """
+
+    values: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """Any scikit-learn estimator; it sees standardised features, and nothing of it is searched.
 
     Attributes
     ----------
     make : callable
-        Seed to a scikit-learn estimator, which will see standardised features.
-    grid : mapping of parameter name to values
-        Searched by cross-validation; empty if there is nothing to choose.
+        Seed to an estimator.
     """
 
     make: Callable[[int], Any]
-    grid: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
+
+Classifier = Linear | Estimator
 
 CLASSIFIERS: dict[str, Classifier] = {
-    "logreg": Classifier(
-        lambda seed: LogisticRegression(max_iter=2000, random_state=seed), {"C": np.logspace(-5, 1, 7).tolist()}
-    ),
-    "svm": Classifier(lambda seed: LinearSVC(random_state=seed, max_iter=5000), {"C": np.logspace(-6, 0, 7).tolist()}),
-    "mlp": Classifier(lambda seed: MLP(seed=seed)),
+    "logreg": Linear(np.geomspace(1e-5, 1e2, 15).tolist()),
+    "svm": Linear(np.geomspace(1e-6, 1e1, 15).tolist()),
+    "mlp": Estimator(lambda seed: MLP(seed=seed)),
 }
 """Name of a classifier (`--clf`): how it is made."""
 

@@ -11,10 +11,10 @@ from featx.cli.options import (
     cache_option,
     data_argument,
     json_option,
-    layers_option,
     poolings_option,
     print_json,
     progress_bar,
+    refit_option,
     rehash_option,
     seed_option,
     store_dtype_option,
@@ -26,13 +26,16 @@ from featx.requests import BaseChoice, CompareRequest
 @click.command("compare")
 @data_argument
 @base_options
-@layers_option
+@click.option("--layer", "-l", "layers", multiple=True, help="Layer, or mix such as layer3+layer4; repeatable.")
 @click.option("--clf", "classifiers", multiple=True, help="logreg, svm, mlp or all; repeatable.  [default: all]")
 @poolings_option
 @store_dtype_option
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the table as CSV, too.")
+@click.option("--sort", metavar="COLUMN", help="Sort by a column of the CSV, such as test_accuracy or megabytes.")
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
 @seed_option
 @rehash_option
+@refit_option
 @cache_option
 @json_option
 @verbosity_options
@@ -44,8 +47,11 @@ def command(
     poolings: tuple[str, ...],
     store_dtype: str | None,
     csv_file: Path | None,
+    sort: str | None,
+    markdown: bool,
     seed: int,
     rehash: bool,
+    refit: bool,
     cache: Path,
     as_json: bool,
     quiet: bool,
@@ -53,6 +59,7 @@ def command(
     """Compare cut depths of DATA: one row a cached layer and classifier.
 
     The row marked * won the cross-validation inside the training part; the held-out part was read once for each row.
+    Rows marked = cannot be told apart from it on these images.
 
     \b
     Example:
@@ -60,16 +67,20 @@ def command(
     """
     if "all" in classifiers:
         classifiers = ()
-    request = CompareRequest(data, base, layers, classifiers, poolings, seed, rehash, cache, store_dtype)
+    request = CompareRequest(data, base, layers, classifiers, poolings, seed, rehash, cache, store_dtype, refit)
     from featx.evaluate import compare
     from featx.files import write_text
-    from featx.report import table, to_csv
+    from featx.report import check_column, sort_results, table, to_csv
+
+    check_column(sort)
 
     with progress_bar("fit", quiet) as progress:
         results = compare(request, progress)
+    if sort:
+        results = sort_results(results, sort)
     if csv_file:
         write_text(csv_file, to_csv(results))
     if as_json:
         print_json([result.to_dict() for result in results])
     else:
-        click.echo(table(results))
+        click.echo(table(results, "github" if markdown else "simple"))

@@ -1,8 +1,9 @@
-"""`featx fit`: one classifier on one cached layer."""
+"""`featx fit`: one classifier on one cached layer, or on a mix of layers."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +14,7 @@ from featx.cli.options import (
     json_option,
     poolings_option,
     print_json,
-    progress_bar,
+    refit_option,
     rehash_option,
     seed_option,
     store_dtype_option,
@@ -21,16 +22,21 @@ from featx.cli.options import (
 )
 from featx.requests import BaseChoice, CompareRequest
 
+if TYPE_CHECKING:
+    from featx.classifiers.outcome import Outcome
+
 
 @click.command("fit")
 @data_argument
 @base_options
-@click.option("--layer", "-l", required=True, help="Layer, by name or alias.")
+@click.option("--layer", "-l", required=True, help="Layer, by name or alias; layer3+layer4 puts several side by side.")
 @click.option("--clf", required=True, help="logreg, svm or mlp.")
 @poolings_option
 @store_dtype_option
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the model for featx predict.")
 @seed_option
 @rehash_option
+@refit_option
 @cache_option
 @json_option
 @verbosity_options
@@ -41,8 +47,10 @@ def command(
     clf: str,
     poolings: tuple[str, ...],
     store_dtype: str | None,
+    out: Path | None,
     seed: int,
     rehash: bool,
+    refit: bool,
     cache: Path,
     as_json: bool,
     quiet: bool,
@@ -51,15 +59,29 @@ def command(
 
     \b
     Example:
-      featx fit photos --base resnet50 --layer layer3 --clf svm
+      featx fit photos --base resnet50 --layer layer3 --clf svm --out model.featx
     """
-    request = CompareRequest(data, base, (layer,), (clf,), poolings[:1] or ("avg",), seed, rehash, cache, store_dtype)
-    from featx.evaluate import compare
-    from featx.report import sentence
+    poolings = poolings[:1] or ("avg",)
+    request = CompareRequest(data, base, (layer,), (clf,), poolings, seed, rehash, cache, store_dtype, refit)
+    from featx.evaluate import fit
 
-    with progress_bar("fit", quiet) as progress:
-        (result,) = compare(request, progress)
+    outcome = fit(request)
+    if out:
+        outcome.model.save(out)
     if as_json:
-        print_json(result.to_dict())
+        print_json({**outcome.to_dict(), "model": str(out) if out else None})
     else:
-        click.echo(sentence(result))
+        show(outcome, out)
+
+
+def show(outcome: Outcome, out: Path | None) -> None:
+    """Print an outcome in words and tables."""
+    from featx.report import sentence
+    from featx.report_classes import class_table, confusion_table, mistake_lines
+
+    click.echo(sentence(outcome.result))
+    click.echo(f"\n{class_table(outcome.per_class)}\n")
+    click.echo(f"{confusion_table(outcome.confusion, outcome.classes)}\n")
+    click.echo(mistake_lines(outcome.mistakes))
+    if out:
+        click.echo(f"\nThe model is '{out}'. Label new images with: featx predict {out} IMAGES")

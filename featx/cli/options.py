@@ -30,7 +30,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON a
 layers_option = click.option("--layer", "-l", "layers", multiple=True, help="Layer, by name or alias; repeatable.")
 
 poolings_option = click.option(
-    "--pooling", "poolings", multiple=True, help="avg, max or flat (the whole map); repeatable."
+    "--pooling", "poolings", multiple=True, help="avg, max, avg+max, pyramid or flat (the whole map); repeatable."
 )
 
 store_dtype_option = click.option(
@@ -40,6 +40,8 @@ store_dtype_option = click.option(
 )
 
 rehash_option = click.option("--rehash", is_flag=True, help="Read every file, also those that look unchanged.")
+
+refit_option = click.option("--refit", is_flag=True, help="Fit again what an earlier run left a result of.")
 
 seed_option = click.option("--seed", type=int, default=42, show_default=True, help="Of split, folds and classifiers.")
 
@@ -63,7 +65,7 @@ def base_options(command: F) -> F:
     decorated: Any = with_choice
     for option in reversed(options):
         decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return decorated
 
 
 def verbosity_options(command: F) -> F:
@@ -77,7 +79,7 @@ def verbosity_options(command: F) -> F:
         return command(*args, quiet=quiet, **kwargs)
 
     decorated: Any = click.option("--quiet", "-q", is_flag=True, help="No progress bar; errors only.")(with_logging)
-    return click.option("--verbose", "-v", count=True, help="Say what is going on.")(decorated)  # type: ignore[no-any-return]
+    return click.option("--verbose", "-v", count=True, help="Say what is going on.")(decorated)
 
 
 @contextmanager

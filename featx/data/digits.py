@@ -18,7 +18,7 @@ from PIL import Image
 
 from featx.data.manifest import Listing
 
-SIDE = 32
+MARGIN = 2
 TEST_EVERY = 4
 
 
@@ -49,13 +49,13 @@ def splits(labels: NDArray[np.int64]) -> list[str]:
 
 @cache
 def encoded() -> Mapping[str, bytes]:
-    """Encode every digit as a PNG of 32 x 32 pixels, dark ink on white, by name (`digits/7/0123.png`)."""
+    """Encode every digit as a PNG of 12 x 12 pixels, light on black with a margin, by name (`digits/7/0123.png`)."""
     pixels, labels = load()
     images = {}
     for row, (ink, label) in enumerate(zip(pixels, labels.tolist(), strict=True)):
-        picture = Image.fromarray(np.rint(255 - ink * (255 / 16)).astype(np.uint8))
+        picture = Image.fromarray(np.pad(np.rint(ink * (255 / 16)).astype(np.uint8), MARGIN))
         file = io.BytesIO()
-        picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(file, "PNG", compress_level=1)
+        picture.save(file, "PNG", compress_level=1)
         images[f"digits/{label}/{row:04}.png"] = file.getvalue()
     return images
 

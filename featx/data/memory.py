@@ -126,7 +126,7 @@ def digest_all(
         The rows that could be read, and the others in `unreadable`.
     """
     known = recall(cache, listing, rehash)
-    unread = np.flatnonzero(~known.known)
+    unread = np.flatnonzero(~known.known).tolist()
     unreadable = []
 
     def hash_row(row: int) -> bytes | str:

@@ -19,7 +19,7 @@ def clouds(n: int = 90, d: int = 20, classes: int = 3, seed: int = 0) -> tuple[N
 
 
 def run(name: str, X: NDArray[np.float32], y: NDArray[np.intp]) -> tuple[float, NDArray[np.intp]]:
-    fitted = search(CLASSIFIERS[name], X, y, make_folds(y, np.arange(len(y)), 42), 42)
+    fitted = search([name], X, y, make_folds(y, np.arange(len(y)), 42), 42)[name]
     return fitted.cv_accuracy, fitted.model.predict(X)
 
 

@@ -20,7 +20,7 @@ def test_every_digit_is_a_png_that_decodes() -> None:
     listing = digits.listing("digits")
     assert len(listing) == 1797
     picture = decode(listing.read(listing.paths[0]))
-    assert picture.size == (32, 32)
+    assert picture.size == (12, 12)
     assert len({listing.read(path) for path in listing.paths}) == 1797
 
 

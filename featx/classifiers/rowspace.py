@@ -1,0 +1,222 @@
+"""Features in few coordinates: standardise, then rotate into the space that the rows (or the columns) span.
+
+An L2-penalised linear model has its weights in the span of its (centred) training rows (the representer theorem:
+Kimeldorf and Wahba 1971), so n rows of d > n columns can be replaced by n coordinates a row without changing the
+decision function. The rotation makes the second moments diagonal, which gives the solvers their preconditioner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifiers.arrays import Array, cast, namespace, send, to_numpy
+
+# Columns taken to float64 at a time: 1,020 rows of them are 16 MB.
+BLOCK = 2048
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A column-wise shift and scale, fitted on training rows only.
+
+    Attributes
+    ----------
+    mean, scale : (d,) float64
+    """
+
+    mean: Array
+    scale: Array
+
+    def apply(self, x: Array, dtype: str) -> Array:
+        """Return the rows of x shifted and scaled, as the dtype of that name."""
+        mean, scale = cast(self.mean, dtype), cast(self.scale, dtype)
+        return (cast(x, dtype) - mean) / scale
+
+
+@dataclass(frozen=True)
+class Space:
+    """Training rows in the coordinates where their second moments are diagonal.
+
+    Attributes
+    ----------
+    coordinates : (n, r) float32 or float64
+        The rows; `coordinates.T @ coordinates` is diagonal.
+    squares : (r,) same dtype
+        That diagonal: squared singular values of the centred rows.
+    basis : (n, r) or (d, r) same dtype
+        Times scaled columns it gives coordinates in column space; times products with the training rows, in row space.
+    gram : (n, n) float64 or None
+        Inner products of the centred rows; None marks a column space.
+    vectors : (n, n) float64 or None
+        Eigenvectors of `gram`, the constant vector last.
+    """
+
+    coordinates: Array
+    squares: Array
+    basis: Array
+    gram: Array | None = None
+    vectors: Array | None = None
+
+
+def fit_scaling(x: Array, standardise: bool = True) -> Scaling:
+    """Measure mean and population standard deviation of every column, in float64.
+
+    Parameters
+    ----------
+    x : (n, d) float32 or float64
+    standardise : bool
+        If not, only centre.
+
+    Notes
+    -----
+    A column that does not vary beyond rounding gets scale 1, by the bound that scikit-learn's StandardScaler uses
+    (Chan, Golub and LeVeque 1983, equation 1.7).
+    """
+    xp = namespace(x)
+    n, d = x.shape
+    moments = [_moments(x[:, start : start + BLOCK]) for start in range(0, d, BLOCK)]
+    mean = xp.concatenate([mean for mean, _ in moments])
+    if not standardise:
+        return Scaling(mean, xp.ones_like(mean))
+    variance = xp.concatenate([variance for _, variance in moments])
+    return Scaling(mean, safe_scale(mean, variance, n))
+
+
+def safe_scale(mean: Array, variance: Array, n: int) -> Array:
+    """Turn variances over n rows into scales, 1 where a column is constant up to rounding; all (d,) float64."""
+    xp = namespace(mean)
+    epsilon = float(np.finfo(np.float64).eps)
+    constant = variance <= n * epsilon * variance + (n * mean * epsilon) ** 2
+    return xp.where(constant, xp.ones_like(mean), xp.sqrt(variance))
+
+
+def _moments(block: Array) -> tuple[Array, Array]:
+    xp = namespace(block)
+    block = cast(block, "float64")
+    mean = xp.mean(block, axis=0)
+    centred = block - mean
+    return mean, xp.mean(centred * centred, axis=0)
+
+
+def products(x: Array, scaling: Scaling) -> Array:
+    """Compute the inner products of all rows after scaling.
+
+    Parameters
+    ----------
+    x : (n, d) float32 or float64
+    scaling : Scaling
+
+    Returns
+    -------
+    (n, n) float64
+        Summed over blocks of columns, so x is never copied as a whole.
+    """
+    xp = namespace(x)
+    total = xp.zeros((len(x), len(x)), dtype=xp.float64, device=x.device)
+    for start in range(0, x.shape[1], BLOCK):
+        part = slice(start, start + BLOCK)
+        block = Scaling(scaling.mean[part], scaling.scale[part]).apply(x[:, part], "float64")
+        total += block @ block.T
+    return total
+
+
+def row_space(gram: Array) -> Space:
+    """Rotate into the row space, from the inner products of centred rows.
+
+    Parameters
+    ----------
+    gram : (n, n) float64
+
+    Returns
+    -------
+    Space
+        With n - 1 coordinates, in float64: the small eigenvalues matter once C is large.
+    """
+    xp = namespace(gram)
+    n = len(gram)
+    # Centred rows make the constant vector an eigenvector of eigenvalue 0. Lifted above all others it is the last one,
+    # apart from any other null vector, and the rest are exactly orthogonal to it.
+    lift = 2.0 * (float(xp.trace(gram)) or 1.0) / n
+    values, vectors = xp.linalg.eigh(gram + lift)
+    vectors[:, -1] = n**-0.5
+    squares = xp.clip(values[:-1], min=0.0)
+    floor = n * float(np.finfo(np.float64).eps) * float(xp.trace(gram))
+    roots = xp.sqrt(xp.where(squares > floor, squares, xp.zeros_like(squares)))
+    inverse = xp.where(roots > 0, 1.0 / xp.where(roots > 0, roots, xp.ones_like(roots)), xp.zeros_like(roots))
+    rotated = vectors[:, :-1]
+    return Space(rotated * roots, roots * roots, rotated * inverse, gram, vectors)
+
+
+def column_space(rows: Array) -> Space:
+    """Rotate scaled rows so that their second moments are diagonal: the choice where rows outnumber columns.
+
+    Parameters
+    ----------
+    rows : (n, d) float32 or float64
+        Centred. The dtype is kept: float32 is enough where only accuracies are compared.
+    """
+    xp = namespace(rows)
+    _, vectors = xp.linalg.eigh(rows.T @ rows)
+    coordinates = rows @ vectors
+    return Space(coordinates, xp.sum(coordinates * coordinates, axis=0), vectors)
+
+
+def prefers_rows(n: int, d: int) -> bool:
+    """Say whether n training rows of d columns are better rotated into their row space."""
+    return n <= d
+
+
+def columns_from(weights: Array, space: Space, x: Array, scaling: Scaling) -> Array:
+    """Bring weights on coordinates back to weights on scaled columns.
+
+    Parameters
+    ----------
+    weights : (k, r) float64
+    space : Space
+    x : (n, d) float32 or float64
+        The training rows the space was made from.
+    scaling : Scaling
+
+    Returns
+    -------
+    (k, d) float64
+    """
+    xp = namespace(weights)
+    mixed = weights @ cast(space.basis, "float64").T
+    if space.gram is None:
+        return mixed
+    blocks = []
+    for start in range(0, x.shape[1], BLOCK):
+        part = slice(start, start + BLOCK)
+        blocks.append(mixed @ Scaling(scaling.mean[part], scaling.scale[part]).apply(x[:, part], "float64"))
+    return xp.concatenate(blocks, axis=1)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Labels as the solvers want them.
+
+    Attributes
+    ----------
+    classes : (k,) any dtype
+        Sorted. The decision function has k rows, or one where k is 2 (positive for the second class).
+    codes : (n,) int64
+        Index of each row's class.
+    """
+
+    classes: NDArray[np.generic]
+    codes: NDArray[np.int64]
+
+    def signs(self, like: Array, dtype: str) -> Array:
+        """Return +1 for a row's own class and -1 elsewhere, (k, n), or (1, n) where there are two classes."""
+        wanted = np.arange(len(self.classes)) if len(self.classes) > 2 else np.array([1])
+        return send(np.where(self.codes == wanted[:, None], 1.0, -1.0), like, dtype)
+
+
+def encode(labels: Array) -> Targets:
+    """Sort the distinct labels and index them; labels are (n,) of any dtype that sorts."""
+    classes, codes = np.unique(to_numpy(labels), return_inverse=True)
+    return Targets(classes, codes.astype(np.int64))

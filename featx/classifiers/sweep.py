@@ -1,0 +1,107 @@
+"""Cross-validation of linear classifiers: a fold is factorised once, for every C and every classifier."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from featx.classifiers.arrays import Array, cast, one_thread, require_finite, to_numpy
+from featx.classifiers.linear import ROUGH, choose, path, require_classes
+from featx.classifiers.rowspace import Space, column_space, encode, fit_scaling, prefers_rows, products, row_space
+
+# Row numbers to train on, and to test on.
+Fold: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
+# The values of C to try, by kind of classifier ("logreg", "svm").
+Grid: TypeAlias = Mapping[str, Sequence[float]]
+
+
+def fold_accuracies(x: Array, labels: Any, fold: Fold, grid: Grid) -> dict[str, NDArray[np.float64]]:
+    """Train on one part of the rows and score the other, for every classifier and C.
+
+    Parameters
+    ----------
+    x : (n, d) float32 or float64
+        A numpy array, or a torch tensor on any device.
+    labels : (n,) any dtype
+    fold : pair of (m,) int64
+    grid : mapping of str to sequence of float
+
+    Returns
+    -------
+    dict of str to (number of C,) float64
+        Accuracies in the order of the C asked for. Scaling is fitted on the training rows.
+
+    Raises
+    ------
+    DataError
+        If the training rows have one class only.
+    UnknownName, RequestError
+        If the grid names an unknown classifier, or a C that is not positive.
+    """
+    labels = to_numpy(labels)
+    train, test = (np.asarray(rows) for rows in fold)
+    targets = require_classes(encode(labels[train]))
+    space, ahead = _split(x, train, test)
+    truth = labels[test]
+    result = {}
+    for kind, values in grid.items():
+        ranks = np.argsort(values, kind="stable")
+        accuracies = np.empty(len(values))
+        for rank, point in zip(ranks, path(kind, space, targets, [values[i] for i in ranks], ROUGH), strict=True):
+            scores = point.weights[:, :-1] @ ahead.T + point.weights[:, -1:]
+            accuracies[rank] = np.mean(targets.classes[choose(scores)] == truth)
+        result[kind] = accuracies
+    return result
+
+
+def _split(x: Array, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Space, Array]:
+    """Return the space of the training rows, and the test rows in its coordinates (m, r) float64."""
+    scaling = fit_scaling(x[train])
+    if prefers_rows(len(train), x.shape[1]):
+        # One symmetric product of all rows costs what the two blocks cost, and x is never copied.
+        both = products(x[np.concatenate([train, test])], scaling)
+        n = len(train)
+        space = row_space(both[:n, :n])
+        return space, both[n:, :n] @ space.basis
+    space = column_space(scaling.apply(x[train], "float32"))
+    return space, cast(scaling.apply(x[test], "float32") @ space.basis, "float64")
+
+
+def cross_validate(
+    x: Array, labels: Any, folds: Sequence[Fold], grid: Grid, jobs: int | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """Score every classifier and C on every fold.
+
+    Parameters
+    ----------
+    x : (n, d) float32 or float64
+    labels : (n,) any dtype
+    folds : sequence of pairs of (m,) int64
+        Training rows and test rows.
+    grid : mapping of str to sequence of float
+        Values of C by kind, such as ``{"logreg": [0.1, 1.0], "svm": [0.01]}``.
+    jobs : int, optional
+        Folds at a time, in threads or in whatever joblib backend surrounds the call; one a core where not given.
+
+    Returns
+    -------
+    dict of str to (number of folds, number of C) float64
+
+    Raises
+    ------
+    DataError
+        If x holds NaN or infinity, or a fold trains on one class only.
+    """
+    require_finite(x)
+    cores = os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))
+    jobs = min(len(folds), cores or 1) if jobs is None else jobs
+    with one_thread():
+        parts = Parallel(n_jobs=jobs, prefer="threads")(
+            delayed(fold_accuracies)(x, labels, fold, grid) for fold in folds
+        )
+    return {kind: np.stack([part[kind] for part in parts]) for kind in grid}

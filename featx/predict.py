@@ -1,0 +1,213 @@
+"""Label new images with a model: decode, run the frozen base, apply the classifier. No cache is used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.bases.base import Base
+from featx.bases.engine import TorchEngine, choose_device
+from featx.bases.pooling import POOLINGS
+from featx.bases.transform import to_pixels
+from featx.bases.weights import FILE_SUFFIXES, is_file_name
+from featx.bases.zoo import load_base
+from featx.classifiers.models import Model
+from featx.classifiers.models_file import load_model
+from featx.data.loader import Loaded, Loader
+from featx.data.manifest import Listing
+from featx.data.sources import is_system_file, read_file, walk
+from featx.errors import DataError, ModelError, WeightsError, shorten, unknown
+from featx.keys import RECIPE
+from featx.requests import PredictRequest
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    Attributes
+    ----------
+    path : str
+    label : str
+        The most probable class.
+    probability : float
+    probabilities : dict
+        Class to probability, all classes in the model's order.
+    """
+
+    path: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """An image that could not be labelled: its path and the reason."""
+
+    path: str
+    reason: str
+
+
+@dataclass
+class Predictions:
+    """What `predict` gives: labelled images, and those that could not be read, both in the order asked."""
+
+    labelled: list[Prediction]
+    failed: list[Broken]
+
+
+def list_files(images: Sequence[str]) -> list[str]:
+    """List files as they are named, and all that lie in folders, but for side files of operating systems.
+
+    Raises
+    ------
+    DataError
+        If there is nothing at all.
+    """
+    paths: list[str] = []
+    for image in images:
+        found = (
+            [path for path in walk(image) if not is_system_file(Path(path).name)] if Path(image).is_dir() else [image]
+        )
+        paths += found
+    paths = list(dict.fromkeys(paths))
+    if not paths:
+        raise DataError(f"there are no images in {shorten(repr(image) for image in images)}")
+    return paths
+
+
+def find_weights(request: PredictRequest, model: Model) -> str:
+    """Say which weights to load: those asked for, else those that the model names.
+
+    A file that is not where it was is looked for beside the model.
+    """
+    if request.weights is not None:
+        return request.weights
+    if is_file_name(model.weights) and not Path(model.weights).is_file():
+        beside = Path(request.model).parent / Path(model.weights).name
+        return str(beside) if beside.is_file() else model.weights
+    return model.weights
+
+
+def open_base(request: PredictRequest, model: Model) -> Base:
+    """Load the base that a model was trained on.
+
+    Raises
+    ------
+    ModelError
+        If its features were computed by another version of our numerics.
+    WeightsError
+        If the weights cannot be had, or are not the ones that the model was trained on.
+    UnknownName
+        If this featx has no such base, layer or pooling.
+    """
+    wanted = model.keys[0].base
+    if wanted.recipe != RECIPE:
+        raise ModelError(
+            f"model '{request.model}' takes features of recipe {wanted.recipe}, but this featx computes recipe "
+            f"{RECIPE}: extract and fit again, or use the featx that made it"
+        )
+    weights = find_weights(request, model)
+    if is_file_name(weights) and not weights.endswith(FILE_SUFFIXES):
+        raise ModelError(
+            f"model '{request.model}' names weights '{weights}', which are no file of weights: use --weights"
+        )
+    try:
+        base = load_base(wanted.architecture, weights, wanted.transform, wanted.precision)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{error}. The model was trained on {wanted.architecture} with weights '{model.source}': "
+            "name their file with --weights"
+        ) from error
+    if base.id.weights != wanted.weights:
+        raise WeightsError(
+            f"weights '{weights}' (digest {base.id.weights[:12]}) are not those that model '{request.model}' was "
+            f"trained on: '{model.source}' (digest {wanted.weights[:12]}). Name these with --weights"
+        )
+    for key in model.keys:
+        base.layer(key.layer)
+        if key.pooling not in POOLINGS:
+            raise unknown("pooling", key.pooling, POOLINGS)
+    return base
+
+
+def batches(loaded: Iterator[Loaded], size: int, failed: list[Loaded]) -> Iterator[list[Loaded]]:
+    """Collect sound images, at most `size` at a time, and put the others aside."""
+    batch: list[Loaded] = []
+    for one in loaded:
+        (failed if one.pixels is None else batch).append(one)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def label(model: Model, paths: Sequence[str], outputs: dict[tuple[str, str], Any]) -> list[Prediction]:
+    """Apply the classifier to what the base computed of some images."""
+    chosen, probabilities = model.classifier.predict(model.features(outputs))
+    found = []
+    for path, code, shares in zip(paths, chosen, probabilities.round(6).tolist(), strict=True):
+        named = dict(zip(model.classes, shares, strict=True))
+        found.append(Prediction(path, model.classes[code], shares[code], named))
+    return found
+
+
+def predict(request: PredictRequest, progress: Progress | None = None) -> Predictions:
+    """Label images with a model that `fit` made.
+
+    Parameters
+    ----------
+    request : PredictRequest
+    progress : callable, optional
+        Called with the number of images done and to be done.
+
+    Returns
+    -------
+    Predictions
+        Images that failed are named in it; they cost nothing but themselves.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be read, or does not fit this featx.
+    WeightsError
+        If the weights cannot be had, or their digest differs from the model's.
+    DataError
+        If there are no images.
+    """
+    model = load_model(request.model)
+    paths = list_files(request.images)
+    base = open_base(request, model)
+    device = choose_device(request.device)
+    size = request.batch_size or (256 if device.type == "cuda" else 32)
+    wanted: dict[str, list[str]] = {}
+    for key in model.keys:
+        wanted.setdefault(key.layer, []).append(key.pooling)
+    engine = TorchEngine(base, wanted, device, size)
+    nothing = [""] * len(paths)
+    workers = request.workers or os.cpu_count() or 1
+    listing = Listing(str(request.model), paths, nothing, nothing, read_file)
+    prepare = partial(to_pixels, transform=base.id.transform)
+    loader = Loader(listing, lambda digest: True, prepare, workers, ahead=2 * size + workers)
+    broken: list[Loaded] = []
+    labelled: list[Prediction] = []
+    for batch in batches(loader(range(len(paths))), size, broken):
+        outputs = engine(np.stack([one.pixels for one in batch if one.pixels is not None]))
+        labelled += label(model, [paths[one.row] for one in batch], outputs)
+        if progress:
+            progress(len(labelled) + len(broken), len(paths))
+    return Predictions(labelled, [Broken(paths[one.row], one.reason or "unreadable") for one in broken])

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from featx.classifiers.calibration import calibrate, fit_sharpness
+from featx.classifiers.linear import fit_linear
+from featx.classifiers.models import to_arrays
+from featx.classifiers.scores import calibration_error
+from featx.classifiers.splits import make_folds
+
+
+def test_the_sharpness_that_made_the_labels_is_found_again() -> None:
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(20_000, 4))
+    shares = softmax(3.0 * scores, axis=1).cumsum(axis=1)
+    y = (random.random((20_000, 1)) > shares).sum(axis=1)
+    assert fit_sharpness(scores, y) == pytest.approx(3.0, rel=0.05)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_calibrated_margins_are_better_probabilities_of_new_rows(classes: int) -> None:
+    random = np.random.default_rng(1)
+    y = random.integers(0, classes, 3000)
+    X = (random.normal(size=(classes, 30))[y] * 0.5 + random.normal(size=(3000, 30))).astype(np.float32)
+    train, new = slice(0, 1000), slice(1000, None)
+    folds = make_folds(y[train], np.arange(1000), 42)
+    model = fit_linear(X[train], y[train], "svm", 0.01)
+    errors = []
+    for sharpness in (1.0, calibrate("svm", 0.01, X[train], y[train], folds)):
+        chosen, shares = to_arrays(model, sharpness).predict(X[new])
+        errors.append(calibration_error(shares.max(axis=1), chosen == y[new]))
+    assert errors[1] < 0.04
+    assert errors[1] < errors[0] / 2
+
+
+def test_a_class_that_a_fold_never_saw_does_not_stop_it() -> None:
+    X = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    y = np.repeat([0, 1, 2], 10)
+    everything = np.arange(30)
+    folds = [(everything[:20], everything[20:]), (everything[::2], everything[1::2])]
+    assert calibrate("svm", 0.1, X, y, folds) > 0
+    assert calibrate("svm", 0.1, X, y, folds[:1]) == 1.0

@@ -1,0 +1,60 @@
+"""What the README tells people to type works, and what it claims of make is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL))
+COMMANDS = [line.removeprefix(".venv/bin/") for line in SHELL.splitlines() if "featx " in line]
+TARGETS = sorted(set(re.findall(r"\bmake ([a-z]+)", TEXT)))
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(COMMANDS) >= 4
+    assert {"demo", "test", "extract", "fit", "compare"} <= set(TARGETS)
+
+
+def offline(words: list[str], photos: Path, cache: Path) -> list[str]:
+    """The same command with the bundled base, so that it needs no download."""
+    kept = []
+    for before, word in zip(["", *words], words, strict=False):
+        if before == "--base":
+            kept.append("tiny")
+        elif word != "--weights" and before != "--weights":
+            kept.append(str(photos) if word == "photos" else word)
+    return [*kept, "--cache", str(cache)]
+
+
+def test_its_commands_run_in_order(
+    featx: Callable[..., Any], photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for line in COMMANDS:
+        words = shlex.split(line, comments=True)[1:]
+        result = featx(*offline(words, photos, cache))
+        assert result.exit_code == 0, f"{line}: {result.output} {getattr(result, 'error', '')}"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_that_it_names_is_in_the_makefile(target: str) -> None:
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_help_of_make_lists_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = re.search(r"\.PHONY: (.*)", makefile)
+    assert named is not None
+    for target in named.group(1).split():
+        assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE), f"{target} does not document itself"
