@@ -253,12 +253,9 @@ def scenarios(root: Path) -> Iterator[Scenario]:
     yield Scenario("add", (adding, adding), lambda cache: fill(cache, 1, 10), added, seconds)
     yield Scenario("add and compact", (adding, merging), lambda cache: fill(cache, 10, 2), added, seconds)
 
-    def begin(cache: Path) -> None:
-        adding(fill(cache, 1, 10)[0].root, lambda *_: None)
-
-    begin(root / "merged")
+    fill(root / "merged", 100, 2)
     seconds = run(merging, root / "merged")
-    yield Scenario("compact", (merging, merging), begin, added, seconds)
+    yield Scenario("compact", (merging, merging), lambda cache: fill(cache, 100, 2), added, seconds)
 
 
 def main(root: Path, kills: int, seed: int) -> dict[str, Any]:
@@ -266,8 +263,9 @@ def main(root: Path, kills: int, seed: int) -> dict[str, Any]:
     make_photos(root / "photos")
     plays = list(scenarios(root))
     number = 0
-    while sum(tally.kills.values()) < kills or len(tally.finished) < len(plays):
-        disturb(root / f"cache{number}", plays[number % len(plays)], dice, tally)
+    while sum(tally.kills.values()) < kills or min(tally.kills[play.name] for play in plays) < 1:
+        rarest = min(plays, key=lambda play: tally.kills[play.name])
+        disturb(root / f"cache{number}", rarest, dice, tally)
         number += 1
     return {
         "kills": dict(tally.kills),

@@ -195,17 +195,23 @@ class Part:
             return
         header, view = self.header, out.data.cast("B")
         step, block = header.block_rows * header.row_bytes, first // header.block_rows
-        start = header.offset + first * header.row_bytes
+        place, checksums, checksum = (
+            header.offset + first * header.row_bytes,
+            header.checksums,
+            xxhash.xxh3_64_intdigest,
+        )
         for low in range(0, len(view), step * RUN):
             run = view[low : low + step * RUN]
-            count = os.preadv(self.handle, [run], start + low)
-            for at in range(0, len(run), step):
-                piece = run[at : at + step]
-                if count < at + len(piece) or xxhash.xxh3_64_intdigest(piece) != int(header.checksums[block]):
-                    row = block * header.block_rows
-                    last = min(row + header.block_rows, header.shape[0]) - 1
-                    raise BrokenPart(f"'{self.path}' is damaged: features of rows {row} to {last} fail their checksum")
-                block += 1
+            whole = os.preadv(self.handle, [run], place + low) == len(run)
+            found = [checksum(run[at : at + step]) for at in range(0, len(run), step)]
+            expected = checksums[block : block + len(found)].tolist()
+            if found != expected or not whole:
+                bad = block + next(
+                    (i for i, pair in enumerate(zip(found, expected, strict=True)) if len({*pair}) > 1), 0
+                )
+                row, last = bad * header.block_rows, min((bad + 1) * header.block_rows, header.shape[0]) - 1
+                raise BrokenPart(f"'{self.path}' is damaged: features of rows {row} to {last} fail their checksum")
+            block += len(found)
 
 
 def to_stored(key: FeatureKey, features: NDArray[Any]) -> NDArray[Any]:
