@@ -10,7 +10,7 @@ from featx.errors import StoreError
 
 NAME = re.compile(r"part-[0-9a-f]{16}\.h5")
 QUARANTINE = "quarantine"
-SIDE_FOLDERS = {QUARANTINE, "scans"}
+SIDE_FOLDERS = {QUARANTINE, "scans", "results"}
 """Folders in the cache that hold no features: broken parts that were put aside, and the memory of digests."""
 
 

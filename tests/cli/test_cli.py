@@ -166,3 +166,12 @@ def test_a_new_image_of_one_class_does_not_stop_extraction(featx: Featx, tmp_pat
     result = featx("compare", tmp_path / "one", *base)
     assert result.exit_code == 1
     assert "one class only" in result.error
+
+
+def test_a_cache_that_was_extracted_and_compared_has_no_problems(featx: Featx, photos: Path, cache: Path) -> None:
+    base = ("--base", "tiny", "--weights", "random", "--cache", cache)
+    featx("extract", photos, *base, "-l", "layer1")
+    featx("compare", photos, *base, "--clf", "svm")
+    result = featx("cache", "verify", "--cache", cache, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["problems"] == []
