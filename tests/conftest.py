@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,15 @@ def picture(seed: int, hue: int, size: tuple[int, int] = (48, 40)) -> Image.Imag
     noise = np.random.default_rng(seed).integers(0, 120, (size[1], size[0], 3))
     noise[:, :, hue] += 100
     return Image.fromarray(noise.astype(np.uint8))
+
+
+@pytest.fixture(autouse=True)
+def fresh_log() -> Iterator[None]:
+    """Undo what a command's -q or -v did to the log, which outlives the command within one process."""
+    yield
+    logger = logging.getLogger("featx")
+    logger.handlers.clear()
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture

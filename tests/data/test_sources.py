@@ -88,5 +88,5 @@ def test_what_is_no_data_set_says_what_one_is(tmp_path: Path, name: str, there: 
 def test_a_file_too_large_to_be_a_picture_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / "huge.jpg").open("wb") as file:
         file.truncate(sources.MAX_BYTES + 1)
-    with pytest.raises(OSError, match="MiB are more than"):
+    with pytest.raises(OSError, match="iB are more than"):
         sources.read_file(str(tmp_path / "huge.jpg"))
