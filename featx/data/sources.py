@@ -29,7 +29,7 @@ def read_file(path: str) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > MAX_BYTES:
             raise OSError(
-                f"{size / 2**30:.2f} GiB are more than the {MAX_BYTES / 2**30} GiB that are read of one image"
+                f"{size / 2**20:.0f} MiB are more than the {MAX_BYTES // 2**20} MiB that are read of one image"
             )
         return file.read()
 
