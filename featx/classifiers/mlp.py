@@ -38,7 +38,7 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Share of hidden units left out in each step (Srivastava et al., 2014).
     learning_rate, weight_decay : float
     batch_size : int or None
-        None: a tenth of the rows, from 32 to 512.
+        None: a fifth of the rows, from 32 to 512.
     epochs : int
         At most so many passes.
     patience : int
@@ -55,7 +55,7 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-2,
         batch_size: int | None = None,
-        epochs: int = 60,
+        epochs: int = 50,
         patience: int = 8,
         validation: float = 0.15,
         seed: int = 42,
@@ -101,7 +101,7 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         import torch
         from torch import nn
 
-        batch_size = self.batch_size or min(512, max(32, len(X) // 10))
+        batch_size = self.batch_size or min(512, max(32, len(X) // 5))
         generator = torch.Generator().manual_seed(self.seed)
         with torch.random.fork_rng(devices=[]), few_threads(batch_size * X.shape[1]):
             torch.manual_seed(self.seed)
