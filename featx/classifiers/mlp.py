@@ -50,12 +50,12 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        hidden: int = 256,
+        hidden: int = 128,
         dropout: float = 0.5,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-2,
         batch_size: int | None = None,
-        epochs: int = 50,
+        epochs: int = 40,
         patience: int = 8,
         validation: float = 0.15,
         seed: int = 42,
