@@ -41,8 +41,8 @@ class Estimator:
 Classifier = Linear | Estimator
 
 CLASSIFIERS: dict[str, Classifier] = {
-    "logreg": Linear(np.geomspace(1e-5, 1e1, 13).tolist()),
-    "svm": Linear(np.geomspace(1e-6, 1e0, 13).tolist()),
+    "logreg": Linear(np.geomspace(1e-5, 1e2, 15).tolist()),
+    "svm": Linear(np.geomspace(1e-6, 1e1, 15).tolist()),
     "mlp": Estimator(lambda seed: MLP(seed=seed)),
 }
 """Name of a classifier (`--clf`): how it is made."""
