@@ -82,6 +82,6 @@ class PartWriter:
 def rows_a_part(images: int) -> int:
     """Rows of a part: about a sixteenth of the data set, a power of two from 32 to 1024.
 
-    It depends on the data set alone, so an interrupted run goes on with the same parts.
+    It depends on the data set alone, not on what an earlier run left.
     """
     return int(min(1024, max(32, 2 ** round(np.log2(max(1, images) / 16)))))
