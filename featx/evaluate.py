@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, cpu_count, delayed, parallel_config
 from numpy.typing import NDArray
 
 from featx.bases.weights import is_file_name
@@ -20,7 +21,7 @@ from featx.classifiers.models import ArrayClassifier, Model, Opaque, join, to_ar
 from featx.classifiers.outcome import HeldOut, Outcome, describe
 from featx.classifiers.records import PROTOCOL, STATED, Judged, grid_of, keep, recall
 from featx.classifiers.results import Result, best
-from featx.classifiers.scores import balanced_accuracy, calibration_error, macro_f1, mcnemar, top_accuracy, wilson
+from featx.classifiers.scores import held_out_scores, mcnemar
 from featx.classifiers.search import Fitted, search
 from featx.classifiers.splits import make_folds
 from featx.classifiers.zoo import CLASSIFIERS, classifier_of
@@ -40,6 +41,9 @@ WORDS = (
     "everything fitted inside the fold; refitted on the whole training part; the held-out part read once"
 )
 """The protocol, as model files state it."""
+
+WORTH_PROCESSES = 1_000_000_000
+"""Numbers in all features to be judged, from which on a second process earns back the seconds of its start."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +123,6 @@ class Experiment:
         fitted, classifier = trained
         truth = self.rows.y[self.rows.test]
         predicted, probabilities = classifier.predict(X[self.rows.test])
-        confidence = probabilities[np.arange(len(truth)), predicted]
-        right = predicted == truth
-        low, high = wilson(int(right.sum()), len(truth))
-        top5 = top_accuracy(truth, probabilities)
         result = Result(
             base=self.base.id.architecture,
             layer=cut.name,
@@ -132,16 +132,11 @@ class Experiment:
             n_train=len(self.rows.y) - len(truth),
             n_test=len(truth),
             cv_accuracy=round(fitted.cv_accuracy, 6),
-            test_accuracy=round(float(right.mean()), 6),
-            ci_low=round(low, 6),
-            ci_high=round(high, 6),
-            macro_f1=round(macro_f1(truth, predicted), 6),
             fit_seconds=round(fitted.seconds, 3),
             params=fitted.params,
-            balanced_accuracy=round(balanced_accuracy(truth, predicted), 6),
-            top5_accuracy=None if top5 is None else round(top5, 6),
-            calibration_error=round(calibration_error(confidence, right), 6),
+            **held_out_scores(truth, predicted, probabilities),
         )
+        confidence = probabilities[np.arange(len(truth)), predicted]
         judged = Judged(result, predicted, confidence.round(6))
         keep(self.request.cache, self.facts(cut, name), judged)
         return judged
@@ -224,12 +219,36 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> list[R
         If names are unknown, features are not cached or the data set cannot be used.
     """
     experiment = Experiment.open(request)
-    judged: list[Judged] = []
-    for cut in experiment.cuts:
-        judged += experiment.evaluate(cut)
+    cuts, found = experiment.cuts, {}
+    for done, (place, judged) in enumerate(evaluate_side_by_side(experiment), 1):
+        found[place] = judged
         if progress:
-            progress(len(judged), len(experiment.cuts) * len(experiment.names))
-    return with_p_values(judged, experiment.rows.y[experiment.rows.test])
+            progress(done * len(experiment.names), len(cuts) * len(experiment.names))
+    rows = [one for place in range(len(cuts)) for one in found[place]]
+    return with_p_values(rows, experiment.rows.y[experiment.rows.test])
+
+
+def evaluate_side_by_side(experiment: Experiment) -> Iterator[tuple[int, list[Judged]]]:
+    """Judge cuts, several at a time where that pays; yield place and rows as they come, the largest cut first.
+
+    Small arrays keep Python busy more than linear algebra, so cuts go to processes, and only folds to threads.
+    """
+    rows = len(experiment.rows.y)
+    sizes = [rows * cut.dim * (len(experiment.recalled(cut)) < len(experiment.names)) for cut in experiment.cuts]
+    order = np.argsort(sizes, kind="stable")[::-1].tolist()
+    there = cpu_count()
+    jobs = min(there, np.count_nonzero(sizes)) if sum(sizes) > WORTH_PROCESSES else 1
+    if jobs < 2:
+        yield from (evaluate_at(experiment, place, there) for place in order)
+    else:
+        tasks = (delayed(evaluate_at)(experiment, place, there // jobs) for place in order)
+        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+
+
+def evaluate_at(experiment: Experiment, place: int, threads: int) -> tuple[int, list[Judged]]:
+    """Judge the cut at one place, folds in threads."""
+    with parallel_config("threading", n_jobs=threads):
+        return place, experiment.evaluate(experiment.cuts[place])
 
 
 def fit(request: CompareRequest) -> Outcome:
@@ -257,7 +276,7 @@ def fit(request: CompareRequest) -> Outcome:
         asked = f"{len(experiment.cuts)} layers or poolings and {len(experiment.names)} classifiers"
         raise RequestError(f"a fit takes one of each, but {asked} are asked for: choose, or use compare")
     (cut,), (name,), rows = experiment.cuts, experiment.names, experiment.rows
-    (judged,) = experiment.evaluate(cut)
+    _, (judged,) = evaluate_at(experiment, 0, cpu_count())
     paths = [path for path, held in zip(rows.manifest.listing.paths, rows.test, strict=True) if held]
     held_out = HeldOut(paths, rows.y[rows.test], rows.classes)
     return describe(judged, held_out, lambda: experiment.model(cut, name, judged.result))

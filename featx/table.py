@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,6 +144,11 @@ class Cut:
     def name(self) -> str:
         """Name of the layer, or the names of a mix joined by "+"."""
         return "+".join(key.layer for key in self.keys)
+
+    @property
+    def dim(self) -> int:
+        """Numbers a row."""
+        return sum(math.prod(part.shape) for part in self.parts)
 
     @property
     def megabytes(self) -> float:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
-from threadpoolctl import threadpool_limits
 
+from featx.classifiers.arrays import one_thread
 from featx.classifiers.linear import ROUGH, fit_linear
 from featx.classifiers.models import to_arrays
 from featx.classifiers.splits import Fold
@@ -72,8 +72,8 @@ def calibrate(kind: str, C: float, X: Matrix, y: NDArray[np.intp], folds: Sequen
     float
         1 where no fold can be judged.
     """
-    with threadpool_limits(max(1, cpu_count() // len(folds)), "blas"):
-        parts = Parallel(n_jobs=-1, prefer="threads")(delayed(fold_scores)(kind, C, X, y, fold) for fold in folds)
+    with one_thread():
+        parts = Parallel(prefer="threads")(delayed(fold_scores)(kind, C, X, y, fold) for fold in folds)
     width = max(scores.shape[1] for scores, _ in parts)
     parts = [part for part in parts if part[0].shape[1] == width and len(part[1])]
     if not parts:

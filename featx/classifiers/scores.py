@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,3 +108,43 @@ def mcnemar(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     """
     first, second = int((right & ~other).sum()), int((other & ~right).sum())
     return min(1.0, 2 * float(bdtr(min(first, second), first + second, 0.5))) if first + second else 1.0
+
+
+class Scores(TypedDict):
+    """The fields of a `Result` that the held-out part decides."""
+
+    test_accuracy: float
+    ci_low: float
+    ci_high: float
+    macro_f1: float
+    balanced_accuracy: float
+    top5_accuracy: float | None
+    calibration_error: float
+
+
+def held_out_scores(truth: Codes, predicted: Codes, probabilities: NDArray[np.float64]) -> Scores:
+    """Score one classifier on the held-out rows.
+
+    Parameters
+    ----------
+    truth, predicted : (m,) int
+        Places of classes.
+    probabilities : (m, k) float64
+
+    Returns
+    -------
+    Scores
+        To six digits.
+    """
+    right = predicted == truth
+    low, high = wilson(int(right.sum()), len(truth))
+    top5 = top_accuracy(truth, probabilities)
+    return Scores(
+        test_accuracy=round(float(right.mean()), 6),
+        ci_low=round(low, 6),
+        ci_high=round(high, 6),
+        macro_f1=round(macro_f1(truth, predicted), 6),
+        balanced_accuracy=round(balanced_accuracy(truth, predicted), 6),
+        top5_accuracy=None if top5 is None else round(top5, 6),
+        calibration_error=round(calibration_error(probabilities[np.arange(len(truth)), predicted], right), 6),
+    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from featx.classifiers.arrays import Array, cast, one_thread, require_finite, to_numpy
 from featx.classifiers.linear import ROUGH, choose, path, require_classes
@@ -20,7 +20,22 @@ Fold: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
 Grid: TypeAlias = Mapping[str, Sequence[float]]
 
 
-def fold_accuracies(x: Array, labels: Any, fold: Fold, grid: Grid) -> dict[str, NDArray[np.float64]]:
+class Scored(NamedTuple):
+    """What cross-validation says of each C, in the order asked for; one row a fold where folds are joined.
+
+    Attributes
+    ----------
+    accuracy : (..., number of C) float64
+        Share of the judged rows that are classified rightly.
+    loss : (..., number of C) float64
+        Mean log-loss of the softmax of the scores; for the SVM, whose scores are no log-odds, of no meaning by itself.
+    """
+
+    accuracy: NDArray[np.float64]
+    loss: NDArray[np.float64]
+
+
+def score_fold(x: Array, labels: Any, fold: Fold, grid: Grid) -> dict[str, Scored]:
     """Train on one part of the rows and score the other, for every classifier and C.
 
     Parameters
@@ -33,8 +48,8 @@ def fold_accuracies(x: Array, labels: Any, fold: Fold, grid: Grid) -> dict[str, 
 
     Returns
     -------
-    dict of str to (number of C,) float64
-        Accuracies in the order of the C asked for. Scaling is fitted on the training rows.
+    dict of str to Scored
+        Scaling is fitted on the training rows.
 
     Raises
     ------
@@ -51,12 +66,31 @@ def fold_accuracies(x: Array, labels: Any, fold: Fold, grid: Grid) -> dict[str, 
     result = {}
     for kind, values in grid.items():
         ranks = np.argsort(values, kind="stable")
-        accuracies = np.empty(len(values))
+        scored = Scored(np.empty(len(values)), np.empty(len(values)))
         for rank, point in zip(ranks, path(kind, space, targets, [values[i] for i in ranks], ROUGH), strict=True):
-            scores = point.weights[:, :-1] @ ahead.T + point.weights[:, -1:]
-            accuracies[rank] = np.mean(targets.classes[choose(scores)] == truth)
-        result[kind] = accuracies
+            scores = to_numpy(point.weights[:, :-1] @ ahead.T + point.weights[:, -1:])
+            scored.accuracy[rank] = np.mean(targets.classes[choose(scores)] == truth)
+            scored.loss[rank] = log_loss(scores, targets.classes, truth)
+        result[kind] = scored
     return result
+
+
+def log_loss(scores: NDArray[np.float64], classes: NDArray[Any], truth: NDArray[Any]) -> float:
+    """Average minus the logarithm of the true class's probability; rows of a class never trained on are passed over.
+
+    Parameters
+    ----------
+    scores : (k, m) or, where there are two classes, (1, m) float64
+    classes : (k,) sorted
+    truth : (m,)
+    """
+    known = np.isin(truth, classes)
+    if not known.any():
+        return 0.0
+    scores, codes = scores[:, known], np.searchsorted(classes, truth[known])
+    if len(scores) == 1:
+        scores = np.vstack([np.zeros_like(scores), scores])
+    return float(np.mean(logsumexp(scores, axis=0) - scores[codes, np.arange(len(codes))]))
 
 
 def _split(x: Array, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Space, Array]:
@@ -74,7 +108,7 @@ def _split(x: Array, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple
 
 def cross_validate(
     x: Array, labels: Any, folds: Sequence[Fold], grid: Grid, jobs: int | None = None
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Scored]:
     """Score every classifier and C on every fold.
 
     Parameters
@@ -86,11 +120,12 @@ def cross_validate(
     grid : mapping of str to sequence of float
         Values of C by kind, such as ``{"logreg": [0.1, 1.0], "svm": [0.01]}``.
     jobs : int, optional
-        Folds at a time, in threads or in whatever joblib backend surrounds the call; one a core where not given.
+        Folds at a time, in threads; where not given, what a surrounding `joblib.parallel_config` says, else one.
 
     Returns
     -------
-    dict of str to (number of folds, number of C) float64
+    dict of str to Scored
+        Arrays of (number of folds, number of C).
 
     Raises
     ------
@@ -98,10 +133,6 @@ def cross_validate(
         If x holds NaN or infinity, or a fold trains on one class only.
     """
     require_finite(x)
-    cores = os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))
-    jobs = min(len(folds), cores or 1) if jobs is None else jobs
     with one_thread():
-        parts = Parallel(n_jobs=jobs, prefer="threads")(
-            delayed(fold_accuracies)(x, labels, fold, grid) for fold in folds
-        )
-    return {kind: np.stack([part[kind] for part in parts]) for kind in grid}
+        parts = Parallel(n_jobs=jobs, prefer="threads")(delayed(score_fold)(x, labels, fold, grid) for fold in folds)
+    return {kind: Scored(*map(np.stack, zip(*(part[kind] for part in parts), strict=True))) for kind in grid}

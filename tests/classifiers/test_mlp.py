@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import make_moons
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from featx.classifiers.mlp import MLP
+from featx.classifiers.mlp import MLP, gradients, logits, softmax, start
 
 
 @parametrize_with_checks([MLP(hidden=32, epochs=60, dropout=0.1)])
@@ -27,3 +27,30 @@ def test_it_stops_early() -> None:
 def test_probabilities_sum_to_one() -> None:
     X, y = make_moons(100, random_state=0)
     assert MLP(epochs=3).fit(X, y).predict_proba(X).sum(axis=1) == pytest.approx(1)
+
+
+def test_gradients_are_the_slopes_of_the_loss() -> None:
+    random = np.random.default_rng(0)
+    weights = [w.astype(np.float64) for w in start((7, 5, 3), random)]
+    X, y, everything = random.standard_normal((20, 7)), random.integers(0, 3, 20), np.ones((20, 5))
+    slopes = gradients(weights, X, y, everything)  # type: ignore[arg-type]
+
+    def loss() -> float:
+        return float(-np.log(softmax(logits(weights, X))[np.arange(20), y]).mean())  # type: ignore[arg-type]
+
+    for weight, slope in zip(weights, slopes, strict=True):
+        for place in np.ndindex(weight.shape):
+            kept = weight[place]
+            weight[place] = kept + 1e-6
+            above = loss()
+            weight[place] = kept - 1e-6
+            below = loss()
+            weight[place] = kept
+            assert slope[place] == pytest.approx((above - below) / 2e-6, abs=1e-6)
+
+
+def test_dropout_keeps_the_size_of_what_it_lets_through() -> None:
+    random = np.random.default_rng(0)
+    X, y = random.standard_normal((300, 20)).astype(np.float32), random.integers(0, 2, 300)
+    fits = [MLP(dropout=dropout, epochs=30).fit(X, y).decision_function(X) for dropout in (0.0, 0.5)]
+    assert np.abs(fits[0]).mean() > np.abs(fits[1]).mean() > 0, "dropout regularises"

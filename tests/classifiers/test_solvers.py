@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -161,6 +162,16 @@ def reference_accuracies(kind: str, x: np.ndarray, labels: np.ndarray, folds: li
     return np.array(result)
 
 
+def reference_losses(x: np.ndarray, labels: np.ndarray, folds: list, values: list) -> np.ndarray:
+    """Score scikit-learn's logistic regression by its log-loss at every C: (folds, values)."""
+    result = []
+    for train, test in folds:
+        scaler = StandardScaler().fit(x[train])
+        rows = [LogisticRegression(C=c, max_iter=5000).fit(scaler.transform(x[train]), labels[train]) for c in values]
+        result.append([log_loss(labels[test], row.predict_proba(scaler.transform(x[test]))) for row in rows])
+    return np.array(result)
+
+
 @pytest.mark.parametrize("shape", [(240, 400), (240, 30)], ids=["rows", "columns"])
 def test_cross_validated_accuracies_are_scikit_learns_at_every_c(shape: tuple[int, int]) -> None:
     x, labels = problem(Case(*shape, 4, 1.0, 13, constant=True))
@@ -169,18 +180,22 @@ def test_cross_validated_accuracies_are_scikit_learns_at_every_c(shape: tuple[in
     labels[wrong] = (labels[wrong] + 1) % 4
     folds = list(StratifiedKFold(3, shuffle=True, random_state=0).split(x, labels))
     ours = cross_validate(x, labels, folds, {"logreg": values, "svm": values})
-    for kind, accuracies in ours.items():
+    for kind, (accuracies, losses) in ours.items():
         theirs = reference_accuracies(kind, x.astype(np.float64), labels, folds, values)
         # One image is 0.42 points here.
         np.testing.assert_allclose(accuracies.mean(axis=0), theirs.mean(axis=0), atol=0.0043)
         assert theirs.mean() < 0.99, "the problem is too easy to tell anything"
+        if kind == "logreg":
+            x_wide = x.astype(np.float64)
+            theirs = reference_losses(x_wide, labels, folds, values)
+            np.testing.assert_allclose(losses.mean(axis=0), theirs.mean(axis=0), rtol=0.01)
 
 
 def test_accuracies_come_in_the_order_of_the_c_asked_for() -> None:
     x, labels = problem(Case(90, 40, 3, 1.0, 17))
     folds = list(StratifiedKFold(3).split(x, labels))
-    rising = cross_validate(x, labels, folds, {"logreg": [1e-5, 1e-1, 1e3]})["logreg"]
-    falling = cross_validate(x, labels, folds, {"logreg": [1e3, 1e-1, 1e-5]})["logreg"]
+    rising = cross_validate(x, labels, folds, {"logreg": [1e-5, 1e-1, 1e3]})["logreg"].accuracy
+    falling = cross_validate(x, labels, folds, {"logreg": [1e3, 1e-1, 1e-5]})["logreg"].accuracy
     np.testing.assert_array_equal(rising, falling[:, ::-1])
 
 
@@ -188,7 +203,7 @@ def test_shuffled_labels_score_at_chance() -> None:
     x, labels = problem(Case(400, 600, 4, 1.0, 19))
     labels = np.random.default_rng(0).permutation(labels)
     folds = list(StratifiedKFold(5).split(x, labels))
-    for accuracies in cross_validate(x, labels, folds, {"logreg": [1e-3, 1.0], "svm": [1e-3, 1.0]}).values():
+    for accuracies, _ in cross_validate(x, labels, folds, {"logreg": [1e-3, 1.0], "svm": [1e-3, 1.0]}).values():
         # Three standard deviations of 400 draws at one in four.
         assert abs(accuracies.mean() - 0.25) < 3 * (0.25 * 0.75 / 400) ** 0.5
 
@@ -196,8 +211,8 @@ def test_shuffled_labels_score_at_chance() -> None:
 def test_a_fold_that_lacks_a_class_is_scored_on_the_others() -> None:
     x, labels = problem(Case(60, 10, 3, 1.0, 23))
     train, test = np.flatnonzero(labels < 2)[:20], np.arange(60)
-    accuracies = cross_validate(x, labels, [(train, test)], {"logreg": [1.0], "svm": [1.0]})
-    assert all(accuracy.max() <= 2 / 3 for accuracy in accuracies.values())
+    scored = cross_validate(x, labels, [(train, test)], {"logreg": [1.0], "svm": [1.0]})
+    assert all(one.accuracy.max() <= 2 / 3 and np.isfinite(one.loss).all() for one in scored.values())
 
 
 @pytest.mark.parametrize("shape", [(80, 120), (120, 30)], ids=["rows", "columns"])
@@ -207,7 +222,7 @@ def test_ten_fits_are_identical_to_the_last_bit(shape: tuple[int, int]) -> None:
     folds = list(StratifiedKFold(3).split(x, labels))
     for kind in ("logreg", "svm"):
         weights = {fit_linear(x, labels, kind).weights.tobytes() for _ in range(10)}
-        scores = {cross_validate(x, labels, folds, {kind: [0.1, 10.0]})[kind].tobytes() for _ in range(10)}
+        scores = {cross_validate(x, labels, folds, {kind: [0.1, 10.0]})[kind].loss.tobytes() for _ in range(10)}
         assert len(weights) == len(scores) == 1
 
 
@@ -244,7 +259,9 @@ def test_torch_tensors_give_what_numpy_arrays_give(kind: str, shape: tuple[int, 
     np.testing.assert_allclose(tensor.decision(x), plain.decision(x), atol=1e-4)
     grid = {kind: [1e-3, 1.0]}
     there = cross_validate(torch.from_numpy(x), labels, folds, grid, jobs=1)[kind]
-    np.testing.assert_allclose(there, cross_validate(x, labels, folds, grid)[kind], atol=1.5 / 30)
+    here = cross_validate(x, labels, folds, grid)[kind]
+    np.testing.assert_allclose(there.accuracy, here.accuracy, atol=1.5 / 30)
+    np.testing.assert_allclose(there.loss, here.loss, rtol=0.02)
 
 
 def test_a_folded_model_takes_features_as_they_are() -> None:
