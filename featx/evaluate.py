@@ -36,7 +36,7 @@ Matrix = NDArray[np.floating[Any]]
 Trained = tuple[Fitted, ArrayClassifier | Opaque]
 
 WORDS = (
-    "rows of features scaled to length one, each layer by itself; "
+    "features standardised (those of a mix of layers first scaled to length one, layer by layer); "
     "hyper-parameters chosen by stratified cross-validation inside the training part, folds grouped by digest, "
     "everything fitted inside the fold; refitted on the whole training part; the held-out part read once"
 )

@@ -131,14 +131,15 @@ def join(parts: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     Parameters
     ----------
     parts : sequence of (n, ...) float
-        One a layer. Each is flattened and its rows scaled to length one, so that in a mix no layer outweighs another.
+        One a layer, each to be flattened. The rows of several are scaled to length one, layer by layer, so that a
+        large layer does not outweigh a small one, and contrast counts less.
 
     Returns
     -------
     (n, d) float32
     """
-    flat = [unit_length(part.reshape(len(part), -1)) for part in parts]
-    return flat[0] if len(flat) == 1 else np.hstack(flat)
+    flat = [part.reshape(len(part), -1) for part in parts]
+    return np.asarray(flat[0], np.float32) if len(flat) == 1 else np.hstack([unit_length(part) for part in flat])
 
 
 @dataclass(frozen=True)
