@@ -14,7 +14,7 @@ from featx.classifiers.arrays import Array, cast, one_thread, require_finite, to
 from featx.classifiers.linear import ROUGH, choose, path, require_classes
 from featx.classifiers.rowspace import Space, column_space, encode, fit_scaling, prefers_rows, products, row_space
 
-# Row numbers to train on, and to test on.
+# Row numbers to train on (n,), and to test on: (m,), or (m, v) where v rows are views whose scores are averaged.
 Fold: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
 # The values of C to try, by kind of classifier ("logreg", "svm").
 Grid: TypeAlias = Mapping[str, Sequence[float]]
@@ -28,7 +28,7 @@ def fold_accuracies(x: Array, labels: Any, fold: Fold, grid: Grid) -> dict[str, 
     x : (n, d) float32 or float64
         A numpy array, or a torch tensor on any device.
     labels : (n,) any dtype
-    fold : pair of (m,) int64
+    fold : pair of (n,) int64, and (m,) or (m, v) int64
     grid : mapping of str to sequence of float
 
     Returns
@@ -46,14 +46,15 @@ def fold_accuracies(x: Array, labels: Any, fold: Fold, grid: Grid) -> dict[str, 
     labels = to_numpy(labels)
     train, test = (np.asarray(rows) for rows in fold)
     targets = require_classes(encode(labels[train]))
-    space, ahead = _split(x, train, test)
-    truth = labels[test]
+    space, ahead = _split(x, train, test.reshape(-1))
+    truth = labels[test if test.ndim == 1 else test[:, 0]]
     result = {}
     for kind, values in grid.items():
         ranks = np.argsort(values, kind="stable")
         accuracies = np.empty(len(values))
         for rank, point in zip(ranks, path(kind, space, targets, [values[i] for i in ranks], ROUGH), strict=True):
             scores = point.weights[:, :-1] @ ahead.T + point.weights[:, -1:]
+            scores = scores.reshape(len(scores), *test.shape).mean(-1) if test.ndim > 1 else scores
             accuracies[rank] = np.mean(targets.classes[choose(scores)] == truth)
         result[kind] = accuracies
     return result
@@ -81,7 +82,7 @@ def cross_validate(
     ----------
     x : (n, d) float32 or float64
     labels : (n,) any dtype
-    folds : sequence of pairs of (m,) int64
+    folds : sequence of pairs of (n,) int64, and (m,) or (m, v) int64
         Training rows and test rows.
     grid : mapping of str to sequence of float
         Values of C by kind, such as ``{"logreg": [0.1, 1.0], "svm": [0.01]}``.
