@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +17,18 @@ from featx.bases.weights import is_file_name
 from featx.classifiers.calibration import calibrate
 from featx.classifiers.models import ArrayClassifier, Model, Opaque, join, to_arrays
 from featx.classifiers.outcome import HeldOut, Outcome, describe
-from featx.classifiers.records import PROTOCOL, STATED, Judged, grid_of, keep, recall
+from featx.classifiers.records import PROTOCOL, STATED, TUNED, Judged, grid_of, keep, recall, recall_tuned
 from featx.classifiers.results import Result, best
-from featx.classifiers.scores import held_out_scores, mcnemar
+from featx.classifiers.scores import figures, mcnemar
 from featx.classifiers.search import Fitted, search
-from featx.classifiers.splits import make_folds
+from featx.classifiers.splits import make_folds, with_views
 from featx.classifiers.zoo import CLASSIFIERS, classifier_of
-from featx.errors import ModelError, RequestError
+from featx.data.rows import Rows
+from featx.errors import MissingFeatures, ModelError, RequestError
 from featx.requests import CompareRequest
 from featx.store.bases import StoredBase
 from featx.store.store import FeatureStore
-from featx.table import Cut, Rows, choose_cuts, find_base, load_rows
+from featx.table import Cut, choose_cuts, find_base, load_rows
 
 Progress = Callable[[int, int], None]
 Matrix = NDArray[np.floating[Any]]
@@ -80,36 +79,40 @@ class Experiment:
         FeatxError
             If names are unknown, features are not cached or the data set cannot be used.
         """
-        names = list(dict.fromkeys(request.classifiers)) or list(CLASSIFIERS)
+        if not 1 <= request.test_views <= request.views:
+            views = f"{request.test_views} test views of {request.views} views"
+            raise RequestError(f"{views} are asked for: --test-views is from 1 to --views, which are trained on")
+        asked = [name for name in dict.fromkeys(request.classifiers) if name not in TUNED]
+        names = asked if request.classifiers else list(CLASSIFIERS)
         for name in names:
             classifier_of(name)
         store = FeatureStore(request.cache)
         base = find_base(store, request)
         cuts = choose_cuts(store, base, request)
-        keys = list(dict.fromkeys(key for cut in cuts for key in cut.keys))
+        keys = list(dict.fromkeys(key for cut in cuts for key in cut.every_key))
         return cls(request, names, store, base, cuts, load_rows(request, store, keys))
-
-    @cached_property
-    def rows_digest(self) -> str:
-        """Digest of the rows: images, labels and split, in their order; 64 hex characters."""
-        facts = [self.rows.classes, self.rows.y.tolist(), self.rows.test.tolist()]
-        return hashlib.sha256(self.rows.manifest.digests.tobytes() + json.dumps(facts).encode()).hexdigest()
 
     def facts(self, cut: Cut, name: str) -> dict[str, Any]:
         """State everything that the result of one row depends on."""
         keys = [json.loads(key.to_json()) for key in cut.keys]
         grid, seed = grid_of(name, self.request.seed), self.request.seed
-        return {"keys": keys, "rows": self.rows_digest, "clf": name, "grid": grid, "seed": seed}
+        shown = (self.request.views, self.request.test_views)
+        views = {"views": shown} if shown != (1, 1) else {}
+        return {"keys": keys, "rows": self.rows.digest, "clf": name, "grid": grid, "seed": seed, **views}
 
     def features(self, cut: Cut) -> NDArray[np.float32]:
-        """Read the features of all rows: (n, d) float32."""
-        return join([self.store.get(key, self.rows.manifest.digests) for key in cut.keys])
+        """Read the features of all views and rows: (v, n, d) float32."""
+        digests = self.rows.manifest.digests
+        views = [[replace(key, view=view) for key in cut.keys] for view in range(self.request.views)]
+        read = (join([self.store.get(key, digests) for key in keys]) for keys in views)
+        return next(read)[None] if len(views) == 1 else np.stack(list(read))
 
     def train(self, names: Sequence[str], X: Matrix) -> dict[str, Trained]:
-        """Choose, refit and calibrate classifiers on the training rows of (n, d) features."""
-        train, seed = ~self.rows.test, self.request.seed
-        X, y = X[train], self.rows.y[train]
-        folds = make_folds(y, self.rows.groups[train], seed)
+        """Choose, refit and calibrate classifiers on all views of the training rows of (v, n, d) features."""
+        train, seed, views = ~self.rows.test, self.request.seed, self.request.views
+        folds = make_folds(self.rows.y[train], self.rows.groups[train], seed)
+        folds = with_views(folds, int(train.sum()), views, self.request.test_views)
+        X, y = X[:, train].reshape(-1, X.shape[2]), np.tile(self.rows.y[train], views)
         found: dict[str, Trained] = {}
         for name, fitted in search(names, X, y, folds, seed).items():
             started = time.perf_counter()
@@ -119,27 +122,32 @@ class Experiment:
         return found
 
     def judge(self, cut: Cut, name: str, trained: Trained, X: Matrix) -> Judged:
-        """Judge one classifier on the held-out rows of (n, d) features, and keep the record."""
+        """Judge one classifier on the held-out rows of (v, n, d) features, and keep the record."""
         fitted, classifier = trained
         truth = self.rows.y[self.rows.test]
-        predicted, probabilities = classifier.predict(X[self.rows.test])
+        predicted, probabilities = classifier.predict(self.held_out(X))
         result = Result(
             base=self.base.id.architecture,
             layer=cut.name,
             pooling=cut.keys[0].pooling,
             clf=name,
-            dim=X.shape[1],
+            dim=X.shape[2],
             n_train=len(self.rows.y) - len(truth),
-            n_test=len(truth),
             cv_accuracy=round(fitted.cv_accuracy, 6),
             fit_seconds=round(fitted.seconds, 3),
             params=fitted.params,
-            **held_out_scores(truth, predicted, probabilities),
+            views=self.request.views,
+            test_views=self.request.test_views,
+            **figures(truth, predicted, probabilities),
         )
-        confidence = probabilities[np.arange(len(truth)), predicted]
-        judged = Judged(result, predicted, confidence.round(6))
+        judged = Judged(result, predicted, probabilities[np.arange(len(truth)), predicted].round(6))
         keep(self.request.cache, self.facts(cut, name), judged)
         return judged
+
+    def held_out(self, X: Matrix) -> Matrix:
+        """Pick the held-out rows of (v, n, d) features: (m, d), or (m, v, d) where scores of views are averaged."""
+        views = X[: self.request.test_views, self.rows.test]
+        return views[0] if len(views) == 1 else views.swapaxes(0, 1)
 
     def recalled(self, cut: Cut) -> dict[str, Judged]:
         """Find what earlier runs left of one cut, by classifier."""
@@ -163,6 +171,13 @@ class Experiment:
         results = [replace(found[name].result, megabytes=size, ms_per_image=cost) for name in self.names]
         return [replace(found[name], result=result) for name, result in zip(self.names, results, strict=True)]
 
+    def tuned(self) -> list[Judged]:
+        """Find what fine-tuning of this base left on these very rows, if all classifiers or those are asked for."""
+        facts = {"base": asdict(self.base.id), "rows": self.rows.digest}
+        found = recall_tuned(self.request.cache, facts, int(self.rows.test.sum()))
+        asked = self.request.classifiers or TUNED
+        return [one for one in found if one.result.clf in asked]
+
     def model(self, cut: Cut, name: str, result: Result) -> Model:
         """Join a classifier of the last cut to all that prediction needs; fit it if an earlier run did.
 
@@ -179,9 +194,9 @@ class Experiment:
             str(Path(asked).expanduser().resolve()) if self.request.base.weights and is_file_name(asked) else asked
         )
         scores = {key: value for key, value in result.to_dict().items() if key not in (*STATED, "fit_seconds")}
-        protocol = {"version": PROTOCOL, "words": WORDS, "seed": self.request.seed, "rows": self.rows_digest}
-        classes = tuple(self.rows.classes)
-        return Model(cut.keys, self.base.source, weights, classes, classifier, result.params, protocol, scores)
+        protocol = {"version": PROTOCOL, "words": WORDS, "seed": self.request.seed, "rows": self.rows.digest}
+        classes, views = tuple(self.rows.classes), self.request.test_views
+        return Model(cut.keys, self.base.source, weights, classes, classifier, result.params, protocol, scores, views)
 
 
 def as_classifier(fitted: Any, sharpness: float) -> ArrayClassifier | Opaque:
@@ -224,7 +239,9 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> list[R
         found[place] = judged
         if progress:
             progress(done * len(experiment.names), len(cuts) * len(experiment.names))
-    rows = [one for place in range(len(cuts)) for one in found[place]]
+    rows = [one for place in range(len(cuts)) for one in found[place]] + experiment.tuned()
+    if not rows:
+        raise MissingFeatures("nothing of it was fine-tuned on these images yet. Run: featx finetune --help")
     return with_p_values(rows, experiment.rows.y[experiment.rows.test])
 
 
@@ -233,7 +250,7 @@ def evaluate_side_by_side(experiment: Experiment) -> Iterator[tuple[int, list[Ju
 
     Small arrays keep Python busy more than linear algebra, so cuts go to processes, and only folds to threads.
     """
-    rows = len(experiment.rows.y)
+    rows = len(experiment.rows.y) * experiment.request.views
     sizes = [rows * cut.dim * (len(experiment.recalled(cut)) < len(experiment.names)) for cut in experiment.cuts]
     order = np.argsort(sizes, kind="stable")[::-1].tolist()
     there = cpu_count()

@@ -8,26 +8,27 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
+from featx.bases.augment import Pixels, make_views
 from featx.bases.base import Base
+from featx.bases.choice import open_base
 from featx.bases.engine import TorchEngine, choose_device
 from featx.bases.pooling import POOLINGS
-from featx.bases.transform import to_pixels
-from featx.bases.zoo import architecture_of, load_base
+from featx.bases.zoo import architecture_of
 from featx.data.loader import Loaded, Loader
 from featx.data.manifest import Listing
 from featx.data.memory import KnownDigests, recall, remember
 from featx.data.sources import list_images
 from featx.errors import RequestError, unknown
-from featx.keys import STORED_DTYPES, FeatureKey, InputTransform
-from featx.requests import BaseChoice, ExtractRequest
+from featx.keys import STORED_DTYPES, FeatureKey
+from featx.requests import ExtractRequest
 from featx.store.bases import StoredBase
 from featx.store.store import FeatureStore
 from featx.store.writer import PartWriter, rows_a_part
@@ -69,27 +70,6 @@ class ExtractSummary:
         return {**asdict(self), "images_per_second": self.images_per_second}
 
 
-def transform_of(choice: BaseChoice) -> InputTransform:
-    """Work out the input transform: the base's own, changed as the user asked.
-
-    Raises
-    ------
-    RequestError
-        If the crop is larger than the resized image, or a size is not positive.
-    """
-    own = architecture_of(choice.name).transform
-    crop = choice.crop or own.crop
-    resize = choice.resize or (own.resize if crop <= own.resize else crop)
-    if not 0 < crop <= resize:
-        raise RequestError(f"--crop {crop} does not fit into --resize {resize}: the crop must be the smaller")
-    return replace(own, resize=resize, crop=crop)
-
-
-def open_base(choice: BaseChoice) -> Base:
-    """Load the base that a choice names."""
-    return load_base(choice.name, choice.weights, transform_of(choice), choice.precision)
-
-
 def feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
     """List the keys that a request asks for, aliases resolved and repetitions dropped.
 
@@ -97,7 +77,11 @@ def feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
     ------
     UnknownName
         If a layer, pooling or stored dtype does not exist.
+    RequestError
+        If no view is asked for.
     """
+    if request.views < 1:
+        raise RequestError(f"{request.views} views of each image are asked for: 1 is the image as it is, ask for more")
     for pooling in request.poolings:
         if pooling not in POOLINGS:
             raise unknown("pooling", pooling, POOLINGS)
@@ -105,7 +89,10 @@ def feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
     if request.store_dtype not in STORED_DTYPES:
         raise unknown("stored dtype", request.store_dtype, STORED_DTYPES)
     keys = [
-        FeatureKey(base.id, layer, pooling, request.store_dtype) for layer in layers for pooling in request.poolings
+        FeatureKey(base.id, layer, pooling, request.store_dtype, view)
+        for layer in layers
+        for pooling in request.poolings
+        for view in range(request.views)
     ]
     return list(dict.fromkeys(keys))
 
@@ -117,7 +104,9 @@ class Extraction:
         self.request, self.listing, self.base = request, listing, base
         self.device = choose_device(request.device)
         self.batch_size = request.batch_size or (256 if self.device.type == "cuda" else 32)
-        self.summary = ExtractSummary(images=len(listing), layers=[key.layer for key in keys], device=str(self.device))
+        self.summary = ExtractSummary(
+            images=len(listing), layers=[key.layer for key in keys if not key.view], device=str(self.device)
+        )
         self.summary.skipped = [Failure(file.path, file.reason) for file in listing.skipped]
         store = FeatureStore(request.cache)
         provenance = {
@@ -128,10 +117,10 @@ class Extraction:
             "weights": base.source,
         }
         rows = rows_a_part(len(listing))
-        self.writers = {(key.layer, key.pooling): PartWriter(store, key, rows, provenance) for key in keys}
+        self.writers = {(key.layer, key.pooling, key.view): PartWriter(store, key, rows, provenance) for key in keys}
         self.engine: TorchEngine | None = None
         self.taken: set[bytes] = set()
-        self.batch: list[Loaded] = []
+        self.batch: list[tuple[bytes, int, Pixels]] = []
         self.started = time.perf_counter()
 
     def is_mine(self, digest: bytes) -> bool:
@@ -144,6 +133,11 @@ class Extraction:
     def is_missing(self, digest: bytes) -> bool:
         """Whether any key lacks this image, and this run has to compute it."""
         return self.is_mine(digest) and any(digest not in writer.index for writer in self.writers.values())
+
+    def prepare(self, picture: Image.Image, digest: bytes) -> dict[int, Pixels]:
+        """Make the views of a picture that any key lacks."""
+        lacking = sorted({view for (_, _, view), writer in self.writers.items() if digest not in writer.index})
+        return make_views(picture, self.base.id.transform, digest, lacking)
 
     def doubtful_rows(self, known: KnownDigests) -> NDArray[np.intp]:
         """Find the rows that have to be read: of unknown digest, or known to be missing."""
@@ -161,9 +155,9 @@ class Extraction:
     def visit(self, known: KnownDigests, progress: Progress | None) -> None:
         """Go through every row that is not known to be cached."""
         rows = self.doubtful_rows(known)
-        prepare = partial(to_pixels, transform=self.base.id.transform)
         workers = self.request.workers or os.cpu_count() or 1
-        loader = Loader(self.listing, self.is_missing, prepare, workers, ahead=2 * self.batch_size + workers)
+        ahead = max(1, 2 * self.batch_size // self.request.views) + workers
+        loader = Loader(self.listing, self.is_missing, self.prepare, workers, ahead)
         with ExitStack() as finally_:  # every writer is closed, also when another one fails
             finally_.callback(remember, self.request.cache, self.listing, known)
             for writer in self.writers.values():
@@ -196,9 +190,11 @@ class Extraction:
             self.summary.duplicates += 1
         elif loaded.digest is not None:
             self.taken.add(loaded.digest)
-            self.batch.append(loaded)
-            if len(self.batch) == self.batch_size:
-                self.run_batch()
+            self.summary.extracted += 1
+            for view, pixels in loaded.pixels.items():
+                self.batch.append((loaded.digest, view, pixels))
+                if len(self.batch) == self.batch_size:
+                    self.run_batch()
 
     def run_batch(self) -> None:
         """Compute the features of the collected rows and hand them to the writers."""
@@ -206,15 +202,18 @@ class Extraction:
             return
         if self.engine is None:
             wanted: dict[str, list[str]] = {}
-            for layer, pooling in self.writers:
+            for layer, pooling in dict.fromkeys((layer, pooling) for layer, pooling, _ in self.writers):
                 wanted.setdefault(layer, []).append(pooling)
             self.engine = TorchEngine(self.base, wanted, self.device, self.batch_size)
         batch, self.batch = self.batch, []
-        outputs = self.engine(np.stack([loaded.pixels for loaded in batch if loaded.pixels is not None]))
-        self.summary.extracted += len(batch)
-        digests = [loaded.digest for loaded in batch if loaded.digest is not None]
-        for name, features in outputs.items():
-            self.writers[name].append(digests, features, self.seconds_an_image())
+        outputs = self.engine(np.stack([pixels for _, _, pixels in batch]))
+        numbers = np.array([view for _, view, _ in batch])
+        for view in np.unique(numbers).tolist():
+            rows = np.flatnonzero(numbers == view)
+            digests = [batch[row][0] for row in rows]
+            for (layer, pooling), features in outputs.items():
+                chosen = features if len(rows) == len(batch) else features[rows]
+                self.writers[layer, pooling, view].append(digests, chosen, self.seconds_an_image())
 
     def seconds_an_image(self) -> float:
         """Seconds that one image and key cost so far, everything included."""

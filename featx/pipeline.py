@@ -27,6 +27,8 @@ FIELDS: dict[str, type] = {
     "batch_size": int,
     "workers": int,
     "seed": int,
+    "views": int,
+    "test_views": int,
 }
 """Keys of an experiment and the type of each; `data`, `base` and `layers` must be there."""
 
@@ -123,7 +125,9 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
     )
     parts = tuple(dict.fromkeys(part for mix in fields["layers"] for part in mix.split("+")))
     poolings = tuple(fields.get("poolings", ["avg"]))
-    device = {name: fields[name] for name in ("device", "batch_size", "workers", "store_dtype") if name in fields}
+    device = {
+        name: fields[name] for name in ("device", "batch_size", "workers", "store_dtype", "views") if name in fields
+    }
     return Pipeline(
         ExtractRequest(data, base, parts, poolings, cache=cache, **device),
         CompareRequest(
@@ -135,5 +139,7 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
             fields.get("seed", 42),
             cache=cache,
             store_dtype=fields.get("store_dtype"),
+            views=fields.get("views", 1),
+            test_views=fields.get("test_views", 1),
         ),
     )

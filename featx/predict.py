@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from featx.bases.augment import make_views
 from featx.bases.base import Base
 from featx.bases.engine import TorchEngine, choose_device
 from featx.bases.pooling import POOLINGS
-from featx.bases.transform import to_pixels
 from featx.bases.weights import FILE_SUFFIXES, is_file_name
 from featx.bases.zoo import load_base
 from featx.classifiers.models import Model
@@ -96,6 +95,8 @@ def find_weights(request: PredictRequest, model: Model) -> str:
     """
     if request.weights is not None:
         return request.weights
+    if model.tensors:
+        return str(request.model)
     if is_file_name(model.weights) and not Path(model.weights).is_file():
         beside = Path(request.model).parent / Path(model.weights).name
         return str(beside) if beside.is_file() else model.weights
@@ -156,9 +157,10 @@ def batches(loaded: Iterator[Loaded], size: int, failed: list[Loaded]) -> Iterat
         yield batch
 
 
-def label(model: Model, paths: Sequence[str], outputs: dict[tuple[str, str], Any]) -> list[Prediction]:
-    """Apply the classifier to what the base computed of some images."""
-    chosen, probabilities = model.classifier.predict(model.features(outputs))
+def label(model: Model, paths: Sequence[str], outputs: Sequence[dict[tuple[str, str], Any]]) -> list[Prediction]:
+    """Apply the classifier to what the base computed of each view of some images."""
+    X = np.stack([model.features(output) for output in outputs], axis=1)
+    chosen, probabilities = model.classifier.predict(X[:, 0] if len(outputs) == 1 else X)
     found = []
     for path, code, shares in zip(paths, chosen, probabilities.round(6).tolist(), strict=True):
         named = dict(zip(model.classes, shares, strict=True))
@@ -201,12 +203,19 @@ def predict(request: PredictRequest, progress: Progress | None = None) -> Predic
     nothing = [""] * len(paths)
     workers = request.workers or os.cpu_count() or 1
     listing = Listing(str(request.model), paths, nothing, nothing, read_file)
-    prepare = partial(to_pixels, transform=base.id.transform)
-    loader = Loader(listing, lambda digest: True, prepare, workers, ahead=2 * size + workers)
+    views = range(model.views)
+    ahead = max(1, 2 * size // len(views)) + workers
+    loader = Loader(
+        listing,
+        lambda _: True,
+        lambda picture, name: make_views(picture, base.id.transform, name, views),
+        workers,
+        ahead,
+    )
     broken: list[Loaded] = []
     labelled: list[Prediction] = []
     for batch in batches(loader(range(len(paths))), size, broken):
-        outputs = engine(np.stack([one.pixels for one in batch if one.pixels is not None]))
+        outputs = [engine(np.stack([one.pixels[view] for one in batch if one.pixels])) for view in views]
         labelled += label(model, [paths[one.row] for one in batch], outputs)
         if progress:
             progress(len(labelled) + len(broken), len(paths))

@@ -14,11 +14,22 @@ from featx.errors import unknown
 COLUMNS = (
     *("base", "layer", "pooling", "clf", "dim", "n_train", "n_test", "cv_accuracy", "test_accuracy"),
     *("ci_low", "ci_high", "balanced_accuracy", "macro_f1", "top5_accuracy", "calibration_error", "p_value"),
-    *("megabytes", "ms_per_image", "fit_seconds"),
+    *("megabytes", "ms_per_image", "fit_seconds", "views", "test_views"),
 )
 """Fields of a result that CSV files hold, in this order; any of them can be sorted by."""
 
-RISING = {"base", "layer", "pooling", "clf", "dim", "calibration_error", "megabytes", "ms_per_image", "fit_seconds"}
+RISING = {
+    "base",
+    "layer",
+    "pooling",
+    "clf",
+    "dim",
+    "calibration_error",
+    "megabytes",
+    "ms_per_image",
+    "fit_seconds",
+    "views",
+}
 """Columns that are sorted from the least on; of the others the greatest comes first."""
 
 SAME = 0.05
@@ -57,6 +68,7 @@ def cells(result: Result, winner: Result) -> dict[str, str]:
         "layer": result.layer,
         "pooling": result.pooling,
         "clf": result.clf,
+        "views": "" if result.views == 1 else f"{result.views}, {result.test_views} in testing",
         "length": str(result.dim),
         "cv acc": three(result.cv_accuracy),
         "test acc": three(result.test_accuracy),
@@ -109,8 +121,9 @@ def legend(results: Sequence[Result], winner: Result) -> str:
 def sentence(result: Result) -> str:
     """Say one result in words."""
     chosen = ", ".join(f"{name} = {value:g}" for name, value in result.params.items())
+    seen = f", {result.views} views, {result.test_views} in testing" if result.views > 1 else ""
     return (
-        f"{result.clf} on {result.base} {result.layer} ({result.pooling}, {result.dim} numbers): "
+        f"{result.clf} on {result.base} {result.layer} ({result.pooling}, {result.dim} numbers{seen}): "
         f"test accuracy {result.test_accuracy:.3f} (95 % interval {result.ci_low:.3f} to {result.ci_high:.3f}, "
         f"{result.n_test} images), balanced {result.balanced_accuracy:.3f}, macro F1 {result.macro_f1:.3f}, "
         f"expected calibration error {result.calibration_error:.3f}, cross-validated {result.cv_accuracy:.3f} "

@@ -66,6 +66,8 @@ class ExtractRequest:
         Only the i-th of n disjoint shares of the images, counted from 1.
     rehash : bool
         Read every file, also those that look unchanged.
+    views : int
+        How many views of each image: 1 is the image as it is, further ones are augmentations of it.
     """
 
     data: str
@@ -79,6 +81,7 @@ class ExtractRequest:
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)
     store_dtype: str = "float32"
+    views: int = 1
 
     def command(self) -> str:
         """Write the request as the command that carries it out."""
@@ -86,6 +89,7 @@ class ExtractRequest:
         words += [word for layer in self.layers for word in ("--layer", layer)]
         words += [word for pooling in self.poolings if pooling != "avg" for word in ("--pooling", pooling)]
         words += ["--store-dtype", self.store_dtype] if self.store_dtype != "float32" else []
+        words += ["--views", str(self.views)] if self.views != 1 else []
         if self.cache != default_cache():
             words += ["--cache", str(self.cache)]
         return shlex.join(words)
@@ -109,6 +113,10 @@ class CompareRequest:
         "float32" or "float16"; None is whatever is cached, float32 where both are.
     refit : bool
         Fit again what earlier runs left a result of.
+    views : int
+        Views of each training image that are trained on.
+    test_views : int
+        Views of each judged image whose scores are averaged; at most `views`.
     """
 
     data: str
@@ -121,11 +129,85 @@ class CompareRequest:
     cache: Path = field(default_factory=default_cache)
     store_dtype: str | None = None
     refit: bool = False
+    views: int = 1
+    test_views: int = 1
 
     def extraction(self, layers: Sequence[str], poolings: Sequence[str]) -> ExtractRequest:
         """Build the request that computes what this one needs."""
         dtype = self.store_dtype or "float32"
-        return ExtractRequest(self.data, self.base, layers, poolings or ("avg",), cache=self.cache, store_dtype=dtype)
+        return ExtractRequest(
+            self.data, self.base, layers, poolings or ("avg",), cache=self.cache, store_dtype=dtype, views=self.views
+        )
+
+
+@dataclass(frozen=True)
+class FinetuneRequest:
+    """Train a head on a frozen base, then the stages from one on.
+
+    Attributes
+    ----------
+    start : str
+        The first stage that is unfrozen (`--from`), by name or alias, or how many stages counted from the end.
+    out : pathlib.Path
+        The model; its name ends in `.featx`.
+    head : str
+        "mlp" or "linear".
+    hidden, dropout
+        Width of the fully connected layer, and the share of it that is left out in each step.
+    augment : str
+        Name in `PRESETS`: how images are changed in each epoch of fine-tuning.
+    views : int
+        Views of each training image that the head is trained on and, with `from_cache`, the suffix, too.
+    test_views : int
+        Views of each judged image whose scores are averaged.
+    from_cache : bool
+        Whether epochs run on cached activations at the cut instead of images.
+    epochs_head, epochs, patience : int
+        Epochs of the two phases at most, and those without improvement that end a phase.
+    lr_head, lr, lr_decay : float
+        Greatest learning rate of each phase; from the head down, each stage has `lr_decay` times that of the one above.
+    thaw_batchnorm : bool
+        Whether running statistics of BatchNorm change in the stages that are unfrozen.
+    """
+
+    data: str
+    base: BaseChoice
+    start: str
+    out: Path
+    head: str = "mlp"
+    hidden: int = 256
+    dropout: float = 0.5
+    augment: str = "light"
+    views: int = 6
+    test_views: int = 1
+    from_cache: bool = False
+    epochs_head: int = 40
+    epochs: int = 20
+    patience: int = 6
+    lr_head: float = 1e-3
+    lr: float = 1e-4
+    lr_decay: float = 0.9
+    thaw_batchnorm: bool = False
+    batch_size: int = 32
+    seed: int = 42
+    device: str = "auto"
+    workers: int | None = None
+    rehash: bool = False
+    cache: Path = field(default_factory=default_cache)
+
+    def extraction(self, layer: str, pooling: str) -> ExtractRequest:
+        """Build the request that computes the features of one layer which this one needs."""
+        views = max(self.views, self.test_views)
+        machine = {"device": self.device, "workers": self.workers, "rehash": self.rehash}
+        return ExtractRequest(
+            self.data,
+            self.base,
+            [layer],
+            [pooling],
+            cache=self.cache,
+            views=views,
+            **machine,  # type: ignore[arg-type]
+        )
 
 
 @dataclass(frozen=True)

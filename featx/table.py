@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from featx.classifiers.splits import hold_out
 from featx.data.images import BrokenImage, decode
 from featx.data.manifest import Manifest, check_classes, conflicts, held_out
 from featx.data.memory import digest_all
+from featx.data.rows import Rows, check_parts
 from featx.data.sources import list_images
 from featx.errors import DataError, MissingFeatures, shorten, unknown
 from featx.keys import FeatureKey
@@ -26,30 +26,6 @@ from featx.store.store import FeatureStore
 from featx.store.summary import KeySummary
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The labelled rows of a data set, in train and held-out part.
-
-    Attributes
-    ----------
-    manifest : Manifest
-        Only images that have features.
-    classes : list of str
-    y : (n,) int
-        Places in `classes`.
-    groups : (n,) int
-        Equal for rows that show the same image.
-    test : (n,) bool
-        The held-out rows.
-    """
-
-    manifest: Manifest
-    classes: list[str]
-    y: NDArray[np.intp]
-    groups: NDArray[np.intp]
-    test: NDArray[np.bool_]
 
 
 def find_base(store: FeatureStore, request: CompareRequest) -> StoredBase:
@@ -130,15 +106,23 @@ class Cut:
     Attributes
     ----------
     parts : tuple of KeySummary
-        One a layer.
+        One a layer, of the images as they are.
+    further : tuple of KeySummary
+        Their further views.
     """
 
     parts: tuple[KeySummary, ...]
+    further: tuple[KeySummary, ...] = ()
 
     @property
     def keys(self) -> tuple[FeatureKey, ...]:
         """The keys of the parts."""
         return tuple(part.key for part in self.parts)
+
+    @property
+    def every_key(self) -> tuple[FeatureKey, ...]:
+        """The keys of the parts and of their further views."""
+        return tuple(part.key for part in (*self.parts, *self.further))
 
     @property
     def name(self) -> str:
@@ -153,12 +137,12 @@ class Cut:
     @property
     def megabytes(self) -> float:
         """Room on disk, in 10^6 bytes."""
-        return sum(part.bytes for part in self.parts) / 1e6
+        return sum(part.bytes for part in (*self.parts, *self.further)) / 1e6
 
     @property
     def ms_per_image(self) -> float:
         """What extracting one image cost."""
-        return 1e3 * sum(part.seconds / max(1, part.images) for part in self.parts)
+        return 1e3 * sum(part.seconds / max(1, part.images) for part in (*self.parts, *self.further))
 
 
 def choose_cuts(store: FeatureStore, base: StoredBase, request: CompareRequest) -> list[Cut]:
@@ -172,7 +156,9 @@ def choose_cuts(store: FeatureStore, base: StoredBase, request: CompareRequest) 
         If layers are not cached; the message holds the command that computes all of them.
     """
     summaries = {summary.key: summary for summary in store.keys() if summary.key.base == base.id}
-    cached = {(key.layer, key.pooling): summaries[key] for key in wanted_dtypes(list(summaries), request)}
+    numbers = range(1, request.views)
+    whole = [k for k in summaries if not k.view and all(replace(k, view=view) in summaries for view in numbers)]
+    cached = {(key.layer, key.pooling): summaries[key] for key in wanted_dtypes(whole, request)}
     depth = {str(layer["name"]): place for place, layer in enumerate(base.layers)}
     every = [(name,) for name in sorted({layer for layer, _ in cached}, key=depth.__getitem__)]
     asked = [tuple(dict.fromkeys(exact_name(base, part) for part in mix.split("+"))) for mix in request.layers]
@@ -183,11 +169,14 @@ def choose_cuts(store: FeatureStore, base: StoredBase, request: CompareRequest) 
         common = [pooling for pooling in there if all((part, pooling) in cached for part in parts)]
         for pooling in list(request.poolings) or common or there[:1] or ["avg"]:
             lacks += [(part, pooling) for part in parts if (part, pooling) not in cached]
-            cuts += [Cut(tuple(cached[part, pooling] for part in parts))] if not lacks else []
+            if not lacks:
+                own = tuple(cached[part, pooling] for part in parts)
+                cuts.append(Cut(own, tuple(summaries[replace(p.key, view=view)] for view in numbers for p in own)))
     if lacks:
         layers, poolings = (list(dict.fromkeys(column)) for column in zip(*lacks, strict=True))
         named = f"layer{'s' * (len(layers) > 1)} {shorten(repr(layer) for layer in layers)}"
         what = f"{named} of {describe(request.base)} {'are' if len(layers) > 1 else 'is'} not cached"
+        what += f" with {request.views} views" if request.views > 1 else ""
         raise lacking(replace(request, poolings=poolings), what, layers)
     if not cuts:
         raise lacking(request, f"the cache '{store.root}' holds no features of {describe(request.base)}", ())
@@ -266,14 +255,6 @@ def hold_out_or_explain(y: NDArray[np.intp], groups: NDArray[np.intp], request: 
         raise DataError(
             f"'{request.data}' has too few different images to hold out a quarter of each class ({error}): add images"
         ) from error
-
-
-def check_parts(classes: NDArray[Any], y: NDArray[np.intp], test: NDArray[np.bool_], name: str) -> None:
-    """Raise DataError unless every class has two images to train on; held-out images are at least one."""
-    trained = np.bincount(y[~test], minlength=len(classes))
-    if (trained < 2).any():
-        few = ", ".join(f"'{classes[code]}' ({trained[code]})" for code in np.flatnonzero(trained < 2))
-        raise DataError(f"'{name}': the training part needs at least two images of every class, but has of: {few}")
 
 
 def keep_featured(

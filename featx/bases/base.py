@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -69,12 +69,15 @@ class Base:
         Running them in order is the network.
     layers : tuple of Layer
         One for each stage.
+    network : torch.nn.Module or None
+        What the stages are taken from: it knows the names of their tensors in files.
     """
 
     id: BaseId
     source: str
     stages: tuple[Stage, ...]
     layers: tuple[Layer, ...]
+    network: nn.Module | None = field(default=None, repr=False, compare=False)
 
     def layer(self, name: str) -> Layer:
         """Find a layer by its exact name or by an alias.

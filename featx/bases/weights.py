@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FILE_SUFFIXES = (".safetensors", ".pth", ".pt")
+FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".featx")
+OWN = "base."
+"""What names of a fine-tuned base's tensors begin with in a model file (`.featx`)."""
+
 BUNDLED = {("tiny", "CIFAR100"): "tiny-cifar100.safetensors"}
 """Weights that the package ships: (architecture, weights name) to file in `featx/bases/pretrained`."""
 
@@ -78,12 +81,12 @@ def digest_file(path: Path) -> str:
         If the file is missing or unreadable.
     """
     check_exists(path)
-    if path.suffix == ".safetensors":
+    if path.suffix in (".safetensors", ".featx"):
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         try:
-            return digest_tensors(unwrap(load_file(path)))
+            return digest_tensors(own_tensors(path, unwrap(load_file(path))))
         except (SafetensorError, OSError, TypeError, KeyError) as error:
             log.debug("%s is not for numpy (%s): read with torch", path, error)
     return digest_tensors(as_arrays(read_file(path)))
@@ -110,6 +113,22 @@ def unwrap(state: Any) -> dict[str, Any]:
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
 
 
+def own_tensors(path: Path, tensors: dict[str, Any]) -> dict[str, Any]:
+    """Pick the tensors of the base from a model file; all of them from any other.
+
+    Raises
+    ------
+    TypeError
+        If the model has no base of its own.
+    """
+    if path.suffix != ".featx":
+        return tensors
+    own = {name.removeprefix(OWN): tensor for name, tensor in tensors.items() if name.startswith(OWN)}
+    if not own:
+        raise TypeError("it is a model without a base of its own, as featx fit writes it; featx finetune writes one")
+    return own
+
+
 def check_exists(path: Path) -> None:
     """Raise WeightsError if there is no such file."""
     if not path.is_file():
@@ -134,8 +153,8 @@ def read_file(path: Path) -> dict[str, Tensor]:
 
     check_exists(path)
     try:
-        if path.suffix == ".safetensors":
-            return unwrap(load_file(path))
+        if path.suffix in (".safetensors", ".featx"):
+            return own_tensors(path, unwrap(load_file(path)))
         return unwrap(torch.load(path, map_location="cpu", weights_only=True))
     except (SafetensorError, TypeError, RuntimeError, OSError, EOFError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -166,4 +166,4 @@ def load_base(
     loaded = load_weights(name, network, weights or architecture.default_weights)
     transform = transform or architecture.transform
     base_id = BaseId(name, loaded.digest, transform, precision)
-    return Base(base_id, loaded.source, stages_of(name, network), layers_of(name, transform.crop))
+    return Base(base_id, loaded.source, stages_of(name, network), layers_of(name, transform.crop), network)

@@ -52,9 +52,10 @@ def fold_scores(
     """Fit on one part of the rows, and score those of the other whose class was seen."""
     train, judged = fold
     present = np.unique(y[train])
-    judged = judged[np.isin(y[judged], present)]
-    scores = to_arrays(fit_linear(X[train], y[train], kind, C, ROUGH)).scores(X[judged])
-    return scores, np.searchsorted(present, y[judged])
+    views = judged.reshape(len(judged), -1)
+    views = views[np.isin(y[views[:, 0]], present)]
+    scores = to_arrays(fit_linear(X[train], y[train], kind, C, ROUGH)).scores(X[views.reshape(-1)])
+    return scores.reshape(*views.shape, scores.shape[1]).mean(axis=1), np.searchsorted(present, y[views[:, 0]])
 
 
 def calibrate(kind: str, C: float, X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold]) -> float:

@@ -67,7 +67,7 @@ class ArrayClassifier:
 
         Parameters
         ----------
-        X : (n, d) float
+        X : (n, d) float, or (n, v, d): v views of each image, whose scores are averaged
 
         Returns
         -------
@@ -79,7 +79,8 @@ class ArrayClassifier:
         ModelError
             If the features are of another length.
         """
-        scores = self.scores(X)
+        scores = self.scores(X.reshape(-1, X.shape[-1]))
+        scores = scores.reshape(*X.shape[:-1], -1).mean(axis=1) if X.ndim == 3 else scores
         return scores.argmax(axis=1), softmax(self.sharpness * scores, axis=1)
 
 
@@ -90,7 +91,13 @@ class Opaque:
     estimator: Any
 
     def predict(self, X: Matrix) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """Choose classes of (n, d) features: (n,) int, and (n, k) float64 probabilities, 0 or 1 if it states none."""
+        """Choose classes of (n, d) features: (n,) int, and (n, k) float64 probabilities, 0 or 1 if it states none.
+
+        Of (n, v, d), v views of each image, the probabilities are averaged.
+        """
+        if X.ndim == 3:
+            shares = self.predict(X.reshape(-1, X.shape[-1]))[1].reshape(*X.shape[:-1], -1).mean(axis=1)
+            return shares.argmax(axis=1), shares
         chosen = np.asarray(self.estimator.predict(X), np.intp)
         if hasattr(self.estimator, "predict_proba"):
             return chosen, np.asarray(self.estimator.predict_proba(X), np.float64)
@@ -163,6 +170,10 @@ class Model:
         How the training part, the folds and the seed were made.
     scores : dict
         The evaluation on the held-out part.
+    views : int
+        Views of an image whose scores are averaged.
+    tensors : mapping of str to array
+        Of a fine-tuned base, which the model then holds itself.
     """
 
     keys: tuple[FeatureKey, ...]
@@ -173,6 +184,8 @@ class Model:
     params: Mapping[str, float] = field(default_factory=dict)
     protocol: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, Any] = field(default_factory=dict)
+    views: int = 1
+    tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def features(self, outputs: Mapping[tuple[str, str], NDArray[Any]]) -> NDArray[np.float32]:
         """Make the classifier's input from what a base computed.

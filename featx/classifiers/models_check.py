@@ -17,6 +17,7 @@ KINDS = ("logreg", "svm", "mlp")
 MAX_SIDE = 2**13
 """Pixels: a transform that asks for more would take all memory with the first image."""
 
+MAX_VIEWS = 1000
 HEX = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[A-Za-z0-9_.+-]{1,200}")
 FILTERS = ("nearest", "bilinear", "bicubic")
@@ -126,6 +127,8 @@ def problems_of_classifier(facts: dict[str, Any]) -> list[str]:
     classes = facts["classes"]
     if not all(isinstance(name, str) for name in classes) or not 2 <= len(set(classes)) == len(classes):
         problems.append("its classes are not two or more different names")
+    if not (type(views := facts.get("views", 1)) is int and 1 <= views <= MAX_VIEWS):
+        problems.append(f"it takes {views!r} views of an image"[:80])
     if not (math.isfinite(facts["sharpness"]) and facts["sharpness"] > 0):
         problems.append(f"its sharpness is {facts['sharpness']}")
     return problems

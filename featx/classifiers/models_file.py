@@ -35,6 +35,8 @@ MAX_HEADER = 2**24
 """Bytes of a whole model file, and of its header, that are read at all: 10,000 classes need less."""
 
 SIZES = {"F64": 8, "F32": 4}
+OWN = "base."
+"""What names of tensors begin with that belong to a fine-tuned base of the model's own."""
 
 
 def save_model(model: Model, path: Path) -> None:
@@ -61,8 +63,10 @@ def save_model(model: Model, path: Path) -> None:
         "params": dict(model.params),
         "protocol": dict(model.protocol),
         "scores": dict(model.scores),
+        **({"views": model.views} if model.views > 1 else {}),
     }
-    data = save(dict(model.classifier.arrays), {"featx": json.dumps(facts, sort_keys=True)})
+    own = {f"{OWN}{name}": tensor for name, tensor in model.tensors.items()}
+    data = save({**model.classifier.arrays, **own}, {"featx": json.dumps(facts, sort_keys=True)})
     if len(data) > MAX_BYTES:
         raise ModelError(f"the model is {len(data) / 1e9:.1f} GB, more than the {MAX_BYTES / 1e9:.1f} GB of a file")
     try:
@@ -125,7 +129,8 @@ def read_container(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]
         header, start = read_header(file, status.st_size)
         facts = json.loads(header.pop("__metadata__")["featx"])
         check_facts(facts, FORMAT, VERSION)
-        check_sizes(header, expected_shapes(facts, header), status.st_size - start)
+        own = {name: own_shape(name, entry) for name, entry in header.items() if name.startswith(OWN)}
+        check_sizes(header, {**expected_shapes(facts, header), **own}, status.st_size - start)
         file.seek(0)
         arrays = load(file.read(status.st_size))
     return facts, arrays
@@ -151,6 +156,22 @@ def read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
     if not isinstance(header, dict) or "featx" not in (header.get("__metadata__") or {}):
         raise ModelError("it is a safetensors file, but no model of featx")
     return header, 8 + length
+
+
+def own_shape(name: str, entry: Any) -> tuple[int, ...]:
+    """Take the shape of a tensor of the base from the header; the base itself is checked when it is loaded.
+
+    Raises
+    ------
+    ModelError
+        If it is no list of at most eight lengths, or the tensor is not of 32 bits.
+    """
+    shape = entry["shape"]
+    if not (isinstance(shape, list) and len(shape) <= 8 and all(type(n) is int and 0 <= n < 2**31 for n in shape)):
+        raise ModelError(f"'{name}' has the shape {shape!r}"[:80])
+    if entry["dtype"] != "F32":
+        raise ModelError(f"'{name}' is {entry['dtype']}"[:80])
+    return tuple(shape)
 
 
 def check_sizes(header: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], room: int) -> None:
@@ -179,9 +200,13 @@ def build(facts: dict[str, Any], arrays: dict[str, NDArray[np.floating[Any]]]) -
     ModelError
         If shapes or dtypes differ from what the classes and the kind ask for, or numbers are not finite.
     """
+    own = {name.removeprefix(OWN): tensor for name, tensor in arrays.items() if name.startswith(OWN)}
+    arrays = {name: array for name, array in arrays.items() if not name.startswith(OWN)}
     check_arrays(facts, arrays)
     base = BaseId.from_dict(facts["base"])
     keys = tuple(FeatureKey(base, part["layer"], part["pooling"], part["dtype"]) for part in facts["layers"])
     classifier = ArrayClassifier(facts["clf"], arrays, float(facts["sharpness"]))
     words = (facts["source"], facts["weights"], tuple(facts["classes"]))
-    return Model(keys, *words, classifier, facts["params"], facts["protocol"], facts["scores"])
+    return Model(
+        keys, *words, classifier, facts["params"], facts["protocol"], facts["scores"], facts.get("views", 1), own
+    )

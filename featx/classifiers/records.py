@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 PROTOCOL = 2
 """Version of splits, search, solvers and scores: raise it by hand when any of them gives other numbers."""
 
+TUNED = ("head", "finetuned")
+"""What fine-tuning calls its two phases in the column of classifiers."""
+
 FOLDER = "results"
 STATED = ("p_value", "megabytes", "ms_per_image", "recalled")
 """Fields that depend on what is compared or how it is stored, and so are no part of a record."""
@@ -58,7 +61,10 @@ def digest_request(request: Mapping[str, Any]) -> str:
 
 def record_file(cache: Path, request: Mapping[str, Any]) -> Path:
     """Path of the record of a request, beside the bases of a cache."""
-    return cache / FOLDER / f"{digest_request(request)[:32]}.json"
+    name = digest_request(request)[:32]
+    if request["clf"] in TUNED:  # found by the rows alone, whatever the recipe was
+        name = f"tuned-{request['rows'][:16]}-{name[:16]}"
+    return cache / FOLDER / f"{name}.json"
 
 
 def keep(cache: Path, request: Mapping[str, Any], judged: Judged) -> None:
@@ -84,10 +90,34 @@ def recall(cache: Path, request: Mapping[str, Any], images: int) -> Judged | Non
     images : int
         How many held-out images it must speak of.
     """
-    file = record_file(cache, request)
+    return read_record(record_file(cache, request), {**request, "protocol": PROTOCOL}, images)
+
+
+def recall_tuned(cache: Path, facts: Mapping[str, Any], images: int) -> list[Judged]:
+    """Read the records of fine-tuning that share some facts; of several with one cut and views, the best validated.
+
+    Parameters
+    ----------
+    facts : mapping
+        What their requests must say, "rows" among it.
+    """
+    found: dict[Any, Judged] = {}
+    for file in sorted((cache / FOLDER).glob(f"tuned-{facts['rows'][:16]}-*.json")):
+        judged = read_record(file, {**facts, "protocol": PROTOCOL}, images)
+        if judged is not None:
+            result = judged.result
+            name = (result.layer, result.clf, result.views, result.test_views)
+            if name not in found or found[name].result.cv_accuracy < result.cv_accuracy:
+                found[name] = judged
+    return sorted(found.values(), key=lambda one: TUNED.index(one.result.clf))
+
+
+def read_record(file: Path, facts: Mapping[str, Any], images: int) -> Judged | None:
+    """Read a record whose request states these facts; None if it does not, is damaged or not there."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        if record["request"] != json.loads(json.dumps({**request, "protocol": PROTOCOL})):
+        stated = {name: record["request"][name] for name in facts}
+        if stated != json.loads(json.dumps(facts)):
             raise ValueError("it answers another request")
         names = {field.name for field in fields(Result)} - set(STATED)
         if set(record["result"]) != names:

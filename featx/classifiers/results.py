@@ -40,6 +40,8 @@ class Result:
         Room on disk of the layer's features, in 10^6 bytes.
     ms_per_image : float or None
         What an image cost to extract: the share of this layer among those that were extracted together.
+    views, test_views : int
+        Views of each image that were trained on, and averaged to judge one.
     recalled : bool
         Whether this is the record of an earlier run.
     """
@@ -64,6 +66,8 @@ class Result:
     p_value: float | None = None
     megabytes: float | None = None
     ms_per_image: float | None = None
+    views: int = 1
+    test_views: int = 1
     recalled: bool = field(default=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:

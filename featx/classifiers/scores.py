@@ -113,6 +113,7 @@ def mcnemar(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 class Scores(TypedDict):
     """The fields of a `Result` that the held-out part decides."""
 
+    n_test: int
     test_accuracy: float
     ci_low: float
     ci_high: float
@@ -122,8 +123,8 @@ class Scores(TypedDict):
     calibration_error: float
 
 
-def held_out_scores(truth: Codes, predicted: Codes, probabilities: NDArray[np.float64]) -> Scores:
-    """Score one classifier on the held-out rows.
+def figures(truth: Codes, predicted: Codes, probabilities: NDArray[np.float64]) -> Scores:
+    """Work out every figure of a result on the held-out part.
 
     Parameters
     ----------
@@ -140,6 +141,7 @@ def held_out_scores(truth: Codes, predicted: Codes, probabilities: NDArray[np.fl
     low, high = wilson(int(right.sum()), len(truth))
     top5 = top_accuracy(truth, probabilities)
     return Scores(
+        n_test=len(truth),
         test_accuracy=round(float(right.mean()), 6),
         ci_low=round(low, 6),
         ci_high=round(high, 6),

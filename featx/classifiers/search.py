@@ -66,6 +66,7 @@ def search(names: Sequence[str], X: Matrix, y: NDArray[np.intp], folds: Sequence
         Training rows only.
     y : (n,) int
     folds : sequence of (train rows, validation rows)
+        Validation rows may be (m, v): views of one image, whose scores are averaged.
 
     Returns
     -------
@@ -116,9 +117,15 @@ def judge_estimator(estimator: Any, X: Matrix, y: NDArray[np.intp], folds: Seque
     """Cross-validate an estimator as it is, then fit it on all rows."""
     started = time.perf_counter()
     pipeline = make_pipeline(StandardScaler(), estimator)
-    scores = [
-        float((clone(pipeline).fit(X[learned], y[learned]).predict(X[judged]) == y[judged]).mean())
-        for learned, judged in folds
-    ]
+    scores = [fold_accuracy(clone(pipeline).fit(X[learned], y[learned]), X, y, judged) for learned, judged in folds]
     model = pipeline.fit(X, y)
     return Fitted(model, {}, float(np.mean(scores)), time.perf_counter() - started)
+
+
+def fold_accuracy(fitted: Any, X: Matrix, y: NDArray[np.intp], judged: NDArray[np.intp]) -> float:
+    """Judge an estimator on rows (m,), or on images by the mean probabilities of their views (m, v)."""
+    if judged.ndim == 1:
+        return float((fitted.predict(X[judged]) == y[judged]).mean())
+    shares = fitted.predict_proba(X[judged.reshape(-1)])
+    chosen = fitted.classes_[shares.reshape(*judged.shape, -1).mean(axis=1).argmax(axis=1)]
+    return float((chosen == y[judged[:, 0]]).mean())

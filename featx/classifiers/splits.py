@@ -12,6 +12,7 @@ TEST_SHARE = 0.25
 FOLDS = 5
 
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
+"""Rows to train on (n,), and rows to judge (m,) or (m, v): v views of one image, whose scores are averaged."""
 
 
 def first_rows(groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -35,8 +36,8 @@ def first_rows(groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.i
     return first[order], rank[inverse]
 
 
-def hold_out(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> NDArray[np.bool_]:
-    """Hold out a stratified quarter; rows of one group stay together.
+def hold_out(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int, share: float = TEST_SHARE) -> NDArray[np.bool_]:
+    """Hold out a stratified share, a quarter; rows of one group stay together.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def hold_out(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> NDArra
         True for the held-out rows.
     """
     first, place = first_rows(groups)
-    _, held = train_test_split(np.arange(len(first)), test_size=TEST_SHARE, stratify=y[first], random_state=seed)
+    _, held = train_test_split(np.arange(len(first)), test_size=share, stratify=y[first], random_state=seed)
     chosen = np.zeros(len(first), bool)
     chosen[held] = True
     return chosen[place]
@@ -74,3 +75,24 @@ def make_folds(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> Sequ
         in_fold[judged] = True
         folds.append((np.flatnonzero(~in_fold[place]), np.flatnonzero(in_fold[place])))
     return folds
+
+
+def with_views(folds: Sequence[Fold], images: int, views: int, judged_views: int) -> list[Fold]:
+    """Turn folds of images into folds of their views, so that no fold splits an image.
+
+    Parameters
+    ----------
+    folds : sequence of (train rows, validation rows)
+        Of the images.
+    images : int
+        View v of image i is row v * images + i.
+    views, judged_views : int
+        How many views of each image are trained on, and averaged to judge it.
+    """
+    return [
+        (
+            (learned + images * np.arange(views)[:, None]).reshape(-1),
+            judged[:, None] + images * np.arange(judged_views) if judged_views > 1 else judged,
+        )
+        for learned, judged in folds
+    ]

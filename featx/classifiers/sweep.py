@@ -14,7 +14,7 @@ from featx.classifiers.arrays import Array, cast, one_thread, require_finite, to
 from featx.classifiers.linear import ROUGH, choose, path, require_classes
 from featx.classifiers.rowspace import Space, column_space, encode, fit_scaling, prefers_rows, products, row_space
 
-# Row numbers to train on, and to test on.
+# Row numbers to train on (n,), and to test on: (m,), or (m, v) where v rows are views whose scores are averaged.
 Fold: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
 # The values of C to try, by kind of classifier ("logreg", "svm").
 Grid: TypeAlias = Mapping[str, Sequence[float]]
@@ -43,7 +43,7 @@ def score_fold(x: Array, labels: Any, fold: Fold, grid: Grid) -> dict[str, Score
     x : (n, d) float32 or float64
         A numpy array, or a torch tensor on any device.
     labels : (n,) any dtype
-    fold : pair of (m,) int64
+    fold : pair of (n,) int64, and (m,) or (m, v) int64
     grid : mapping of str to sequence of float
 
     Returns
@@ -61,14 +61,15 @@ def score_fold(x: Array, labels: Any, fold: Fold, grid: Grid) -> dict[str, Score
     labels = to_numpy(labels)
     train, test = (np.asarray(rows) for rows in fold)
     targets = require_classes(encode(labels[train]))
-    space, ahead = _split(x, train, test)
-    truth = labels[test]
+    space, ahead = _split(x, train, test.reshape(-1))
+    truth = labels[test if test.ndim == 1 else test[:, 0]]
     result = {}
     for kind, values in grid.items():
         ranks = np.argsort(values, kind="stable")
         scored = Scored(np.empty(len(values)), np.empty(len(values)))
         for rank, point in zip(ranks, path(kind, space, targets, [values[i] for i in ranks], ROUGH), strict=True):
             scores = to_numpy(point.weights[:, :-1] @ ahead.T + point.weights[:, -1:])
+            scores = scores.reshape(len(scores), *test.shape).mean(-1) if test.ndim > 1 else scores
             scored.accuracy[rank] = np.mean(targets.classes[choose(scores)] == truth)
             scored.loss[rank] = log_loss(scores, targets.classes, truth)
         result[kind] = scored
@@ -115,7 +116,7 @@ def cross_validate(
     ----------
     x : (n, d) float32 or float64
     labels : (n,) any dtype
-    folds : sequence of pairs of (m,) int64
+    folds : sequence of pairs of (n,) int64, and (m,) or (m, v) int64
         Training rows and test rows.
     grid : mapping of str to sequence of float
         Values of C by kind, such as ``{"logreg": [0.1, 1.0], "svm": [0.01]}``.

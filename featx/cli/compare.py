@@ -18,7 +18,9 @@ from featx.cli.options import (
     rehash_option,
     seed_option,
     store_dtype_option,
+    test_views_option,
     verbosity_options,
+    views_option,
 )
 from featx.requests import BaseChoice, CompareRequest
 
@@ -30,6 +32,8 @@ from featx.requests import BaseChoice, CompareRequest
 @click.option("--clf", "classifiers", multiple=True, help="logreg, svm, mlp or all; repeatable.  [default: all]")
 @poolings_option
 @store_dtype_option
+@views_option
+@test_views_option
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the table as CSV, too.")
 @click.option("--sort", metavar="COLUMN", help="Sort by a column of the CSV, such as test_accuracy or megabytes.")
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
@@ -46,6 +50,8 @@ def command(
     classifiers: tuple[str, ...],
     poolings: tuple[str, ...],
     store_dtype: str | None,
+    views: int,
+    test_views: int,
     csv_file: Path | None,
     sort: str | None,
     markdown: bool,
@@ -67,7 +73,9 @@ def command(
     """
     if "all" in classifiers:
         classifiers = ()
-    request = CompareRequest(data, base, layers, classifiers, poolings, seed, rehash, cache, store_dtype, refit)
+    request = CompareRequest(
+        data, base, layers, classifiers, poolings, seed, rehash, cache, store_dtype, refit, views, test_views
+    )
     from featx.evaluate import compare
     from featx.files import write_text
     from featx.report import check_column, sort_results, table, to_csv

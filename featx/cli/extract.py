@@ -20,6 +20,7 @@ from featx.cli.options import (
     rehash_option,
     store_dtype_option,
     verbosity_options,
+    views_option,
 )
 from featx.requests import BaseChoice, ExtractRequest
 
@@ -45,6 +46,7 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
 @layers_option
 @poolings_option
 @store_dtype_option
+@views_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images a forward pass.  [default: by device]")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: by machine]")

@@ -18,7 +18,9 @@ from featx.cli.options import (
     rehash_option,
     seed_option,
     store_dtype_option,
+    test_views_option,
     verbosity_options,
+    views_option,
 )
 from featx.requests import BaseChoice, CompareRequest
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 @click.option("--clf", required=True, help="logreg, svm or mlp.")
 @poolings_option
 @store_dtype_option
+@views_option
+@test_views_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the model for featx predict.")
 @seed_option
 @rehash_option
@@ -47,6 +51,8 @@ def command(
     clf: str,
     poolings: tuple[str, ...],
     store_dtype: str | None,
+    views: int,
+    test_views: int,
     out: Path | None,
     seed: int,
     rehash: bool,
@@ -62,7 +68,9 @@ def command(
       featx fit photos --base resnet50 --layer layer3 --clf svm --out model.featx
     """
     poolings = poolings[:1] or ("avg",)
-    request = CompareRequest(data, base, (layer,), (clf,), poolings, seed, rehash, cache, store_dtype, refit)
+    request = CompareRequest(
+        data, base, (layer,), (clf,), poolings, seed, rehash, cache, store_dtype, refit, views, test_views
+    )
     from featx.evaluate import fit
 
     outcome = fit(request)

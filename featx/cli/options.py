@@ -39,6 +39,22 @@ store_dtype_option = click.option(
     help="Numbers as they are stored; float16 takes half the room.  [default: float32]",
 )
 
+views_option = click.option(
+    "--views",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Views of each image: itself, then mirror image, corners, random changes.",
+)
+
+test_views_option = click.option(
+    "--test-views",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Views of each judged image whose scores are averaged; at most --views.",
+)
+
 rehash_option = click.option("--rehash", is_flag=True, help="Read every file, also those that look unchanged.")
 
 refit_option = click.option("--refit", is_flag=True, help="Fit again what an earlier run left a result of.")

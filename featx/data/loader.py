@@ -27,15 +27,15 @@ class Loaded:
         Place in the listing.
     digest : bytes or None
         sha256 of the file's bytes; None if it could not be read.
-    pixels : array or None
-        What `prepare` made of the picture; None if it was not wanted or is broken.
+    pixels : dict of int to array, or None
+        What `prepare` made of the picture, by view; None if it was not wanted or is broken.
     reason : str or None
         Why there are no pixels, if the file is unreadable or broken.
     """
 
     row: int
     digest: bytes | None
-    pixels: NDArray[np.uint8] | None = None
+    pixels: dict[int, NDArray[np.uint8]] | None = None
     reason: str | None = None
 
 
@@ -49,7 +49,7 @@ class Loader:
     wanted : callable
         Digest to whether this image's features are to be computed.
     prepare : callable
-        Decoded picture to pixels.
+        Decoded picture and digest to pixels by view.
     workers : int
         Threads; Pillow and the hash let go of Python's lock while they work.
     ahead : int
@@ -58,7 +58,7 @@ class Loader:
 
     listing: Listing
     wanted: Callable[[bytes], bool]
-    prepare: Callable[[Image.Image], NDArray[np.uint8]]
+    prepare: Callable[[Image.Image, bytes], dict[int, NDArray[np.uint8]]]
     workers: int
     ahead: int
 
@@ -73,7 +73,7 @@ class Loader:
             return Loaded(row, name)
         try:
             with decoding(data) as picture:
-                return Loaded(row, name, self.prepare(picture))
+                return Loaded(row, name, self.prepare(picture, name))
         except BrokenImage as error:
             return Loaded(row, name, reason=str(error))
 
