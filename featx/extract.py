@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -13,16 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
-from featx.bases.augment import Pixels, make_views
+from featx.bases.augment import make_views
 from featx.bases.base import Base
 from featx.bases.choice import open_base
-from featx.bases.engine import TorchEngine, choose_device
+from featx.bases.device import choose_device
+from featx.bases.engine import LazyEngine, Plan, cores, one_thread_each
 from featx.bases.pooling import POOLINGS
 from featx.bases.zoo import architecture_of
-from featx.data.loader import Loaded, Loader
+from featx.data.loader import Batch, Loaded, Loader, Pixels
 from featx.data.manifest import Listing
 from featx.data.memory import KnownDigests, recall, remember
 from featx.data.sources import list_images
@@ -32,6 +31,7 @@ from featx.requests import ExtractRequest
 from featx.store.bases import StoredBase
 from featx.store.store import FeatureStore
 from featx.store.writer import PartWriter, rows_a_part
+from featx.timing import Clock, shares
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,10 @@ class Failure:
 
 @dataclass
 class ExtractSummary:
-    """What an extraction did; `images` counts every row of the data set, or of the share asked for."""
+    """What an extraction did; `images` counts every row of the data set, or of the share asked for.
+
+    `engine` is empty where nothing had to be computed; `time` holds seconds by step, added up over all threads.
+    """
 
     images: int = 0
     extracted: int = 0
@@ -59,6 +62,8 @@ class ExtractSummary:
     seconds: float = 0.0
     layers: list[str] = field(default_factory=list)
     device: str = "cpu"
+    engine: str = ""
+    time: dict[str, float] = field(default_factory=dict)
 
     @property
     def images_per_second(self) -> float:
@@ -98,29 +103,30 @@ def feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
 
 
 class Extraction:
-    """One run over a listing: which rows to visit, batches through the engine, parts into the store."""
+    """One run over a listing: which rows to visit, images through the engine, parts into the store."""
 
     def __init__(self, request: ExtractRequest, listing: Listing, base: Base, keys: Sequence[FeatureKey]) -> None:
         self.request, self.listing, self.base = request, listing, base
         self.device = choose_device(request.device)
-        self.batch_size = request.batch_size or (256 if self.device.type == "cuda" else 32)
+        self.workers = request.workers or cores()
+        self.clock = Clock()
         self.summary = ExtractSummary(
             images=len(listing), layers=[key.layer for key in keys if not key.view], device=str(self.device)
         )
         self.summary.skipped = [Failure(file.path, file.reason) for file in listing.skipped]
-        store = FeatureStore(request.cache)
-        provenance = {
+        store, rows = FeatureStore(request.cache), rows_a_part(len(listing))
+        self.provenance = {
             "host": platform.node(),
             "device": str(self.device),
-            "engine": "torch",
             "torch": torch.__version__,
             "weights": base.source,
         }
-        rows = rows_a_part(len(listing))
-        self.writers = {(key.layer, key.pooling, key.view): PartWriter(store, key, rows, provenance) for key in keys}
-        self.engine: TorchEngine | None = None
-        self.taken: set[bytes] = set()
-        self.batch: list[tuple[bytes, int, Pixels]] = []
+        self.writers = {
+            (key.layer, key.pooling, key.view): PartWriter(store, key, rows, self.provenance, self.clock)
+            for key in keys
+        }
+        self.claims: dict[bytes, int] = {}
+        self.broken: dict[bytes, str] = {}
         self.started = time.perf_counter()
 
     def is_mine(self, digest: bytes) -> bool:
@@ -134,12 +140,19 @@ class Extraction:
         """Whether any key lacks this image, and this run has to compute it."""
         return self.is_mine(digest) and any(digest not in writer.index for writer in self.writers.values())
 
+    def claim(self, digest: bytes, row: int) -> bool:
+        """Whether a row's image is to be computed for it: it is missing, and no earlier row shows the same image.
+
+        Threads may ask for a later row first; then both are computed, and the later one is dropped when it is taken.
+        """
+        return self.is_missing(digest) and self.claims.setdefault(digest, row) >= row
+
     def prepare(self, picture: Image.Image, digest: bytes) -> dict[int, Pixels]:
         """Make the views of a picture that any key lacks."""
         lacking = sorted({view for (_, _, view), writer in self.writers.items() if digest not in writer.index})
         return make_views(picture, self.base.id.transform, digest, lacking)
 
-    def doubtful_rows(self, known: KnownDigests) -> NDArray[np.intp]:
+    def doubtful_rows(self, known: KnownDigests) -> list[int]:
         """Find the rows that have to be read: of unknown digest, or known to be missing."""
         rows = np.flatnonzero(known.known)
         digests = known.digests[rows]
@@ -150,70 +163,73 @@ class Extraction:
             doubtful[row] = is_lacking and is_mine
             self.summary.images -= not is_mine
             self.summary.cached += is_mine and not is_lacking
-        return np.flatnonzero(doubtful)
+        return np.flatnonzero(doubtful).tolist()
 
     def visit(self, known: KnownDigests, progress: Progress | None) -> None:
         """Go through every row that is not known to be cached."""
-        rows = self.doubtful_rows(known)
-        workers = self.request.workers or os.cpu_count() or 1
-        ahead = max(1, 2 * self.batch_size // self.request.views) + workers
-        loader = Loader(self.listing, self.is_missing, self.prepare, workers, ahead)
+        rows, done = self.doubtful_rows(known), 0
+        if not rows:
+            return
+        wanted: dict[str, list[str]] = {}
+        for layer, pooling in dict.fromkeys((layer, pooling) for layer, pooling, _ in self.writers):
+            wanted.setdefault(layer, []).append(pooling)
+        plan = Plan(self.base, wanted, self.device, self.request.batch_size, self.workers)
+        engine = LazyEngine(self.request.engine, plan, len(self.listing), self.clock, self.provenance)
+        loader = Loader(self.listing, self.claim, self.prepare, self.workers, self.clock, plan.device_batch)
         with ExitStack() as finally_:  # every writer is closed, also when another one fails
+            finally_.enter_context(one_thread_each(plan.device))
             finally_.callback(remember, self.request.cache, self.listing, known)
             for writer in self.writers.values():
                 finally_.callback(self.close, writer)
-            for done, loaded in enumerate(loader(rows), 1):
-                self.take(loaded, known)
+            for batch in loader(rows, engine.start):
+                self.take(batch, known)
+                done += len(batch.loaded)
                 if progress:
                     progress(done, len(rows))
-            self.run_batch()
 
     def close(self, writer: PartWriter) -> None:
         """Commit what a writer still holds."""
         writer.close(self.seconds_an_image())
 
-    def take(self, loaded: Loaded, known: KnownDigests) -> None:
-        """Count one row, and put it into the batch if it has pixels."""
-        path = self.listing.paths[loaded.row]
-        if loaded.digest is not None:
-            name = np.frombuffer(loaded.digest, np.uint8)
-            if known.known[loaded.row] and (known.digests[loaded.row] != name).any():
-                log.warning("'%s' changed since it was last read: its new contents are used", path)
-            known.digests[loaded.row], known.known[loaded.row] = name, True
-        if loaded.reason is not None:
-            self.summary.failed.append(Failure(path, loaded.reason))
-        elif loaded.pixels is None:
-            is_mine = loaded.digest is not None and self.is_mine(loaded.digest)
-            self.summary.cached += is_mine
-            self.summary.images -= not is_mine
-        elif loaded.digest in self.taken:
-            self.summary.duplicates += 1
-        elif loaded.digest is not None:
-            self.taken.add(loaded.digest)
-            self.summary.extracted += 1
-            for view, pixels in loaded.pixels.items():
-                self.batch.append((loaded.digest, view, pixels))
-                if len(self.batch) == self.batch_size:
-                    self.run_batch()
-
-    def run_batch(self) -> None:
-        """Compute the features of the collected rows and hand them to the writers."""
-        if not self.batch:
-            return
-        if self.engine is None:
-            wanted: dict[str, list[str]] = {}
-            for layer, pooling in dict.fromkeys((layer, pooling) for layer, pooling, _ in self.writers):
-                wanted.setdefault(layer, []).append(pooling)
-            self.engine = TorchEngine(self.base, wanted, self.device, self.batch_size)
-        batch, self.batch = self.batch, []
-        outputs = self.engine(np.stack([pixels for _, _, pixels in batch]))
-        numbers = np.array([view for _, view, _ in batch])
-        for view in np.unique(numbers).tolist():
-            rows = np.flatnonzero(numbers == view)
-            digests = [batch[row][0] for row in rows]
-            for (layer, pooling), features in outputs.items():
-                chosen = features if len(rows) == len(batch) else features[rows]
+    def take(self, batch: Batch, known: KnownDigests) -> None:
+        """Count the rows of a batch, and hand what was computed of them to the writers."""
+        fresh = {place for place, loaded in enumerate(batch.loaded) if self.count(loaded, known)}
+        by_view: dict[int, list[int]] = {}
+        for row, (place, view) in enumerate(batch.members):
+            if place in fresh:
+                by_view.setdefault(view, []).append(row)
+        for view, rows in by_view.items():
+            digests = [batch.loaded[batch.members[row][0]].digest or b"" for row in rows]
+            for (layer, pooling), features in batch.features.items():
+                chosen = features if len(rows) == len(batch.members) else features[rows]
                 self.writers[layer, pooling, view].append(digests, chosen, self.seconds_an_image())
+
+    def count(self, loaded: Loaded, known: KnownDigests) -> bool:
+        """Count one row; say whether its features are new."""
+        path, name, summary = self.listing.paths[loaded.row], loaded.digest, self.summary
+        if name is None:
+            summary.failed.append(Failure(path, loaded.reason or "unreadable"))
+            return False
+        digest = np.frombuffer(name, np.uint8)
+        if known.known[loaded.row] and (known.digests[loaded.row] != digest).any():
+            log.warning("'%s' changed since it was last read: its new contents are used", path)
+        known.digests[loaded.row], known.known[loaded.row] = digest, True
+        is_first = self.claims.get(name, -1) >= loaded.row
+        if is_first:
+            self.claims[name] = loaded.row
+        if is_first and loaded.reason is not None:
+            self.broken[name] = loaded.reason
+        if name in self.broken:
+            summary.failed.append(Failure(path, self.broken[name]))
+        elif is_first:
+            summary.extracted += 1
+        elif name in self.claims:
+            summary.duplicates += 1
+        else:
+            is_mine = self.is_mine(name)
+            summary.cached += is_mine
+            summary.images -= not is_mine
+        return is_first and loaded.reason is None
 
     def seconds_an_image(self) -> float:
         """Seconds that one image and key cost so far, everything included."""
@@ -254,5 +270,11 @@ def extract(request: ExtractRequest, progress: Progress | None = None) -> Extrac
     store.describe(described)
     extraction.visit(recall(request.cache, listing, request.rehash), progress)
     store.describe(described)  # again, in case the folder was removed meanwhile
+    extraction.summary.engine = extraction.provenance.get("engine", "")
+    extraction.summary.time = extraction.clock.with_waiting(
+        extraction.workers, time.perf_counter() - extraction.started
+    )
+    if extraction.summary.engine:
+        log.info("time of %d threads: %s", extraction.workers, shares(extraction.summary.time))
     extraction.summary.seconds = round(time.perf_counter() - started, 3)
     return extraction.summary

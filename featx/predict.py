@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from featx.bases.augment import make_views
 from featx.bases.base import Base
-from featx.bases.engine import TorchEngine, choose_device
+from featx.bases.device import choose_device
+from featx.bases.engine import LazyEngine, Plan, cores, one_thread_each
 from featx.bases.pooling import POOLINGS
 from featx.bases.weights import FILE_SUFFIXES, is_file_name
 from featx.bases.zoo import load_base
@@ -24,6 +22,7 @@ from featx.data.sources import is_system_file, read_file, walk
 from featx.errors import DataError, ModelError, WeightsError, shorten, unknown
 from featx.keys import RECIPE
 from featx.requests import PredictRequest
+from featx.timing import Clock
 
 Progress = Callable[[int, int], None]
 
@@ -145,22 +144,12 @@ def open_base(request: PredictRequest, model: Model) -> Base:
     return base
 
 
-def batches(loaded: Iterator[Loaded], size: int, failed: list[Loaded]) -> Iterator[list[Loaded]]:
-    """Collect sound images, at most `size` at a time, and put the others aside."""
-    batch: list[Loaded] = []
-    for one in loaded:
-        (failed if one.pixels is None else batch).append(one)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def label(model: Model, paths: Sequence[str], outputs: Sequence[dict[tuple[str, str], Any]]) -> list[Prediction]:
-    """Apply the classifier to what the base computed of each view of some images."""
-    X = np.stack([model.features(output) for output in outputs], axis=1)
-    chosen, probabilities = model.classifier.predict(X[:, 0] if len(outputs) == 1 else X)
+def label(model: Model, paths: Sequence[str], features: dict[tuple[str, str], Any]) -> list[Prediction]:
+    """Apply the classifier to what the base computed of all views of some images, image by image."""
+    if not paths:
+        return []
+    X = model.features(features)
+    chosen, probabilities = model.classifier.predict(X if model.views == 1 else X.reshape(len(paths), model.views, -1))
     found = []
     for path, code, shares in zip(paths, chosen, probabilities.round(6).tolist(), strict=True):
         named = dict(zip(model.classes, shares, strict=True))
@@ -194,29 +183,26 @@ def predict(request: PredictRequest, progress: Progress | None = None) -> Predic
     model = load_model(request.model)
     paths = list_files(request.images)
     base = open_base(request, model)
-    device = choose_device(request.device)
-    size = request.batch_size or (256 if device.type == "cuda" else 32)
     wanted: dict[str, list[str]] = {}
     for key in model.keys:
         wanted.setdefault(key.layer, []).append(key.pooling)
-    engine = TorchEngine(base, wanted, device, size)
-    nothing = [""] * len(paths)
-    workers = request.workers or os.cpu_count() or 1
-    listing = Listing(str(request.model), paths, nothing, nothing, read_file)
-    views = range(model.views)
-    ahead = max(1, 2 * size // len(views)) + workers
+    nothing, views, clock = [""] * len(paths), range(model.views), Clock()
+    plan = Plan(base, wanted, choose_device(request.device), request.batch_size, request.workers or cores())
     loader = Loader(
-        listing,
-        lambda _: True,
+        Listing(str(request.model), paths, nothing, nothing, read_file),
+        lambda name, row: True,
         lambda picture, name: make_views(picture, base.id.transform, name, views),
-        workers,
-        ahead,
+        plan.workers,
+        clock,
+        plan.device_batch,
     )
+    engine = LazyEngine("auto", plan, len(paths), clock)
     broken: list[Loaded] = []
     labelled: list[Prediction] = []
-    for batch in batches(loader(range(len(paths))), size, broken):
-        outputs = [engine(np.stack([one.pixels[view] for one in batch if one.pixels])) for view in views]
-        labelled += label(model, [paths[one.row] for one in batch], outputs)
-        if progress:
-            progress(len(labelled) + len(broken), len(paths))
+    with one_thread_each(plan.device):
+        for batch in loader(range(len(paths)), engine.start):
+            broken += [one for one in batch.loaded if not one.views]
+            labelled += label(model, [paths[one.row] for one in batch.loaded if one.views], batch.features)
+            if progress:
+                progress(len(labelled) + len(broken), len(paths))
     return Predictions(labelled, [Broken(paths[one.row], one.reason or "unreadable") for one in broken])

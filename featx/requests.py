@@ -62,6 +62,8 @@ class ExtractRequest:
         Images a forward pass, and threads that decode; None chooses.
     store_dtype : str
         "float32" or "float16": how features are stored, part of their key.
+    engine : str
+        What computes: "auto", "torch", "openvino" or "eager".
     shard : tuple of (i, n) or None
         Only the i-th of n disjoint shares of the images, counted from 1.
     rehash : bool
@@ -81,6 +83,7 @@ class ExtractRequest:
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)
     store_dtype: str = "float32"
+    engine: str = "auto"
     views: int = 1
 
     def command(self) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "featx"
-FOUNDATION = {"errors", "files", "keys", "requests"}
+FOUNDATION = {"errors", "files", "keys", "requests", "timing"}
 ISLANDS = {"data", "bases", "store", "classifiers"}
 UPPER = {"pipeline", "distribute"}
 VERBS = {p.stem for p in PACKAGE.glob("*.py")} - FOUNDATION - UPPER - {"__init__"}

@@ -90,7 +90,7 @@ def test_an_interrupted_run_and_another_order_give_bit_identical_views(
         pass
 
     def stop(done: int, total: int) -> None:
-        if done == 21:
+        if done == 24:
             raise Stop
 
     other = replace(request_, cache=tmp_path / "other")

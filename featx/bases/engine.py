@@ -1,99 +1,184 @@
-"""Runs a base over batches of pixels on a device."""
+"""Engines: what runs a base over pixels. All agree with eager torch within 1e-4; which one ran is provenance."""
 
 from __future__ import annotations
 
+import importlib.util
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from featx.bases.base import Base
-from featx.bases.transform import to_input
+from featx.bases.engine_openvino import OpenVinoEngine, Unsupported
+from featx.bases.engine_torch import TorchEngine, fused
 from featx.errors import RequestError, unknown
+from featx.timing import Clock
 
 log = logging.getLogger(__name__)
 
+Pixels = NDArray[np.uint8]
 Features = dict[tuple[str, str], NDArray[np.float32]]
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+Wanted = Mapping[str, Sequence[str]]
+
+WORTH_COMPILING = 300
+"""Images in a data set from which on OpenVINO earns back the seconds that it takes to translate a network."""
 
 
-def choose_device(asked: str) -> torch.device:
-    """Turn `--device` into a device that is there.
+class Engine(Protocol):
+    """What runs a base."""
 
-    Raises
-    ------
-    UnknownName
-        If it names no kind of device.
-    RequestError
-        If this machine has no such device.
-    """
-    there = ["cpu"]
-    if torch.cuda.is_available():
-        there = ["cuda", *there, *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
-    if torch.backends.mps.is_available():
-        there = ["mps", *there]
-    if asked == "auto":
-        return torch.device(there[0])
-    if asked.split(":")[0] not in ("cpu", "cuda", "mps"):
-        raise unknown("device", asked, ["auto", *there])
-    if asked not in there:
-        raise RequestError(f"device '{asked}' is not on this machine. There are: {', '.join(there)}")
-    return torch.device(asked)
+    def start(self, pixels: Pixels) -> Callable[[], Features]:
+        """Begin to compute features of (n, height, width, 3) pixels; what it returns waits for them.
+
+        They come as one (n, ...) float32 array a layer and pooling. Threads may call it at the same time.
+        """
 
 
-@dataclass
-class TorchEngine:
-    """Eager torch: the reference for every other engine.
+@dataclass(frozen=True)
+class Plan:
+    """How a base is to be run.
 
     Attributes
     ----------
     base : Base
-        Moved to the device, in its own precision and channels_last memory.
     wanted : mapping of layer name to pooling names
     device : torch.device
-    batch_size : int
-        Short batches are filled up to it: libraries choose other kernels for other batch sizes, and a feature must not
-        depend, in its last bits, on how many images happened to be computed beside it.
+    batch_size : int or None
+        Images a forward pass; None chooses by device and engine.
+    workers : int
+        Threads that call the engine.
     """
 
     base: Base
-    wanted: Mapping[str, Sequence[str]]
+    wanted: Wanted
     device: torch.device
-    batch_size: int = 1
+    batch_size: int | None
+    workers: int
 
-    def __post_init__(self) -> None:
-        self.dtype = DTYPES[self.base.id.precision]
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
-        for stage in self.base.stages:
-            stage.module.to(self.device, self.dtype).to(memory_format=torch.channels_last)
+    @property
+    def device_batch(self) -> int | None:
+        """Images that are handed to a device at a time; None on the CPU, where each thread computes what it decoded."""
+        return None if self.device.type == "cpu" else self.batch_size or 256
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Features:
-        """Compute features: (n, height, width, 3) uint8 to one (n, ...) float32 array a layer and pooling."""
-        lacking = self.batch_size - len(pixels)
-        if lacking <= 0:
-            return self.compute(pixels)
-        filled = np.concatenate([pixels, np.zeros((lacking, *pixels.shape[1:]), np.uint8)])
-        return {name: output[: len(pixels)] for name, output in self.compute(filled).items()}
 
-    @torch.inference_mode()
-    def compute(self, pixels: NDArray[np.uint8]) -> Features:
-        """Compute the features of one batch, in halves if the device's memory is too small for it."""
+def make_eager(plan: Plan) -> Engine:
+    """Torch as torchvision's networks run: the reference."""
+    return TorchEngine(plan.base, plan.wanted, plan.device, plan.device_batch or plan.batch_size or 8)
+
+
+def make_torch(plan: Plan) -> Engine:
+    """Torch with batch norm folded into convolutions, where precision allows it."""
+    return make_eager(replace(plan, base=fused(plan.base)))
+
+
+def make_openvino(plan: Plan) -> Engine:
+    """Translate the base for OpenVINO.
+
+    Raises
+    ------
+    RequestError
+        If it is not installed, or cannot run this base, device or precision.
+    """
+    if importlib.util.find_spec("openvino") is None:
+        raise RequestError("engine 'openvino' is not installed. Run: pip install 'featx[openvino]'")
+    try:
+        return OpenVinoEngine(plan.base, plan.wanted, plan.device, plan.batch_size or 1, plan.workers)
+    except Unsupported as error:
+        raise RequestError(f"engine 'openvino' cannot run this: {error}. Use --engine torch") from error
+
+
+ENGINES: dict[str, Callable[[Plan], Engine]] = {"torch": make_torch, "openvino": make_openvino, "eager": make_eager}
+"""Name of an engine (`--engine`): how it is made."""
+
+
+def choose_engine(asked: str, plan: Plan, images: int) -> tuple[str, Engine]:
+    """Make the engine that `--engine` names, or the fastest one that is there.
+
+    Parameters
+    ----------
+    asked : str
+        A name in `ENGINES`, or "auto".
+    plan : Plan
+    images : int
+        Of the whole data set, so that an interrupted run goes on with the engine that began it.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such engine.
+    RequestError
+        If the one asked for cannot run this.
+    """
+    if asked != "auto":
+        if asked not in ENGINES:
+            raise unknown("engine", asked, ["auto", *ENGINES])
+        return asked, ENGINES[asked](plan)
+    if images >= WORTH_COMPILING and plan.device.type == "cpu" and importlib.util.find_spec("openvino"):
         try:
-            batch = torch.from_numpy(pixels)
-            if self.device.type == "cuda":
-                batch = batch.pin_memory().to(self.device, non_blocking=True)
-            x = to_input(batch.to(self.device), self.base.id.transform).to(self.dtype)
-            outputs = self.base.forward(x, self.wanted)
-            return {name: output.float().cpu().numpy() for name, output in outputs.items()}
-        except torch.OutOfMemoryError:
-            if len(pixels) == 1:
-                raise RequestError(f"one image is more than the memory of {self.device}: use --device cpu") from None
-        torch.cuda.empty_cache()
-        half = len(pixels) // 2
-        log.warning("%s is out of memory with %d images at once: trying %d", self.device, len(pixels), half)
-        first, second = self.compute(pixels[:half]), self.compute(pixels[half:])
-        return {name: np.concatenate([first[name], second[name]]) for name in first}
+            return "openvino", make_openvino(plan)
+        except RequestError as error:
+            log.info("%s", error)
+    return "torch", make_torch(plan)
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def one_thread_each(device: torch.device) -> Iterator[None]:
+    """Keep torch from starting threads of its own for a while, where those that call it fill the cores already."""
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class LazyEngine:
+    """An engine that is made when the first image is computed: most runs find everything in the cache.
+
+    Parameters
+    ----------
+    asked : str
+        As for `choose_engine`.
+    plan : Plan
+    images : int
+    clock : Clock
+        Told what making the engine and computing took.
+    provenance : dict, optional
+        Told the name of the engine.
+    """
+
+    def __init__(
+        self, asked: str, plan: Plan, images: int, clock: Clock, provenance: dict[str, Any] | None = None
+    ) -> None:
+        self.asked, self.plan, self.images, self.clock = asked, plan, images, clock
+        self.provenance = provenance if provenance is not None else {}
+        self.engine: Engine | None = None
+        self.lock = Lock()
+
+    def start(self, pixels: Pixels) -> Callable[[], Features]:
+        """Begin to compute features, as an engine does."""
+        with self.lock:
+            if self.engine is None:
+                with self.clock.spent("engine"):
+                    self.provenance["engine"], self.engine = choose_engine(self.asked, self.plan, self.images)
+        with self.clock.spent("forward"):
+            wait = self.engine.start(pixels)
+
+        def finish() -> Features:
+            with self.clock.spent("forward"):
+                return wait()
+
+        return finish

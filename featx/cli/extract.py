@@ -48,8 +48,9 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
 @store_dtype_option
 @views_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--engine", default="auto", show_default=True, help="auto, torch, openvino or eager.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images a forward pass.  [default: by device]")
-@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: by machine]")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads.  [default: one a core]")
 @click.option("--shard", callback=parse_shard, metavar="I/N", help="Compute only the I-th of N disjoint shares.")
 @rehash_option
 @cache_option

@@ -1,11 +1,16 @@
-"""Reads, digests and decodes images in threads, ahead of whoever consumes them, in the order of the rows."""
+"""Reads, digests and decodes images in threads, and has what is to be computed of them computed, in order of the rows.
+
+Where arithmetic runs on the same cores as decoding, each thread takes a few images all the way from the file to the
+features: no core waits for another, and threads never outnumber cores. Where it runs on a device, threads only decode,
+and batches are handed over one ahead of the one that is being computed.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +20,15 @@ from PIL import Image
 from featx.data.images import BrokenImage, decoding
 from featx.data.manifest import Listing
 from featx.files import digest
+from featx.timing import Clock
+
+Pixels = NDArray[np.uint8]
+Features = dict[tuple[str, str], NDArray[np.float32]]
+Start = Callable[[Pixels], Callable[[], Features]]
+"""Begins to compute features of (n, height, width, 3) pixels; what it returns waits for them."""
+
+SLICE = 8
+"""Images that a thread takes at a time."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +41,37 @@ class Loaded:
         Place in the listing.
     digest : bytes or None
         sha256 of the file's bytes; None if it could not be read.
-    pixels : dict of int to array, or None
-        What `prepare` made of the picture, by view; None if it was not wanted or is broken.
+    views : tuple of int
+        Views that were decoded; empty if the image was not wanted or is broken.
     reason : str or None
         Why there are no pixels, if the file is unreadable or broken.
+    pixels : dict of int to array
+        What `prepare` made of the picture, by view; given up once it is computed.
     """
 
     row: int
     digest: bytes | None
-    pixels: dict[int, NDArray[np.uint8]] | None = None
+    views: tuple[int, ...] = ()
     reason: str | None = None
+    pixels: dict[int, Pixels] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows in their order, with what was computed of them.
+
+    Attributes
+    ----------
+    loaded : list of Loaded
+    members : list of (place in `loaded`, view)
+        What the rows of `features` belong to.
+    features : dict of (layer, pooling) to (members, ...) float32
+        Empty where nothing had to be computed.
+    """
+
+    loaded: list[Loaded]
+    members: list[tuple[int, int]]
+    features: Features
 
 
 @dataclass(frozen=True)
@@ -47,44 +82,84 @@ class Loader:
     ----------
     listing : Listing
     wanted : callable
-        Digest to whether this image's features are to be computed.
+        Digest and row to whether this image's features are to be computed.
     prepare : callable
         Decoded picture and digest to pixels by view.
     workers : int
-        Threads; Pillow and the hash let go of Python's lock while they work.
-    ahead : int
-        Rows that may be loaded before they are consumed: bounds the memory.
+        Threads; Pillow, the hash and arithmetic let go of Python's lock while they work.
+    clock : Clock
+    device_batch : int or None
+        Images handed to a device at a time; None where arithmetic runs on the cores that decode.
     """
 
     listing: Listing
-    wanted: Callable[[bytes], bool]
-    prepare: Callable[[Image.Image, bytes], dict[int, NDArray[np.uint8]]]
+    wanted: Callable[[bytes, int], bool]
+    prepare: Callable[[Image.Image, bytes], dict[int, Pixels]]
     workers: int
-    ahead: int
+    clock: Clock
+    device_batch: int | None = None
+
+    def __call__(self, rows: Sequence[int], start: Start) -> Iterator[Batch]:
+        """Load rows and have them computed; batches come in order of the rows."""
+        return self.ahead(rows, start, self.device_batch) if self.device_batch else self.side_by_side(rows, start)
 
     def load(self, row: int) -> Loaded:
         """Read, digest and, if it is wanted, decode one row; never raises for a bad image."""
         try:
-            data = self.listing.read(self.listing.paths[row])
+            with self.clock.spent("read"):
+                data = self.listing.read(self.listing.paths[row])
+                name = digest(data)
         except OSError as error:
             return Loaded(row, None, reason=error.strerror or str(error))
-        name = digest(data)
-        if not self.wanted(name):
+        if not self.wanted(name, row):
             return Loaded(row, name)
         try:
-            with decoding(data) as picture:
-                return Loaded(row, name, self.prepare(picture, name))
+            with self.clock.spent("decode"), decoding(data) as picture:
+                pixels = self.prepare(picture, name)
         except BrokenImage as error:
             return Loaded(row, name, reason=str(error))
+        return Loaded(row, name, tuple(pixels), pixels=pixels)
 
-    def __call__(self, rows: Sequence[int] | NDArray[np.intp]) -> Iterator[Loaded]:
-        """Load rows in order, at most `ahead` of them at a time."""
+    def load_all(self, rows: Sequence[int]) -> list[Loaded]:
+        """Load a few rows."""
+        return [self.load(row) for row in rows]
+
+    def begin(self, loaded: list[Loaded], start: Start) -> Callable[[], Batch]:
+        """Begin to compute what was loaded, and let go of the pixels."""
+        members = [(place, view) for place, one in enumerate(loaded) for view in one.views]
+        bare = [replace(one, pixels={}) for one in loaded]
+        if not members:
+            return lambda: Batch(bare, members, {})
+        wait = start(np.stack([loaded[place].pixels[view] for place, view in members]))
+        return lambda: Batch(bare, members, wait())
+
+    def side_by_side(self, rows: Sequence[int], start: Start) -> Iterator[Batch]:
+        """Load and compute in the same threads."""
+        return self.in_order(rows, lambda few: self.begin(self.load_all(few), start)())
+
+    def ahead(self, rows: Sequence[int], start: Start, size: int) -> Iterator[Batch]:
+        """Load in threads, and compute in batches of about `size` images, one begun before the last is finished."""
+        begun: deque[Callable[[], Batch]] = deque()
+        loaded: list[Loaded] = []
+        for few in self.in_order(rows, self.load_all, -(-2 * size // SLICE)):
+            loaded += few
+            if sum(len(one.views) for one in loaded) >= size:
+                begun.append(self.begin(loaded, start))
+                loaded = []
+                if len(begun) > 1:
+                    yield begun.popleft()()
+        begun.append(self.begin(loaded, start))
+        while begun:
+            yield begun.popleft()()
+
+    def in_order(self, rows: Sequence[int], task: Callable[[Sequence[int]], Any], more: int = 0) -> Iterator[Any]:
+        """Run a task on slices of the rows in threads; results come in order, few of them before they are asked for."""
         waiting: deque[Future[Any]] = deque()
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="decode")
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="featx")
         try:
-            for row in rows:
-                waiting.append(pool.submit(self.load, int(row)))
-                if len(waiting) >= self.ahead:
+            for start in range(0, len(rows), SLICE):
+                waiting.append(pool.submit(task, rows[start : start + SLICE]))
+                if len(waiting) >= 2 * self.workers + more:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

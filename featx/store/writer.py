@@ -15,6 +15,7 @@ from featx.keys import FeatureKey
 from featx.store.index import DigestIndex
 from featx.store.part import PART_BYTES
 from featx.store.store import FeatureStore
+from featx.timing import Clock
 
 WRITERS = 4
 """Parts written at a time: while one waits for the disk, the next is checksummed."""
@@ -26,8 +27,10 @@ class PartWriter:
     Rows arrive in the order of the data set, so parts have the same rows however often the work is interrupted.
     """
 
-    def __init__(self, store: FeatureStore, key: FeatureKey, part_rows: int, provenance: dict[str, Any]) -> None:
-        self.store, self.key, self.part_rows, self.provenance = store, key, part_rows, provenance
+    def __init__(
+        self, store: FeatureStore, key: FeatureKey, part_rows: int, provenance: dict[str, Any], clock: Clock
+    ) -> None:
+        self.store, self.key, self.part_rows, self.provenance, self.clock = store, key, part_rows, provenance, clock
         self.index = DigestIndex([header.digests.copy() for header in store.headers(key)])
         self.digests: list[NDArray[np.uint8]] = []
         self.features: list[NDArray[np.float32]] = []
@@ -63,7 +66,8 @@ class PartWriter:
         """Write a part; runs in the writing thread."""
         joined = np.concatenate(digests)
         provenance = {**self.provenance, "created": time.time(), "seconds": round(seconds * len(joined), 4)}
-        self.store.add(self.key, joined, features, provenance)
+        with self.clock.spent("write"):
+            self.store.add(self.key, joined, features, provenance)
 
     def wait(self, most: int = 0) -> None:
         """Wait until at most so many parts are not committed yet; raises what went wrong with the others."""

@@ -1,0 +1,296 @@
+"""How fast stage one is, beside what people use instead, on the same images, base, layer and machine, in one run.
+
+    python benchmarks/extract.py DATA [--base mobilenet_v2] [--weights FILE] [--rounds 5] [--device auto]
+    python benchmarks/extract.py --made            # a cached run over 10,000 images; memory of 2,000 and 20,000
+
+Every figure comes from a process of its own, which takes its turn in each round, so that whatever else the machine does
+meets all of them. Imports are not counted; building the network, reading files and writing features are, except in
+`forward` and `decode`, which measure the two halves alone and give the bound: images a second when every core decodes
+and computes without a pause. The table is printed and saved under benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from torchvision import models
+from torchvision.datasets import ImageFolder
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from featx.bases.base import Base
+from featx.bases.device import choose_device
+from featx.bases.engine import LazyEngine, Plan, cores, one_thread_each
+from featx.bases.transform import to_pixels
+from featx.bases.zoo import load_base
+from featx.data.images import decoding
+from featx.data.sources import list_images
+from featx.extract import extract
+from featx.files import digest
+from featx.requests import BaseChoice, ExtractRequest
+from featx.timing import Clock
+
+IMAGENET = models.ResNet18_Weights.IMAGENET1K_V1.transforms
+ALL = ("layer1", "layer2", "layer3", "layer4")
+SAMPLE = 512
+"""Images that `forward` and `decode` go through again and again, in memory as far as may be."""
+
+
+def deepest(base: Base) -> str:
+    """Name the last layer that is a map: what people mean by "the features"."""
+    return [layer.name for layer in base.layers if layer.layout == "map"][-1]
+
+
+def layers_of(asked: argparse.Namespace) -> list[str]:
+    last = deepest(load_base(asked.base, "random"))
+    return {"deepest": [last], "layer1": ["layer1"], "five": [*ALL, last]}[asked.layers]
+
+
+def run_featx(asked: argparse.Namespace, folder: Path) -> float:
+    """Extract with featx into an empty cache."""
+    choice = BaseChoice(asked.base, asked.weights or "random", precision=asked.precision)
+    request = ExtractRequest(asked.data, choice, layers_of(asked), device=asked.device, cache=folder / "cache")
+    started = time.perf_counter()
+    summary = extract(request)
+    return summary.extracted / (time.perf_counter() - started)
+
+
+def network_of(asked: argparse.Namespace) -> torch.nn.Module:
+    network: torch.nn.Module = models.get_model(asked.base, weights=None)
+    if asked.weights and asked.weights.endswith(".safetensors"):
+        from safetensors.torch import load_file
+
+        network.load_state_dict(load_file(asked.weights))
+    return network.eval()
+
+
+def batches(data: str, transform: Callable[..., Any]) -> Iterator[torch.Tensor]:
+    """Load a folder of images as a hand-written script does."""
+    workers = cores()
+    yield from (x for x, _ in DataLoader(ImageFolder(data, transform), batch_size=32, num_workers=workers))
+
+
+def run_by_hand(asked: argparse.Namespace, folder: Path) -> float:
+    """ImageFolder, DataLoader with a worker a core, create_feature_extractor, eager."""
+    device = choose_device(asked.device)
+    started = time.perf_counter()
+    node = {"resnet18": "layer4", "resnet50": "layer4"}.get(asked.base, "features")
+    model = create_feature_extractor(network_of(asked), [node]).to(device)
+    with torch.inference_mode():
+        found = [model(x.to(device))[node].mean((2, 3)).cpu() for x in batches(asked.data, IMAGENET())]
+    features = torch.cat(found).numpy()
+    np.save(folder / "features.npy", features)
+    return len(features) / (time.perf_counter() - started)
+
+
+def run_timm(asked: argparse.Namespace, folder: Path) -> float:
+    """timm.create_model without a classifier, its own transform (random weights: the speed is the same)."""
+    import timm
+
+    device = choose_device(asked.device)
+    started = time.perf_counter()
+    model = timm.create_model({"mobilenet_v2": "mobilenetv2_100"}.get(asked.base, asked.base), num_classes=0)
+    model = model.eval().to(device)
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+    with torch.inference_mode():
+        features = torch.cat([model(x.to(device)).cpu() for x in batches(asked.data, transform)]).numpy()
+    np.save(folder / "features.npy", features)
+    return len(features) / (time.perf_counter() - started)
+
+
+def run_img2vec(asked: argparse.Namespace, folder: Path) -> float:
+    """img2vec_pytorch's get_vec on lists of 32 pictures (random weights: the speed is the same)."""
+    import img2vec_pytorch
+    from PIL import Image
+
+    models._api.WeightsEnum.get_state_dict = lambda self, *a, **k: models.get_model(asked.base).state_dict()
+    paths = [path for path, _ in ImageFolder(asked.data).samples]
+    started = time.perf_counter()
+    model = img2vec_pytorch.Img2Vec(model=asked.base)
+    found = [
+        model.get_vec([Image.open(path).convert("RGB") for path in paths[first : first + 32]])
+        for first in range(0, len(paths), 32)
+    ]
+    np.save(folder / "features.npy", np.concatenate(found))
+    return len(paths) / (time.perf_counter() - started)
+
+
+def sample(asked: argparse.Namespace) -> list[str]:
+    paths = list_images(asked.data).paths
+    return list(paths[:: max(1, len(paths) // SAMPLE)][:SAMPLE])
+
+
+def over_threads(work: Callable[[Any], object], items: list[Any], seconds: float = 6.0) -> float:
+    """Work through the items in a thread a core, again and again; items a second."""
+    done, until = 0, time.perf_counter() + seconds
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(work, items[: 2 * cores()]))
+        started = time.perf_counter()
+        until = started + seconds
+        while time.perf_counter() < until:
+            done += len(list(pool.map(work, items)))
+        return done / (time.perf_counter() - started)
+
+
+def decoded(path: str, base: Base) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    data = Path(path).read_bytes()
+    digest(data)
+    with decoding(data) as picture:
+        return to_pixels(picture, base.id.transform)
+
+
+def run_decode(asked: argparse.Namespace, folder: Path) -> float:
+    """Read, hash, decode, resize and crop, with a thread a core, and nothing else."""
+    base = load_base(asked.base, "random")
+    return over_threads(lambda path: decoded(path, base), sample(asked))
+
+
+def run_forward(asked: argparse.Namespace, folder: Path) -> float:
+    """The fastest engine on pixels in memory, and nothing else."""
+    device = choose_device(asked.device)
+    base = load_base(asked.base, asked.weights or "random", precision=asked.precision)
+    wanted = {base.layer(name).name: ["avg"] for name in layers_of(asked)}
+    few = 8 if device.type == "cpu" else 256
+    pixels = [decoded(path, base) for path in sample(asked)]
+    stacks = [np.stack(pixels[first : first + few]) for first in range(0, len(pixels) - few + 1, few)]
+    plan = Plan(base, wanted, device, None, cores() if device.type == "cpu" else 1)
+    engine = LazyEngine("auto", plan, 10**6, Clock())
+    with one_thread_each(device):
+        engine.start(stacks[0])()
+        if device.type == "cpu":
+            return few * over_threads(lambda stack: engine.start(stack)(), stacks)
+        started, begun = time.perf_counter(), [engine.start(stack) for stack in stacks * 20]
+        for finish in begun:
+            finish()
+        return few * len(begun) / (time.perf_counter() - started)
+
+
+VARIANTS = {
+    "forward": run_forward,
+    "decode": run_decode,
+    "featx": run_featx,
+    "by hand": run_by_hand,
+    "timm": run_timm,
+    "img2vec": run_img2vec,
+}
+
+
+def measure(asked: argparse.Namespace, variant: str, layers: str = "deepest") -> float:
+    """Run one variant in a process of its own; images a second."""
+    command = [sys.executable, __file__, asked.data, "--variant", variant, "--layers", layers, "--base", asked.base]
+    command += ["--device", asked.device, "--precision", asked.precision]
+    command += ["--weights", asked.weights] if asked.weights else []
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return float(json.loads(out.splitlines()[-1]))
+
+
+def compare(asked: argparse.Namespace) -> list[str]:
+    """Let all variants take turns, and make a table of the medians and their ratios within a round."""
+    columns = [("forward", "deepest"), ("forward", "layer1"), ("decode", "deepest"), ("featx", "deepest")]
+    columns += [("featx", "five"), ("featx", "layer1"), ("by hand", "deepest"), ("timm", "deepest")]
+    columns += [("img2vec", "deepest")] if asked.base == "resnet18" else []
+    rounds: list[dict[tuple[str, str], float]] = []
+    for number in range(asked.rounds):
+        rounds.append({column: measure(asked, *column) for column in columns})
+        print(f"round {number + 1} of {asked.rounds}", file=sys.stderr)
+
+    def middle(value: Callable[[dict[tuple[str, str], float]], float]) -> float:
+        return statistics.median(value(one) for one in rounds)
+
+    def bound(one: dict[tuple[str, str], float], layers: str) -> float:
+        return 1 / (1 / one["decode", "deepest"] + 1 / one["forward", layers])
+
+    lines = [f"{'':28} images/s   times by hand"]
+    for column in columns:
+        name = column[0] + ("" if column[1] == "deepest" else f", {column[1]}")
+        rate, ratio = middle(lambda one: one[column]), middle(lambda one: one[column] / one["by hand", "deepest"])  # noqa: B023
+        lines.append(f"{name:28} {rate:8.1f}   {ratio:8.2f}")
+    facts = {
+        "featx / bound": lambda one: one["featx", "deepest"] / bound(one, "deepest"),
+        "featx layer1 / its bound": lambda one: one["featx", "layer1"] / bound(one, "layer1"),
+        "seconds of five cuts / one": lambda one: one["featx", "deepest"] / one["featx", "five"],
+    }
+    return lines + [f"{name:28} {middle(value):8.2f}" for name, value in facts.items()]
+
+
+def make_images(folder: Path, count: int) -> str:
+    """Write a folder of small photos, no two alike."""
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for number in range(count):
+        path = folder / str(number % 10) / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
+    return str(folder)
+
+
+def run_made(asked: argparse.Namespace, folder: Path) -> list[str]:
+    """Time a fully cached run over 10,000 images, and weigh the memory of 2,000 and 20,000."""
+    lines, peaks = [], []
+    for count in (2_000, 10_000, 20_000):
+        data = make_images(folder / str(count), count)
+        command = ["extract", data, "--base", "tiny", "--layer", "layer4", "--cache", str(folder / "cache"), "--json"]
+        found = []
+        for _ in range(2):
+            process = subprocess.run([sys.executable, "-c", PEAK, *command], check=True, capture_output=True, text=True)
+            found.append(json.loads(process.stdout))
+            peaks.append(int(process.stderr.splitlines()[-1]) / 1024)
+        first, again = found
+        lines.append(f"{count:6} images: {first['seconds']:.1f} s, again {again['seconds']:.2f} s; {peaks[-2]:.0f} MB")
+    return [*lines, f"20,000 images take {peaks[-2] - peaks[0]:.0f} MB more than 2,000"]
+
+
+PEAK = (
+    "import resource, sys\nfrom featx.cli.main import main\n"
+    "try: main.main(sys.argv[1:])\n"
+    "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="?", help="a folder of photos, CLASS/photo.jpg")
+    parser.add_argument("--base", default="mobilenet_v2")
+    parser.add_argument("--weights", help="a file; random weights otherwise")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--made", action="store_true", help="measure cached runs and memory on generated images")
+    parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--layers", default="deepest", help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help="where the table goes, instead of benchmarks/results/")
+    asked = parser.parse_args()
+    if not asked.data and not asked.made:
+        parser.error("give a folder of photos, or --made")
+    with tempfile.TemporaryDirectory() as folder:
+        if asked.variant:
+            print(json.dumps(VARIANTS[asked.variant](asked, Path(folder))))
+            return
+        lines = run_made(asked, Path(folder)) if asked.made else compare(asked)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    what = "generated images, tiny" if asked.made else f"{Path(asked.data).name}, {asked.base}, {asked.precision}"
+    table = "\n".join([f"{what}; {cores()} cores, {device}, torch {torch.__version__}", *lines]) + "\n"
+    print(table)
+    where = "-gpu" if torch.cuda.is_available() else ""
+    name = "made" if asked.made else asked.base + where
+    target = asked.out or Path(__file__).parent / "results" / f"extract-{name}.txt"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(table)
+
+
+if __name__ == "__main__":
+    main()

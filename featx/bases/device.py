@@ -1,0 +1,31 @@
+"""The devices of this machine."""
+
+from __future__ import annotations
+
+import torch
+
+from featx.errors import RequestError, unknown
+
+
+def choose_device(asked: str) -> torch.device:
+    """Turn `--device` into a device that is there.
+
+    Raises
+    ------
+    UnknownName
+        If it names no kind of device.
+    RequestError
+        If this machine has no such device.
+    """
+    there = ["cpu"]
+    if torch.cuda.is_available():
+        there = ["cuda", *there, *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        there = ["mps", *there]
+    if asked == "auto":
+        return torch.device(there[0])
+    if asked.split(":")[0] not in ("cpu", "cuda", "mps"):
+        raise unknown("device", asked, ["auto", *there])
+    if asked not in there:
+        raise RequestError(f"device '{asked}' is not on this machine. There are: {', '.join(there)}")
+    return torch.device(asked)

@@ -1,0 +1,39 @@
+"""Where time goes: seconds by step, added up over threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+
+class Clock:
+    """Adds up the seconds that threads spend in each step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.lock = threading.Lock()
+
+    @contextmanager
+    def spent(self, step: str) -> Iterator[None]:
+        """Count the seconds inside the block for a step, also when it raises."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = time.perf_counter() - started
+            with self.lock:
+                self.seconds[step] = self.seconds.get(step, 0.0) + elapsed
+
+    def with_waiting(self, workers: int, elapsed: float) -> dict[str, float]:
+        """Give all steps in seconds, and what the workers had left of the time that passed as "waiting"."""
+        used = {step: round(seconds, 3) for step, seconds in self.seconds.items()}
+        return {**used, "waiting": round(max(0.0, workers * elapsed - sum(used.values())), 3)}
+
+
+def shares(seconds: Mapping[str, float]) -> str:
+    """Write seconds by step as shares of their sum, the largest first, such as "forward 66.0 %, decode 34.0 %"."""
+    total = sum(seconds.values()) or 1.0
+    ranked = sorted(seconds.items(), key=lambda item: -item[1])
+    return ", ".join(f"{step} {100 * spent / total:.1f} %" for step, spent in ranked)

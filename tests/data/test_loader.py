@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featx.data.loader import SLICE, Batch, Features, Loader, Pixels
+from featx.data.manifest import Listing
+from featx.timing import Clock
+
+
+def picture(value: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4), (value, value, value)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+FILES = {str(value): picture(value) for value in range(100)} | {"7": b"no image"}
+
+
+def make_loader(workers: int = 3, device_batch: int | None = None) -> Loader:
+    paths = list(FILES)
+    listing = Listing("made", paths, [""] * len(paths), [""] * len(paths), FILES.__getitem__)
+    return Loader(
+        listing,
+        lambda digest, row: row != 5,
+        lambda image, digest: {0: np.asarray(image), 2: np.asarray(image) // 2},
+        workers,
+        Clock(),
+        device_batch,
+    )
+
+
+def brightness(pixels: Pixels) -> Callable[[], Features]:
+    means = pixels.reshape(len(pixels), -1).mean(axis=1, dtype=np.float32)[:, None]
+    return lambda: {("layer", "avg"): means}
+
+
+@pytest.mark.parametrize("device_batch", [None, 1, 16, 1000])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_row_comes_in_order_with_the_features_of_its_views(workers: int, device_batch: int | None) -> None:
+    rows, found = list(range(3, 100)), []
+    for batch in make_loader(workers, device_batch)(rows, brightness):
+        found += [one.row for one in batch.loaded]
+        for (place, view), value in zip(batch.members, next(iter(batch.features.values()), []), strict=True):
+            row = batch.loaded[place].row
+            assert value == (row if view == 0 else row // 2), "another image's feature"
+            assert not batch.loaded[place].pixels, "pixels must not pile up"
+        assert {one.row for one in batch.loaded if not one.views} <= {5, 7}
+    assert found == rows
+
+
+def test_a_broken_image_has_a_reason_and_costs_its_batch_nothing() -> None:
+    first: Batch = next(make_loader()([6, 7, 8], brightness))
+    assert [bool(one.reason) for one in first.loaded] == [False, True, False]
+    assert len(first.members) == 4
+
+
+def test_only_a_few_slices_are_loaded_before_they_are_asked_for() -> None:
+    loader, seen = make_loader(workers=2), []
+    counted = Loader(
+        loader.listing, lambda digest, row: bool(seen.append(row)) or True, loader.prepare, 2, loader.clock
+    )
+    batches = counted(list(range(100)), brightness)
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    assert len(seen) <= 5 * SLICE
+
+
+def test_an_error_of_the_engine_reaches_the_caller_and_threads_end() -> None:
+    def fail(pixels: Pixels) -> Callable[[], Features]:
+        raise RuntimeError("no memory")
+
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="no memory"):
+        list(make_loader()(range(20), fail))
+    assert threading.active_count() == before
