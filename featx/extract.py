@@ -77,7 +77,7 @@ def transform_of(choice: BaseChoice) -> InputTransform:
     RequestError
         If the crop is larger than the resized image, or a size is not positive.
     """
-    own = architecture_of(choice.name).transform
+    own = architecture_of(choice.name, choice.weights).transform
     crop = choice.crop or own.crop
     resize = choice.resize or (own.resize if crop <= own.resize else crop)
     if not 0 < crop <= resize:
@@ -249,7 +249,7 @@ def extract(request: ExtractRequest, progress: Progress | None = None) -> Extrac
         {"name": layer.name, "alias": layer.alias, "shape": list(layer.shape), "stride": layer.stride}
         for layer in base.layers
     )
-    own = base.id.transform == architecture_of(request.base.name).transform
+    own = base.id.transform == architecture_of(request.base.name, request.base.weights).transform
     extraction = Extraction(request, listing, base, keys)
     store, described = FeatureStore(request.cache), StoredBase(base.id, base.source, layers, own)
     store.describe(described)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -28,12 +30,33 @@ BUNDLED = {("tiny", "CIFAR100"): "tiny-cifar100.safetensors"}
 """Weights that the package ships: (architecture, weights name) to file in `featx/bases/pretrained`."""
 
 
+TRAINING_ONLY = ("AuxLogits.", "aux1.", "aux2.")
+"""Beginnings of the names of tensors that published weights hold for branches which exist in training only."""
+
+PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
+"""What training tools put before the names of all tensors."""
+
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+"""Names in the published weights of DenseNet, which torchvision has renamed since."""
+
+
 @dataclass(frozen=True)
 class LoadedWeights:
-    """What was loaded: the digest of the tensors, and where they came from in plain words."""
+    """What was loaded.
+
+    Attributes
+    ----------
+    digest : str
+        Of the tensors, as `digest_tensors` and `digest_file` take it.
+    source : str
+        Where they came from, in plain words.
+    left_out : set of str
+        Tensors of the network's classifier that the weights do not hold in its shape.
+    """
 
     digest: str
     source: str
+    left_out: frozenset[str] = frozenset()
 
 
 def is_file_name(weights: str) -> bool:
@@ -95,7 +118,7 @@ def as_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
 
 
 def unwrap(state: Any) -> dict[str, Any]:
-    """Find the tensors in a checkpoint: below `state_dict` or `model`, with or without the prefix `module.`.
+    """Find the tensors in a checkpoint: below `state_dict` or `model`, with or without a prefix such as `module.`.
 
     Raises
     ------
@@ -107,7 +130,10 @@ def unwrap(state: Any) -> dict[str, Any]:
             state = state[name]
     if not isinstance(state, Mapping) or not state or not all(hasattr(v, "shape") for v in state.values()):
         raise TypeError("it holds no named tensors")
-    return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+    tensors = {str(name): tensor for name, tensor in state.items()}
+    while prefix := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in tensors)), None):
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return {OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in tensors.items()}
 
 
 def check_exists(path: Path) -> None:
@@ -144,7 +170,7 @@ def read_file(path: Path) -> dict[str, Tensor]:
     raise WeightsError(f"weights file '{path}' cannot be read: {reason}. Bring a state dict as .safetensors or .pth")
 
 
-def load_weights(architecture: str, network: nn.Module, weights: str) -> LoadedWeights:
+def load_weights(architecture: str, network: nn.Module, weights: str, head: Set[str] = frozenset()) -> LoadedWeights:
     """Load weights into a network, and identify them.
 
     Parameters
@@ -155,6 +181,8 @@ def load_weights(architecture: str, network: nn.Module, weights: str) -> LoadedW
         Randomly initialised; "random" leaves it so.
     weights : str
         A torchvision weights name, a path, "random", or the name of bundled weights.
+    head : set of str
+        Tensors of its classifier, which a base can do without.
 
     Raises
     ------
@@ -171,8 +199,8 @@ def load_weights(architecture: str, network: nn.Module, weights: str) -> LoadedW
         tensors, source = read_file(path), weights if bundled else path.name
     else:
         tensors, source = download(architecture, weights), weights
-    fit(architecture, network, tensors, source)
-    return LoadedWeights(digest_tensors(as_arrays(network.state_dict())), source)
+    left_out = fit(architecture, network, tensors, source, head)
+    return LoadedWeights(digest_tensors(as_arrays(tensors)), source, left_out)
 
 
 def bundled_file(architecture: str, weights: str) -> Path | None:
@@ -181,32 +209,55 @@ def bundled_file(architecture: str, weights: str) -> Path | None:
     return Path(str(files("featx.bases") / "pretrained" / name)) if name else None
 
 
-def fit(architecture: str, network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Copy tensors into a network.
+def counted(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out counters of batches, and branches that exist in training only."""
+    return {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked") and not k.startswith(TRAINING_ONLY)}
+
+
+def fit(
+    architecture: str, network: nn.Module, tensors: Mapping[str, Tensor], source: str, head: Set[str]
+) -> frozenset[str]:
+    """Copy tensors into a network, and name those of its classifier that do not fit.
 
     Raises
     ------
     WeightsError
-        If names or shapes differ, with the first of each.
+        If other names or shapes differ, with the first of each.
     """
-    own = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
-    given = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
+    own, given = counted(network.state_dict()), counted(tensors)
     missing = [name for name in own if name not in given]
     foreign = [name for name in given if name not in own]
     shapes = [name for name in own if name in given and own[name].shape != given[name].shape]
+    left_out = frozenset(name for name in (*missing, *shapes) if name in head)
+    if left_out:
+        heads = {name.split(".")[0] for name in head}
+        foreign = [name for name in foreign if name.split(".")[0] not in heads]
+    problems = describe_misfits(
+        [name for name in missing if name not in head],
+        foreign,
+        [f"{name}: {tuple(given[name].shape)}, wanted {tuple(own[name].shape)}" for name in shapes if name not in head],
+    )
+    if problems:
+        raise WeightsError(f"'{source}' holds no weights of {architecture}: {', '.join(problems)}")
+    if left_out:
+        log.warning("'%s' holds no classifier as %s has it (%s): the base is loaded without", source, architecture,
+                    ", ".join(sorted(left_out)[:2]))
+    fitting = OrderedDict((name, tensor) for name, tensor in given.items() if name in own and name not in left_out)
+    fitting._metadata = network.state_dict()._metadata  # type: ignore[attr-defined]  # MNASNet asks for its version
+    network.load_state_dict(fitting, strict=False)
+    return left_out
+
+
+def describe_misfits(missing: list[str], foreign: list[str], shapes: list[str]) -> list[str]:
+    """Say how the tensors of a file differ from those of a network."""
     problems = []
     if missing:
         problems.append(f"{len(missing)} tensors are missing ({shorten(missing, 2)})")
     if foreign:
         problems.append(f"{len(foreign)} are foreign to it ({shorten(foreign, 2)})")
     if shapes:
-        first = shapes[0]
-        problems.append(
-            f"{len(shapes)} have another shape ({first}: {tuple(given[first].shape)}, wanted {tuple(own[first].shape)})"
-        )
-    if problems:
-        raise WeightsError(f"'{source}' holds no weights of {architecture}: {', '.join(problems)}")
-    network.load_state_dict(dict(given), strict=False)
+        problems.append(f"{len(shapes)} have another shape ({shapes[0]})")
+    return problems
 
 
 def download(architecture: str, weights: str) -> dict[str, Tensor]:
