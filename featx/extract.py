@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from featx.bases.base import Base
 from featx.bases.engine import TorchEngine, choose_device
-from featx.bases.pooling import POOLINGS
+from featx.bases.pooling import POOLINGS, pooled_shape
 from featx.bases.transform import to_pixels
 from featx.bases.zoo import architecture_of, load_base
 from featx.data.loader import Loaded, Loader
@@ -97,6 +97,8 @@ def feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
     ------
     UnknownName
         If a layer, pooling or stored dtype does not exist.
+    UnsupportedLayout
+        If a pooling does not fit a layer.
     """
     for pooling in request.poolings:
         if pooling not in POOLINGS:
@@ -104,9 +106,10 @@ def feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
     layers = [base.layer(name).name for name in request.layers]
     if request.store_dtype not in STORED_DTYPES:
         raise unknown("stored dtype", request.store_dtype, STORED_DTYPES)
-    keys = [
-        FeatureKey(base.id, layer, pooling, request.store_dtype) for layer in layers for pooling in request.poolings
-    ]
+    for layer in map(base.layer, layers):
+        for pooling in request.poolings:
+            pooled_shape(pooling, layer.shape, layer.layout)
+    keys = [FeatureKey(base.id, name, pooling, request.store_dtype) for name in layers for pooling in request.poolings]
     return list(dict.fromkeys(keys))
 
 

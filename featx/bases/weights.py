@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections import OrderedDict
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.bases.fitting import fit, is_unused
 from featx.errors import WeightsError, shorten, unknown
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ FILE_SUFFIXES = (".safetensors", ".pth", ".pt")
 BUNDLED = {("tiny", "CIFAR100"): "tiny-cifar100.safetensors"}
 """Weights that the package ships: (architecture, weights name) to file in `featx/bases/pretrained`."""
 
-
-TRAINING_ONLY = ("AuxLogits.", "aux1.", "aux2.")
-"""Beginnings of the names of tensors that published weights hold for branches which exist in training only."""
 
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
 """What training tools put before the names of all tensors."""
@@ -68,7 +65,8 @@ def digest_tensors(tensors: Mapping[str, NDArray[Any]]) -> str:
     """Digest a network's tensors: names, shapes, dtypes and bytes, sorted by name.
 
     Floating tensors count as float32, which is what a base computes with, so one network is one digest in whatever
-    file and width it is stored. Counters of batches (`num_batches_tracked`), which no frozen base reads, do not count.
+    file and width it is stored. What no frozen base reads does not count: counters of batches, and branches that exist
+    in training only.
 
     Parameters
     ----------
@@ -81,7 +79,7 @@ def digest_tensors(tensors: Mapping[str, NDArray[Any]]) -> str:
     """
     total = hashlib.sha256()
     for name in sorted(tensors):
-        if name.endswith("num_batches_tracked"):
+        if is_unused(name):
             continue
         array = tensors[name]
         if array.dtype.kind == "f":
@@ -207,57 +205,6 @@ def bundled_file(architecture: str, weights: str) -> Path | None:
     """Path of weights that the package ships, or None."""
     name = BUNDLED.get((architecture, weights))
     return Path(str(files("featx.bases") / "pretrained" / name)) if name else None
-
-
-def counted(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Leave out counters of batches, and branches that exist in training only."""
-    return {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked") and not k.startswith(TRAINING_ONLY)}
-
-
-def fit(
-    architecture: str, network: nn.Module, tensors: Mapping[str, Tensor], source: str, head: Set[str]
-) -> frozenset[str]:
-    """Copy tensors into a network, and name those of its classifier that do not fit.
-
-    Raises
-    ------
-    WeightsError
-        If other names or shapes differ, with the first of each.
-    """
-    own, given = counted(network.state_dict()), counted(tensors)
-    missing = [name for name in own if name not in given]
-    foreign = [name for name in given if name not in own]
-    shapes = [name for name in own if name in given and own[name].shape != given[name].shape]
-    left_out = frozenset(name for name in (*missing, *shapes) if name in head)
-    if left_out:
-        heads = {name.split(".")[0] for name in head}
-        foreign = [name for name in foreign if name.split(".")[0] not in heads]
-    problems = describe_misfits(
-        [name for name in missing if name not in head],
-        foreign,
-        [f"{name}: {tuple(given[name].shape)}, wanted {tuple(own[name].shape)}" for name in shapes if name not in head],
-    )
-    if problems:
-        raise WeightsError(f"'{source}' holds no weights of {architecture}: {', '.join(problems)}")
-    if left_out:
-        log.warning("'%s' holds no classifier as %s has it (%s): the base is loaded without", source, architecture,
-                    ", ".join(sorted(left_out)[:2]))
-    fitting = OrderedDict((name, tensor) for name, tensor in given.items() if name in own and name not in left_out)
-    fitting._metadata = network.state_dict()._metadata  # type: ignore[attr-defined]  # MNASNet asks for its version
-    network.load_state_dict(fitting, strict=False)
-    return left_out
-
-
-def describe_misfits(missing: list[str], foreign: list[str], shapes: list[str]) -> list[str]:
-    """Say how the tensors of a file differ from those of a network."""
-    problems = []
-    if missing:
-        problems.append(f"{len(missing)} tensors are missing ({shorten(missing, 2)})")
-    if foreign:
-        problems.append(f"{len(foreign)} are foreign to it ({shorten(foreign, 2)})")
-    if shapes:
-        problems.append(f"{len(shapes)} have another shape ({shapes[0]})")
-    return problems
 
 
 def download(architecture: str, weights: str) -> dict[str, Tensor]:

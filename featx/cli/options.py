@@ -30,7 +30,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON a
 layers_option = click.option("--layer", "-l", "layers", multiple=True, help="Layer, by name or alias; repeatable.")
 
 poolings_option = click.option(
-    "--pooling", "poolings", multiple=True, help="avg, max, avg+max, pyramid or flat (the whole map); repeatable."
+    "--pooling",
+    "poolings",
+    multiple=True,
+    help="avg, max, avg+max, pyramid, cls (class token) or flat (all of it); repeatable.",
 )
 
 store_dtype_option = click.option(
