@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -153,7 +153,12 @@ def describe_layers(stages: Sequence[Stage], side: int) -> tuple[Layer, ...]:
     side : int
         Height and width of the input in pixels.
     """
-    shapes = activation_shapes(stages, side)
+    x = torch.empty(1, 3, side, side, device="meta")
+    return arrange_layers(stages, activation_shapes(stages, x), side)
+
+
+def arrange_layers(stages: Sequence[Stage], shapes: Sequence[tuple[int, ...]], side: int) -> tuple[Layer, ...]:
+    """Put together what is known of each stage: where aliases point, strides and layouts."""
     layouts = [stage.layout or layout_of(shape) for stage, shape in zip(stages, shapes, strict=True)]
     strides = [stride_of(shape, layout, side) for shape, layout in zip(shapes, layouts, strict=True)]
     heads = mark_heads(stages)
@@ -168,25 +173,34 @@ def describe_layers(stages: Sequence[Stage], side: int) -> tuple[Layer, ...]:
     )
 
 
-def activation_shapes(stages: Sequence[Stage], side: int) -> list[tuple[int, ...]]:
+def activation_shapes(
+    stages: Sequence[Stage], x: Tensor, visit: Callable[[Tensor], None] = lambda x: None
+) -> list[tuple[int, ...]]:
     """Work out the shape of one image's activation after each stage.
+
+    Parameters
+    ----------
+    x : (1, 3, side, side) tensor
+        On the meta device.
+    visit : callable
+        Called with each activation.
 
     Raises
     ------
     RequestError
         If the network takes no images of this size.
     """
-    shapes = []
-    x = torch.empty(1, 3, side, side, device="meta")
+    shapes, size = [], x.shape[2:]
     try:
         with torch.no_grad():
             for stage in stages:
                 x = stage.module(x)
                 shapes.append(tuple(x.shape[1:]))
+                visit(x)
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RequestError(
-            f"the base does not take images of {side} x {side} pixels ({reason}): leave out --crop"
+            f"the base does not take images of {size[0]} x {size[1]} pixels ({reason}): leave out --crop"
         ) from error
     return shapes
 

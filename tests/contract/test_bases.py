@@ -13,8 +13,9 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from featx.bases.base import ALIASES, describe_layers
+from featx.bases.base import ALIASES, arrange_layers
 from featx.bases.families import FAMILIES, vit
+from featx.bases.layers import trace
 from featx.bases.pooling import POOLINGS, as_map, places, pooled_shape
 from featx.bases.transform import to_input, to_pixels
 from featx.bases.zoo import BASES, WithoutNumbers, empty_stages, layers_of, load_base, stages_of
@@ -29,10 +30,8 @@ FIXED_SIZE = ("vit", "maxvit")
 
 
 def millions(name: str) -> float:
-    """Parameters of a network as torchvision states them, in 10^6."""
-    if name == "tiny":
-        return 1.2
-    return next(iter(torchvision.models.get_model_weights(name))).meta["num_params"] / 1e6
+    """Parameters of a network, in 10^6."""
+    return published(name, "num_params") / 1e6
 
 
 def weighed(name: str) -> Any:
@@ -102,26 +101,30 @@ def test_the_same_images_give_the_same_features_twice(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BASES)
-def test_the_stages_own_every_parameter_once_and_layers_lie_where_aliases_say(name: str) -> None:
+def test_the_stages_own_and_cost_what_is_published_and_layers_lie_where_aliases_say(name: str) -> None:
     stages = empty_stages(name)
     owned = [id(p) for stage in stages for p in stage.module.parameters()]
     assert len(set(owned)) == len(owned)
     assert sum(p.numel() for stage in stages for p in stage.module.parameters()) == parameters(name)
     assert len({stage.name for stage in stages}) == len(stages)
-    layers = describe_layers(stages, BASES[name].transform.crop)
+    traced = trace(stages, BASES[name].transform.crop)
+    assert sum(traced.costs) / 1e9 == pytest.approx(published(name, "_ops"), rel=0.003)
+    layers = arrange_layers(stages, traced.shapes, BASES[name].transform.crop)
     check_layouts(layers)
     if name in LAYERED:
         check_aliases(layers)
 
 
+def published(name: str, fact: str) -> float:
+    """What torchvision publishes of a base; of `tiny`, what it was when it was trained."""
+    if name == "tiny":
+        return {"num_params": 1252100, "_ops": 0.0639}[fact]
+    return float(torchvision.models.get_model_weights(name)[BASES[name].default_weights].meta[fact])
+
+
 def parameters(name: str) -> int:
-    """What torchvision publishes, but for Inception's branch that exists in training only."""
-    published = next(iter(torchvision.models.get_model_weights(name))).meta["num_params"] if name != "tiny" else 1252100
-    if name == "vit_h_14":
-        published = torchvision.models.get_model_weights(name).IMAGENET1K_SWAG_LINEAR_V1.meta["num_params"]
-    if name == "vit_b_16":
-        published = torchvision.models.get_model_weights(name).IMAGENET1K_V1.meta["num_params"]
-    return int(published) - (3326696 if name == "inception_v3" else 0)
+    """Published parameters, but for Inception's branch that exists in training only."""
+    return int(published(name, "num_params")) - (3326696 if name == "inception_v3" else 0)
 
 
 def check_layouts(layers: Any) -> None:
