@@ -216,20 +216,29 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> list[R
     Returns
     -------
     list of Result
-        Layers in the base's order, classifiers as asked.
+        Layers in the base's order, classifiers as asked; other bases after the first.
 
     Raises
     ------
     FeatxError
         If names are unknown, features are not cached or the data set cannot be used.
     """
-    experiment = Experiment.open(request)
+    experiments = [Experiment.open(request), *map(Experiment.open, requests_beside(request))]
+    rows = experiments[0].rows
+    if any(one.rows_digest != experiments[0].rows_digest for one in experiments):
+        raise RequestError("the bases have features of different images: extract with all of them, then compare")
     judged: list[Judged] = []
-    for cut in experiment.cuts:
+    total = sum(len(one.cuts) for one in experiments) * len(experiments[0].names)
+    for experiment, cut in [(one, cut) for one in experiments for cut in one.cuts]:
         judged += experiment.evaluate(cut)
         if progress:
-            progress(len(judged), len(experiment.cuts) * len(experiment.names))
-    return with_p_values(judged, experiment.rows.y[experiment.rows.test])
+            progress(len(judged), total)
+    return with_p_values(judged, rows.y[rows.test])
+
+
+def requests_beside(request: CompareRequest) -> list[CompareRequest]:
+    """Write the requests for the other bases of a table: every layer of each, whatever is asked of the first."""
+    return [replace(request, base=base, layers=(), poolings=(), beside=()) for base in request.beside]
 
 
 def fit(request: CompareRequest) -> Outcome:

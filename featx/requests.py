@@ -109,6 +109,8 @@ class CompareRequest:
         "float32" or "float16"; None is whatever is cached, float32 where both are.
     refit : bool
         Fit again what earlier runs left a result of.
+    beside : sequence of BaseChoice
+        Other bases for the same table, each with every layer that is cached.
     """
 
     data: str
@@ -121,6 +123,7 @@ class CompareRequest:
     cache: Path = field(default_factory=default_cache)
     store_dtype: str | None = None
     refit: bool = False
+    beside: Sequence[BaseChoice] = ()
 
     def extraction(self, layers: Sequence[str], poolings: Sequence[str]) -> ExtractRequest:
         """Build the request that computes what this one needs."""

@@ -189,8 +189,9 @@ def load_weights(architecture: str, network: nn.Module, weights: str, head: Set[
     WeightsError
         If the weights cannot be had, or do not fit the architecture.
     """
-    if weights == "random":
-        return LoadedWeights(digest_tensors(as_arrays(network.state_dict())), "random")
+    own = as_arrays(network.state_dict())
+    if weights == "random" or (weights == "none" and not own):
+        return LoadedWeights(digest_tensors(own), weights)
     bundled = bundled_file(architecture, weights)
     if bundled or is_file_name(weights):
         path = bundled or Path(weights).expanduser()

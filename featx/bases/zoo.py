@@ -12,6 +12,7 @@ import torchvision
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from featx.bases import descriptors
 from featx.bases.base import CLASSIFIERS, Base, Layer, Stage, describe_layers
 from featx.bases.families import FAMILIES, Adapter, build_options, sequential, vit
 from featx.bases.tiny import tiny
@@ -70,8 +71,18 @@ def from_torchvision(name: str, stages: Adapter) -> Architecture:
     return Architecture(build, stages, presets[default], default, presets)
 
 
+def handcrafted(build: Callable[[], nn.Module], side: int) -> Architecture:
+    """Describe features that nobody learned: they take the middle square of an image, as numbers from 0 to 1."""
+    transform = InputTransform(side, side, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    return Architecture(build, sequential, transform, "none")
+
+
 BASES: dict[str, Architecture] = {
     "tiny": Architecture(tiny, sequential, CIFAR, "CIFAR100"),
+    "hog": handcrafted(descriptors.hog, 128),
+    "lbp": handcrafted(descriptors.lbp, 224),
+    "daisy": handcrafted(descriptors.daisy, 224),
+    "color-histogram": handcrafted(descriptors.color_histogram, 224),
     **{name: from_torchvision(name, stages) for stages, names in FAMILIES.items() for name in names},
 }
 """Name of a base: how it is made."""
@@ -93,6 +104,14 @@ def architecture_of(name: str, weights: str | None = None) -> Architecture:
     if found.stages is vit and transform.crop != found.transform.crop:  # its positions are of one size of image
         build = partial(build, image_size=transform.crop)
     return replace(found, build=build, transform=transform)
+
+
+def default_layer(name: str) -> str:
+    """Name the layer to begin with: `layer4` where there are aliases, else the last one before the classifier."""
+    layers = layers_of(name)
+    if any("layer4" in (layer.name, *layer.alias.split(",")) for layer in layers):
+        return "layer4"
+    return [layer.name for layer in layers if layer.name.split(".")[0] not in CLASSIFIERS][-1]
 
 
 def stages_of(name: str, network: nn.Module) -> tuple[Stage, ...]:

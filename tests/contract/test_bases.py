@@ -23,10 +23,18 @@ from featx.errors import UnsupportedLayout
 from featx.keys import InputTransform
 
 TORCHVISION = [name for names in FAMILIES.values() for name in names]
+NETWORKS = ["tiny", *TORCHVISION]
 LAYERED = [name for name in TORCHVISION if name not in FAMILIES[vit]]
 
 FIXED_SIZE = ("vit", "maxvit")
 """Beginnings of the names of networks that take images of one size only."""
+
+
+def published(name: str, fact: str) -> float:
+    """What torchvision publishes of a base; of `tiny`, what it was when it was trained."""
+    if name == "tiny":
+        return {"num_params": 1252100, "_ops": 0.0639}[fact]
+    return float(torchvision.models.get_model_weights(name)[BASES[name].default_weights].meta[fact])
 
 
 def millions(name: str) -> float:
@@ -74,7 +82,7 @@ def side_of(name: str) -> int:
     return BASES[name].transform.crop if name.startswith(FIXED_SIZE) or name == "tiny" else 80
 
 
-@pytest.mark.parametrize("name", [weighed(name) for name in BASES])
+@pytest.mark.parametrize("name", [weighed(name) for name in NETWORKS])
 def test_running_the_stages_is_the_network_bit_for_bit(name: str) -> None:
     built, side = network(name), side_of(name)
     x = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
@@ -100,7 +108,7 @@ def test_the_same_images_give_the_same_features_twice(name: str) -> None:
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_stages_own_and_cost_what_is_published_and_layers_lie_where_aliases_say(name: str) -> None:
     stages = empty_stages(name)
     owned = [id(p) for stage in stages for p in stage.module.parameters()]
@@ -113,13 +121,6 @@ def test_the_stages_own_and_cost_what_is_published_and_layers_lie_where_aliases_
     check_layouts(layers)
     if name in LAYERED:
         check_aliases(layers)
-
-
-def published(name: str, fact: str) -> float:
-    """What torchvision publishes of a base; of `tiny`, what it was when it was trained."""
-    if name == "tiny":
-        return {"num_params": 1252100, "_ops": 0.0639}[fact]
-    return float(torchvision.models.get_model_weights(name)[BASES[name].default_weights].meta[fact])
 
 
 def parameters(name: str) -> int:
@@ -156,6 +157,10 @@ def test_a_vision_transformer_has_tokens_and_no_aliases(name: str) -> None:
     assert not any(layer.alias for layer in layers)
     tokens = [layer for layer in layers if layer.layout == "tokens"]
     assert {pooled_shape("cls", layer.shape, layer.layout) for layer in tokens} == {tokens[0].shape[1:]}
+
+
+def test_every_base_is_a_network_or_made_by_hand() -> None:
+    assert {name for name in BASES if BASES[name].default_weights != "none"} == set(NETWORKS)
 
 
 def test_every_architecture_that_torchvision_has_for_classification_is_a_base() -> None:
