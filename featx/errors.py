@@ -17,6 +17,10 @@ class UnknownName(FeatxError, LookupError):
     """A base, layer, pooling, classifier or TOML key that does not exist."""
 
 
+class UnsupportedLayout(FeatxError, ValueError):
+    """A pooling that needs what a layer does not have, such as a class token."""
+
+
 class DataError(FeatxError, ValueError):
     """A data set that cannot be used as it is: empty, without classes, too few images of a class."""
 

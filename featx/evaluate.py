@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from featx.bases.weights import is_file_name
 from featx.classifiers.calibration import calibrate
-from featx.classifiers.models import ArrayClassifier, Model, Opaque, join, to_arrays
-from featx.classifiers.outcome import HeldOut, Outcome, describe
+from featx.classifiers.models import ArrayClassifier, Model, Opaque, as_classifier, join
+from featx.classifiers.outcome import HeldOut, Outcome, describe, with_p_values
 from featx.classifiers.records import PROTOCOL, STATED, TUNED, Judged, grid_of, keep, recall, recall_tuned
-from featx.classifiers.results import Result, best
-from featx.classifiers.scores import figures, mcnemar
+from featx.classifiers.results import Result
+from featx.classifiers.scores import figures
 from featx.classifiers.search import Fitted, search
 from featx.classifiers.splits import make_folds, with_views
 from featx.classifiers.zoo import CLASSIFIERS, classifier_of
@@ -157,6 +157,11 @@ class Experiment:
         records = {name: recall(self.request.cache, self.facts(cut, name), images) for name in self.names}
         return {name: record for name, record in records.items() if record is not None}
 
+    def work(self, cut: Cut) -> int:
+        """Count the numbers that judging a cut has to go through; none where an earlier run left all of it."""
+        is_known = len(self.recalled(cut)) == len(self.names)
+        return 0 if is_known else len(self.rows.y) * self.request.views * cut.dim
+
     def evaluate(self, cut: Cut) -> list[Judged]:
         """Judge every classifier on one cut, fitting only what no earlier run has left."""
         found = self.recalled(cut)
@@ -189,29 +194,13 @@ class Experiment:
         _, classifier = self.trained.get(name) or self.train([name], self.features(cut))[name]
         if isinstance(classifier, Opaque):
             raise ModelError(f"no model file can hold a classifier of the kind '{name}': choose logreg, svm or mlp")
-        asked = self.request.base.weights or self.base.source
-        weights = (
-            str(Path(asked).expanduser().resolve()) if self.request.base.weights and is_file_name(asked) else asked
-        )
+        weights = self.request.base.weights or self.base.source
+        if self.request.base.weights and is_file_name(weights):
+            weights = str(Path(weights).expanduser().resolve())
         scores = {key: value for key, value in result.to_dict().items() if key not in (*STATED, "fit_seconds")}
         protocol = {"version": PROTOCOL, "words": WORDS, "seed": self.request.seed, "rows": self.rows.digest}
         classes, views = tuple(self.rows.classes), self.request.test_views
         return Model(cut.keys, self.base.source, weights, classes, classifier, result.params, protocol, scores, views)
-
-
-def as_classifier(fitted: Any, sharpness: float) -> ArrayClassifier | Opaque:
-    """Take a fitted classifier apart, or wrap it where that is not possible."""
-    try:
-        return to_arrays(fitted, sharpness)
-    except ModelError:
-        return Opaque(fitted)
-
-
-def with_p_values(judged: Sequence[Judged], truth: NDArray[np.intp]) -> list[Result]:
-    """Compare every row with the best one, image by image."""
-    winner = best([one.result for one in judged])
-    right = next(one.predicted == truth for one in judged if one.result is winner)
-    return [replace(one.result, p_value=round(mcnemar(right, one.predicted == truth), 6)) for one in judged]
 
 
 def compare(request: CompareRequest, progress: Progress | None = None) -> list[Result]:
@@ -226,46 +215,51 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> list[R
     Returns
     -------
     list of Result
-        Layers in the base's order, classifiers as asked.
+        Layers in the base's order, classifiers as asked; other bases after the first.
 
     Raises
     ------
     FeatxError
         If names are unknown, features are not cached or the data set cannot be used.
     """
-    experiment = Experiment.open(request)
-    cuts, found = experiment.cuts, {}
-    for done, (place, judged) in enumerate(evaluate_side_by_side(experiment), 1):
+    experiments = [Experiment.open(request), *map(Experiment.open, request.others())]
+    rows = experiments[0].rows
+    if any(one.rows.digest != rows.digest for one in experiments):
+        raise RequestError("the bases have features of different images: extract with all of them, then compare")
+    tasks = [(experiment, cut) for experiment in experiments for cut in experiment.cuts]
+    found: dict[int, list[Judged]] = {}
+    for done, (place, judged) in enumerate(evaluate_side_by_side(tasks), 1):
         found[place] = judged
         if progress:
-            progress(done * len(experiment.names), len(cuts) * len(experiment.names))
-    rows = [one for place in range(len(cuts)) for one in found[place]] + experiment.tuned()
-    if not rows:
+            progress(done * len(experiments[0].names), len(tasks) * len(experiments[0].names))
+    judged = [one for place in range(len(tasks)) for one in found[place]]
+    judged += [one for experiment in experiments for one in experiment.tuned()]
+    if not judged:
         raise MissingFeatures("nothing of it was fine-tuned on these images yet. Run: featx finetune --help")
-    return with_p_values(rows, experiment.rows.y[experiment.rows.test])
+    return with_p_values(judged, rows.y[rows.test])
 
 
-def evaluate_side_by_side(experiment: Experiment) -> Iterator[tuple[int, list[Judged]]]:
+def evaluate_side_by_side(tasks: Sequence[tuple[Experiment, Cut]]) -> Iterator[tuple[int, list[Judged]]]:
     """Judge cuts, several at a time where that pays; yield place and rows as they come, the largest cut first.
 
     Small arrays keep Python busy more than linear algebra, so cuts go to processes, and only folds to threads.
     """
-    rows = len(experiment.rows.y) * experiment.request.views
-    sizes = [rows * cut.dim * (len(experiment.recalled(cut)) < len(experiment.names)) for cut in experiment.cuts]
+    sizes = [experiment.work(cut) for experiment, cut in tasks]
     order = np.argsort(sizes, kind="stable")[::-1].tolist()
     there = cpu_count()
     jobs = min(there, np.count_nonzero(sizes)) if sum(sizes) > WORTH_PROCESSES else 1
     if jobs < 2:
-        yield from (evaluate_at(experiment, place, there) for place in order)
+        yield from (evaluate_at(place, tasks[place], there) for place in order)
     else:
-        tasks = (delayed(evaluate_at)(experiment, place, there // jobs) for place in order)
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+        calls = (delayed(evaluate_at)(place, tasks[place], there // jobs) for place in order)
+        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
 
 
-def evaluate_at(experiment: Experiment, place: int, threads: int) -> tuple[int, list[Judged]]:
-    """Judge the cut at one place, folds in threads."""
+def evaluate_at(place: int, task: tuple[Experiment, Cut], threads: int) -> tuple[int, list[Judged]]:
+    """Judge one cut, folds in threads, and say where it belongs."""
+    experiment, cut = task
     with parallel_config("threading", n_jobs=threads):
-        return place, experiment.evaluate(experiment.cuts[place])
+        return place, experiment.evaluate(cut)
 
 
 def fit(request: CompareRequest) -> Outcome:
@@ -293,7 +287,7 @@ def fit(request: CompareRequest) -> Outcome:
         asked = f"{len(experiment.cuts)} layers or poolings and {len(experiment.names)} classifiers"
         raise RequestError(f"a fit takes one of each, but {asked} are asked for: choose, or use compare")
     (cut,), (name,), rows = experiment.cuts, experiment.names, experiment.rows
-    _, (judged,) = evaluate_at(experiment, 0, cpu_count())
+    _, (judged,) = evaluate_at(0, (experiment, cut), cpu_count())
     paths = [path for path, held in zip(rows.manifest.listing.paths, rows.test, strict=True) if held]
     held_out = HeldOut(paths, rows.y[rows.test], rows.classes)
     return describe(judged, held_out, lambda: experiment.model(cut, name, judged.result))

@@ -19,7 +19,7 @@ from featx.bases.base import Base
 from featx.bases.choice import open_base
 from featx.bases.device import choose_device
 from featx.bases.engine import LazyEngine, Plan, cores, one_thread_each
-from featx.bases.pooling import POOLINGS
+from featx.bases.pooling import POOLINGS, pooled_shape
 from featx.bases.zoo import architecture_of
 from featx.data.loader import Batch, Loaded, Loader, Pixels
 from featx.data.manifest import Listing
@@ -82,6 +82,8 @@ def feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
     ------
     UnknownName
         If a layer, pooling or stored dtype does not exist.
+    UnsupportedLayout
+        If a pooling does not fit a layer.
     RequestError
         If no view is asked for.
     """
@@ -93,6 +95,9 @@ def feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
     layers = [base.layer(name).name for name in request.layers]
     if request.store_dtype not in STORED_DTYPES:
         raise unknown("stored dtype", request.store_dtype, STORED_DTYPES)
+    for layer in map(base.layer, layers):
+        for pooling in request.poolings:
+            pooled_shape(pooling, layer.shape, layer.layout)
     keys = [
         FeatureKey(base.id, layer, pooling, request.store_dtype, view)
         for layer in layers
@@ -264,7 +269,7 @@ def extract(request: ExtractRequest, progress: Progress | None = None) -> Extrac
         {"name": layer.name, "alias": layer.alias, "shape": list(layer.shape), "stride": layer.stride}
         for layer in base.layers
     )
-    own = base.id.transform == architecture_of(request.base.name).transform
+    own = base.id.transform == architecture_of(request.base.name, request.base.weights).transform
     extraction = Extraction(request, listing, base, keys)
     store, described = FeatureStore(request.cache), StoredBase(base.id, base.source, layers, own)
     store.describe(described)

@@ -65,6 +65,7 @@ def cells(result: Result, winner: Result) -> dict[str, str]:
     """Write one row of the table: heading to text."""
     return {
         "": mark_of(result, winner),
+        "base": result.base,
         "layer": result.layer,
         "pooling": result.pooling,
         "clf": result.clf,
@@ -84,7 +85,7 @@ def cells(result: Result, winner: Result) -> dict[str, str]:
     }
 
 
-LEFT = ("", "layer", "pooling", "clf")
+LEFT = ("", "base", "layer", "pooling", "clf")
 
 
 def table(results: Sequence[Result], style: str = "simple") -> str:
@@ -99,6 +100,8 @@ def table(results: Sequence[Result], style: str = "simple") -> str:
     winner = best(results)
     rows = [cells(result, winner) for result in results]
     headings = [name for name in rows[0] if name in LEFT or any(row[name] for row in rows)]
+    if len({result.base for result in results}) == 1:
+        headings.remove("base")
     aligned = ["left" if name in LEFT else "right" for name in headings]
     lines = [[row[name] for name in headings] for row in rows]
     return tabulate(lines, headings, tablefmt=style, colalign=aligned, disable_numparse=True) + legend(results, winner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -120,6 +120,8 @@ class CompareRequest:
         Views of each training image that are trained on.
     test_views : int
         Views of each judged image whose scores are averaged; at most `views`.
+    beside : sequence of BaseChoice
+        Other bases for the same table, each with every layer that is cached.
     """
 
     data: str
@@ -134,6 +136,11 @@ class CompareRequest:
     refit: bool = False
     views: int = 1
     test_views: int = 1
+    beside: Sequence[BaseChoice] = ()
+
+    def others(self) -> list[CompareRequest]:
+        """Write the requests for the other bases of a table: every layer of each, whatever is asked of the first."""
+        return [replace(self, base=base, layers=(), poolings=(), beside=()) for base in self.beside]
 
     def extraction(self, layers: Sequence[str], poolings: Sequence[str]) -> ExtractRequest:
         """Build the request that computes what this one needs."""

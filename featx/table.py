@@ -95,7 +95,9 @@ def lacking(request: CompareRequest, what: str, layers: Sequence[str]) -> Missin
         If nothing could compute it, since there is no such base or pooling.
     """
     check_names(request)
-    command = request.extraction(layers or ["layer4"], request.poolings).command()
+    from featx.bases.zoo import default_layer
+
+    command = request.extraction(layers or [default_layer(request.base.name)], request.poolings).command()
     return MissingFeatures(f"{what}. Run: {command}")
 
 

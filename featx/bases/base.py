@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from featx.bases.pooling import POOLINGS, Layout, layout_of
-from featx.errors import unknown
+from featx.bases.pooling import POOLINGS, Layout, layout_of, places
+from featx.errors import RequestError, unknown
 from featx.keys import BaseId
 
 ALIASES = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}
 """Names that mean the same depth in every convolutional base, and the output stride each stands for."""
 
 
-HEADS = {"avgpool", "flatten", "classifier", "fc"}
+CLASSIFIERS = {"classifier", "fc", "head", "heads"}
+"""First parts of the names of stages that turn features into classes."""
+
+HEADS = CLASSIFIERS | {"avgpool", "flatten", "dropout", "norm", "permute"}
 """First parts of the names of stages that are no depth of their own, so that no alias points at them."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One ordered piece of a base: its name, and the module that maps the activation before it to the one after."""
+    """One ordered piece of a base.
+
+    Attributes
+    ----------
+    name : str
+    module : torch.nn.Module
+        Maps the activation before it to the one after.
+    layout : Layout or None
+        How the axes after it are ordered; None: three axes are a map, one is a vector.
+    """
 
     name: str
     module: nn.Module
+    layout: Layout | None = None
 
 
 @dataclass(frozen=True)
@@ -143,34 +156,88 @@ def describe_layers(stages: Sequence[Stage], side: int) -> tuple[Layer, ...]:
     side : int
         Height and width of the input in pixels.
     """
-    shapes = []
     x = torch.empty(1, 3, side, side, device="meta")
-    with torch.no_grad():
-        for stage in stages:
-            x = stage.module(x)
-            shapes.append(tuple(x.shape[1:]))
-    layouts = [layout_of(shape) for shape in shapes]
-    strides = [
-        stride_of(shape, side) if layout == "map" else None for shape, layout in zip(shapes, layouts, strict=True)
-    ]
-    depths = [None if is_head(stage) else stride for stage, stride in zip(stages, strides, strict=True)]
-    aliases = place_aliases([stage.name for stage in stages], depths)
+    return arrange_layers(stages, activation_shapes(stages, x), side)
+
+
+def arrange_layers(stages: Sequence[Stage], shapes: Sequence[tuple[int, ...]], side: int) -> tuple[Layer, ...]:
+    """Put together what is known of each stage: where aliases point, strides and layouts."""
+    layouts = [stage.layout or layout_of(shape) for stage, shape in zip(stages, shapes, strict=True)]
+    strides = [stride_of(shape, layout, side) for shape, layout in zip(shapes, layouts, strict=True)]
+    heads = mark_heads(stages)
+    if has_aliases(stages):
+        depths = [None if head else stride for head, stride in zip(heads, strides, strict=True)]
+        aliases = place_aliases([stage.name for stage in stages], depths)
+    else:
+        aliases = {}
     return tuple(
         Layer(index, stage.name, aliases.get(index, ""), shape, stride, layout)
         for index, (stage, shape, stride, layout) in enumerate(zip(stages, shapes, strides, layouts, strict=True))
     )
 
 
-def stride_of(shape: Sequence[int], side: int) -> int | None:
-    """Output stride of a map, rounded to a power of two; None for a map of one pixel, which has no place any more."""
-    return 2 ** round(math.log2(side / shape[1])) if shape[1] > 1 else None
+def activation_shapes(
+    stages: Sequence[Stage], x: Tensor, visit: Callable[[Tensor], None] = lambda x: None
+) -> list[tuple[int, ...]]:
+    """Work out the shape of one image's activation after each stage.
+
+    Parameters
+    ----------
+    x : (1, 3, side, side) tensor
+        On the meta device.
+    visit : callable
+        Called with each activation.
+
+    Raises
+    ------
+    RequestError
+        If the network takes no images of this size.
+    """
+    shapes, size = [], x.shape[2:]
+    try:
+        with torch.no_grad():
+            for stage in stages:
+                x = stage.module(x)
+                shapes.append(tuple(x.shape[1:]))
+                visit(x)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RequestError(
+            f"the base does not take images of {size[0]} x {size[1]} pixels ({reason}): leave out --crop"
+        ) from error
+    return shapes
 
 
-def is_head(stage: Stage) -> bool:
-    """Whether a stage is part of the classifier, or convolves only within each place (the 1 x 1 end of a MobileNet)."""
-    kernels = [m.kernel_size for m in stage.module.modules() if isinstance(m, nn.Conv2d)]
-    pointwise = bool(kernels) and all(kernel == (1, 1) for kernel in kernels)
-    return pointwise or stage.name.split(".")[0] in HEADS
+def has_aliases(stages: Sequence[Stage]) -> bool:
+    """Whether depth is told by strides: so in networks of maps, not of tokens, nor where nothing was learned."""
+    learned = any(True for stage in stages for _ in stage.module.parameters())
+    return learned and not any(stage.layout in ("tokens", "patches") for stage in stages)
+
+
+def stride_of(shape: Sequence[int], layout: Layout, side: int) -> int | None:
+    """Output stride, rounded to a power of two; None for a map of one pixel, which has no place any more."""
+    size = places(shape, layout)
+    return 2 ** round(math.log2(side / size[0])) if size and size[0] > 1 else None
+
+
+def mark_heads(stages: Sequence[Stage]) -> list[bool]:
+    """Mark the stages that are no depth of their own.
+
+    They are part of the classifier, or convolve only within each place (the 1 x 1 end of a MobileNet), or follow such a
+    stage without any convolution (its normalisation and rectifier).
+    """
+    marks: list[bool] = []
+    for stage in stages:
+        kernels = [m.kernel_size for m in stage.module.modules() if isinstance(m, nn.Conv2d)]
+        pointwise = bool(kernels) and all(kernel == (1, 1) for kernel in kernels)
+        follows = bool(marks) and marks[-1] and is_pointwise_follower(stage.module)
+        marks.append(pointwise or follows or stage.name.split(".")[0] in HEADS)
+    return marks
+
+
+def is_pointwise_follower(module: nn.Module) -> bool:
+    """Whether a module is a normalisation or an activation function by itself."""
+    return isinstance(module, (nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish))
 
 
 def place_aliases(names: Sequence[str], strides: Sequence[int | None]) -> dict[int, str]:

@@ -19,7 +19,7 @@ def transform_of(choice: BaseChoice) -> InputTransform:
     RequestError
         If the crop is larger than the resized image, or a size is not positive.
     """
-    own = architecture_of(choice.name).transform
+    own = architecture_of(choice.name, choice.weights).transform
     crop = choice.crop or own.crop
     resize = choice.resize or (own.resize if crop <= own.resize else crop)
     if not 0 < crop <= resize:

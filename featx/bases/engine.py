@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from featx.bases.base import Base
 from featx.bases.engine_openvino import OpenVinoEngine, Unsupported
 from featx.bases.engine_torch import TorchEngine, fused
+from featx.bases.zoo import BASES
 from featx.errors import RequestError, unknown
 from featx.timing import Clock
 
@@ -120,7 +121,8 @@ def choose_engine(asked: str, plan: Plan, images: int) -> tuple[str, Engine]:
         if asked not in ENGINES:
             raise unknown("engine", asked, ["auto", *ENGINES])
         return asked, ENGINES[asked](plan)
-    if images >= WORTH_COMPILING and plan.device.type == "cpu" and importlib.util.find_spec("openvino"):
+    is_known = plan.base.id.architecture in BASES  # tracing a network of unknown make may miss its branches
+    if images >= WORTH_COMPILING and is_known and plan.device.type == "cpu" and importlib.util.find_spec("openvino"):
         try:
             return "openvino", make_openvino(plan)
         except RequestError as error:

@@ -18,6 +18,10 @@ from featx.bases.transform import to_input
 Features = dict[tuple[str, str], NDArray[np.float32]]
 
 
+TOLERANCE = 1e-4
+"""By which features may differ from eager torch's, relative to the largest."""
+
+
 class Unsupported(Exception):
     """OpenVINO cannot run this base, device or precision."""
 
@@ -73,6 +77,23 @@ class OpenVinoEngine:
         except Exception as error:  # tracing and translation raise whatever the network's own code raises
             raise Unsupported(str(error).strip().splitlines()[0]) from error
         self.own = threading.local()
+        self.check(base, wanted, side)
+
+    def check(self, base: Base, wanted: Mapping[str, Sequence[str]], side: int) -> None:
+        """Compare with eager torch on noise: what tracing cannot follow becomes a constant, without a word.
+
+        Raises
+        ------
+        Unsupported
+            If any feature differs by more than 1e-4 of the largest.
+        """
+        noise = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
+        with torch.inference_mode():
+            expected = base.forward(to_input(torch.from_numpy(noise), base.id.transform), wanted)
+        for name, features in self.start(noise)().items():
+            true = expected[name].numpy()
+            if not np.allclose(features, true, rtol=0, atol=TOLERANCE * float(np.abs(true).max())):
+                raise Unsupported(f"its features of layer '{name[0]}' differ from torch's by more than {TOLERANCE}")
 
     def start(self, pixels: NDArray[np.uint8]) -> Callable[[], Features]:
         """Compute features: (n, height, width, 3) uint8 to one (n, ...) float32 array a layer and pooling."""

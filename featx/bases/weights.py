@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.bases.fitting import fit, is_unused
 from featx.errors import WeightsError, shorten, unknown
 
 if TYPE_CHECKING:
@@ -31,12 +33,30 @@ BUNDLED = {("tiny", "CIFAR100"): "tiny-cifar100.safetensors"}
 """Weights that the package ships: (architecture, weights name) to file in `featx/bases/pretrained`."""
 
 
+PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
+"""What training tools put before the names of all tensors."""
+
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+"""Names in the published weights of DenseNet, which torchvision has renamed since."""
+
+
 @dataclass(frozen=True)
 class LoadedWeights:
-    """What was loaded: the digest of the tensors, and where they came from in plain words."""
+    """What was loaded.
+
+    Attributes
+    ----------
+    digest : str
+        Of the tensors, as `digest_tensors` and `digest_file` take it.
+    source : str
+        Where they came from, in plain words.
+    left_out : set of str
+        Tensors of the network's classifier that the weights do not hold in its shape.
+    """
 
     digest: str
     source: str
+    left_out: frozenset[str] = frozenset()
 
 
 def is_file_name(weights: str) -> bool:
@@ -48,7 +68,8 @@ def digest_tensors(tensors: Mapping[str, NDArray[Any]]) -> str:
     """Digest a network's tensors: names, shapes, dtypes and bytes, sorted by name.
 
     Floating tensors count as float32, which is what a base computes with, so one network is one digest in whatever
-    file and width it is stored. Counters of batches (`num_batches_tracked`), which no frozen base reads, do not count.
+    file and width it is stored. What no frozen base reads does not count: counters of batches, and branches that exist
+    in training only.
 
     Parameters
     ----------
@@ -61,7 +82,7 @@ def digest_tensors(tensors: Mapping[str, NDArray[Any]]) -> str:
     """
     total = hashlib.sha256()
     for name in sorted(tensors):
-        if name.endswith("num_batches_tracked"):
+        if is_unused(name):
             continue
         array = tensors[name]
         if array.dtype.kind == "f":
@@ -98,7 +119,7 @@ def as_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
 
 
 def unwrap(state: Any) -> dict[str, Any]:
-    """Find the tensors in a checkpoint: below `state_dict` or `model`, with or without the prefix `module.`.
+    """Find the tensors in a checkpoint: below `state_dict` or `model`, with or without a prefix such as `module.`.
 
     Raises
     ------
@@ -110,7 +131,10 @@ def unwrap(state: Any) -> dict[str, Any]:
             state = state[name]
     if not isinstance(state, Mapping) or not state or not all(hasattr(v, "shape") for v in state.values()):
         raise TypeError("it holds no named tensors")
-    return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+    tensors = {str(name): tensor for name, tensor in state.items()}
+    while prefix := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in tensors)), None):
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return {OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in tensors.items()}
 
 
 def own_tensors(path: Path, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +187,7 @@ def read_file(path: Path) -> dict[str, Tensor]:
     raise WeightsError(f"weights file '{path}' cannot be read: {reason}. Bring a state dict as .safetensors or .pth")
 
 
-def load_weights(architecture: str, network: nn.Module, weights: str) -> LoadedWeights:
+def load_weights(architecture: str, network: nn.Module, weights: str, head: Set[str] = frozenset()) -> LoadedWeights:
     """Load weights into a network, and identify them.
 
     Parameters
@@ -174,6 +198,8 @@ def load_weights(architecture: str, network: nn.Module, weights: str) -> LoadedW
         Randomly initialised; "random" leaves it so.
     weights : str
         A torchvision weights name, a path, "random", or the name of bundled weights.
+    head : set of str
+        Tensors of its classifier, which a base can do without.
 
     Raises
     ------
@@ -182,50 +208,23 @@ def load_weights(architecture: str, network: nn.Module, weights: str) -> LoadedW
     WeightsError
         If the weights cannot be had, or do not fit the architecture.
     """
-    if weights == "random":
-        return LoadedWeights(digest_tensors(as_arrays(network.state_dict())), "random")
+    own = as_arrays(network.state_dict())
+    if weights == "random" or (weights == "none" and not own):
+        return LoadedWeights(digest_tensors(own), weights)
     bundled = bundled_file(architecture, weights)
     if bundled or is_file_name(weights):
         path = bundled or Path(weights).expanduser()
         tensors, source = read_file(path), weights if bundled else path.name
     else:
         tensors, source = download(architecture, weights), weights
-    fit(architecture, network, tensors, source)
-    return LoadedWeights(digest_tensors(as_arrays(network.state_dict())), source)
+    left_out = fit(architecture, network, tensors, source, head)
+    return LoadedWeights(digest_tensors(as_arrays(tensors)), source, left_out)
 
 
 def bundled_file(architecture: str, weights: str) -> Path | None:
     """Path of weights that the package ships, or None."""
     name = BUNDLED.get((architecture, weights))
     return Path(str(files("featx.bases") / "pretrained" / name)) if name else None
-
-
-def fit(architecture: str, network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Copy tensors into a network.
-
-    Raises
-    ------
-    WeightsError
-        If names or shapes differ, with the first of each.
-    """
-    own = {k: v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
-    given = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
-    missing = [name for name in own if name not in given]
-    foreign = [name for name in given if name not in own]
-    shapes = [name for name in own if name in given and own[name].shape != given[name].shape]
-    problems = []
-    if missing:
-        problems.append(f"{len(missing)} tensors are missing ({shorten(missing, 2)})")
-    if foreign:
-        problems.append(f"{len(foreign)} are foreign to it ({shorten(foreign, 2)})")
-    if shapes:
-        first = shapes[0]
-        problems.append(
-            f"{len(shapes)} have another shape ({first}: {tuple(given[first].shape)}, wanted {tuple(own[first].shape)})"
-        )
-    if problems:
-        raise WeightsError(f"'{source}' holds no weights of {architecture}: {', '.join(problems)}")
-    network.load_state_dict(dict(given), strict=False)
 
 
 def download(architecture: str, weights: str) -> dict[str, Tensor]:

@@ -2,63 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 import torchvision
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
-from featx.bases.base import Base, Layer, Stage, describe_layers
+from featx.bases import descriptors
+from featx.bases.base import CLASSIFIERS, Base, Layer, Stage, describe_layers
+from featx.bases.families import FAMILIES, Adapter, build_options, sequential, vit
 from featx.bases.tiny import tiny
 from featx.bases.weights import load_weights
 from featx.errors import unknown
 from featx.keys import BaseId, InputTransform
-
-Stages = Iterator[tuple[str, nn.Module]]
-
-
-def children(network: nn.Module, prefix: str = "") -> Stages:
-    """Yield a module's children in order, as `prefix.name`."""
-    for name, module in network.named_children():
-        yield f"{prefix}.{name}" if prefix else name, module
-
-
-def sequential(network: nn.Module) -> Stages:
-    """List the stages of a network that is its children in order."""
-    yield from children(network)
-
-
-def resnet(network: nn.Module) -> Stages:
-    """List the stages of a ResNet: stem, four layers, then pooling and a linear classifier."""
-    for name, module in children(network):
-        if name == "fc":
-            yield "flatten", nn.Flatten()
-        yield name, module
-
-
-def mobilenet_v2(network: nn.Module) -> Stages:
-    """List the stages of MobileNetV2; its pooling is a function in torchvision, a module here."""
-    yield from children(network.get_submodule("features"), "features")
-    yield "avgpool", nn.AdaptiveAvgPool2d((1, 1))
-    yield "flatten", nn.Flatten()
-    yield from children(network.get_submodule("classifier"), "classifier")
-
-
-def squeezenet(network: nn.Module) -> Stages:
-    """List the stages of SqueezeNet: its classifier is a convolution, averaged at the end."""
-    yield from children(network.get_submodule("features"), "features")
-    yield from children(network.get_submodule("classifier"), "classifier")
-    yield "flatten", nn.Flatten()
-
-
-def vgg(network: nn.Module) -> Stages:
-    """List the stages of VGG: convolutions, pooling to 7 x 7, three linear layers."""
-    yield from children(network.get_submodule("features"), "features")
-    yield "avgpool", network.get_submodule("avgpool")
-    yield "flatten", nn.Flatten()
-    yield from children(network.get_submodule("classifier"), "classifier")
 
 
 @dataclass(frozen=True)
@@ -75,43 +35,61 @@ class Architecture:
         What the weights were trained to see.
     default_weights : str
         What `--weights` means when it is not given.
+    presets : mapping of weights name to InputTransform
+        What each of the named weights was trained to see.
     """
 
-    build: Callable[[], nn.Module]
-    stages: Callable[[nn.Module], Stages]
+    build: Callable[..., nn.Module]
+    stages: Adapter
     transform: InputTransform
     default_weights: str = "IMAGENET1K_V1"
+    presets: Mapping[str, InputTransform] = field(default_factory=dict)
 
 
-IMAGENET = InputTransform(resize=256, crop=224)
 CIFAR = InputTransform(resize=32, crop=32, mean=(0.5071, 0.4865, 0.4409), std=(0.2673, 0.2564, 0.2762))
 
 
-def from_torchvision(name: str, stages: Callable[[nn.Module], Stages]) -> Architecture:
-    """Describe one of torchvision's architectures."""
-    options = {"init_weights": False} if name.startswith("vgg") else {}
-    return Architecture(partial(torchvision.models.get_model, name, weights=None, **options), stages, IMAGENET)
+def as_transform(preset: Any) -> InputTransform:
+    """Write one of torchvision's `ImageClassification` presets as an InputTransform."""
+    return InputTransform(preset.resize_size[0], preset.crop_size[0], preset.interpolation.value, *moments(preset))
 
 
-FAMILIES: dict[Callable[[nn.Module], Stages], tuple[str, ...]] = {
-    resnet: (
-        *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
-        *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"),
-    ),
-    mobilenet_v2: ("mobilenet_v2",),
-    squeezenet: ("squeezenet1_0", "squeezenet1_1"),
-    vgg: ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
-}
+def moments(preset: Any) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation that a preset normalises by."""
+    return tuple(preset.mean), tuple(preset.std)
+
+
+def from_torchvision(name: str, stages: Adapter) -> Architecture:
+    """Describe one of torchvision's architectures, as its weights state their transforms.
+
+    Where an architecture has no `IMAGENET1K_V1`, its frozen trunk with a linear classifier (`SWAG_LINEAR`) stands in.
+    """
+    weights = torchvision.models.get_model_weights(name)
+    presets = {choice.name: as_transform(choice.transforms()) for choice in weights}
+    default = next(choice for choice in ("IMAGENET1K_V1", "IMAGENET1K_SWAG_LINEAR_V1") if choice in presets)
+    build = partial(torchvision.models.get_model, name, weights=None, **build_options(name))
+    return Architecture(build, stages, presets[default], default, presets)
+
+
+def handcrafted(build: Callable[[], nn.Module], side: int) -> Architecture:
+    """Describe features that nobody learned: they take the middle square of an image, as numbers from 0 to 1."""
+    transform = InputTransform(side, side, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    return Architecture(build, sequential, transform, "none")
+
 
 BASES: dict[str, Architecture] = {
     "tiny": Architecture(tiny, sequential, CIFAR, "CIFAR100"),
+    "hog": handcrafted(descriptors.hog, 128),
+    "lbp": handcrafted(descriptors.lbp, 224),
+    "daisy": handcrafted(descriptors.daisy, 224),
+    "color-histogram": handcrafted(descriptors.color_histogram, 224),
     **{name: from_torchvision(name, stages) for stages, names in FAMILIES.items() for name in names},
 }
 """Name of a base: how it is made."""
 
 
-def architecture_of(name: str) -> Architecture:
-    """Look up a base by name.
+def architecture_of(name: str, weights: str | None = None) -> Architecture:
+    """Look up a base by name, with the transform that the named weights ask for.
 
     Raises
     ------
@@ -120,27 +98,76 @@ def architecture_of(name: str) -> Architecture:
     """
     if name not in BASES:
         raise unknown("base", name, BASES)
-    return BASES[name]
+    found = BASES[name]
+    transform = found.presets.get(weights or found.default_weights, found.transform)
+    build = found.build
+    if found.stages is vit and transform.crop != found.transform.crop:  # its positions are of one size of image
+        build = partial(build, image_size=transform.crop)
+    return replace(found, build=build, transform=transform)
+
+
+def default_layer(name: str) -> str:
+    """Name the layer to begin with: `layer4` where there are aliases, else the last one before the classifier."""
+    layers = layers_of(name)
+    if any("layer4" in (layer.name, *layer.alias.split(",")) for layer in layers):
+        return "layer4"
+    return [layer.name for layer in layers if layer.name.split(".")[0] not in CLASSIFIERS][-1]
 
 
 def stages_of(name: str, network: nn.Module) -> tuple[Stage, ...]:
     """Take a network apart into the stages of its architecture."""
-    return tuple(Stage(stage, module) for stage, module in architecture_of(name).stages(network))
+    return tuple(Stage(*piece) for piece in architecture_of(name).stages(network))
 
 
-def layers_of(name: str, side: int | None = None) -> tuple[Layer, ...]:
-    """Describe every layer of a base, without weights and without computing anything."""
-    architecture = architecture_of(name)
-    with torch.device("meta"):
-        network = architecture.build().eval()
-        stages = stages_of(name, network)
-    return describe_layers(stages, side or architecture.transform.crop)
+def layers_of(name: str, side: int | None = None, weights: str | None = None) -> tuple[Layer, ...]:
+    """Describe every layer of a base, without weights and without computing anything.
+
+    Raises
+    ------
+    RequestError
+        If the network takes no images of `side` pixels.
+    """
+    architecture = architecture_of(name, weights)
+    return describe_layers(empty_stages(name, weights), side or architecture.transform.crop)
+
+
+class WithoutNumbers(TorchFunctionMode):
+    """Makes weights on torch's meta device, where they have shapes only; what is computed while building stays real."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch, on the meta device if it makes a tensor of a given size."""
+        if function in (torch.empty, torch.zeros, torch.ones, torch.full, torch.randn):
+            kwargs = {"device": "meta", **(kwargs or {})}
+            kwargs["device"] = kwargs["device"] or "meta"
+        return function(*args, **(kwargs or {}))
+
+
+def empty_stages(name: str, weights: str | None = None) -> tuple[Stage, ...]:
+    """Build the stages of a base on torch's meta device."""
+    with WithoutNumbers():
+        network = architecture_of(name, weights).build().eval().requires_grad_(False)
+    return stages_of(name, network.to("meta"))
+
+
+def tensors_of(stages: Sequence[Stage], network: nn.Module) -> list[set[str]]:
+    """Name the tensors of a network that each stage owns."""
+    names = {id(tensor): name for name, tensor in network.state_dict(keep_vars=True).items()}
+    return [{names[id(tensor)] for tensor in stage.module.state_dict(keep_vars=True).values()} for stage in stages]
+
+
+def head_start(stages: Sequence[Stage], owned: Sequence[set[str]]) -> int:
+    """Find the first stage that a base can do without: the classifier, or else the last stage that has weights."""
+    named = [place for place, stage in enumerate(stages) if stage.name.split(".")[0] in CLASSIFIERS and owned[place]]
+    return named[0] if named else max((place for place, names in enumerate(owned) if names), default=len(stages))
 
 
 def load_base(
     name: str, weights: str | None = None, transform: InputTransform | None = None, precision: str = "float32"
 ) -> Base:
     """Build a frozen base with its weights.
+
+    Weights without a classifier, or with one for other classes, give the base without it: it ends before the first
+    stage that they leave empty.
 
     Parameters
     ----------
@@ -160,10 +187,15 @@ def load_base(
     WeightsError
         If the weights cannot be had or are made for another architecture.
     """
-    architecture = architecture_of(name)
+    architecture = architecture_of(name, weights)
     torch.manual_seed(0)  # "random" weights are the same ones every time
     network = architecture.build().eval().requires_grad_(False)
-    loaded = load_weights(name, network, weights or architecture.default_weights)
+    stages = stages_of(name, network)
+    owned = tensors_of(stages, network)
+    head = set().union(*owned[head_start(stages, owned) :])
+    loaded = load_weights(name, network, weights or architecture.default_weights, head)
     transform = transform or architecture.transform
     base_id = BaseId(name, loaded.digest, transform, precision)
-    return Base(base_id, loaded.source, stages_of(name, network), layers_of(name, transform.crop), network)
+    end = next((place for place, names in enumerate(owned) if names & loaded.left_out), len(stages))
+    layers = layers_of(name, transform.crop, weights)
+    return Base(base_id, loaded.source, stages[:end], layers[:end], network)

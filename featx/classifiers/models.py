@@ -132,6 +132,14 @@ def laid_out(arrays: Arrays) -> dict[str, NDArray[Any]]:
     return {name: np.array(array, order="C") for name, array in arrays.items()}
 
 
+def as_classifier(fitted: Any, sharpness: float) -> ArrayClassifier | Opaque:
+    """Take a fitted classifier apart, or wrap it where that is not possible."""
+    try:
+        return to_arrays(fitted, sharpness)
+    except ModelError:
+        return Opaque(fitted)
+
+
 def join(parts: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     """Make one matrix of the features of one or several layers.
 

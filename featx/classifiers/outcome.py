@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from featx.classifiers.models import Model
 from featx.classifiers.records import Judged
-from featx.classifiers.results import Result
+from featx.classifiers.results import Result, best
+from featx.classifiers.scores import mcnemar
 
 Codes = NDArray[np.integer[Any]]
 MOST = 10
@@ -148,3 +149,10 @@ def describe(judged: Judged, held_out: HeldOut, build: Callable[[], Model]) -> O
     counts = confusion(held_out.truth, judged.predicted, len(held_out.classes))
     reports, wrong = class_reports(counts, held_out.classes), mistakes(held_out, judged)
     return Outcome(judged.result, held_out.classes, counts, reports, wrong, build)
+
+
+def with_p_values(judged: Sequence[Judged], truth: NDArray[np.intp]) -> list[Result]:
+    """Compare every row with the best one, image by image."""
+    winner = best([one.result for one in judged])
+    right = next(one.predicted == truth for one in judged if one.result is winner)
+    return [replace(one.result, p_value=round(mcnemar(right, one.predicted == truth), 6)) for one in judged]

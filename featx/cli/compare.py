@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from featx.cli.options import (
-    base_options,
     cache_option,
     data_argument,
     json_option,
@@ -17,6 +16,7 @@ from featx.cli.options import (
     refit_option,
     rehash_option,
     seed_option,
+    several_bases,
     store_dtype_option,
     test_views_option,
     verbosity_options,
@@ -27,7 +27,7 @@ from featx.requests import BaseChoice, CompareRequest
 
 @click.command("compare")
 @data_argument
-@base_options
+@several_bases
 @click.option("--layer", "-l", "layers", multiple=True, help="Layer, or mix such as layer3+layer4; repeatable.")
 @click.option("--clf", "classifiers", multiple=True, help="logreg, svm, mlp or all; repeatable.  [default: all]")
 @poolings_option
@@ -46,6 +46,7 @@ from featx.requests import BaseChoice, CompareRequest
 def command(
     data: str,
     base: BaseChoice,
+    beside: tuple[BaseChoice, ...],
     layers: tuple[str, ...],
     classifiers: tuple[str, ...],
     poolings: tuple[str, ...],
@@ -70,11 +71,12 @@ def command(
     \b
     Example:
       featx compare photos --base resnet50 --clf logreg --clf svm --csv table.csv
+      featx compare photos --base resnet50 --base hog --base lbp
     """
     if "all" in classifiers:
         classifiers = ()
     request = CompareRequest(
-        data, base, layers, classifiers, poolings, seed, rehash, cache, store_dtype, refit, views, test_views
+        data, base, layers, classifiers, poolings, seed, rehash, cache, store_dtype, refit, views, test_views, beside
     )
     from featx.evaluate import compare
     from featx.files import write_text

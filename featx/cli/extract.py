@@ -76,6 +76,7 @@ def command(
     Example:
       featx extract photos --base resnet50 --layer layer3 --layer layer4
     """
+    layers = layers or only_layer(base.name)
     if not layers:
         raise click.UsageError("no layer asked for: give --layer once or more, such as --layer layer3 --layer layer4")
     stored = store_dtype or "float32"
@@ -86,6 +87,13 @@ def command(
         summary = extract(request, progress)
     report(summary, as_json, quiet)
     sys.exit(1 if summary.failed else 0)
+
+
+def only_layer(name: str) -> tuple[str, ...]:
+    """Name the layer of a base where there is no depth to choose: of hand-crafted features."""
+    from featx.bases.zoo import BASES, default_layer
+
+    return (default_layer(name),) if name in BASES and BASES[name].default_weights == "none" else ()
 
 
 def report(summary: ExtractSummary, as_json: bool, quiet: bool) -> None:

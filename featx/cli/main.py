@@ -14,6 +14,7 @@ from featx import __version__
 from featx.errors import FeatxError, unknown
 
 COMMANDS = {
+    "layers": "Show what each layer of a base gives and costs.",
     "extract": "Compute and store features of images.",
     "fit": "Train and judge one classifier on cached features.",
     "compare": "Compare cut depths and classifiers in a table.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +31,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON a
 layers_option = click.option("--layer", "-l", "layers", multiple=True, help="Layer, by name or alias; repeatable.")
 
 poolings_option = click.option(
-    "--pooling", "poolings", multiple=True, help="avg, max, avg+max, pyramid or flat (the whole map); repeatable."
+    "--pooling",
+    "poolings",
+    multiple=True,
+    help="avg, max, avg+max, pyramid, cls (class token) or flat (all of it); repeatable.",
 )
 
 store_dtype_option = click.option(
@@ -62,17 +66,19 @@ refit_option = click.option("--refit", is_flag=True, help="Fit again what an ear
 seed_option = click.option("--seed", type=int, default=42, show_default=True, help="Of split, folds and classifiers.")
 
 
-def base_options(command: F) -> F:
+def base_options(command: F, multiple: bool = False) -> F:
     """Add `--base` and what belongs to it; the command receives one `base: BaseChoice`."""
+    said = "Name of a base, such as resnet50, tiny or hog"
+    said += "; repeatable: of others than the first, all that is cached is shown beside it." if multiple else "."
 
     @wraps(command)
     def with_choice(
-        *args: Any, base: str, weights: str | None, resize: int | None, crop: int | None, precision: str, **kwargs: Any
+        *args: Any, base: Any, weights: str | None, resize: int | None, crop: int | None, precision: str, **kwargs: Any
     ) -> Any:
         return command(*args, base=BaseChoice(base, weights, resize, crop, precision), **kwargs)
 
     options = [
-        click.option("--base", "-b", required=True, help="Name of the frozen network, such as resnet50 or tiny."),
+        click.option("--base", "-b", required=True, multiple=multiple, help=said),
         click.option("--weights", help="Weights name, file (.safetensors, .pth) or 'random'."),
         click.option("--resize", type=click.IntRange(min=1), help="Shorter side in pixels.  [default: the base's]"),
         click.option("--crop", type=click.IntRange(min=1), help="Centre crop in pixels.  [default: the base's]"),
@@ -81,6 +87,19 @@ def base_options(command: F) -> F:
     decorated: Any = with_choice
     for option in reversed(options):
         decorated = option(decorated)
+    return decorated
+
+
+def several_bases(command: F) -> F:
+    """Let `--base` be given more than once; the command receives the first as `base`, the others as `beside`."""
+
+    @wraps(command)
+    def with_choices(*args: Any, base: BaseChoice, **kwargs: Any) -> Any:
+        first, *others = tuple(base.name)
+        beside = tuple(BaseChoice(name, precision=base.precision) for name in others)
+        return command(*args, base=replace(base, name=first), beside=beside, **kwargs)
+
+    decorated: Any = base_options(with_choices, multiple=True)
     return decorated
 
 

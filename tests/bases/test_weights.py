@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 
 from featx.bases.tiny import tiny
 from featx.bases.weights import digest_file, digest_tensors
-from featx.bases.zoo import load_base
+from featx.bases.zoo import BASES, load_base
 from featx.errors import UnknownName, WeightsError
 
 State = dict[str, torch.Tensor]
@@ -92,10 +93,68 @@ def test_weights_of_another_architecture_are_counted_and_shown(state: State, tmp
         load_base("resnet18", str(file))
 
 
-def test_another_number_of_classes_is_shown_as_shapes(tmp_path: Path) -> None:
-    file = write(tiny(num_classes=7).state_dict(), tmp_path / "w.safetensors")
-    with pytest.raises(WeightsError, match=r"2 have another shape \(fc.weight: \(7, 256\), wanted \(100, 256\)\)"):
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model.", "backbone."])
+def test_prefixes_of_training_tools_are_taken_off(state: State, tmp_path: Path, prefix: str) -> None:
+    plain = load_base("tiny", str(write(state, tmp_path / "plain.safetensors")))
+    file = write({prefix + name: tensor for name, tensor in state.items()}, tmp_path / "prefixed.safetensors")
+    assert load_base("tiny", str(file)).id == plain.id
+    assert digest_file(file) == plain.id.weights
+
+
+def test_another_number_of_classes_leaves_the_base_without_classifier(
+    state: State, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = load_base("tiny", str(write(state, tmp_path / "plain.pth")))
+    seven = {**state, "fc.weight": torch.zeros(7, 256), "fc.bias": torch.zeros(7)}
+    base = load_base("tiny", str(write(seven, tmp_path / "seven.pth")))
+    assert "'seven.pth' holds no classifier as tiny has it (fc.bias, fc.weight)" in caplog.text
+    assert [layer.name for layer in base.layers] == [layer.name for layer in plain.layers][:-1]
+    assert digest_file(tmp_path / "seven.pth") == base.id.weights != plain.id.weights
+    x = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(*(one.forward(x, {"layer4": ["flat"]})["layer4", "flat"] for one in (base, plain)))
+    with pytest.raises(UnknownName, match="unknown layer of tiny 'fc'"):
+        base.layer("fc")
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "head"),
+    [("shufflenet_v2_x0_5", "avgpool", "fc.0.weight"), ("mobilenet_v2", "classifier.0", "classifier.7.weight")],
+)
+def test_a_trunk_alone_or_under_a_head_of_its_own_loads(tmp_path: Path, name: str, last: str, head: str) -> None:
+    state = BASES[name].build().state_dict()
+    trunk = {k: v for k, v in state.items() if k.split(".")[0] not in ("classifier", "fc")}
+    for tensors in (trunk, {**trunk, head: torch.zeros(7, 3)}):
+        base = load_base(name, str(write(tensors, tmp_path / "trunk.safetensors")))
+        assert base.layers[-1].name == base.stages[-1].name == last
+
+
+def test_a_trunk_of_other_shape_is_shown_as_shapes(state: State, tmp_path: Path) -> None:
+    file = write({**state, "layer4.bn2.weight": torch.zeros(7)}, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"1 have another shape \(layer4.bn2.weight: \(7,\), wanted \(256,\)\)"):
         load_base("tiny", str(file))
+
+
+@pytest.mark.parametrize(("name", "branch"), [("googlenet", "aux1.fc1.bias"), ("inception_v3", "AuxLogits.fc.bias")])
+def test_branches_of_training_are_passed_over(tmp_path: Path, name: str, branch: str) -> None:
+    state = {k: v.contiguous() for k, v in BASES[name].build().state_dict().items()}
+    plain = load_base(name, str(write(state, tmp_path / "plain.safetensors")))
+    published = load_base(name, str(write({**state, branch: torch.zeros(3, 3)}, tmp_path / "published.safetensors")))
+    assert published.id == plain.id
+    assert len(published.stages) == len(plain.stages)
+
+
+def test_the_published_names_of_densenet_are_understood(tmp_path: Path) -> None:
+    state = {k: v.contiguous() for k, v in BASES["densenet121"].build().state_dict().items()}
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", name): tensor for name, tensor in state.items()}
+    assert set(old) != set(state)
+    files = [write(state, tmp_path / "new.safetensors"), write(old, tmp_path / "old.safetensors")]
+    assert len({load_base("densenet121", str(file)).id for file in files}) == 1
+
+
+def test_mnasnet_loads_from_a_plain_file_of_tensors(tmp_path: Path) -> None:
+    file = write(BASES["mnasnet0_5"].build().state_dict(), tmp_path / "w.safetensors")
+    assert load_base("mnasnet0_5", str(file)).id.weights == digest_file(file)
 
 
 class Bomb:

@@ -175,3 +175,13 @@ def test_a_cache_that_was_extracted_and_compared_has_no_problems(featx: Featx, p
     result = featx("cache", "verify", "--cache", cache, "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["problems"] == []
+
+
+def test_layers_shows_the_table_and_as_json_one_object_a_stage(featx: Featx) -> None:
+    text = featx("layers", "tiny").stdout
+    assert "layer3" in text
+    assert "1,252,100 parameters" in text
+    rows = json.loads(featx("layers", "tiny", "--json").stdout)
+    assert [row["name"] for row in rows][:3] == ["stem", "layer1", "layer2"]
+    assert rows[1]["bytes"]["flat"] == 4 * 32 * 32 * 32
+    assert rows[-1]["total_multiply_adds"] > 6e7

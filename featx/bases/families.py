@@ -1,0 +1,237 @@
+"""How torchvision's networks fall into stages: an adapter of a few lines for each family of architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from featx.bases.pooling import Layout
+
+Piece = tuple[str, nn.Module] | tuple[str, nn.Module, Layout]
+Stages = Iterator[Piece]
+"""Name and module of each stage in order, and the layout of its output where its shape does not tell it."""
+
+Adapter = Callable[[nn.Module], Stages]
+
+
+class Mean(nn.Module):
+    """Averages a map over its places, as networks do that call `mean` in place of a pooling module."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, channels, height, width) to (n, channels)."""
+        return x.mean([2, 3])
+
+
+class Renormalise(nn.Module):
+    """Turns ImageNet's normalisation into that of the Inception networks: mean and deviation of 0.5."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, 3, height, width) to the same shape, as `transform_input` of torchvision does."""
+        red = torch.unsqueeze(x[:, 0], 1) * (0.229 / 0.5) + (0.485 - 0.5) / 0.5
+        green = torch.unsqueeze(x[:, 1], 1) * (0.224 / 0.5) + (0.456 - 0.5) / 0.5
+        blue = torch.unsqueeze(x[:, 2], 1) * (0.225 / 0.5) + (0.406 - 0.5) / 0.5
+        return torch.cat((red, green, blue), 1)
+
+
+class Tokens(nn.Module):
+    """Puts the patches of a vision transformer in a row, behind its class token, and adds their positions.
+
+    Parameters
+    ----------
+    class_token : (1, 1, channels) torch.nn.Parameter
+    positions : (1, 1 + patches, channels) torch.nn.Parameter
+    """
+
+    def __init__(self, class_token: nn.Parameter, positions: nn.Parameter) -> None:
+        super().__init__()
+        self.class_token, self.positions = class_token, positions
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, channels, height, width) to (n, 1 + height * width, channels)."""
+        patches = x.reshape(*x.shape[:2], -1).permute(0, 2, 1)
+        return torch.cat([self.class_token.expand(len(x), -1, -1), patches], dim=1) + self.positions
+
+
+class ClassToken(nn.Module):
+    """Takes the class token: what a vision transformer classifies by."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, 1 + patches, channels) to (n, channels)."""
+        return x[:, 0]
+
+
+def children(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Yield a module's children in order, as `prefix.name`."""
+    for name, module in network.named_children():
+        yield f"{prefix}.{name}" if prefix else name, module
+
+
+def inside(network: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the children of a submodule in order, by their full names."""
+    yield from children(network.get_submodule(name), name)
+
+
+def sequential(network: nn.Module) -> Stages:
+    """List the stages of a network that is its children in order."""
+    yield from children(network)
+
+
+def resnet(network: nn.Module) -> Stages:
+    """List the stages of a ResNet: stem, four layers, then pooling and a linear classifier."""
+    for name, module in children(network):
+        if name == "fc":
+            yield "flatten", nn.Flatten()
+        yield name, module
+
+
+def inception_v3(network: nn.Module) -> Stages:
+    """List the stages of Inception v3, whose auxiliary classifier exists in training only."""
+    yield "transform_input", Renormalise()
+    for name, module in children(network):
+        if name == "fc":
+            yield "flatten", nn.Flatten()
+        yield name, module
+
+
+def googlenet(network: nn.Module) -> Stages:
+    """List the stages of GoogLeNet, whose auxiliary classifiers exist in training only."""
+    yield "transform_input", Renormalise()
+    for name, module in children(network):
+        if name == "dropout":
+            yield "flatten", nn.Flatten()
+        yield name, module
+
+
+def features_pooled(network: nn.Module) -> Stages:
+    """List the stages of a network of features, pooling and a classifier of vectors (VGG, EfficientNet)."""
+    yield from inside(network, "features")
+    yield "avgpool", network.get_submodule("avgpool")
+    yield "flatten", nn.Flatten()
+    yield from inside(network, "classifier")
+
+
+def convnext(network: nn.Module) -> Stages:
+    """List the stages of ConvNeXt, whose classifier normalises and flattens by itself."""
+    yield from inside(network, "features")
+    yield "avgpool", network.get_submodule("avgpool")
+    yield from inside(network, "classifier")
+
+
+def mobilenet_v2(network: nn.Module) -> Stages:
+    """List the stages of MobileNetV2; its pooling is a function in torchvision, a module here."""
+    yield from inside(network, "features")
+    yield "avgpool", nn.AdaptiveAvgPool2d((1, 1))
+    yield "flatten", nn.Flatten()
+    yield from inside(network, "classifier")
+
+
+def densenet(network: nn.Module) -> Stages:
+    """List the stages of DenseNet; its last rectifier and its pooling are functions in torchvision."""
+    yield from inside(network, "features")
+    yield "relu", nn.ReLU(inplace=True)
+    yield "avgpool", nn.AdaptiveAvgPool2d((1, 1))
+    yield "flatten", nn.Flatten()
+    yield "classifier", network.get_submodule("classifier")
+
+
+def squeezenet(network: nn.Module) -> Stages:
+    """List the stages of SqueezeNet: its classifier is a convolution, averaged at the end."""
+    yield from inside(network, "features")
+    yield from inside(network, "classifier")
+    yield "flatten", nn.Flatten()
+
+
+def shufflenet(network: nn.Module) -> Stages:
+    """List the stages of ShuffleNetV2, which ends in a mean over places."""
+    for name, module in children(network):
+        if name == "fc":
+            yield "avgpool", Mean()
+        yield name, module
+
+
+def mnasnet(network: nn.Module) -> Stages:
+    """List the stages of MNASNet, which ends in a mean over places."""
+    yield from inside(network, "layers")
+    yield "avgpool", Mean()
+    yield from inside(network, "classifier")
+
+
+def regnet(network: nn.Module) -> Stages:
+    """List the stages of RegNet: a stem, four blocks, then pooling and a linear classifier."""
+    yield "stem", network.get_submodule("stem")
+    yield from inside(network, "trunk_output")
+    yield "avgpool", network.get_submodule("avgpool")
+    yield "flatten", nn.Flatten()
+    yield "fc", network.get_submodule("fc")
+
+
+def swin(network: nn.Module) -> Stages:
+    """List the stages of a Swin transformer, whose maps have their channels last up to `permute`."""
+    for name, module in (*inside(network, "features"), ("norm", network.get_submodule("norm"))):
+        yield name, module, "map_last"
+    for name in ("permute", "avgpool", "flatten", "head"):
+        yield name, network.get_submodule(name)
+
+
+def maxvit(network: nn.Module) -> Stages:
+    """List the stages of MaxViT: a stem, four blocks of convolutions and attention, a classifier that pools."""
+    yield "stem", network.get_submodule("stem")
+    yield from inside(network, "blocks")
+    yield from inside(network, "classifier")
+
+
+def vit(network: nn.Module) -> Stages:
+    """List the stages of a vision transformer: patches, tokens, layers of attention, the class token, a classifier."""
+    yield "conv_proj", network.get_submodule("conv_proj")
+    positions = network.get_parameter("encoder.pos_embedding")
+    yield "tokens", Tokens(network.get_parameter("class_token"), positions), "tokens"
+    yield "encoder.dropout", network.get_submodule("encoder.dropout"), "tokens"
+    for name, module in inside(network, "encoder.layers"):
+        yield name, module, "tokens"
+    yield "encoder.ln", network.get_submodule("encoder.ln"), "tokens"
+    yield "class_token", ClassToken()
+    yield from inside(network, "heads")
+
+
+FAMILIES: dict[Adapter, tuple[str, ...]] = {
+    resnet: (
+        *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+        *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"),
+    ),
+    features_pooled: (
+        *("alexnet", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
+        *(f"efficientnet_b{size}" for size in range(8)),
+        *("efficientnet_v2_s", "efficientnet_v2_m", "efficientnet_v2_l"),
+        *("mobilenet_v3_small", "mobilenet_v3_large"),
+    ),
+    mobilenet_v2: ("mobilenet_v2",),
+    squeezenet: ("squeezenet1_0", "squeezenet1_1"),
+    densenet: ("densenet121", "densenet161", "densenet169", "densenet201"),
+    inception_v3: ("inception_v3",),
+    googlenet: ("googlenet",),
+    shufflenet: ("shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0"),
+    mnasnet: ("mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3"),
+    regnet: (
+        *(f"regnet_{kind}_{size}" for kind in "xy" for size in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf")),
+        *("regnet_x_32gf", "regnet_y_32gf", "regnet_y_128gf"),
+    ),
+    convnext: ("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
+    swin: ("swin_t", "swin_s", "swin_b", "swin_v2_t", "swin_v2_s", "swin_v2_b"),
+    maxvit: ("maxvit_t",),
+    vit: ("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"),
+}
+"""Adapter: the names of torchvision's architectures that it takes apart."""
+
+BUILD_OPTIONS: dict[str, dict[str, bool]] = {
+    "vgg": {"init_weights": False},
+    "googlenet": {"init_weights": False, "aux_logits": False, "transform_input": True},
+    "inception_v3": {"init_weights": False, "aux_logits": False, "transform_input": True},
+}
+"""Beginning of a name: how its network is built to be the one that its weights were trained for."""
+
+
+def build_options(name: str) -> dict[str, bool]:
+    """Find the options that an architecture of torchvision is built with."""
+    return next((options for beginning, options in BUILD_OPTIONS.items() if name.startswith(beginning)), {})
