@@ -41,7 +41,7 @@ WORDS = (
 )
 """The protocol, as model files state it."""
 
-WORTH_PROCESSES = 1_000_000_000
+WORTH_PROCESSES = 1_000_000
 """Numbers in all features to be judged, from which on a second process earns back the seconds of its start."""
 
 
