@@ -14,6 +14,14 @@ def default_cache() -> Path:
     return Path(os.environ.get("FEATX_CACHE") or "cache")
 
 
+def half_the_memory() -> int:
+    """Half of this machine's memory in bytes; 8 GB where it does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):
+        return 8 * 10**9
+
+
 @dataclass(frozen=True)
 class BaseChoice:
     """Which base, in the user's words.
@@ -120,6 +128,9 @@ class CompareRequest:
         Views of each training image that are trained on.
     test_views : int
         Views of each judged image whose scores are averaged; at most `views`.
+    memory : int or None
+        Bytes that fitting may take, linear classifiers going through larger features in passes; None: half of what the
+        machine has.
     beside : sequence of BaseChoice
         Other bases for the same table, each with every layer that is cached.
     """
@@ -137,6 +148,7 @@ class CompareRequest:
     views: int = 1
     test_views: int = 1
     beside: Sequence[BaseChoice] = ()
+    memory: int | None = None
 
     def others(self) -> list[CompareRequest]:
         """Write the requests for the other bases of a table: every layer of each, whatever is asked of the first."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from featx.classifiers.results import best
-from featx.errors import DataError, MissingFeatures, UnknownName
+from featx.errors import DataError, MissingFeatures, RequestError, UnknownName
 from featx.evaluate import compare
 from featx.extract import extract
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
@@ -147,3 +147,29 @@ def test_a_leak_between_splits_is_reported(photos: Path, cache: Path, caplog: py
     extract(ExtractRequest(str(table), RANDOM, ("layer1",), cache=cache))
     compare(CompareRequest(str(table), RANDOM, classifiers=("logreg",), cache=cache))
     assert "1 image lie in two splits" in caplog.text
+
+
+@pytest.mark.parametrize("clf", ["logreg", "svm"])
+def test_features_beyond_the_memory_allowed_are_gone_through_in_passes(
+    request_: CompareRequest, clf: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = replace(request_, layers=("layer1+layer3",), classifiers=(clf,))
+    (kept,) = compare(asked)
+    monkeypatch.setattr("featx.experiment.BLOCK_BYTES", 4 * 160 * 5)
+    streamed = compare(replace(asked, memory=1000))
+    assert abs(streamed[0].test_accuracy - kept.test_accuracy) <= 1 / kept.n_test
+    assert not streamed[0].recalled, "a result of another way is no answer"
+    assert compare(replace(asked, memory=1000))[0].recalled
+
+
+def test_a_classifier_that_needs_memory_says_so(request_: CompareRequest) -> None:
+    with pytest.raises(RequestError, match="--memory does not allow"):
+        compare(replace(request_, classifiers=("mlp",), memory=1000))
+
+
+def test_without_a_choice_of_classifiers_those_that_go_in_passes_are_fitted(
+    request_: CompareRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    results = compare(replace(request_, layers=("layer1",), classifiers=(), memory=1000))
+    assert [result.clf for result in results] == ["logreg", "svm"]
+    assert "only logreg and svm are fitted" in caplog.text

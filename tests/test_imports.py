@@ -44,7 +44,7 @@ def allowed(room: str) -> set[str]:
     if room in ISLANDS:
         return FOUNDATION | {room}
     if room in VERBS:
-        return FOUNDATION | ISLANDS | {"table", room}
+        return FOUNDATION | ISLANDS | {"table", "experiment", room}
     if room in UPPER:
         return FOUNDATION | ISLANDS | VERBS | {room}
     return FOUNDATION | ISLANDS | VERBS | UPPER | {"cli", "__init__", "__version__"}

@@ -19,7 +19,8 @@ from featx.data import images
 from featx.data.memory import digest_all
 from featx.data.sources import list_images
 from featx.errors import MissingFeatures, RequestError
-from featx.evaluate import Experiment, compare, fit
+from featx.evaluate import compare, fit
+from featx.experiment import Experiment
 from featx.extract import extract, feature_keys, open_base
 from featx.predict import predict
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
@@ -120,8 +121,10 @@ def test_classifiers_train_on_all_views_and_average_scores(request_: ExtractRequ
     asked = replace(asked, views=3, test_views=test_views)
     experiment = Experiment.open(asked)
     (cut,) = experiment.cuts
-    X = experiment.features(cut)
-    assert X.shape == (3, 36, 160)
+    features = experiment.features(cut)
+    assert features.array is not None
+    assert features.array.shape == (3 * 36, 160)
+    X = features.array.reshape(3, 36, 160)
     outcome = fit(asked)
     result = outcome.result
     assert (result.views, result.test_views, result.n_train, result.n_test) == (3, test_views, 27, 9)
@@ -167,7 +170,8 @@ def test_a_model_of_several_test_views_predicts_what_was_judged(request_: Extrac
     outcome = fit(asked)
     outcome.model.save(tmp_path / "m.featx")
     found = {one.path: one for one in predict(PredictRequest(tmp_path / "m.featx", [request_.data])).labelled}
-    X = experiment.held_out(experiment.features(experiment.cuts[0]))
+    held, features = np.flatnonzero(experiment.rows.test), experiment.features(experiment.cuts[0])
+    X = features.take(features.rows(held, 4)).reshape(4, len(held), -1).swapaxes(0, 1)
     paths = np.array(experiment.rows.manifest.listing.paths)[experiment.rows.test]
     for path, shares in zip(paths, outcome.model.classifier.predict(X)[1], strict=True):
         assert list(found[path].probabilities.values()) == pytest.approx(shares, abs=2e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +11,7 @@ from featx.cli.options import (
     cache_option,
     data_argument,
     json_option,
+    memory_option,
     poolings_option,
     print_json,
     progress_bar,
@@ -38,6 +40,7 @@ from featx.requests import BaseChoice, CompareRequest
 @click.option("--sort", metavar="COLUMN", help="Sort by a column of the CSV, such as test_accuracy or megabytes.")
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
 @seed_option
+@memory_option
 @rehash_option
 @refit_option
 @cache_option
@@ -46,22 +49,15 @@ from featx.requests import BaseChoice, CompareRequest
 def command(
     data: str,
     base: BaseChoice,
-    beside: tuple[BaseChoice, ...],
     layers: tuple[str, ...],
     classifiers: tuple[str, ...],
     poolings: tuple[str, ...],
-    store_dtype: str | None,
-    views: int,
-    test_views: int,
     csv_file: Path | None,
     sort: str | None,
     markdown: bool,
-    seed: int,
-    rehash: bool,
-    refit: bool,
-    cache: Path,
     as_json: bool,
     quiet: bool,
+    **options: Any,
 ) -> None:
     """Compare cut depths of DATA: one row a cached layer and classifier.
 
@@ -75,9 +71,7 @@ def command(
     """
     if "all" in classifiers:
         classifiers = ()
-    request = CompareRequest(
-        data, base, layers, classifiers, poolings, seed, rehash, cache, store_dtype, refit, views, test_views, beside
-    )
+    request = CompareRequest(data, base, layers, classifiers, poolings, **options)
     from featx.evaluate import compare
     from featx.files import write_text
     from featx.report import check_column, sort_results, table, to_csv

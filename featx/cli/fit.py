@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,7 @@ from featx.cli.options import (
     cache_option,
     data_argument,
     json_option,
+    memory_option,
     poolings_option,
     print_json,
     refit_option,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @test_views_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the model for featx predict.")
 @seed_option
+@memory_option
 @rehash_option
 @refit_option
 @cache_option
@@ -50,16 +52,10 @@ def command(
     layer: str,
     clf: str,
     poolings: tuple[str, ...],
-    store_dtype: str | None,
-    views: int,
-    test_views: int,
     out: Path | None,
-    seed: int,
-    rehash: bool,
-    refit: bool,
-    cache: Path,
     as_json: bool,
     quiet: bool,
+    **options: Any,
 ) -> None:
     """Train one classifier on a cached layer of DATA and judge it on the held-out part.
 
@@ -67,10 +63,7 @@ def command(
     Example:
       featx fit photos --base resnet50 --layer layer3 --clf svm --out model.featx
     """
-    poolings = poolings[:1] or ("avg",)
-    request = CompareRequest(
-        data, base, (layer,), (clf,), poolings, seed, rehash, cache, store_dtype, refit, views, test_views
-    )
+    request = CompareRequest(data, base, (layer,), (clf,), poolings[:1] or ("avg",), **options)
     from featx.evaluate import fit
 
     outcome = fit(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -62,6 +63,24 @@ test_views_option = click.option(
 rehash_option = click.option("--rehash", is_flag=True, help="Read every file, also those that look unchanged.")
 
 refit_option = click.option("--refit", is_flag=True, help="Fit again what an earlier run left a result of.")
+
+
+def parse_memory(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Turn "8GB", "500 MB" or a number of bytes into bytes."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([kmgt]?)b?", value.strip().lower())
+    if not found:
+        raise click.BadParameter(f"'{value}' is no amount of memory: write it like 8GB or 500MB")
+    return int(float(found[1]) * 1000 ** " kmgt".index(found[2] or " "))
+
+
+memory_option = click.option(
+    "--memory",
+    callback=parse_memory,
+    metavar="AMOUNT",
+    help="Memory for fitting, such as 8GB; larger features go through in passes.  [default: half of all]",
+)
 
 seed_option = click.option("--seed", type=int, default=42, show_default=True, help="Of split, folds and classifiers.")
 

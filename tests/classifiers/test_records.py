@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from featx.evaluate import Experiment, compare, fit
+from featx.evaluate import compare, fit
+from featx.experiment import Experiment
 from featx.extract import extract
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
 from tests.conftest import picture
