@@ -72,13 +72,16 @@ class Moments:
 
 def candidates(base: Base) -> list[str]:
     """Name the layers worth trying: those with aliases, or a quarter apart, and the last before the classifier."""
-    end = [place for place, stage in enumerate(base.stages) if stage.name.split(".")[0] not in CLASSIFIERS][-1] + 1
-    learned = [place for place in range(end) if any(True for _ in base.stages[place].module.parameters())] or [end - 1]
-    last = learned[-1]
-    while last + 1 < end and is_pointwise_follower(base.stages[last + 1].module):
+    stages = base.stages
+    learned = [place for place, stage in enumerate(stages) if any(True for _ in stage.module.parameters())]
+    if len(learned) > 1 and stages[learned[-1]].name.split(".")[0] in CLASSIFIERS:
+        learned.pop()
+    end = len(stages) - 1
+    last = learned[-1] if learned else end
+    while last < end and is_pointwise_follower(stages[last + 1].module):
         last += 1
     found = [layer.index for layer in base.layers if layer.alias or layer.name in ALIASES]
-    if not found:
+    if not found and learned:
         found = [learned[round((len(learned) - 1) * share)] for share in (0.25, 0.5, 0.75)]
     return [base.layers[place].name for place in sorted({*found, last}) if place <= last]
 
