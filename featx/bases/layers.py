@@ -111,7 +111,7 @@ class Tracer(TorchDispatchMode):
 
 def flatten(values: Sequence[Any]) -> list[Any]:
     """List the tensors in the arguments or results of an operation."""
-    found = []
+    found: list[Any] = []
     for value in values:
         found += [value] if isinstance(value, Tensor) else flatten(value) if isinstance(value, (list, tuple)) else []
     return found

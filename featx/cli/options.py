@@ -79,11 +79,13 @@ def several_bases(command: F) -> F:
 
     @wraps(command)
     def with_choices(*args: Any, base: BaseChoice, **kwargs: Any) -> Any:
-        first, *others = base.name
+        names: Any = base.name  # a tuple, as the option may be given more than once
+        first, *others = names
         beside = tuple(BaseChoice(name, precision=base.precision) for name in others)
         return command(*args, base=replace(base, name=first), beside=beside, **kwargs)
 
-    return base_options(with_choices, multiple=True)
+    decorated: Any = base_options(with_choices, multiple=True)
+    return decorated  # type: ignore[no-any-return]
 
 
 def verbosity_options(command: F) -> F:
