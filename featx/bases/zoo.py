@@ -57,7 +57,7 @@ def as_transform(preset: Any) -> InputTransform:
 
 def moments(preset: Any) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Mean and standard deviation that a preset normalises by."""
-    return tuple(preset.mean), tuple(preset.std)  # type: ignore[return-value]
+    return tuple(preset.mean), tuple(preset.std)
 
 
 def from_torchvision(name: str, stages: Adapter) -> Architecture:

@@ -85,7 +85,7 @@ def several_bases(command: F) -> F:
         return command(*args, base=replace(base, name=first), beside=beside, **kwargs)
 
     decorated: Any = base_options(with_choices, multiple=True)
-    return decorated  # type: ignore[no-any-return]
+    return decorated
 
 
 def verbosity_options(command: F) -> F:
