@@ -214,7 +214,8 @@ def explain(chosen: Evidence, curve: Sequence[tuple[int, float]], others: Sequen
     rivals = [one for one in others if one is not chosen and one.cached == chosen.cached]
     if rivals:
         rival = max(rivals, key=lambda one: one.best)
-        reasons.append(f"next is {rival.layer} ({rival.pooling}) with {rival.best:.3f}")
+        word = "not to be told apart is" if rival.best >= chosen.best else "after it comes"
+        reasons.append(f"{word} {rival.layer} ({rival.pooling}) with {rival.best:.3f}")
     gain = gain_of(curve)
     more = "more images would help" if gain >= 0.01 else "more images would help little"
     reasons.append(f"the last doubling of the training images brought {100 * gain:+.1f} points: {more}")
