@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.bases.own import architecture_name
 from featx.bases.weights import digest_file, is_file_name
 from featx.classifiers.splits import hold_out
 from featx.data.images import BrokenImage, decode
@@ -41,7 +42,8 @@ def find_base(store: FeatureStore, request: CompareRequest) -> StoredBase:
         If nothing of it is cached; the message holds the command that would compute it.
     """
     choice = request.base
-    named = [base for base in store.bases() if base.id.architecture == choice.name]
+    name = architecture_name(choice.name)
+    named = [base for base in store.bases() if base.id.architecture == name]
     fitting = [base for base in named if fits(base, choice)]
     if choice.resize is None and choice.crop is None and len(fitting) > 1:
         fitting = [base for base in fitting if base.is_default_transform] or fitting

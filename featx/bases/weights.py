@@ -197,7 +197,7 @@ def load_weights(architecture: str, network: nn.Module, weights: str, head: Set[
     network : torch.nn.Module
         Randomly initialised; "random" leaves it so.
     weights : str
-        A torchvision weights name, a path, "random", or the name of bundled weights.
+        A torchvision weights name, a path, "random", the name of bundled weights, or "own": as the network was built.
     head : set of str
         Tensors of its classifier, which a base can do without.
 
@@ -209,7 +209,7 @@ def load_weights(architecture: str, network: nn.Module, weights: str, head: Set[
         If the weights cannot be had, or do not fit the architecture.
     """
     own = as_arrays(network.state_dict())
-    if weights == "random" or (weights == "none" and not own):
+    if weights in ("random", "own") or (weights == "none" and not own):
         return LoadedWeights(digest_tensors(own), weights)
     bundled = bundled_file(architecture, weights)
     if bundled or is_file_name(weights):

@@ -14,10 +14,11 @@ from torch.overrides import TorchFunctionMode
 
 from featx.bases import descriptors
 from featx.bases.base import CLASSIFIERS, Base, Layer, Stage, describe_layers
-from featx.bases.families import FAMILIES, Adapter, build_options, sequential, vit
+from featx.bases.families import FAMILIES, Adapter, Piece, Stages, build_options, sequential, vit
+from featx.bases.own import architecture_name, is_own, run_file
 from featx.bases.tiny import tiny
 from featx.bases.weights import load_weights
-from featx.errors import unknown
+from featx.errors import RequestError, unknown
 from featx.keys import BaseId, InputTransform
 
 
@@ -71,6 +72,49 @@ def from_torchvision(name: str, stages: Adapter) -> Architecture:
     return Architecture(build, stages, presets[default], default, presets)
 
 
+class OwnNetwork(nn.Module):
+    """A network of the user's own, as the list of stages that it is.
+
+    Parameters
+    ----------
+    pieces : sequence of tuples
+        Name, module and, where its shape does not tell it, layout of each stage.
+    """
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        super().__init__()
+        self.pieces = [(name, *rest) for name, _, *rest in pieces]
+        for name, module, *_ in pieces:
+            self.add_module(name.replace(".", "/"), module)
+
+    def stages(self) -> Stages:
+        """List the stages as they were given."""
+        for (name, *rest), module in zip(self.pieces, self.children(), strict=True):
+            yield (name, module, *rest)  # type: ignore[misc]
+
+
+def from_file(name: str) -> Architecture:
+    """Describe the network that a Python file lists by its function `stages`, with weights as the file leaves them.
+
+    Raises
+    ------
+    RequestError
+        If the file cannot be run, or does not say what it should.
+    """
+    found = run_file(name, architecture_name(name))
+
+    def build() -> nn.Module:
+        with torch.device("cpu"):
+            return OwnNetwork(list(found["stages"]()))
+
+    transform = {"resize": 256, "crop": 224, **found.get("transform", {})}
+    try:
+        described = InputTransform.from_dict(transform)
+    except TypeError as error:
+        raise RequestError(f"base '{name}' states a transform that is none: {error}") from error
+    return Architecture(build, OwnNetwork.stages, described, "own")  # type: ignore[arg-type]
+
+
 def handcrafted(build: Callable[[], nn.Module], side: int) -> Architecture:
     """Describe features that nobody learned: they take the middle square of an image, as numbers from 0 to 1."""
     transform = InputTransform(side, side, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -96,8 +140,10 @@ def architecture_of(name: str, weights: str | None = None) -> Architecture:
     UnknownName
         Listing the bases, with the nearest match.
     """
+    if is_own(name):
+        return from_file(name)
     if name not in BASES:
-        raise unknown("base", name, BASES)
+        raise unknown("base", name, BASES, "Or give a Python file with a function stages().")
     found = BASES[name]
     transform = found.presets.get(weights or found.default_weights, found.transform)
     build = found.build
@@ -195,7 +241,7 @@ def load_base(
     head = set().union(*owned[head_start(stages, owned) :])
     loaded = load_weights(name, network, weights or architecture.default_weights, head)
     transform = transform or architecture.transform
-    base_id = BaseId(name, loaded.digest, transform, precision)
+    base_id = BaseId(architecture_name(name), loaded.digest, transform, precision)
     end = next((place for place, names in enumerate(owned) if names & loaded.left_out), len(stages))
     layers = layers_of(name, transform.crop, weights)
     return Base(base_id, loaded.source, stages[:end], layers[:end], network)

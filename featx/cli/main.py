@@ -18,6 +18,7 @@ COMMANDS = {
     "extract": "Compute and store features of images.",
     "fit": "Train and judge one classifier on cached features.",
     "compare": "Compare cut depths and classifiers in a table.",
+    "advise": "Advise where to cut a base, by what is measured.",
     "predict": "Label new images with a model.",
     "run": "Carry out an experiment described in a TOML file.",
     "cache": "Look after the feature store.",

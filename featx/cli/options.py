@@ -114,7 +114,8 @@ def several_bases(command: F) -> F:
 
     @wraps(command)
     def with_choices(*args: Any, base: BaseChoice, **kwargs: Any) -> Any:
-        first, *others = tuple(base.name)
+        names: Any = base.name  # a tuple, as the option may be given more than once
+        first, *others = names
         beside = tuple(BaseChoice(name, precision=base.precision) for name in others)
         return command(*args, base=replace(base, name=first), beside=beside, **kwargs)
 

@@ -124,6 +124,11 @@ class Loader:
         """Load a few rows."""
         return [self.load(row) for row in rows]
 
+    def decoded(self, rows: Sequence[int]) -> Iterator[Loaded]:
+        """Load rows in threads and give them one by one, in order, with their pixels."""
+        for few in self.in_order(rows, self.load_all):
+            yield from few
+
     def begin(self, loaded: list[Loaded], start: Start) -> Callable[[], Batch]:
         """Begin to compute what was loaded, and let go of the pixels."""
         members = [(place, view) for place, one in enumerate(loaded) for view in one.views]

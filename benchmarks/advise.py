@@ -1,0 +1,71 @@
+"""How good the advice is: rank correlation of each score with test accuracy, and what following the advice loses.
+
+Usage: python benchmarks/advise.py DATA... --base B [--weights W] --cache DIR
+
+The layers must be cached. Two ways are judged: with everything cached, where cross-validation
+decides, and with an empty cache, where scores on a sample of images do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import spearmanr
+from tabulate import tabulate
+
+from featx.advise import Advice, advise
+from featx.evaluate import compare
+from featx.requests import BaseChoice, CompareRequest
+
+SCORES = {
+    "LogME": lambda one: one.logme,
+    "H-score": lambda one: one.h_score,
+    "5-NN": lambda one: one.knn_accuracy,
+    "cross-validation": lambda one: one.best,
+}
+
+
+def measure(request: CompareRequest) -> dict[str, float]:
+    """Test accuracy of each cached layer, by the linear classifier that cross-validation prefers."""
+    best: dict[str, tuple[float, float]] = {}
+    for row in compare(replace(request, classifiers=("logreg", "svm"))):
+        best[row.layer] = max(best.get(row.layer, (0.0, 0.0)), (row.cv_accuracy, row.test_accuracy))
+    return {layer: test for layer, (_, test) in best.items()}
+
+
+def correlations(advice: Advice, truth: dict[str, float]) -> list[str]:
+    layers = [one for one in advice.layers if one.layer in truth]
+    measured = [truth[one.layer] for one in layers]
+    return [f"{spearmanr([score(one) for one in layers], measured).statistic:.2f}" for score in SCORES.values()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", nargs="+")
+    parser.add_argument("--base", required=True)
+    parser.add_argument("--weights")
+    parser.add_argument("--cache", type=Path, required=True)
+    asked = parser.parse_args()
+    lines = []
+    for data in asked.data:
+        request = CompareRequest(data, BaseChoice(asked.base, asked.weights), poolings=("avg",), cache=asked.cache)
+        truth = measure(request)
+        best = max(truth, key=truth.__getitem__)
+        with tempfile.TemporaryDirectory() as empty:
+            ways = {"cached": advise(request), "a sample": advise(replace(request, cache=Path(empty)))}
+        for way, advice in ways.items():
+            lost = f"{100 * (truth[best] - truth.get(advice.layer, np.nan)):.1f}"
+            similarity = "" if advice.similarity is None else f"{advice.similarity:.2f}"
+            named = [Path(data).name, way, similarity, advice.layer, best, lost]
+            lines.append([*named, *correlations(advice, truth)])
+    headings = ["data", "judged on", "similarity", "advised", "best", "points lost", *SCORES]
+    print(tabulate(lines, headings, tablefmt="github", disable_numparse=True))
+    print("\nColumns of scores: Spearman's rank correlation with test accuracy over the layers.")
+
+
+if __name__ == "__main__":
+    main()
