@@ -116,7 +116,7 @@ def test_the_stages_own_and_cost_what_is_published_and_layers_lie_where_aliases_
     assert sum(p.numel() for stage in stages for p in stage.module.parameters()) == parameters(name)
     assert len({stage.name for stage in stages}) == len(stages)
     traced = trace(stages, BASES[name].transform.crop)
-    assert sum(traced.costs) / 1e9 == pytest.approx(published(name, "_ops"), rel=0.003)
+    assert sum(traced.costs) / 1e9 == pytest.approx(published(name, "_ops"), rel=1e-3, abs=6e-4)
     layers = arrange_layers(stages, traced.shapes, BASES[name].transform.crop)
     check_layouts(layers)
     if name in LAYERED:
