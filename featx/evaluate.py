@@ -17,8 +17,8 @@ from featx.bases.weights import is_file_name
 from featx.classifiers.calibration import calibrate
 from featx.classifiers.models import ArrayClassifier, Model, Opaque, join, to_arrays
 from featx.classifiers.outcome import HeldOut, Outcome, describe
-from featx.classifiers.records import PROTOCOL, STATED, TUNED, Judged, grid_of, keep, recall, recall_tuned
-from featx.classifiers.results import Result, best
+from featx.classifiers.records import PROTOCOL, STATED, Judged, grid_of, keep, recall, recall_tuned
+from featx.classifiers.results import TUNED, Result, best
 from featx.classifiers.scores import figures, mcnemar
 from featx.classifiers.search import Fitted, search
 from featx.classifiers.splits import make_folds, with_views
@@ -79,8 +79,8 @@ class Experiment:
         if not 1 <= request.test_views <= request.views:
             asked = f"{request.test_views} test views of {request.views} views"
             raise RequestError(f"{asked} are asked for: --test-views is from 1 to --views, which are trained on")
-        asked = [name for name in dict.fromkeys(request.classifiers) if name not in TUNED]
-        names = asked if request.classifiers else list(CLASSIFIERS)
+        named = [name for name in dict.fromkeys(request.classifiers) if name not in TUNED]
+        names = named if request.classifiers else list(CLASSIFIERS)
         for name in names:
             classifier_of(name)
         store = FeatureStore(request.cache)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from featx.classifiers.results import Result, best
+from featx.classifiers.results import TUNED, Result, best
 from featx.errors import unknown
 
 COLUMNS = (
@@ -111,6 +111,8 @@ def legend(results: Sequence[Result], winner: Result) -> str:
         notes.append("(*) best by cross-validation; p: exact McNemar test against it on the same held-out images")
     if any(mark_of(result, winner) == "=" for result in results):
         notes.append(f"(=) cannot be told apart from the best (p >= {SAME})")
+    if any(result.clf in TUNED for result in results):
+        notes.append("(head, finetuned) cv acc is the accuracy on the part of the training images that chose the epoch")
     if earlier := sum(result.recalled for result in results):
         notes.append(
             f"{earlier} of {len(results)} rows are from earlier runs, their seconds as measured then (--refit)"

@@ -87,7 +87,8 @@ class ExtractRequest:
         """Write the request as the command that carries it out."""
         words = ["featx", "extract", self.data, *self.base.flags()]
         words += [word for layer in self.layers for word in ("--layer", layer)]
-        words += [word for pooling in self.poolings if pooling != "avg" for word in ("--pooling", pooling)]
+        if tuple(self.poolings) != ("avg",):
+            words += [word for pooling in self.poolings for word in ("--pooling", pooling)]
         words += ["--store-dtype", self.store_dtype] if self.store_dtype != "float32" else []
         words += ["--views", str(self.views)] if self.views != 1 else []
         if self.cache != default_cache():

@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
+from featx.errors import DataError
+
 TEST_SHARE = 0.25
+VALIDATION = 0.15
 FOLDS = 5
 
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -96,3 +99,18 @@ def with_views(folds: Sequence[Fold], images: int, views: int, judged_views: int
         )
         for learned, judged in folds
     ]
+
+
+def cut_validation(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> NDArray[np.bool_]:
+    """Choose a stratified seventh of the training rows, and one of each class at least, to validate on: (n,) bool.
+
+    Raises
+    ------
+    DataError
+        If there are too few images for that.
+    """
+    share = max(VALIDATION, len(np.unique(y)) / len(y))
+    try:
+        return hold_out(y, groups, seed, share)
+    except ValueError as error:
+        raise DataError(f"the training part has too few images to cut a validation part from it ({error})") from error

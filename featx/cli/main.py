@@ -17,6 +17,7 @@ COMMANDS = {
     "extract": "Compute and store features of images.",
     "fit": "Train and judge one classifier on cached features.",
     "compare": "Compare cut depths and classifiers in a table.",
+    "finetune": "Train a head, then stages of the base, too.",
     "predict": "Label new images with a model.",
     "run": "Carry out an experiment described in a TOML file.",
     "cache": "Look after the feature store.",
