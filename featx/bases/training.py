@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from featx.errors import DataError
 from featx.files import write_atomic
 
 log = logging.getLogger(__name__)
@@ -147,6 +148,8 @@ class Trainer:
         ------
         Diverged
             If the loss is no number.
+        DataError
+            If there is nothing to judge.
         """
         self.network.eval()
         loss, right, count = 0.0, 0, 0
@@ -157,9 +160,11 @@ class Trainer:
                 loss += float(nn.functional.cross_entropy(scores, y, reduction="sum"))
                 right += int((scores.argmax(1) == y).sum())
                 count += len(y)
+        if not count:
+            raise DataError("no image of the validation part can be read any more")
         if not math.isfinite(loss):
             raise Diverged("on the validation part")
-        return loss / max(1, count), right / max(1, count)
+        return loss / count, right / count
 
     def run_epoch(self, epoch: int) -> None:
         """Train for one epoch, counted from 0.
