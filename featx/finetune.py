@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,9 +26,8 @@ from featx.classifiers.outcome import HeldOut, Outcome, describe
 from featx.classifiers.records import PROTOCOL, STATED, Judged, keep
 from featx.classifiers.results import Result
 from featx.classifiers.scores import figures
-from featx.classifiers.splits import cut_validation
+from featx.classifiers.splits import cut_parts
 from featx.data.loader import Loader
-from featx.data.rows import Rows as Table
 from featx.errors import DataError
 from featx.files import remove_given_up_beside
 from featx.keys import FeatureKey
@@ -93,35 +94,6 @@ def extractions(request: FinetuneRequest, division: Division) -> list[ExtractReq
     return needed
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The rows of a data set by what they are for.
-
-    Attributes
-    ----------
-    table : featx.data.rows.Rows
-    learned, chosen, judged : (n,) int
-        Rows to learn from, rows that choose the epoch (both of the training part), and the held-out rows.
-    """
-
-    table: Table
-    learned: Rows
-    chosen: Rows
-    judged: Rows
-
-    @property
-    def labels(self) -> torch.Tensor:
-        """Codes of the classes of all rows: (n,) int64."""
-        return torch.from_numpy(self.table.y.astype(np.int64))
-
-
-def divide_rows(table: Table, seed: int) -> Parts:
-    """Cut a validation part from the training part; raises DataError where that is too small."""
-    train = np.flatnonzero(~table.test)
-    chosen = cut_validation(table.y[train], table.groups[train], seed)
-    return Parts(table, train[~chosen], train[chosen], np.flatnonzero(table.test))
-
-
 class Tuning:
     """One run: the rows, the divided base, and the two phases."""
 
@@ -139,8 +111,9 @@ class Tuning:
             request.data, request.base, (), (), ("avg", "flat")[: 1 + request.from_cache], request.seed, request.rehash
         )
         asked = replace(asked, cache=request.cache, views=len(numbers))
-        table = load_rows(asked, self.store, [*self.keys, *cut_keys])
-        self.parts, self.digests = divide_rows(table, request.seed), table.manifest.digests
+        self.table = load_rows(asked, self.store, [*self.keys, *cut_keys])
+        self.parts = cut_parts(self.table.y, self.table.groups, self.table.test, request.seed)
+        self.digests = self.table.manifest.digests
         self.X = np.stack([join([self.store.get(key, self.digests)]) for key in self.keys])
         self.images = ImageFeed(
             division, self.load, self.digests, self.device, request.batch_size, request.augment, request.seed
@@ -154,61 +127,85 @@ class Tuning:
         """Read and decode images in threads."""
         workers = self.request.workers or os.cpu_count() or 1
         ahead = 2 * self.request.batch_size + workers
-        yield from Loader(self.parts.table.manifest.listing, lambda _: True, prepare, workers, ahead)(rows)
+        yield from Loader(self.table.manifest.listing, lambda _: True, prepare, workers, ahead)(rows)
 
-    def train_head(self, report: Callable[[Progress, float, float], None] | None) -> tuple[Head, Progress]:
-        """Train the head on cached features of the frozen base."""
-        request, parts = self.request, self.parts
-        feed = PooledFeed(torch.from_numpy(self.X), parts.labels, request.views, HEAD_BATCH, request.seed)
-        pooled = self.X[: request.views, parts.learned].reshape(-1, self.X.shape[2])
+    def head_trainer(self, rows: Rows) -> tuple[Head, Trainer]:
+        """Make a head, and what trains it on cached features of the frozen base."""
+        request, X = self.request, torch.from_numpy(self.X)
+        feed = PooledFeed(X, self.labels, request.views, HEAD_BATCH, request.seed)
+        pooled = self.X[: request.views, rows].reshape(-1, self.X.shape[2])
         torch.manual_seed(request.seed)
-        head = Head(request.head, pooled, len(parts.table.classes), request.hidden, request.dropout).to(self.device)
-        trainer = Trainer(
+        head = Head(request.head, pooled, len(self.table.classes), request.hidden, request.dropout).to(self.device)
+        return head, Trainer(
             head,
             [{"params": list(head.parameters()), "rate": request.lr_head}],
-            partial(feed.drawn, parts.learned),
-            feed.steps(parts.learned),
-            partial(feed.seen, parts.chosen),
+            partial(feed.drawn, rows),
+            feed.steps(rows),
+            partial(feed.seen, self.parts.chosen),
             Recipe(request.epochs_head, request.patience, request.seed),
             self.device,
         )
-        with few_threads(HEAD_BATCH * pooled.shape[1]):
-            return head, trainer.run(report)
 
-    def train_suffix(
-        self, head: Head, report: Callable[[Progress, float, float], None] | None
-    ) -> tuple[Suffix, Progress]:
-        """Train the stages from the cut on together with the head."""
-        request, parts, division = self.request, self.parts, self.division
+    def train_head(self, report: Callable[[Progress, float, float], None] | None) -> tuple[Head, Head, Progress]:
+        """Train the head: as it was validated, and as it is judged, which differs if all rows are to be trained on."""
+        with few_threads(HEAD_BATCH * self.X.shape[2]):
+            head, trainer = self.head_trainer(self.parts.learned)
+            progress = trainer.run(report)
+            if not self.request.whole:
+                return head, head, progress
+            whole, trainer = self.head_trainer(self.parts.trained)
+            trainer.run_blind(progress.best_epoch)
+            return head, whole, progress
+
+    def suffix_trainer(self, head: Head, rows: Rows, checkpoint: Path) -> tuple[Suffix, Trainer]:
+        """Make the part that is unfrozen, and what trains it together with the head."""
+        request, division, labels = self.request, self.division, self.labels
         division.to(self.device)
         layout = division.base.layers[division.last].layout
         suffix = Suffix(division.stages, layout, head, request.thaw_batchnorm)
-        labels = parts.labels
-        remove_given_up_beside(self.checkpoint)
-        trainer = Trainer(
+        remove_given_up_beside(checkpoint)
+        return suffix, Trainer(
             suffix,
             list(suffix.groups(request.lr, request.lr_decay)),
-            lambda epoch: ((x, labels[rows]) for x, rows in self.feed.drawn(parts.learned, epoch)),
-            -(-len(parts.learned) // request.batch_size),
-            lambda: ((x, labels[rows]) for x, rows in self.feed.seen(parts.chosen, 0)),
+            lambda epoch: ((x, labels[chosen]) for x, chosen in self.feed.drawn(rows, epoch)),
+            -(-len(rows) // request.batch_size),
+            lambda: ((x, labels[chosen]) for x, chosen in self.feed.seen(self.parts.chosen, 0)),
             Recipe(request.epochs, request.patience, request.seed),
             self.device,
-            self.checkpoint,
+            checkpoint,
             repr(self.facts("finetuned")),
         )
-        return suffix, trainer.run(report)
+
+    def train_suffix(
+        self, head: Head, whole: Head, report: Callable[[Progress, float, float], None] | None
+    ) -> tuple[Suffix, Progress]:
+        """Train the stages from the cut on: validated, then if asked once more on all rows for as many epochs."""
+        suffix, trainer = self.suffix_trainer(copy.deepcopy(head), self.parts.learned, self.checkpoints[0])
+        before = copy.deepcopy(suffix.stages.state_dict())
+        progress = trainer.run(report)
+        if not self.request.whole or progress.stopped:
+            return suffix, progress
+        suffix.stages.load_state_dict(before)
+        suffix, trainer = self.suffix_trainer(copy.deepcopy(whole), self.parts.trained, self.checkpoints[1])
+        progress.stopped = trainer.run_blind(progress.best_epoch).stopped
+        return suffix, progress
 
     @property
-    def checkpoint(self) -> Any:
-        """File beside the model that an interrupted run goes on from."""
-        return self.request.out.with_name(f"{self.request.out.name}.checkpoint")
+    def checkpoints(self) -> list[Path]:
+        """Files beside the model that an interrupted run goes on from."""
+        return [self.request.out.with_name(f"{self.request.out.name}.{end}") for end in ("checkpoint", "checkpoint-2")]
+
+    @cached_property
+    def labels(self) -> torch.Tensor:
+        """Codes of the classes of all rows: (n,) int64."""
+        return torch.from_numpy(self.table.y.astype(np.int64))
 
     def facts(self, clf: str) -> dict[str, Any]:
         """State everything that a result depends on."""
-        own = ("head", "hidden", "dropout", "views", "test_views", "epochs_head", "patience", "lr_head")
+        own = ("head", "hidden", "dropout", "views", "test_views", "epochs_head", "patience", "lr_head", "whole")
         later = ("augment", "from_cache", "epochs", "lr", "lr_decay", "thaw_batchnorm", "batch_size")
         recipe = {name: getattr(self.request, name) for name in (*own, *(later if clf == "finetuned" else ()))}
-        base, rows = asdict(self.division.base.id), self.parts.table.digest
+        base, rows = asdict(self.division.base.id), self.table.digest
         cut = {"from": self.division.unfrozen} if clf == "finetuned" else {}
         return {"clf": clf, "base": base, "rows": rows, "seed": self.request.seed, "recipe": {**recipe, **cut}}
 
@@ -221,7 +218,7 @@ class Tuning:
 
     def judge(self, clf: str, rows: Rows, X: NDArray[np.float32], head: Head, progress: Progress) -> Outcome:
         """Judge a head on (m, v, d) features of held-out rows, keep the record, and make the model."""
-        request, parts, table = self.request, self.parts, self.parts.table
+        request, parts, table = self.request, self.parts, self.table
         classifier = ArrayClassifier(*head.arrays())
         predicted, probabilities = classifier.predict(X)
         params = {"lr": request.lr if clf == "finetuned" else request.lr_head, "epoch": float(progress.best_epoch)}
@@ -231,7 +228,7 @@ class Tuning:
             pooling="avg",
             clf=clf,
             dim=X.shape[2],
-            n_train=len(parts.learned) + len(parts.chosen),
+            n_train=len(parts.trained),
             cv_accuracy=round(progress.best_accuracy, 6),
             fit_seconds=round(sum(progress.seconds), 3),
             params=params,
@@ -249,13 +246,16 @@ class Tuning:
         return describe(Judged(result, predicted, confidence), held_out, partial(self.model, classifier, result))
 
     def model(self, classifier: ArrayClassifier, result: Result) -> Model:
-        """Join the tuned network and its head to all that prediction and extraction need."""
-        tensors, name = self.division.tensors(), self.request.out.name
-        key = FeatureKey(self.division.tuned(tensors).id, self.division.deepest)
+        """Join a head to all that prediction needs, the tensors of the base among it if they were changed."""
+        is_tuned, base = result.clf == "finetuned", self.division.base
+        tensors = self.division.tensors() if is_tuned else {}
+        key = FeatureKey(self.division.tuned(tensors).id if is_tuned else base.id, self.division.deepest)
+        source = self.request.out.name if is_tuned else base.source
+        weights = source if is_tuned else self.request.base.weights or source
         protocol = {"version": PROTOCOL, "words": WORDS, **self.facts(result.clf)}
         scores = {key: value for key, value in result.to_dict().items() if key not in (*STATED, "fit_seconds")}
-        classes, views = tuple(self.parts.table.classes), self.request.test_views
-        return Model((key,), name, name, classes, classifier, result.params, protocol, scores, views, tensors)
+        classes, views = tuple(self.table.classes), self.request.test_views
+        return Model((key,), source, weights, classes, classifier, result.params, protocol, scores, views, tensors)
 
 
 def finetune(request: FinetuneRequest, report: Report | None = None) -> Tuned:
@@ -275,14 +275,14 @@ def finetune(request: FinetuneRequest, report: Report | None = None) -> Tuned:
         If the request cannot be carried out, or features are not cached.
     """
     tuning = Tuning(request, plan(request))
-    head, progress_head = tuning.train_head(partial(report, "head") if report else None)
-    held = tuning.parts.judged
-    X = tuning.X[: request.test_views, held].swapaxes(0, 1)
-    before = tuning.judge("head", held, X, head, progress_head)
-    suffix, progress = tuning.train_suffix(head, partial(report, "finetuned") if report else None)
-    after = tuning.judge("finetuned", *tuning.tuned_features(suffix), head, progress)
+    head, whole, progress_head = tuning.train_head(partial(report, "head") if report else None)
+    X = tuning.X[: request.test_views, tuning.parts.judged].swapaxes(0, 1)
+    before = tuning.judge("head", tuning.parts.judged, X, whole, progress_head)
+    suffix, progress = tuning.train_suffix(head, whole, partial(report, "finetuned") if report else None)
+    after = tuning.judge("finetuned", *tuning.tuned_features(suffix), suffix.head, progress)
     after.model.save(request.out)
-    tuning.checkpoint.unlink(missing_ok=True)
-    paths = tuning.parts.table.manifest.listing.paths
+    for checkpoint in tuning.checkpoints:
+        checkpoint.unlink(missing_ok=True)
+    paths = tuning.table.manifest.listing.paths
     skipped = {paths[row]: reason for row, reason in sorted(tuning.images.skipped.items())}
     return Tuned(before, after, progress_head, progress, skipped)

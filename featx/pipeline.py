@@ -50,6 +50,7 @@ TUNING: dict[str, type] = {
     "lr_head": float,
     "lr": float,
     "lr_decay": float,
+    "whole": bool,
     "thaw_batchnorm": bool,
     "batch_size": int,
 }

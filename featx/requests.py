@@ -167,6 +167,8 @@ class FinetuneRequest:
         Epochs of the two phases at most, and those without improvement that end a phase.
     lr_head, lr, lr_decay : float
         Greatest learning rate of each phase; from the head down, each stage has `lr_decay` times that of the one above.
+    whole : bool
+        Whether, once validation has chosen the epochs, both phases are run again on the whole training part.
     thaw_batchnorm : bool
         Whether running statistics of BatchNorm change in the stages that are unfrozen.
     """
@@ -188,6 +190,7 @@ class FinetuneRequest:
     lr_head: float = 1e-3
     lr: float = 1e-4
     lr_decay: float = 0.9
+    whole: bool = False
     thaw_batchnorm: bool = False
     batch_size: int = 32
     seed: int = 42

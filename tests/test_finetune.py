@@ -151,20 +151,23 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize("from_cache", [False, True])
+@pytest.mark.parametrize(
+    ("from_cache", "whole", "batch"),
+    [(False, False, 5), (True, False, 5), (True, True, 5), (True, True, 15)],  # 15: the second epoch on all rows
+)
 def test_an_interrupted_run_ends_with_the_same_model(
-    request_: FinetuneRequest, monkeypatch: pytest.MonkeyPatch, from_cache: bool
+    request_: FinetuneRequest, monkeypatch: pytest.MonkeyPatch, from_cache: bool, whole: bool, batch: int
 ) -> None:
-    request = replace(request_, from_cache=from_cache, start="layer3")
-    run(request)
-    whole = request.out.read_bytes()
+    request = replace(request_, from_cache=from_cache, start="layer3", whole=whole, lr=1e-4)
+    assert run(request).progress.best_epoch >= 2
+    expected = request.out.read_bytes()
     request.out.unlink()
     original, calls = Trainer.scores, []
 
     def stop(self: Trainer, x: Tensor) -> Tensor:
         if self.checkpoint and self.network.training:
             calls.append(1)
-            if len(calls) == 5:  # 23 images in batches of 8: in the middle of the second epoch
+            if len(calls) == batch:  # 23 images in batches of 8: in the middle of an epoch
                 raise Stop
         return original(self, x)
 
@@ -174,8 +177,27 @@ def test_an_interrupted_run_ends_with_the_same_model(
     assert request.out.with_name("m.featx.checkpoint").is_file()
     seen: list[int] = []
     run(request, lambda phase, progress, loss, accuracy: phase == "head" or seen.append(progress.epoch))
-    assert seen == [2, 3]
-    assert request.out.read_bytes() == whole
+    assert seen == ([2, 3] if batch == 5 else [])
+    assert request.out.read_bytes() == expected
+
+
+def test_training_again_on_all_rows_keeps_what_was_validated_and_changes_the_weights(request_: FinetuneRequest) -> None:
+    cut = run(request_)
+    first = tensors(request_.out)
+    whole = run(replace(request_, whole=True))
+    assert whole.progress.best_epoch == cut.progress.best_epoch > 0
+    assert whole.finetuned.result.cv_accuracy == cut.finetuned.result.cv_accuracy
+    second = tensors(request_.out)
+    assert {name.split(".")[0] for name in first if not torch.equal(first[name], second[name])} == {"layer4"}
+    assert len(predict(PredictRequest(request_.out, [request_.data])).labelled) == 36
+
+
+def test_the_head_alone_is_a_model_of_the_frozen_base(request_: FinetuneRequest, tmp_path: Path) -> None:
+    tuned = run(request_)
+    tuned.head.model.save(tmp_path / "head.featx")
+    found = {one.path: one.label for one in predict(PredictRequest(tmp_path / "head.featx", [request_.data])).labelled}
+    assert all(found[one.path] == one.predicted for one in tuned.head.mistakes)
+    assert (tmp_path / "head.featx").stat().st_size < request_.out.stat().st_size / 10
 
 
 @pytest.mark.slow

@@ -213,6 +213,29 @@ class Trainer:
         self.network.eval()
         return self.done
 
+    def run_blind(self, epochs: int) -> Progress:
+        """Train for so many epochs of the recipe with nothing to judge by; if the loss fails, weights stay as they are.
+
+        Parameters
+        ----------
+        epochs : int
+            At most those of the recipe, whose learning rates are followed.
+        """
+        self.resume()
+        try:
+            while self.done.epoch < epochs:
+                self.run_epoch(self.done.epoch)
+                self.done.epoch += 1
+                self.best = self.weights()
+                self.save()
+        except Diverged as error:
+            self.done.stopped = (
+                f"the loss is no number any more in epoch {self.done.epoch + 1}, {error}; try a lower --lr"
+            )
+        self.network.load_state_dict(self.best)
+        self.network.eval()
+        return self.done
+
     def goes_on(self) -> bool:
         """Whether another epoch is due."""
         done = self.done

@@ -64,7 +64,7 @@ class Head(nn.Module):
         """Give the head as a kind of classifier of stage two and its arrays (see `ArrayClassifier`)."""
         wide = {name: getattr(self, name).double().cpu().numpy() for name in ("mean", "scale")}
         linear = [
-            (layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy())
+            (layer.weight.detach().cpu().numpy().copy(), layer.bias.detach().cpu().numpy().copy())  # training may go on
             for layer in self.layers
             if isinstance(layer, nn.Linear)
         ]
