@@ -3,14 +3,16 @@ BASE ?= tiny
 DATA ?= digits
 LAYER ?= layer3
 CLF ?= logreg
+FROM ?= layer4
 PYTHON ?= python3
 VENV ?= .venv
 FEATX = $(VENV)/bin/featx
 WEIGHTS_FLAG = $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 POOLING_FLAG = $(if $(POOLING),--pooling "$(POOLING)")
-REQUEST = "$(DATA)" --base "$(BASE)" $(WEIGHTS_FLAG) $(POOLING_FLAG)
+CHOICE = "$(DATA)" --base "$(BASE)" $(WEIGHTS_FLAG)
+REQUEST = $(CHOICE) $(POOLING_FLAG)
 
-.PHONY: help setup demo extract fit compare test stress bench check format clean
+.PHONY: help setup demo extract fit compare finetune test stress bench check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,6 +36,9 @@ fit: extract ## Train and judge one classifier: make fit CLF=svm
 
 compare: setup ## The table of every cached layer and every classifier
 	$(FEATX) compare $(REQUEST)
+
+finetune: setup ## A head on the frozen base, then stages unfrozen: make finetune FROM=layer4 [DATA=photos]
+	$(FEATX) finetune $(CHOICE) --from "$(FROM)" --out "$(notdir $(DATA)).featx"
 
 test: setup ## Run the tests
 	$(VENV)/bin/python -m pytest

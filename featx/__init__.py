@@ -23,29 +23,34 @@ if TYPE_CHECKING:
     from featx.classifiers.models_file import load_model
     from featx.evaluate import compare, fit
     from featx.extract import extract
+    from featx.finetune import finetune
     from featx.predict import predict
-    from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
+    from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest, PredictRequest
 
 __version__ = "0.1.0"
 __all__ = [
     "BaseChoice",
     "CompareRequest",
     "ExtractRequest",
+    "FinetuneRequest",
     "PredictRequest",
     "compare",
     "extract",
+    "finetune",
     "fit",
     "load_model",
     "predict",
 ]
 
+_REQUESTS = ("BaseChoice", "CompareRequest", "ExtractRequest", "FinetuneRequest", "PredictRequest")
 _HOMES = {
     "extract": "featx.extract",
     "compare": "featx.evaluate",
     "fit": "featx.evaluate",
+    "finetune": "featx.finetune",
     "predict": "featx.predict",
     "load_model": "featx.classifiers.models_file",
-    **dict.fromkeys(("BaseChoice", "CompareRequest", "ExtractRequest", "PredictRequest"), "featx.requests"),
+    **dict.fromkeys(_REQUESTS, "featx.requests"),
 }
 
 

@@ -18,8 +18,8 @@ from featx.bases.weights import is_file_name
 from featx.classifiers.calibration import calibrate
 from featx.classifiers.models import ArrayClassifier, Model, Opaque, as_classifier, join
 from featx.classifiers.passes import Passes, search_by_passes
-from featx.classifiers.records import PROTOCOL, STATED, TUNED, Judged, grid_of, keep, recall, recall_tuned
-from featx.classifiers.results import Result
+from featx.classifiers.records import PROTOCOL, STATED, Judged, grid_of, keep, recall, recall_tuned
+from featx.classifiers.results import TUNED, Result
 from featx.classifiers.scores import figures
 from featx.classifiers.search import Fitted, search
 from featx.classifiers.splits import make_folds, with_views

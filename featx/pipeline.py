@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from featx.bases.weights import is_file_name
+from featx.classifiers.results import TUNED
 from featx.errors import RequestError, unknown
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest
 
 FIELDS: dict[str, type] = {
     "data": str,
@@ -29,8 +31,30 @@ FIELDS: dict[str, type] = {
     "seed": int,
     "views": int,
     "test_views": int,
+    "finetune": dict,
 }
 """Keys of an experiment and the type of each; `data`, `base` and `layers` must be there."""
+
+TUNING: dict[str, type] = {
+    "from": str,
+    "head": str,
+    "hidden": int,
+    "dropout": float,
+    "augment": str,
+    "views": int,
+    "test_views": int,
+    "from_cache": bool,
+    "epochs_head": int,
+    "epochs": int,
+    "patience": int,
+    "lr_head": float,
+    "lr": float,
+    "lr_decay": float,
+    "whole": bool,
+    "thaw_batchnorm": bool,
+    "batch_size": int,
+}
+"""Keys of the table `[finetune]`, as the command's options; `from` must be there."""
 
 REQUIRED = ("data", "base", "layers")
 
@@ -41,6 +65,7 @@ class Pipeline:
 
     extract: ExtractRequest
     compare: CompareRequest
+    finetune: FinetuneRequest | None = None
 
 
 def find_experiment(name: str) -> Path:
@@ -65,7 +90,7 @@ def find_experiment(name: str) -> Path:
     )
 
 
-def check_fields(fields: dict[str, Any], path: Path) -> None:
+def check_fields(fields: dict[str, Any], path: Path, known: Mapping[str, type], required: Sequence[str]) -> None:
     """Raise unless every key is known, of its type, and nothing that is needed is missing.
 
     Raises
@@ -76,11 +101,13 @@ def check_fields(fields: dict[str, Any], path: Path) -> None:
         With all other problems at once.
     """
     for name in fields:
-        if name not in FIELDS:
-            raise unknown(f"key of '{path}'", name, FIELDS)
-    problems = [f"'{name}' is missing" for name in REQUIRED if name not in fields]
+        if name not in known:
+            raise unknown(f"key of '{path}'", name, known)
+    problems = [f"'{name}' is missing" for name in required if name not in fields]
     for name, value in fields.items():
-        kind = FIELDS[name]
+        kind = known[name]
+        if kind is float and type(value) is int:
+            continue
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             problems.append(f"'{name}' must be a {kind.__name__}, not {value!r}")
         elif isinstance(value, list) and not (value and all(isinstance(item, str) for item in value)):
@@ -115,7 +142,10 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"'{path}' is no valid TOML: {error}") from error
-    check_fields(fields, path)
+    check_fields(fields, path, FIELDS, REQUIRED)
+    tuning = fields.get("finetune")
+    if tuning is not None:
+        check_fields(tuning, path, TUNING, ("from",))
     data = beside(path, fields["data"], fields["data"] != "digits")
     weights = fields.get("weights")
     if weights is not None:
@@ -128,18 +158,17 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
     device = {
         name: fields[name] for name in ("device", "batch_size", "workers", "store_dtype", "views") if name in fields
     }
+    machine = {name: fields[name] for name in ("device", "workers") if name in fields}
+    classifiers, seed = tuple(fields.get("classifiers", ())), fields.get("seed", 42)
+    finetune = None
+    if tuning is not None:
+        recipe = {name: value for name, value in tuning.items() if name != "from"}
+        out = cache / "models" / f"{path.stem}.featx"
+        finetune = FinetuneRequest(data, base, tuning["from"], out, seed=seed, cache=cache, **machine, **recipe)
+        classifiers += TUNED if classifiers else ()
+    stage_two = {name: fields[name] for name in ("store_dtype", "views", "test_views") if name in fields}
     return Pipeline(
         ExtractRequest(data, base, parts, poolings, cache=cache, **device),
-        CompareRequest(
-            data,
-            base,
-            tuple(fields["layers"]),
-            tuple(fields.get("classifiers", ())),
-            poolings,
-            fields.get("seed", 42),
-            cache=cache,
-            store_dtype=fields.get("store_dtype"),
-            views=fields.get("views", 1),
-            test_views=fields.get("test_views", 1),
-        ),
+        CompareRequest(data, base, tuple(fields["layers"]), classifiers, poolings, seed, cache=cache, **stage_two),
+        finetune,
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from featx.classifiers.results import Result, best
+from featx.classifiers.results import TUNED, Result, best
 from featx.errors import unknown
 
 COLUMNS = (
@@ -114,6 +114,8 @@ def legend(results: Sequence[Result], winner: Result) -> str:
         notes.append("(*) best by cross-validation; p: exact McNemar test against it on the same held-out images")
     if any(mark_of(result, winner) == "=" for result in results):
         notes.append(f"(=) cannot be told apart from the best (p >= {SAME})")
+    if any(result.clf in TUNED for result in results):
+        notes.append("(head, finetuned) cv acc is the accuracy on the part of the training images that chose the epoch")
     if earlier := sum(result.recalled for result in results):
         notes.append(
             f"{earlier} of {len(results)} rows are from earlier runs, their seconds as measured then (--refit)"
@@ -123,13 +125,14 @@ def legend(results: Sequence[Result], winner: Result) -> str:
 
 def sentence(result: Result) -> str:
     """Say one result in words."""
+    validated = "validated" if result.clf in TUNED else "cross-validated"
     chosen = ", ".join(f"{name} = {value:g}" for name, value in result.params.items())
     seen = f", {result.views} views, {result.test_views} in testing" if result.views > 1 else ""
     return (
         f"{result.clf} on {result.base} {result.layer} ({result.pooling}, {result.dim} numbers{seen}): "
         f"test accuracy {result.test_accuracy:.3f} (95 % interval {result.ci_low:.3f} to {result.ci_high:.3f}, "
         f"{result.n_test} images), balanced {result.balanced_accuracy:.3f}, macro F1 {result.macro_f1:.3f}, "
-        f"expected calibration error {result.calibration_error:.3f}, cross-validated {result.cv_accuracy:.3f} "
+        f"expected calibration error {result.calibration_error:.3f}, {validated} {result.cv_accuracy:.3f} "
         f"on {result.n_train} images{', ' + chosen if chosen else ''}, {result.fit_seconds:.1f} s"
         f"{' in an earlier run' if result.recalled else ''}"
     )

@@ -98,7 +98,8 @@ class ExtractRequest:
         """Write the request as the command that carries it out."""
         words = ["featx", "extract", self.data, *self.base.flags()]
         words += [word for layer in self.layers for word in ("--layer", layer)]
-        words += [word for pooling in self.poolings if pooling != "avg" for word in ("--pooling", pooling)]
+        if tuple(self.poolings) != ("avg",):
+            words += [word for pooling in self.poolings for word in ("--pooling", pooling)]
         words += ["--store-dtype", self.store_dtype] if self.store_dtype != "float32" else []
         words += ["--views", str(self.views)] if self.views != 1 else []
         if self.cache != default_cache():
@@ -188,6 +189,8 @@ class FinetuneRequest:
         Epochs of the two phases at most, and those without improvement that end a phase.
     lr_head, lr, lr_decay : float
         Greatest learning rate of each phase; from the head down, each stage has `lr_decay` times that of the one above.
+    whole : bool
+        Whether, once validation has chosen the epochs, both phases are run again on the whole training part.
     thaw_batchnorm : bool
         Whether running statistics of BatchNorm change in the stages that are unfrozen.
     """
@@ -209,6 +212,7 @@ class FinetuneRequest:
     lr_head: float = 1e-3
     lr: float = 1e-4
     lr_decay: float = 0.9
+    whole: bool = False
     thaw_batchnorm: bool = False
     batch_size: int = 32
     seed: int = 42

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,3 +70,32 @@ def test_a_mix_is_extracted_layer_by_layer_and_compared_as_a_mix(tmp_path: Path,
     pipeline = load_pipeline(write(tmp_path, text), cache)
     assert pipeline.extract.layers == ("layer4", "layer3")
     assert pipeline.compare.layers == ("layer4", "layer3+layer4")
+
+
+def test_a_table_finetune_is_a_request_of_its_own_and_its_rows_are_in_the_table(tmp_path: Path, cache: Path) -> None:
+    text = 'data = "photos"\nbase = "tiny"\nlayers = ["layer3"]\nclassifiers = ["svm"]\nseed = 3\n[finetune]\n'
+    pipeline = load_pipeline(write(tmp_path, text + 'from = "layer4"\nepochs = 2\nfrom_cache = true'), cache)
+    tuning = pipeline.finetune
+    assert tuning is not None
+    assert (tuning.data, tuning.start, tuning.epochs, tuning.seed) == (str(tmp_path / "photos"), "layer4", 2, 3)
+    assert tuning.from_cache
+    assert tuning.out == cache / "models" / "x.featx"
+    assert pipeline.compare.classifiers == ("svm", "head", "finetuned")
+    with pytest.raises(UnknownName, match="unknown key of .*x.toml' 'epoch'. Did you mean 'epochs'"):
+        load_pipeline(write(tmp_path, text + "epoch = 2"), cache)
+    with pytest.raises(RequestError, match="'from' is missing; 'epochs' must be a int"):
+        load_pipeline(write(tmp_path, text + 'epochs = "2"'), cache)
+    assert load_pipeline(write(tmp_path, text.removesuffix("[finetune]\n")), cache).finetune is None
+
+
+def test_run_fine_tunes_and_shows_everything_in_one_table(
+    featx: Callable[..., Any], photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    text = f'data = "{photos.name}"\nbase = "tiny"\nweights = "random"\nlayers = ["layer1"]\nclassifiers = ["svm"]\n'
+    write(tmp_path, text + '[finetune]\nfrom = "layer4"\nepochs = 1\nepochs_head = 1\nviews = 1')
+    found = featx("run", tmp_path / "x.toml", "--cache", cache)
+    assert found.exit_code == 0
+    assert [line.split()[2:3] for line in found.stdout.splitlines() if " finetuned " in line]
+    assert "cv acc is the accuracy on the part of the training images that chose the epoch" in found.stdout
+    assert (cache / "models" / "x.featx").is_file()
+    assert featx("cache", "verify", "--cache", cache).exit_code == 0

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifiers.results import Result
+from featx.classifiers.results import TUNED, Result
 from featx.classifiers.zoo import Linear, classifier_of
 from featx.files import write_atomic
 
@@ -21,9 +21,6 @@ log = logging.getLogger(__name__)
 
 PROTOCOL = 2
 """Version of splits, search, solvers and scores: raise it by hand when any of them gives other numbers."""
-
-TUNED = ("head", "finetuned")
-"""What fine-tuning calls its two phases in the column of classifiers."""
 
 FOLDER = "results"
 STATED = ("p_value", "megabytes", "ms_per_image", "recalled")

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+TUNED = ("head", "finetuned")
+"""What fine-tuning calls its two phases in the column of classifiers."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -19,7 +22,8 @@ class Result:
     n_train, n_test : int
         Images trained on and held out.
     cv_accuracy : float
-        Of the chosen hyper-parameters, over the folds of the training part.
+        Of the chosen hyper-parameters, over the folds of the training part; for what was fine-tuned, on the part of
+        it that chose the epoch.
     test_accuracy, ci_low, ci_high : float
         On the held-out part, with its 95 % interval (Wilson).
     macro_f1 : float

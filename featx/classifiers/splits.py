@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
+from featx.errors import DataError
+
 TEST_SHARE = 0.25
+VALIDATION = 0.15
 FOLDS = 5
 
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -96,3 +100,46 @@ def with_views(folds: Sequence[Fold], images: int, views: int, judged_views: int
         )
         for learned, judged in folds
     ]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the rows of a data set are for, where one part of the training rows validates.
+
+    Attributes
+    ----------
+    learned, chosen, judged : (n,) int
+        Rows to learn from, rows that choose (both of the training part), and the held-out rows.
+    """
+
+    learned: NDArray[np.intp]
+    chosen: NDArray[np.intp]
+    judged: NDArray[np.intp]
+
+    @property
+    def trained(self) -> NDArray[np.intp]:
+        """The whole training part."""
+        return np.sort(np.concatenate([self.learned, self.chosen]))
+
+
+def cut_parts(y: NDArray[np.intp], groups: NDArray[np.intp], test: NDArray[np.bool_], seed: int) -> Parts:
+    """Cut a stratified seventh of the training rows off to validate on, and one row of each class at least.
+
+    Parameters
+    ----------
+    y, groups : (n,) int
+    test : (n,) bool
+        The held-out rows.
+
+    Raises
+    ------
+    DataError
+        If there are too few images for that.
+    """
+    train = np.flatnonzero(~test)
+    share = max(VALIDATION, len(np.unique(y[train])) / len(train))
+    try:
+        chosen = hold_out(y[train], groups[train], seed, share)
+    except ValueError as error:
+        raise DataError(f"the training part has too few images to cut a validation part from it ({error})") from error
+    return Parts(train[~chosen], train[chosen], np.flatnonzero(test))

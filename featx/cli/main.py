@@ -19,6 +19,7 @@ COMMANDS = {
     "fit": "Train and judge one classifier on cached features.",
     "compare": "Compare cut depths and classifiers in a table.",
     "advise": "Advise where to cut a base, by what is measured.",
+    "finetune": "Train a head, then stages of the base, too.",
     "predict": "Label new images with a model.",
     "run": "Carry out an experiment described in a TOML file.",
     "cache": "Look after the feature store.",

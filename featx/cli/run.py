@@ -23,6 +23,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
     Example:
       featx run pipelines/flowers17.toml
     """
+    from featx.cli import finetune
     from featx.cli.extract import report
     from featx.evaluate import compare
     from featx.extract import extract
@@ -35,13 +36,15 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
         summary = extract(pipeline.extract, progress)
     if not as_json:
         report(summary, False, quiet)
+    tuned = finetune.run(pipeline.finetune, quiet)[0] if pipeline.finetune else None
     with progress_bar("fit", quiet) as progress:
         results = compare(pipeline.compare, progress)
     if csv_file:
         write_text(csv_file, to_csv(results))
     if as_json:
-        print_json({"extract": summary.to_dict(), "compare": [result.to_dict() for result in results]})
+        found = {"extract": summary.to_dict(), "compare": [result.to_dict() for result in results]}
+        print_json({**found, "finetune": tuned.to_dict()} if tuned else found)
     else:
         click.echo(f"\n{table(results)}\n")
         click.echo("\n".join(closing_lines(results, summary.extracted, summary.seconds)))
-    sys.exit(1 if summary.failed else 0)
+    sys.exit(1 if summary.failed or (tuned and (tuned.stopped or tuned.skipped)) else 0)

@@ -10,8 +10,8 @@ from featx.errors import StoreError
 
 NAME = re.compile(r"part-[0-9a-f]{16}\.h5")
 QUARANTINE = "quarantine"
-SIDE_FOLDERS = {QUARANTINE, "scans", "results"}
-"""Folders in the cache that hold no features: broken parts that were put aside, and the memory of digests."""
+SIDE_FOLDERS = {QUARANTINE, "scans", "results", "models"}
+"""Folders in the cache that hold no features: broken parts put aside, digests, results, models of experiments."""
 
 
 def entries(folder: Path) -> list[Path]:
