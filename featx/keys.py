@@ -75,7 +75,7 @@ class BaseId:
     @property
     def folder(self) -> str:
         """Name of the folder in the cache, such as `resnet50-0123456789ab`."""
-        return f"{self.architecture}-{self.digest[:12]}"
+        return f"{self.architecture.replace(':', '-')}-{self.digest[:12]}"
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:

@@ -11,6 +11,7 @@ from featx.bases.augment import make_views
 from featx.bases.base import Base
 from featx.bases.device import choose_device
 from featx.bases.engine import LazyEngine, Plan, cores, one_thread_each
+from featx.bases.own import architecture_name
 from featx.bases.pooling import POOLINGS
 from featx.bases.weights import FILE_SUFFIXES, is_file_name
 from featx.bases.zoo import load_base
@@ -102,13 +103,35 @@ def find_weights(request: PredictRequest, model: Model) -> str:
     return model.weights
 
 
+def find_base(request: PredictRequest, architecture: str) -> str:
+    """Say which base to load: the one that the model names, or the file that is named and is the same.
+
+    Raises
+    ------
+    ModelError
+        If the base is a file that is not named, or another base is.
+    """
+    file, is_file, _ = architecture.partition(".py@")
+    if request.base is None and is_file:
+        raise ModelError(
+            f"model '{request.model}' was trained on the network of '{file}.py', and no file is run that is not named: "
+            f"add --base {file}.py"
+        )
+    if request.base is not None and architecture_name(request.base) != architecture:
+        raise ModelError(
+            f"'{request.base}' ({architecture_name(request.base)}) is not the base that model '{request.model}' was "
+            f"trained on: {architecture}. {'Name that version of the file' if is_file else 'Leave out --base'}"
+        )
+    return request.base or architecture
+
+
 def open_base(request: PredictRequest, model: Model) -> Base:
     """Load the base that a model was trained on.
 
     Raises
     ------
     ModelError
-        If its features were computed by another version of our numerics.
+        If its features were computed by another version of our numerics, or its base is a file that is not named.
     WeightsError
         If the weights cannot be had, or are not the ones that the model was trained on.
     UnknownName
@@ -126,7 +149,7 @@ def open_base(request: PredictRequest, model: Model) -> Base:
             f"model '{request.model}' names weights '{weights}', which are no file of weights: use --weights"
         )
     try:
-        base = load_base(wanted.architecture, weights, wanted.transform, wanted.precision)
+        base = load_base(find_base(request, wanted.architecture), weights, wanted.transform, wanted.precision)
     except WeightsError as error:
         raise WeightsError(
             f"{error}. The model was trained on {wanted.architecture} with weights '{model.source}': "

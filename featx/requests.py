@@ -250,6 +250,8 @@ class PredictRequest:
         As for a base; None: those that the model names.
     device, batch_size, workers
         As in `ExtractRequest`.
+    base : str or None
+        The Python file that the model's base is, if it is one: a file runs only where it is named. Else needless.
     """
 
     model: str | Path
@@ -258,6 +260,7 @@ class PredictRequest:
     device: str = "auto"
     batch_size: int | None = None
     workers: int | None = None
+    base: str | None = None
 
 
 @dataclass(frozen=True)

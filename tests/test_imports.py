@@ -18,6 +18,7 @@ VERBS = {p.stem for p in PACKAGE.glob("*.py")} - FOUNDATION - UPPER - {"__init__
 OWNERS = {
     "torch": {"bases", "classifiers", "extract", "finetune"},
     "torchvision": {"bases"},
+    "timm": {"bases"},
     "h5py": {"store", "export"},
     "sklearn": {"classifiers", "evaluate"},
     "click": {"cli"},

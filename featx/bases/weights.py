@@ -228,7 +228,7 @@ def bundled_file(architecture: str, weights: str) -> Path | None:
 
 
 def download(architecture: str, weights: str) -> dict[str, Tensor]:
-    """Fetch torchvision weights by name, from its local cache where they lie there already.
+    """Fetch weights of torchvision or timm by name, from the local cache where they lie there already.
 
     Raises
     ------
@@ -240,6 +240,10 @@ def download(architecture: str, weights: str) -> dict[str, Tensor]:
     import torch
     import torchvision
 
+    from featx.bases.timm_networks import PREFIX, download_timm
+
+    if architecture.startswith(PREFIX):
+        return download_timm(architecture, weights)
     try:
         choices = torchvision.models.get_model_weights(architecture)
     except ValueError:

@@ -16,6 +16,7 @@ from featx.bases import descriptors
 from featx.bases.base import CLASSIFIERS, Base, Layer, Stage, describe_layers
 from featx.bases.families import FAMILIES, Adapter, Piece, Stages, build_options, sequential, vit
 from featx.bases.own import architecture_name, is_own, run_file
+from featx.bases.timm_networks import PREFIX, describe_timm
 from featx.bases.tiny import tiny
 from featx.bases.weights import load_weights
 from featx.errors import RequestError, unknown
@@ -142,8 +143,12 @@ def architecture_of(name: str, weights: str | None = None) -> Architecture:
     """
     if is_own(name):
         return from_file(name)
+    if name.startswith(PREFIX):
+        known = describe_timm(name, weights)
+        return Architecture(known.build, known.stages, known.transform, known.tag)
     if name not in BASES:
-        raise unknown("base", name, BASES, "Or give a Python file with a function stages().")
+        hint = "Or give a Python file with a function stages(), or timm:NAME for one of timm's."
+        raise unknown("base", name, BASES, hint)
     found = BASES[name]
     transform = found.presets.get(weights or found.default_weights, found.transform)
     build = found.build
@@ -160,9 +165,9 @@ def default_layer(name: str) -> str:
     return [layer.name for layer in layers if layer.name.split(".")[0] not in CLASSIFIERS][-1]
 
 
-def stages_of(name: str, network: nn.Module) -> tuple[Stage, ...]:
+def stages_of(name: str, network: nn.Module, weights: str | None = None) -> tuple[Stage, ...]:
     """Take a network apart into the stages of its architecture."""
-    return tuple(Stage(*piece) for piece in architecture_of(name).stages(network))
+    return tuple(Stage(*piece) for piece in architecture_of(name, weights).stages(network))
 
 
 def layers_of(name: str, side: int | None = None, weights: str | None = None) -> tuple[Layer, ...]:
@@ -190,9 +195,10 @@ class WithoutNumbers(TorchFunctionMode):
 
 def empty_stages(name: str, weights: str | None = None) -> tuple[Stage, ...]:
     """Build the stages of a base on torch's meta device."""
+    architecture = architecture_of(name, weights)
     with WithoutNumbers():
-        network = architecture_of(name, weights).build().eval().requires_grad_(False)
-    return stages_of(name, network.to("meta"))
+        network = architecture.build().eval().requires_grad_(False)
+    return stages_of(name, network.to("meta"), weights)
 
 
 def tensors_of(stages: Sequence[Stage], network: nn.Module) -> list[set[str]]:
@@ -218,7 +224,7 @@ def load_base(
     Parameters
     ----------
     name : str
-        Name in `BASES`.
+        Name in `BASES`, a Python file, or "timm:NAME".
     weights : str, optional
         A torchvision weights name, a path to `.pth` or `.safetensors`, or "random".
     transform : InputTransform, optional
@@ -236,7 +242,7 @@ def load_base(
     architecture = architecture_of(name, weights)
     torch.manual_seed(0)  # "random" weights are the same ones every time
     network = architecture.build().eval().requires_grad_(False)
-    stages = stages_of(name, network)
+    stages = stages_of(name, network, weights)
     owned = tensors_of(stages, network)
     head = set().union(*owned[head_start(stages, owned) :])
     loaded = load_weights(name, network, weights or architecture.default_weights, head)

@@ -20,6 +20,7 @@ MAX_SIDE = 2**13
 MAX_VIEWS = 1000
 HEX = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[A-Za-z0-9_.+-]{1,200}")
+ARCHITECTURE = re.compile(r"[\w.+:@ ()-]{1,200}")  # also timm:NAME, and FILE.py@DIGEST
 FILTERS = ("nearest", "bilinear", "bicubic")
 TYPES: dict[str, type] = {
     "base": dict,
@@ -64,9 +65,9 @@ def check_facts(facts: Any, kind: str, version: int) -> None:
         raise ModelError("; ".join(problems[:5]))
 
 
-def is_name(value: Any) -> bool:
+def is_name(value: Any, form: re.Pattern[str] = NAME) -> bool:
     """Whether a value is a plain name: nothing that could lead out of a folder."""
-    return isinstance(value, str) and NAME.fullmatch(value) is not None and ".." not in value
+    return isinstance(value, str) and form.fullmatch(value) is not None and ".." not in value
 
 
 def problems_of_base(base: dict[str, Any]) -> list[str]:
@@ -74,7 +75,7 @@ def problems_of_base(base: dict[str, Any]) -> list[str]:
     wanted = {"architecture", "weights", "transform", "precision", "recipe"}
     if set(base) != wanted or not isinstance(base["transform"], dict):
         return [f"its base has the fields {sorted(base)[:8]}, expected {sorted(wanted)}"]
-    problems = [] if is_name(base["architecture"]) else ["its architecture is no name"]
+    problems = [] if is_name(base["architecture"], ARCHITECTURE) else ["its architecture is no name"]
     if not isinstance(base["weights"], str) or not HEX.fullmatch(base["weights"]):
         problems.append("its digest of weights is no digest")
     if base["precision"] not in ("float32", "bfloat16"):

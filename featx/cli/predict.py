@@ -14,6 +14,7 @@ from featx.requests import PredictRequest
 @click.command("predict")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True)
+@click.option("--base", help="The Python file that the model's base is, if it is one: it is run.")
 @click.option("--weights", help="Weights of the base: name, file or 'random'.  [default: as the model names them]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images a forward pass.  [default: by device]")
@@ -26,6 +27,7 @@ from featx.requests import PredictRequest
 def command(
     model: Path,
     images: tuple[str, ...],
+    base: str | None,
     weights: str | None,
     device: str,
     batch_size: int | None,
@@ -43,7 +45,7 @@ def command(
     Example:
       featx predict model.featx photos/new --csv labels.csv
     """
-    request = PredictRequest(model, images, weights, device, batch_size, workers)
+    request = PredictRequest(model, images, weights, device, batch_size, workers, base)
     from featx.files import write_text
     from featx.predict import predict
     from featx.report_classes import prediction_csv, prediction_table

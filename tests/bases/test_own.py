@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,29 @@ def test_it_goes_through_extract_and_compare(featx: Featx, file: Path, photos: P
     (row,) = json.loads(featx("compare", *words, "--clf", "logreg", "--json").stdout)
     assert (row["layer"], row["dim"]) == ("body.1", 16)
     assert len(json.loads(featx("layers", file, "--json").stdout)) == 4
+
+
+def test_predict_runs_the_file_only_if_it_is_named(featx: Featx, file: Path, photos: Path, cache: Path) -> None:
+    model, words = file.with_name("m.featx"), (photos, "--base", file, "--cache", cache, "-l", "body.1", "-q")
+    assert featx("extract", *words).exit_code == 0
+    assert featx("fit", *words, "--clf", "logreg", "--out", model).exit_code == 0
+    unnamed = featx("predict", model, photos, "-q")
+    assert unnamed.error.endswith("no file is run that is not named: add --base my_net.py")
+    assert "\n" not in unnamed.error
+    named = featx("predict", model, photos, "--base", file, "--json", "-q")
+    assert len(json.loads(named.stdout)) == 36
+    file.write_text(NETWORK.replace("nn.ReLU", "nn.Tanh"))
+    other = featx("predict", model, photos, "--base", file, "-q")
+    assert re.search(r"my_net.py@\w{12}\) is not the base .* my_net.py@\w{12}. Name that version", other.error)
+
+
+def test_a_base_that_is_no_file_need_not_be_named(featx: Featx, photos: Path, cache: Path, tmp_path: Path) -> None:
+    words = (photos, "--base", "tiny", "--weights", "random", "--cache", cache, "-l", "layer1", "-q")
+    assert featx("extract", *words).exit_code == 0
+    assert featx("fit", *words, "--clf", "logreg", "--out", tmp_path / "m.featx").exit_code == 0
+    assert featx("predict", tmp_path / "m.featx", photos, "--base", "tiny", "-q").exit_code == 0
+    other = featx("predict", tmp_path / "m.featx", photos, "--base", "resnet18", "-q")
+    assert other.error.endswith("trained on: tiny. Leave out --base")
 
 
 @pytest.mark.parametrize(
