@@ -202,10 +202,12 @@ def compare(asked: argparse.Namespace) -> list[str]:
     columns = [("forward", "deepest"), ("forward", "layer1"), ("decode", "deepest"), ("featx", "deepest")]
     columns += [("featx", "five"), ("featx", "layer1"), ("by hand", "deepest"), ("timm", "deepest")]
     columns += [("img2vec", "deepest")] if asked.base == "resnet18" else []
+    columns = [column for column in columns if column[0] not in asked.skip]
     rounds: list[dict[tuple[str, str], float]] = []
     for number in range(asked.rounds):
         rounds.append({column: measure(asked, *column) for column in columns})
-        print(f"round {number + 1} of {asked.rounds}", file=sys.stderr)
+        found = ", ".join(f"{name} {layers} {rate:.0f}" for (name, layers), rate in rounds[-1].items())
+        print(f"round {number + 1} of {asked.rounds}: {found}", file=sys.stderr)
 
     def middle(value: Callable[[dict[tuple[str, str], float]], float]) -> float:
         return statistics.median(value(one) for one in rounds)
@@ -267,6 +269,7 @@ def main() -> None:
     parser.add_argument("--base", default="mobilenet_v2")
     parser.add_argument("--weights", help="a file; random weights otherwise")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--skip", nargs="*", default=[], choices=["timm", "img2vec"], help="rivals to leave out")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--made", action="store_true", help="measure cached runs and memory on generated images")
