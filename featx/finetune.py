@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 Report = Callable[[str, Progress, float, float], None]
 HEAD_BATCH = 64
 WORDS = (
-    "a head trained on the frozen base, then the stages from the cut on with it; the epoch was chosen by the loss on "
+    "a head trained on the frozen base, then the stages from the cut on with it; the epoch was chosen on "
     "a stratified validation part of the training part, split by digest; the held-out part read once"
 )
 """The protocol, as model files state it."""

@@ -88,8 +88,8 @@ class PooledFeed:
             yield self.X[places // len(rows), chosen], self.labels[chosen]
 
     def seen(self, rows: Rows) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the rows as they are, with labels, in one batch."""
-        yield self.X[0, rows], self.labels[rows]
+        """Give every view of the rows, with labels, in one batch: a small part says more by all its views."""
+        yield self.X[: self.views, rows].reshape(-1, self.X.shape[2]), self.labels[rows].repeat(self.views)
 
 
 @dataclass

@@ -34,7 +34,7 @@ class Recipe:
     epochs : int
         At most so many.
     patience : int
-        Epochs without a lower validation loss before training stops.
+        Epochs without a better validation accuracy, or a lower loss at the same one, before training stops.
     seed : int
     warm_up : float
         Epochs in which learning rates rise from zero; then they fall along a cosine to a hundredth.
@@ -253,7 +253,7 @@ class Trainer:
         self.run_epoch(done.epoch)
         loss, accuracy = self.judge()
         done.epoch += 1
-        if loss < done.best_loss:
+        if (accuracy, -loss) > (done.best_accuracy, -done.best_loss):
             done.best_loss, done.best_accuracy, done.best_epoch = loss, accuracy, done.epoch
             self.best = self.weights()
         done.seconds.append(round(time.perf_counter() - started, 3))

@@ -43,11 +43,11 @@ def test_rates_rise_to_the_full_and_fall_to_a_hundredth() -> None:
 
 
 def test_the_best_weights_are_kept_and_training_stops_early() -> None:
-    losses: list[float] = []
+    seen: list[tuple[float, float]] = []
     one = trainer(Recipe(60, 4, 7), rate=0.3)
-    done = one.run(lambda progress, loss, accuracy: losses.append(loss))
-    assert done.best_loss == min(losses)
-    assert done.best_epoch == losses.index(min(losses)) + 1
+    done = one.run(lambda progress, loss, accuracy: seen.append((accuracy, -loss)))
+    assert (done.best_accuracy, -done.best_loss) == max(seen)
+    assert done.best_epoch == seen.index(max(seen)) + 1
     assert done.epoch == done.best_epoch + 4 < 60
     assert one.judge() == pytest.approx((done.best_loss, done.best_accuracy))
     assert done.best_accuracy > 0.6
