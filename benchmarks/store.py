@@ -32,6 +32,7 @@ from featx.store.header import BLOCK_BYTES
 from featx.store.part import RUN, Part
 from featx.store.store import FeatureStore
 from featx.store.writer import PartWriter, rows_a_part
+from featx.timing import Clock
 
 KEY = FeatureKey(BaseId("resnet50", "ab" * 32, InputTransform(256, 224)), "layer4")
 BATCH, WIDTH = 256, 2048
@@ -75,7 +76,7 @@ class Throughput:
     def write(self) -> None:
         """Do what extraction does: batches into a writer that commits parts of 1024 rows."""
         rows = rows_a_part(len(self.features))
-        writer = PartWriter(FeatureStore(self.folder / "store"), KEY, rows, {"host": "here"})
+        writer = PartWriter(FeatureStore(self.folder / "store"), KEY, rows, {"host": "here"}, Clock())
         for low in range(0, len(self.features), BATCH):
             writer.append(self.names[low : low + BATCH], self.features[low : low + BATCH], 0.0)
         writer.close(0.0)

@@ -186,7 +186,7 @@ class Extraction:
             finally_.callback(remember, self.request.cache, self.listing, known)
             for writer in self.writers.values():
                 finally_.callback(self.close, writer)
-            for batch in loader(rows, engine.start):
+            for batch in loader(rows, engine.start, engine.build):
                 self.take(batch, known)
                 done += len(batch.loaded)
                 if progress:

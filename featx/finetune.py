@@ -6,18 +6,17 @@ import copy
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from featx.bases.choice import plan
 from featx.bases.device import choose_device
-from featx.bases.engine import cores, one_thread_each
-from featx.bases.feeds import CachedFeed, Feed, ImageFeed, LoadedRow, PooledFeed, Prepare, Rows, pooled_views
+from featx.bases.engine import cores
+from featx.bases.feeds import CachedFeed, Feed, ImageFeed, LoadedRow, Prepare, Rows, pooled_views
 from featx.bases.training import Progress, Recipe, Trainer
 from featx.bases.tuning import Division, Head, Suffix
 from featx.classifiers.models import ArrayClassifier, Model, join
@@ -29,6 +28,7 @@ from featx.classifiers.splits import cut_parts
 from featx.data.loader import Loader
 from featx.errors import DataError
 from featx.files import remove_given_up_beside
+from featx.heads import EpochReport, FrozenFeatures, HeadMaker, Heads
 from featx.keys import FeatureKey
 from featx.requests import CompareRequest, ExtractRequest, FinetuneRequest
 from featx.store.store import FeatureStore
@@ -38,7 +38,6 @@ from featx.timing import Clock
 log = logging.getLogger(__name__)
 
 Report = Callable[[str, Progress, float, float], None]
-HEAD_BATCH = 64
 WORDS = (
     "a head trained on the frozen base, then the stages from the cut on with it; the epoch was chosen on "
     "a stratified validation part of the training part, split by digest; the held-out part read once"
@@ -114,7 +113,8 @@ class Tuning:
         self.table = load_rows(asked, self.store, [*self.keys, *cut_keys])
         self.parts = cut_parts(self.table.y, self.table.groups, self.table.test, request.seed)
         self.digests = self.table.manifest.digests
-        self.X = np.stack([join([self.store.get(key, self.digests)], of_unit_length=True) for key in self.keys])
+        X = np.stack([join([self.store.get(key, self.digests)], of_unit_length=True) for key in self.keys])
+        self.features = FrozenFeatures(X, self.table.y, self.table.groups, len(self.table.classes))
         self.images = ImageFeed(
             division, self.load, self.digests, self.device, request.batch_size, request.augment, request.seed
         )
@@ -128,37 +128,9 @@ class Tuning:
         listing, workers = self.table.manifest.listing, self.request.workers or cores()
         yield from Loader(listing, lambda name, row: True, prepare, workers, Clock()).decoded(rows.tolist())
 
-    def head_trainer(self, rows: Rows) -> tuple[Head, Trainer]:
-        """Make a head, and what trains it on cached features of the frozen base."""
-        request, X = self.request, torch.from_numpy(self.X)
-        feed = PooledFeed(X, self.labels, request.views, HEAD_BATCH, request.seed)
-        pooled = self.X[: request.views, rows].reshape(-1, self.X.shape[2])
-        torch.manual_seed(request.seed)
-        head = Head(request.head, pooled, len(self.table.classes), request.hidden, request.dropout).to(self.device)
-        return head, Trainer(
-            head,
-            [{"params": list(head.parameters()), "rate": request.lr_head}],
-            partial(feed.drawn, rows),
-            feed.steps(rows),
-            partial(feed.seen, self.parts.chosen),
-            Recipe(request.epochs_head, request.patience, request.seed),
-            self.device,
-        )
-
-    def train_head(self, report: Callable[[Progress, float, float], None] | None) -> tuple[Head, Head, Progress]:
-        """Train the head: as it was validated, and as it is judged, which differs if all rows are to be trained on."""
-        with one_thread_each(torch.device("cpu")):  # batches of a head are small
-            head, trainer = self.head_trainer(self.parts.learned)
-            progress = trainer.run(report)
-            if not self.request.whole:
-                return head, head, progress
-            whole, trainer = self.head_trainer(self.parts.trained)
-            trainer.run_blind(progress.best_epoch)
-            return head, whole, progress
-
     def suffix_trainer(self, head: Head, rows: Rows, checkpoint: Path) -> tuple[Suffix, Trainer]:
         """Make the part that is unfrozen, and what trains it together with the head."""
-        request, division, labels = self.request, self.division, self.labels
+        request, division, labels = self.request, self.division, self.features.labels
         division.to(self.device)
         layout = division.base.layers[division.last].layout
         suffix = Suffix(division.stages, layout, head, request.thaw_batchnorm)
@@ -175,17 +147,15 @@ class Tuning:
             repr(self.facts("finetuned")),
         )
 
-    def train_suffix(
-        self, head: Head, whole: Head, report: Callable[[Progress, float, float], None] | None
-    ) -> tuple[Suffix, Progress]:
+    def train_suffix(self, heads: Heads, report: EpochReport | None) -> tuple[Suffix, Progress]:
         """Train the stages from the cut on: validated, then if asked once more on all rows for as many epochs."""
-        suffix, trainer = self.suffix_trainer(copy.deepcopy(head), self.parts.learned, self.checkpoints[0])
+        suffix, trainer = self.suffix_trainer(copy.deepcopy(heads.validated), self.parts.learned, self.checkpoints[0])
         before = copy.deepcopy(suffix.stages.state_dict())
         progress = trainer.run(report)
         if not self.request.whole or progress.stopped:
             return suffix, progress
         suffix.stages.load_state_dict(before)
-        suffix, trainer = self.suffix_trainer(copy.deepcopy(whole), self.parts.trained, self.checkpoints[1])
+        suffix, trainer = self.suffix_trainer(copy.deepcopy(heads.judged), self.parts.trained, self.checkpoints[1])
         progress.stopped = trainer.run_blind(progress.best_epoch).stopped
         return suffix, progress
 
@@ -193,11 +163,6 @@ class Tuning:
     def checkpoints(self) -> list[Path]:
         """Files beside the model that an interrupted run goes on from."""
         return [self.request.out.with_name(f"{self.request.out.name}.{end}") for end in ("checkpoint", "checkpoint-2")]
-
-    @cached_property
-    def labels(self) -> torch.Tensor:
-        """Codes of the classes of all rows: (n,) int64."""
-        return torch.from_numpy(self.table.y.astype(np.int64))
 
     def facts(self, clf: str) -> dict[str, Any]:
         """State everything that a result depends on."""
@@ -215,12 +180,13 @@ class Tuning:
             raise DataError(f"none of the {len(self.parts.judged)} held-out images can be read any more")
         return rows, np.stack([join([one], of_unit_length=True) for one in pooled], axis=1)
 
-    def judge(self, clf: str, rows: Rows, X: NDArray[np.float32], head: Head, progress: Progress) -> Outcome:
+    def judge(
+        self, clf: str, rows: Rows, X: NDArray[np.float32], head: Head, progress: Progress, params: dict[str, float]
+    ) -> Outcome:
         """Judge a head on (m, v, d) features of held-out rows, keep the record, and make the model."""
         request, parts, table = self.request, self.parts, self.table
         classifier = ArrayClassifier(*head.arrays())
         predicted, probabilities = classifier.predict(X)
-        params = {"lr": request.lr if clf == "finetuned" else request.lr_head, "epoch": float(progress.best_epoch)}
         result = Result(
             base=self.division.base.id.architecture,
             layer=self.division.deepest if clf == "head" else self.division.unfrozen,
@@ -274,14 +240,17 @@ def finetune(request: FinetuneRequest, report: Report | None = None) -> Tuned:
         If the request cannot be carried out, or features are not cached.
     """
     tuning = Tuning(request, plan(request))
-    head, whole, progress_head = tuning.train_head(partial(report, "head") if report else None)
-    X = tuning.X[: request.test_views, tuning.parts.judged].swapaxes(0, 1)
-    before = tuning.judge("head", tuning.parts.judged, X, whole, progress_head)
-    suffix, progress = tuning.train_suffix(head, whole, partial(report, "finetuned") if report else None)
-    after = tuning.judge("finetuned", *tuning.tuned_features(suffix), suffix.head, progress)
+    heads = HeadMaker(request, tuning.features, tuning.parts, tuning.device).make(
+        partial(report, "head") if report else None
+    )
+    X = tuning.features.X[: request.test_views, tuning.parts.judged].swapaxes(0, 1)
+    before = tuning.judge("head", tuning.parts.judged, X, heads.judged, heads.progress, heads.params)
+    suffix, progress = tuning.train_suffix(heads, partial(report, "finetuned") if report else None)
+    params = {"lr": request.lr, "epoch": float(progress.best_epoch)}
+    after = tuning.judge("finetuned", *tuning.tuned_features(suffix), suffix.head, progress, params)
     after.model.save(request.out)
     for checkpoint in tuning.checkpoints:
         checkpoint.unlink(missing_ok=True)
     paths = tuning.table.manifest.listing.paths
     skipped = {paths[row]: reason for row, reason in sorted(tuning.images.skipped.items())}
-    return Tuned(before, after, progress_head, progress, skipped)
+    return Tuned(before, after, heads.progress, progress, skipped)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal, Self
 
 RECIPE = 1
@@ -67,7 +68,7 @@ class BaseId:
     precision: str = "float32"
     recipe: int = RECIPE
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hex digest over all fields: 64 characters."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
@@ -118,6 +119,10 @@ class FeatureKey:
 
     def to_json(self) -> str:
         """Write the key as JSON with sorted names: equal keys give equal text."""
+        return self._json
+
+    @cached_property
+    def _json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod

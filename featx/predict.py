@@ -223,7 +223,7 @@ def predict(request: PredictRequest, progress: Progress | None = None) -> Predic
     broken: list[Loaded] = []
     labelled: list[Prediction] = []
     with one_thread_each(plan.device):
-        for batch in loader(range(len(paths)), engine.start):
+        for batch in loader(range(len(paths)), engine.start, engine.build):
             broken += [one for one in batch.loaded if not one.views]
             labelled += label(model, [paths[one.row] for one in batch.loaded if one.views], batch.features)
             if progress:

@@ -16,7 +16,7 @@ ISLANDS = {"data", "bases", "store", "classifiers"}
 UPPER = {"pipeline", "distribute"}
 VERBS = {p.stem for p in PACKAGE.glob("*.py")} - FOUNDATION - UPPER - {"__init__"}
 OWNERS = {
-    "torch": {"bases", "classifiers", "extract", "finetune"},
+    "torch": {"bases", "classifiers", "extract", "heads"},
     "torchvision": {"bases"},
     "timm": {"bases"},
     "h5py": {"store", "export"},
@@ -45,7 +45,7 @@ def allowed(room: str) -> set[str]:
     if room in ISLANDS:
         return FOUNDATION | {room}
     if room in VERBS:
-        return FOUNDATION | ISLANDS | {"table", "experiment", room}
+        return FOUNDATION | ISLANDS | {"table", "experiment", "heads", room}
     if room in UPPER:
         return FOUNDATION | ISLANDS | VERBS | {room}
     return FOUNDATION | ISLANDS | VERBS | UPPER | {"cli", "__init__", "__version__"}

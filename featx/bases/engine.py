@@ -28,8 +28,8 @@ Pixels = NDArray[np.uint8]
 Features = dict[tuple[str, str], NDArray[np.float32]]
 Wanted = Mapping[str, Sequence[str]]
 
-WORTH_COMPILING = 300
-"""Images in a data set from which on OpenVINO earns back the seconds that it takes to translate a network."""
+WORTH_COMPILING = 150
+"""Images in a data set from which on OpenVINO earns back the second that it takes to translate a network."""
 
 
 class Engine(Protocol):
@@ -170,14 +170,19 @@ class LazyEngine:
         self.engine: Engine | None = None
         self.lock = Lock()
 
-    def start(self, pixels: Pixels) -> Callable[[], Features]:
-        """Begin to compute features, as an engine does."""
+    def build(self) -> Engine:
+        """Make the engine, if that was not done yet."""
         with self.lock:
             if self.engine is None:
                 with self.clock.spent("engine"):
                     self.provenance["engine"], self.engine = choose_engine(self.asked, self.plan, self.images)
+            return self.engine
+
+    def start(self, pixels: Pixels) -> Callable[[], Features]:
+        """Begin to compute features, as an engine does."""
+        engine = self.build()
         with self.clock.spent("forward"):
-            wait = self.engine.start(pixels)
+            wait = engine.start(pixels)
 
         def finish() -> Features:
             with self.clock.spent("forward"):

@@ -60,6 +60,27 @@ class Head(nn.Module):
         scaled: Tensor = self.layers((nn.functional.normalize(pooled.float(), dim=1) - self.mean) / self.scale)
         return scaled
 
+    def adopt(
+        self,
+        mean: NDArray[np.floating[Any]],
+        scale: NDArray[np.floating[Any]],
+        weights: NDArray[np.floating[Any]],
+        intercept: NDArray[np.floating[Any]],
+    ) -> None:
+        """Take over a linear classifier of the same features: (d,) what to subtract and divide by, (k, d), (k,).
+
+        One row of weights stands for two classes of which the first one scores 0.
+        """
+        own_mean, own_scale = (getattr(self, name).double().cpu().numpy() for name in ("mean", "scale"))
+        intercept = intercept + weights @ ((own_mean - mean) / scale)
+        weights = weights * (own_scale / scale)
+        if len(weights) == 1:
+            weights, intercept = np.concatenate([-weights, weights]) / 2, np.concatenate([-intercept, intercept]) / 2
+        (layer,) = (layer for layer in self.layers if isinstance(layer, nn.Linear))
+        with torch.no_grad():
+            layer.weight.copy_(torch.from_numpy(weights))
+            layer.bias.copy_(torch.from_numpy(intercept))
+
     def arrays(self) -> tuple[str, dict[str, NDArray[Any]]]:
         """Give the head as a kind of classifier of stage two and its arrays (see `ArrayClassifier`)."""
         wide = {name: getattr(self, name).double().cpu().numpy() for name in ("mean", "scale")}

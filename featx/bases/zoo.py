@@ -201,6 +201,19 @@ def empty_stages(name: str, weights: str | None = None) -> tuple[Stage, ...]:
     return stages_of(name, network.to("meta"), weights)
 
 
+def filled(architecture: Architecture) -> nn.Module:
+    """Build a frozen network with random weights, the same ones every time."""
+    torch.manual_seed(0)
+    return architecture.build().eval().requires_grad_(False)
+
+
+def unfilled(architecture: Architecture) -> nn.Module:
+    """Build a frozen network whose weights are zero: they are about to be loaded, and drawing them takes long."""
+    with WithoutNumbers():
+        network = architecture.build().eval().requires_grad_(False)
+    return network._apply(lambda tensor: torch.zeros_like(tensor, device="cpu") if tensor.is_meta else tensor)
+
+
 def tensors_of(stages: Sequence[Stage], network: nn.Module) -> list[set[str]]:
     """Name the tensors of a network that each stage owns."""
     names = {id(tensor): name for name, tensor in network.state_dict(keep_vars=True).items()}
@@ -240,8 +253,8 @@ def load_base(
         If the weights cannot be had or are made for another architecture.
     """
     architecture = architecture_of(name, weights)
-    torch.manual_seed(0)  # "random" weights are the same ones every time
-    network = architecture.build().eval().requires_grad_(False)
+    is_learned = name in BASES and architecture.default_weights != "none"
+    network = unfilled(architecture) if is_learned and weights != "random" else filled(architecture)
     stages = stages_of(name, network, weights)
     owned = tensors_of(stages, network)
     head = set().union(*owned[head_start(stages, owned) :])

@@ -8,10 +8,13 @@ and batches are handed over one ahead of the one that is being computed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +32,11 @@ Start = Callable[[Pixels], Callable[[], Features]]
 
 SLICE = 8
 """Images that a thread takes at a time."""
+
+LOADED_AHEAD = 32
+"""Slices that are loaded, at most, before what computes them is ready."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -99,9 +107,19 @@ class Loader:
     clock: Clock
     device_batch: int | None = None
 
-    def __call__(self, rows: Sequence[int], start: Start) -> Iterator[Batch]:
-        """Load rows and have them computed; batches come in order of the rows."""
-        return self.ahead(rows, start, self.device_batch) if self.device_batch else self.side_by_side(rows, start)
+    def __call__(self, rows: Sequence[int], start: Start, build: Callable[[], object]) -> Iterator[Batch]:
+        """Load rows and have them computed; batches come in order of the rows.
+
+        Parameters
+        ----------
+        rows : sequence of int
+        start : callable
+        build : callable
+            Makes all ready that `start` needs; called once the first image has to be computed.
+        """
+        return (
+            self.ahead(rows, start, self.device_batch) if self.device_batch else self.side_by_side(rows, start, build)
+        )
 
     def load(self, row: int) -> Loaded:
         """Read, digest and, if it is wanted, decode one row; never raises for a bad image."""
@@ -126,8 +144,9 @@ class Loader:
 
     def decoded(self, rows: Sequence[int]) -> Iterator[Loaded]:
         """Load rows in threads and give them one by one, in order, with their pixels."""
-        for few in self.in_order(rows, self.load_all):
-            yield from few
+        with self.pool() as pool:
+            for few in self.in_order(pool, self.loads(rows)):
+                yield from few
 
     def begin(self, loaded: list[Loaded], start: Start) -> Callable[[], Batch]:
         """Begin to compute what was loaded, and let go of the pixels."""
@@ -138,35 +157,71 @@ class Loader:
         wait = start(np.stack([loaded[place].pixels[view] for place, view in members]))
         return lambda: Batch(bare, members, wait())
 
-    def side_by_side(self, rows: Sequence[int], start: Start) -> Iterator[Batch]:
-        """Load and compute in the same threads."""
-        return self.in_order(rows, lambda few: self.begin(self.load_all(few), start)())
+    def side_by_side(self, rows: Sequence[int], start: Start, build: Callable[[], object]) -> Iterator[Batch]:
+        """Load and compute in the same threads; while one of them builds what computes, the others load ahead."""
+        slices = deque(rows[low : low + SLICE] for low in range(0, len(rows), SLICE))
+        loading: deque[tuple[Sequence[int], Future[list[Loaded]]]] = deque()
+
+        def load_ahead(pool: ThreadPoolExecutor, most: int) -> None:
+            while slices and len(loading) < most:
+                few = slices.popleft()
+                loading.append((few, pool.submit(self.load_all, few)))
+
+        def compute(few: Sequence[int], loaded: Future[list[Loaded]] | None = None) -> Batch:
+            return self.begin(loaded.result() if loaded else self.load_all(few), start)()
+
+        with self.pool() as pool:
+            load_ahead(pool, self.workers)
+            while loading and not any(one.views for one in loading[0][1].result()):
+                yield self.begin(loading.popleft()[1].result(), start)()
+                load_ahead(pool, self.workers)
+            if not loading:
+                return
+            built = pool.submit(build)
+            load_ahead(pool, LOADED_AHEAD)
+            built.result()
+            begun = deque((few, None if loaded.cancel() else loaded) for few, loaded in loading)
+            loading.clear()
+            early = (partial(compute, *begun.popleft()) for _ in range(len(begun)))  # which lets go of the pixels
+            yield from self.in_order(pool, chain(early, (partial(compute, few) for few in slices)))
 
     def ahead(self, rows: Sequence[int], start: Start, size: int) -> Iterator[Batch]:
         """Load in threads, and compute in batches of about `size` images, one begun before the last is finished."""
         begun: deque[Callable[[], Batch]] = deque()
         loaded: list[Loaded] = []
-        for few in self.in_order(rows, self.load_all, -(-2 * size // SLICE)):
-            loaded += few
-            if sum(len(one.views) for one in loaded) >= size:
-                begun.append(self.begin(loaded, start))
-                loaded = []
-                if len(begun) > 1:
-                    yield begun.popleft()()
-        begun.append(self.begin(loaded, start))
-        while begun:
-            yield begun.popleft()()
+        with self.pool() as pool:
+            for few in self.in_order(pool, self.loads(rows), -(-2 * size // SLICE)):
+                loaded += few
+                if sum(len(one.views) for one in loaded) >= size:
+                    begun.append(self.begin(loaded, start))
+                    loaded = []
+                    if len(begun) > 1:
+                        yield begun.popleft()()
+            begun.append(self.begin(loaded, start))
+            while begun:
+                yield begun.popleft()()
 
-    def in_order(self, rows: Sequence[int], task: Callable[[Sequence[int]], Any], more: int = 0) -> Iterator[Any]:
-        """Run a task on slices of the rows in threads; results come in order, few of them before they are asked for."""
-        waiting: deque[Future[Any]] = deque()
+    def in_order(
+        self, pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], Result]], more: int = 0
+    ) -> Iterator[Result]:
+        """Run tasks in threads; results come in order, few of them before they are asked for."""
+        waiting: deque[Future[Result]] = deque()
+        for task in tasks:
+            waiting.append(pool.submit(task))
+            if len(waiting) >= 2 * self.workers + more:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+    def loads(self, rows: Sequence[int]) -> Iterator[Callable[[], list[Loaded]]]:
+        """List the tasks that load rows, a slice each."""
+        return (partial(self.load_all, rows[low : low + SLICE]) for low in range(0, len(rows), SLICE))
+
+    @contextmanager
+    def pool(self) -> Iterator[ThreadPoolExecutor]:
+        """Start threads; what they have not begun at the end is given up."""
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="featx")
         try:
-            for start in range(0, len(rows), SLICE):
-                waiting.append(pool.submit(task, rows[start : start + SLICE]))
-                if len(waiting) >= 2 * self.workers + more:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            yield pool
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

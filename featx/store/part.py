@@ -30,7 +30,7 @@ from featx.store.header import DTYPES, PartHeader, encode_header, read_header, r
 PART_BYTES = 2**25
 """A part is full with about 32 MiB of features; whoever reads one needs no more memory than that."""
 
-RUN = 4
+RUN = 8
 """Blocks read by one call: few calls, and what was read is still in the processor's cache when it is checked."""
 
 
@@ -152,7 +152,7 @@ class Part:
             out[start:stop] = block[rows[start:stop] - first]
 
     def read_to(self, rows: NDArray[np.intp], places: NDArray[np.intp], out: NDArray[Any]) -> None:
-        """Read ascending rows to places of a larger array; takes memory for one part at most.
+        """Read ascending rows to places of a larger array; takes memory for a quarter of the part at most.
 
         Parameters
         ----------
@@ -170,7 +170,7 @@ class Part:
         if int(places[-1]) - int(places[0]) == len(places) - 1 and (np.diff(places) == 1).all():
             self.read(rows, out[places[0] : places[0] + len(places)])
             return
-        most = len(self.header.digests)  # one image may be wanted any number of times
+        most = -(-len(self.header.digests) // 4)  # one image may be wanted any number of times
         for low in range(0, len(rows), most):
             some = np.empty((min(most, len(rows) - low), *out.shape[1:]), out.dtype)
             self.read(rows[low : low + most], some)

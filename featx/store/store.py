@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from featx.store.part import Part, to_stored, write_part
 from featx.store.summary import KeySummary, summarise
 
 log = logging.getLogger(__name__)
+
+READERS = 4
+"""Parts that are read at a time: copying and checking take longer than the disk."""
 
 Take = Callable[[Part, NDArray[np.intp], NDArray[np.intp]], None]
 """Receives an open part, ascending rows in it, and the places where they belong among the digests asked for."""
@@ -133,7 +137,7 @@ class FeatureStore:
     def get(self, key: FeatureKey, digests: NDArray[np.uint8]) -> NDArray[Any]:
         """Read features in the order of the digests, every one checked against its checksum.
 
-        Memory: the result, and at most one part more.
+        Memory: the result, and at most one part more. Parts are read side by side.
 
         Parameters
         ----------
@@ -151,20 +155,37 @@ class FeatureStore:
         BrokenPart
             If the only part that holds a row is damaged.
         """
+        found: list[tuple[Path, NDArray[np.intp], NDArray[np.intp]]] = []
         out: NDArray[Any] | None = None
 
-        def take(part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
+        def note(part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
             nonlocal out
             if out is None:
                 out = np.empty((len(digests), *part.header.shape[1:]), part.header.dtype)
-            part.read_to(rows, places, out)
+            found.append((part.path, rows, places))
 
-        self.collect(key, digests, take)
+        self.collect(key, digests, note)
         if out is None:  # no digests were asked for
             for header in self.headers(key):
                 return np.empty((0, *header.shape[1:]), header.dtype)
             raise MissingFeatures(f"the store holds no features of {key.folder}")
-        return out
+        result = out
+
+        def read(part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
+            part.read_to(rows, places, result)
+
+        def read_again(path: Path, rows: NDArray[np.intp], places: NDArray[np.intp]) -> bool:
+            with suppress(BrokenPart):
+                for part in self.parts(key, [path]):
+                    read(part, rows, places)
+                    return True
+            return False
+
+        with ThreadPoolExecutor(READERS) as pool:
+            is_whole = all(pool.map(read_again, *zip(*found, strict=True)))
+        if not is_whole:  # damaged or merged meanwhile: others may hold the rows
+            self.collect(key, digests, read)
+        return result
 
     def collect(self, key: FeatureKey, digests: NDArray[np.uint8], take: Take) -> None:
         """Hand the rows asked for to a function, part by part.

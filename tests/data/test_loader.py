@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featx.data.loader import SLICE, Batch, Features, Loader, Pixels
+from featx.data.loader import LOADED_AHEAD, SLICE, Batch, Features, Loader, Pixels
 from featx.data.manifest import Listing
 from featx.timing import Clock
 
@@ -40,11 +40,15 @@ def brightness(pixels: Pixels) -> Callable[[], Features]:
     return lambda: {("layer", "avg"): means}
 
 
+def ready() -> None:
+    """There is nothing to build."""
+
+
 @pytest.mark.parametrize("device_batch", [None, 1, 16, 1000])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_every_row_comes_in_order_with_the_features_of_its_views(workers: int, device_batch: int | None) -> None:
     rows, found = list(range(3, 100)), []
-    for batch in make_loader(workers, device_batch)(rows, brightness):
+    for batch in make_loader(workers, device_batch)(rows, brightness, ready):
         found += [one.row for one in batch.loaded]
         for (place, view), value in zip(batch.members, next(iter(batch.features.values()), []), strict=True):
             row = batch.loaded[place].row
@@ -55,7 +59,7 @@ def test_every_row_comes_in_order_with_the_features_of_its_views(workers: int, d
 
 
 def test_a_broken_image_has_a_reason_and_costs_its_batch_nothing() -> None:
-    first: Batch = next(make_loader()([6, 7, 8], brightness))
+    first: Batch = next(make_loader()([6, 7, 8], brightness, ready))
     assert [bool(one.reason) for one in first.loaded] == [False, True, False]
     assert len(first.members) == 4
 
@@ -65,10 +69,10 @@ def test_only_a_few_slices_are_loaded_before_they_are_asked_for() -> None:
     counted = Loader(
         loader.listing, lambda digest, row: bool(seen.append(row)) or True, loader.prepare, 2, loader.clock
     )
-    batches = counted(list(range(100)), brightness)
+    batches = counted(10 * list(range(100)), brightness, ready)
     next(batches)
     batches.close()  # type: ignore[attr-defined]
-    assert len(seen) <= 5 * SLICE
+    assert len(seen) <= (LOADED_AHEAD + 5) * SLICE
 
 
 def test_an_error_of_the_engine_reaches_the_caller_and_threads_end() -> None:
@@ -77,5 +81,43 @@ def test_an_error_of_the_engine_reaches_the_caller_and_threads_end() -> None:
 
     before = threading.active_count()
     with pytest.raises(RuntimeError, match="no memory"):
-        list(make_loader()(range(20), fail))
+        list(make_loader()(range(20), fail, ready))
     assert threading.active_count() == before
+
+
+def test_images_are_loaded_while_what_computes_them_is_built() -> None:
+    built, loaded = threading.Event(), threading.Event()
+    loader = make_loader(workers=2)
+
+    def wanted(digest: bytes, row: int) -> bool:
+        if row == 50:
+            loaded.set()
+        return row != 5
+
+    def build() -> None:
+        assert loaded.wait(10), "nothing was loaded meanwhile"
+        built.set()
+
+    def start(pixels: Pixels) -> Callable[[], Features]:
+        assert built.is_set(), "computed before all was ready"
+        return brightness(pixels)
+
+    batches = Loader(loader.listing, wanted, loader.prepare, 2, loader.clock)(list(range(100)), start, build)
+    assert [one.row for batch in batches for one in batch.loaded] == list(range(100))
+
+
+def test_nothing_is_built_where_nothing_is_computed() -> None:
+    def build() -> None:
+        raise AssertionError("built for nothing")
+
+    loader = make_loader()
+    idle = Loader(loader.listing, lambda digest, row: False, loader.prepare, 2, loader.clock)
+    assert sum(len(batch.loaded) for batch in idle(list(range(100)), brightness, build)) == 100
+
+
+def test_an_error_while_building_reaches_the_caller() -> None:
+    def build() -> None:
+        raise RuntimeError("no such engine")
+
+    with pytest.raises(RuntimeError, match="no such engine"):
+        list(make_loader()(range(20), brightness, build))
