@@ -17,7 +17,8 @@ from featx.bases.choice import plan
 from featx.bases.device import choose_device
 from featx.bases.engine import cores
 from featx.bases.feeds import CachedFeed, Feed, ImageFeed, LoadedRow, Prepare, Rows, pooled_views
-from featx.bases.training import Progress, Recipe, Trainer
+from featx.bases.recipe import Progress, Recipe
+from featx.bases.training import Trainer
 from featx.bases.tuning import Division, Head, Suffix
 from featx.classifiers.models import ArrayClassifier, Model, join
 from featx.classifiers.outcome import HeldOut, Outcome, describe
@@ -38,6 +39,9 @@ from featx.timing import Clock
 log = logging.getLogger(__name__)
 
 Report = Callable[[str, Progress, float, float], None]
+WARM_UP = 50
+"""Batches in which learning rates rise, if an epoch has fewer: Adam's first steps are the coarsest."""
+
 WORDS = (
     "a head trained on the frozen base, then the stages from the cut on with it; the epoch was chosen on "
     "a stratified validation part of the training part, split by digest; the held-out part read once"
@@ -79,6 +83,7 @@ class Tuned:
             "epochs": self.progress.epoch,
             "epochs_head": self.progress_head.epoch,
             "best_epoch": self.progress.best_epoch,
+            "doubted_epoch": self.progress.doubted or None,
             "epoch_seconds": self.progress.seconds,
             "skipped": [{"path": path, "reason": reason} for path, reason in self.skipped.items()],
             "stopped": self.stopped,
@@ -135,13 +140,15 @@ class Tuning:
         layout = division.base.layers[division.last].layout
         suffix = Suffix(division.stages, layout, head, request.thaw_batchnorm)
         remove_given_up_beside(checkpoint)
+        steps = -(-len(rows) // request.batch_size)
+        warm_up, is_doubtful = max(1.0, WARM_UP / steps), request.keep == "proven"
         return suffix, Trainer(
             suffix,
             list(suffix.groups(request.lr, request.lr_decay)),
             lambda epoch: ((x, labels[chosen]) for x, chosen in self.feed.drawn(rows, epoch)),
-            -(-len(rows) // request.batch_size),
+            steps,
             lambda: ((x, labels[chosen]) for x, chosen in self.feed.seen(self.parts.chosen, 0)),
-            Recipe(request.epochs, request.patience, request.seed),
+            Recipe(request.epochs, request.patience, request.seed, warm_up, is_doubtful=is_doubtful),
             self.device,
             checkpoint,
             repr(self.facts("finetuned")),
@@ -167,7 +174,7 @@ class Tuning:
     def facts(self, clf: str) -> dict[str, Any]:
         """State everything that a result depends on."""
         own = ("head", "hidden", "dropout", "views", "test_views", "epochs_head", "patience", "lr_head", "whole")
-        later = ("augment", "from_cache", "epochs", "lr", "lr_decay", "thaw_batchnorm", "batch_size")
+        later = ("augment", "from_cache", "epochs", "lr", "lr_decay", "thaw_batchnorm", "batch_size", "keep")
         recipe = {name: getattr(self.request, name) for name in (*own, *(later if clf == "finetuned" else ()))}
         base, rows = asdict(self.division.base.id), self.table.digest
         cut = {"from": self.division.unfrozen} if clf == "finetuned" else {}

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from featx.bases.engine import one_thread_each
 from featx.bases.feeds import PooledFeed, Rows
-from featx.bases.training import Progress, Recipe, Trainer
+from featx.bases.recipe import Progress, Recipe
+from featx.bases.training import Trainer
 from featx.bases.tuning import Head
 from featx.classifiers.search import search
 from featx.classifiers.splits import Parts, make_folds, with_views

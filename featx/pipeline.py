@@ -38,6 +38,7 @@ FIELDS: dict[str, type] = {
 TUNING: dict[str, type] = {
     "from": str,
     "head": str,
+    "keep": str,
     "hidden": int,
     "dropout": float,
     "augment": str,

@@ -166,7 +166,8 @@ def closing_lines(results: Sequence[Result], extracted: int, seconds: float) -> 
         f"Best by cross-validation: {winner.layer} with {winner.clf}, "
         f"test accuracy {winner.test_accuracy:.3f} ({winner.ci_low:.3f} to {winner.ci_high:.3f})."
     ]
-    deepest = max((r for r in results if r.layer == results[-1].layer), key=lambda result: result.cv_accuracy)
+    frozen = [result for result in results if result.clf not in TUNED] or results
+    deepest = max((r for r in frozen if r.layer == frozen[-1].layer), key=lambda result: result.cv_accuracy)
     if deepest.layer != winner.layer:
         chosen = points(winner.cv_accuracy - deepest.cv_accuracy)
         judged = points(winner.test_accuracy - deepest.test_accuracy)
@@ -174,6 +175,9 @@ def closing_lines(results: Sequence[Result], extracted: int, seconds: float) -> 
             f"The deepest cut, {deepest.layer} with {deepest.clf}, has {chosen} in cross-validation "
             f"and {judged} on the held-out part; {verdict(deepest)}"
         )
+    for tuned in (result for result in results if result.clf == "finetuned" and result is not winner):
+        judged = points(winner.test_accuracy - tuned.test_accuracy)
+        lines.append(f"Fine-tuned from {tuned.layer} on, the base has {judged} on the held-out part; {verdict(tuned)}")
     if extracted:
         lines.append(f"The features are kept: the {seconds:.1f} s of extraction are not needed again in a second run.")
     else:

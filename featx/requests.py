@@ -174,9 +174,11 @@ class FinetuneRequest:
     out : pathlib.Path
         The model; its name ends in `.featx`.
     head : str
-        "mlp" or "linear".
-    hidden, dropout
-        Width of the fully connected layer, and the share of it that is left out in each step.
+        "linear", which is solved as `fit` solves it, or "mlp", which is trained by gradients.
+    hidden : int
+        Width of the fully connected layer of "mlp".
+    dropout : float
+        Share of the last layer's inputs that is left out in each step.
     augment : str
         Name in `PRESETS`: how images are changed in each epoch of fine-tuning.
     views : int
@@ -191,6 +193,9 @@ class FinetuneRequest:
         Greatest learning rate of each phase; from the head down, each stage has `lr_decay` times that of the one above.
     whole : bool
         Whether, once validation has chosen the epochs, both phases are run again on the whole training part.
+    keep : str
+        "proven": the frozen base is kept unless the best epoch beats it on the validation part beyond chance; "best":
+        the best epoch, by whatever margin.
     thaw_batchnorm : bool
         Whether running statistics of BatchNorm change in the stages that are unfrozen.
     """
@@ -199,7 +204,7 @@ class FinetuneRequest:
     base: BaseChoice
     start: str
     out: Path
-    head: str = "mlp"
+    head: str = "linear"
     hidden: int = 256
     dropout: float = 0.5
     augment: str = "light"
@@ -213,6 +218,7 @@ class FinetuneRequest:
     lr: float = 1e-4
     lr_decay: float = 0.9
     whole: bool = False
+    keep: str = "proven"
     thaw_batchnorm: bool = False
     batch_size: int = 32
     seed: int = 42

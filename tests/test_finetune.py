@@ -21,7 +21,8 @@ from torch import Tensor
 
 from featx.bases import training
 from featx.bases.choice import open_base, plan
-from featx.bases.training import Progress, Trainer
+from featx.bases.recipe import Progress
+from featx.bases.training import Trainer
 from featx.bases.weights import digest_file, read_file
 from featx.classifiers.models_file import load_model
 from featx.errors import DataError, FeatxError, MissingFeatures, RequestError, UnknownName, WeightsError
@@ -38,7 +39,9 @@ RANDOM = BaseChoice("tiny", "random")
 @pytest.fixture
 def request_(photos: Path, cache: Path, tmp_path: Path) -> FinetuneRequest:
     request = FinetuneRequest(str(photos), RANDOM, "layer4", tmp_path / "m.featx", cache=cache, views=2, hidden=16)
-    return replace(request, epochs=3, epochs_head=3, batch_size=8, workers=1, lr=1e-3, augment="light", patience=9)
+    return replace(
+        request, head="mlp", epochs=3, epochs_head=3, batch_size=8, workers=1, lr=1e-3, patience=9, keep="best"
+    )
 
 
 def run(request: FinetuneRequest, report: Any = None) -> Tuned:
@@ -203,7 +206,24 @@ def test_the_head_alone_is_a_model_of_the_frozen_base(request_: FinetuneRequest,
 @pytest.mark.slow
 def test_a_killed_process_resumes_to_the_same_model(request_: FinetuneRequest, tmp_path: Path) -> None:
     words = [request_.data, "--base", "tiny", "--weights", "random", "--from", "layer3", "--cache", request_.cache]
-    words += ["--views", 2, "--epochs", 6, "--epochs-head", 3, "--batch-size", 4, "--device", "cpu", "--patience", 9]
+    words += [
+        "--views",
+        2,
+        "--epochs",
+        6,
+        "--head",
+        "mlp",
+        "--keep",
+        "best",
+        "--epochs-head",
+        3,
+        "--batch-size",
+        4,
+        "--device",
+        "cpu",
+        "--patience",
+        9,
+    ]
     command = [sys.executable, "-c", "from featx.cli.main import run; run()", "finetune", *map(str, words)]
     subprocess.run([*command, "--out", tmp_path / "whole.featx", "-q"], check=True)
     out = tmp_path / "killed.featx"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from featx.bases.augment import PRESETS
 from featx.bases.base import Base
-from featx.bases.tuning import HEAD_KINDS, Division, divide
+from featx.bases.tuning import HEAD_KINDS, KEEPS, Division, divide
 from featx.bases.zoo import architecture_of, load_base
 from featx.errors import RequestError, unknown
 from featx.keys import InputTransform
@@ -44,6 +44,8 @@ def plan(request: FinetuneRequest) -> Division:
     """
     if request.head not in HEAD_KINDS:
         raise unknown("head", request.head, HEAD_KINDS)
+    if request.keep not in KEEPS:
+        raise unknown("choice of `--keep`", request.keep, KEEPS)
     if request.augment not in PRESETS:
         raise unknown("preset of `--augment`", request.augment, PRESETS)
     problems = []

@@ -10,78 +10,23 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from featx.bases.recipe import Progress, Recipe
 from featx.errors import DataError
 from featx.files import write_atomic
 
 log = logging.getLogger(__name__)
 
+ONE_SIDED = 1.645
+"""Standard deviations that a normal variable exceeds in 5 % of cases."""
+
 Batches = Iterable[tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained.
-
-    Attributes
-    ----------
-    epochs : int
-        At most so many.
-    patience : int
-        Epochs without a better validation accuracy, or a lower loss at the same one, before training stops.
-    seed : int
-    warm_up : float
-        Epochs in which learning rates rise from zero; then they fall along a cosine to a hundredth.
-    weight_decay : float
-        Of AdamW (Loshchilov and Hutter, 2019).
-    smoothing : float
-        Share of the target that is spread over all classes (Szegedy et al., 2016); in training only.
-    """
-
-    epochs: int
-    patience: int
-    seed: int
-    warm_up: float = 1.0
-    weight_decay: float = 1e-2
-    smoothing: float = 0.1
-
-    def factor(self, place: float) -> float:
-        """Share of the learning rate at a place in training, in epochs."""
-        if place < self.warm_up < self.epochs:
-            return (place + 1e-3) / self.warm_up
-        return 0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, place / self.epochs))) / 2
-
-
-@dataclass
-class Progress:
-    """How far training has come; what a checkpoint holds beside tensors.
-
-    Attributes
-    ----------
-    epoch : int
-        Epochs done.
-    best_epoch : int
-        The one whose weights are kept; 0 is before the first.
-    best_loss, best_accuracy : float
-        On the validation part, with these weights.
-    seconds : list of float
-        What each epoch took.
-    stopped : str or None
-        Why training ended before its time, if something went wrong.
-    """
-
-    epoch: int = 0
-    best_epoch: int = 0
-    best_loss: float = math.inf
-    best_accuracy: float = 0.0
-    seconds: list[float] = field(default_factory=list)
-    stopped: str | None = None
 
 
 class Diverged(Exception):
@@ -129,7 +74,8 @@ class Trainer:
         self.is_mixed = is_gpu
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=is_gpu and self.half is torch.float16)
         self.done = Progress()
-        self.best = self.weights()
+        self.best = self.first = self.weights()
+        self.right: list[bool] = []
 
     def weights(self) -> dict[str, Tensor]:
         """Copy the network's tensors."""
@@ -152,19 +98,19 @@ class Trainer:
             If there is nothing to judge.
         """
         self.network.eval()
-        loss, right, count = 0.0, 0, 0
+        loss, right = 0.0, []
         with torch.inference_mode():
             for x, y in self.judged():
                 scores = self.scores(x)
                 y = y.to(self.device)
                 loss += float(nn.functional.cross_entropy(scores, y, reduction="sum"))
-                right += int((scores.argmax(1) == y).sum())
-                count += len(y)
-        if not count:
+                right += (scores.argmax(1) == y).tolist()
+        if not right:
             raise DataError("no image of the validation part can be read any more")
         if not math.isfinite(loss):
             raise Diverged("on the validation part")
-        return loss / count, right / count
+        self.right = right
+        return loss / len(right), sum(right) / len(right)
 
     def run_epoch(self, epoch: int) -> None:
         """Train for one epoch, counted from 0.
@@ -199,6 +145,8 @@ class Trainer:
         try:
             if not self.resume():
                 self.done.best_loss, self.done.best_accuracy = self.judge()  # weights as they were count, too
+                self.done.first_loss, self.done.first_accuracy = self.done.best_loss, self.done.best_accuracy
+                self.done.first_right = self.right
             while self.goes_on():
                 loss, accuracy = self.step()
                 self.save()
@@ -209,6 +157,7 @@ class Trainer:
                 f"the loss is no number any more in epoch {self.done.epoch + 1}, {error}: the weights of epoch "
                 f"{self.done.best_epoch} are kept; try a lower --lr"
             )
+        self.doubt()
         self.network.load_state_dict(self.best)
         self.network.eval()
         return self.done
@@ -255,9 +204,24 @@ class Trainer:
         done.epoch += 1
         if (accuracy, -loss) > (done.best_accuracy, -done.best_loss):
             done.best_loss, done.best_accuracy, done.best_epoch = loss, accuracy, done.epoch
+            done.best_right = self.right
             self.best = self.weights()
         done.seconds.append(round(time.perf_counter() - started, 3))
         return loss, accuracy
+
+    def doubt(self) -> None:
+        """Go back to the first weights if the best ones are right on hardly more images than chance would have it.
+
+        A sign test at the one-sided level of 5 %: images that only one of both is right on would be tossed coins.
+        Images that became unreadable meanwhile make the two incomparable; then the best weights stay.
+        """
+        done = self.done
+        if not self.recipe.is_doubtful or not done.best_epoch or len(done.best_right) != len(done.first_right):
+            return
+        gained = [int(best) - int(first) for best, first in zip(done.best_right, done.first_right, strict=True)]
+        if sum(gained) <= ONE_SIDED * math.sqrt(sum(map(abs, gained))):
+            done.doubted, done.best_epoch, self.best = done.best_epoch, 0, self.first
+            done.best_loss, done.best_accuracy = done.first_loss, done.first_accuracy
 
     def save(self) -> None:
         """Write a checkpoint, atomically."""

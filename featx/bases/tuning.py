@@ -20,6 +20,9 @@ from featx.errors import RequestError
 HEAD_KINDS = ("mlp", "linear")
 """Names of heads (`--head`): a fully connected layer, ReLU, dropout and an output layer; or the output layer alone."""
 
+KEEPS = ("proven", "best")
+"""What is kept of an epoch that is hardly better than the frozen base (`--keep`)."""
+
 LEAST_SCALE = 0.1
 """A column is divided by at least this share of the mean deviation: one that hardly varied must not explode later."""
 
@@ -81,6 +84,11 @@ class Head(nn.Module):
             layer.weight.copy_(torch.from_numpy(weights))
             layer.bias.copy_(torch.from_numpy(intercept))
 
+    def smallness(self) -> float:
+        """How small the weights of the output are beside those that torch draws for its width; 1 at most."""
+        weights = [layer for layer in self.layers if isinstance(layer, nn.Linear)][-1].weight.detach()
+        return min(1.0, float(weights.double().square().mean().mul(3 * weights.shape[1]).sqrt()))
+
     def arrays(self) -> tuple[str, dict[str, NDArray[Any]]]:
         """Give the head as a kind of classifier of stage two and its arrays (see `ArrayClassifier`)."""
         wide = {name: getattr(self, name).double().cpu().numpy() for name in ("mean", "scale")}
@@ -138,8 +146,13 @@ class Suffix(nn.Module):
         return scores
 
     def groups(self, rate: float, decay: float) -> Iterator[dict[str, Any]]:
-        """Yield what an optimizer takes: the head at `rate`, each stage below at `decay` times the rate above it."""
-        yield {"params": list(self.head.parameters()), "lr": rate, "rate": rate}
+        """Yield what an optimizer takes: the head at `rate`, each stage below at `decay` times the rate above it.
+
+        Adam moves every number by about the rate, however small it is. A head that was solved has small numbers, which
+        a few steps would overwrite, so its rate is as much lower as they are smaller than drawn ones.
+        """
+        own = rate * self.head.smallness()
+        yield {"params": list(self.head.parameters()), "lr": own, "rate": own}
         for stage in reversed(self.stages):
             if parameters := list(stage.parameters()):
                 yield {"params": parameters, "lr": rate, "rate": rate}

@@ -91,7 +91,7 @@ def recall(cache: Path, request: Mapping[str, Any], images: int) -> Judged | Non
 
 
 def recall_tuned(cache: Path, facts: Mapping[str, Any], images: int) -> list[Judged]:
-    """Read the records of fine-tuning that share some facts; of several with one cut and views, the best validated.
+    """Read the records of fine-tuning that share some facts; of several with one cut and views, the latest.
 
     Parameters
     ----------
@@ -99,13 +99,12 @@ def recall_tuned(cache: Path, facts: Mapping[str, Any], images: int) -> list[Jud
         What their requests must say, "rows" among it.
     """
     found: dict[Any, Judged] = {}
-    for file in sorted((cache / FOLDER).glob(f"tuned-{facts['rows'][:16]}-*.json")):
+    files = (cache / FOLDER).glob(f"tuned-{facts['rows'][:16]}-*.json")
+    for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name)):
         judged = read_record(file, {**facts, "protocol": PROTOCOL}, images)
         if judged is not None:
             result = judged.result
-            name = (result.layer, result.clf, result.views, result.test_views)
-            if name not in found or found[name].result.cv_accuracy < result.cv_accuracy:
-                found[name] = judged
+            found[result.layer, result.clf, result.views, result.test_views] = judged
     return sorted(found.values(), key=lambda one: TUNED.index(one.result.clf))
 
 

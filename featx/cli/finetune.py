@@ -22,7 +22,7 @@ from featx.cli.options import (
 from featx.requests import BaseChoice, FinetuneRequest
 
 if TYPE_CHECKING:
-    from featx.bases.training import Progress
+    from featx.bases.recipe import Progress
     from featx.finetune import Tuned
 
 COUNT = click.IntRange(min=1)
@@ -34,20 +34,23 @@ RATE = click.FloatRange(min=0, min_open=True)
 @base_options
 @click.option("--from", "start", required=True, help="First stage to unfreeze, by name or alias; or how many stages.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The model: NAME.featx.")
-@click.option("--head", default="mlp", show_default=True, help="mlp (hidden layer, ReLU, dropout) or linear.")
-@click.option("--hidden", type=COUNT, default=256, show_default=True, help="Width of the head's hidden layer.")
+@click.option("--head", default="linear", show_default=True, help="linear, or mlp (hidden layer, ReLU, dropout).")
+@click.option("--hidden", type=COUNT, default=256, show_default=True, help="Width of the mlp's hidden layer.")
 @click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), default=0.5, show_default=True)
 @click.option("--augment", default="light", show_default=True, help="none, light or standard.")
 @click.option("--views", type=COUNT, default=6, show_default=True, help="Views the head trains on; 1: no augmentation.")
 @click.option("--test-views", type=COUNT, default=1, show_default=True, help="Views that are averaged in testing.")
 @click.option("--from-cache", is_flag=True, help="Epochs run on cached activations at the cut: --views, no --augment.")
-@click.option("--epochs-head", type=click.IntRange(min=0), default=40, show_default=True, help="Of the head, at most.")
+@click.option("--epochs-head", type=click.IntRange(min=0), default=40, show_default=True, help="Of the mlp, at most.")
 @click.option("--epochs", type=click.IntRange(min=0), default=20, show_default=True, help="With stages, at most.")
 @click.option("--patience", type=COUNT, default=6, show_default=True, help="Epochs without improvement.")
-@click.option("--lr-head", type=RATE, default=1e-3, show_default=True, help="Learning rate of the head alone.")
+@click.option("--lr-head", type=RATE, default=1e-3, show_default=True, help="Learning rate of the mlp alone.")
 @click.option("--lr", type=RATE, default=1e-4, show_default=True, help="Learning rate once stages are unfrozen.")
 @click.option("--lr-decay", type=click.FloatRange(0, 1, min_open=True), default=0.9, show_default=True, help="A stage.")
 @click.option("--whole", is_flag=True, help="With the epochs chosen, train again on the whole training part.")
+@click.option(
+    "--keep", default="proven", show_default=True, help="proven: better than the frozen base beyond chance; or best."
+)
 @click.option("--thaw-batchnorm", is_flag=True, help="Let running statistics of BatchNorm change, too.")
 @click.option("--batch-size", type=COUNT, default=32, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
@@ -112,6 +115,11 @@ def show(tuned: Tuned, out: Path) -> None:
 
     for title, outcome in (("Frozen base", tuned.head), ("Fine-tuned", tuned.finetuned)):
         click.echo(f"{title}: {sentence(outcome.result)}\n\n{class_table(outcome.per_class)}\n")
+    if doubted := tuned.progress.doubted:
+        click.echo(
+            f"Epoch {doubted} was the best, but on {len(tuned.progress.first_right)} validation images no better than "
+            "the frozen base beyond chance, so the frozen base was kept (--keep best keeps the epoch).\n"
+        )
     click.echo(f"{confusion_table(tuned.finetuned.confusion, tuned.finetuned.classes)}\n")
     click.echo(mistake_lines(tuned.finetuned.mistakes))
     click.echo(f"\nThe model is '{out}': featx predict {out} IMAGES, or --weights {out} wherever a base is asked for.")

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from featx.bases.training import Batches, Recipe, Trainer
+from featx.bases.recipe import Progress, Recipe
+from featx.bases.training import Batches, Trainer
 from featx.errors import DataError
 
 CPU = torch.device("cpu")
@@ -87,3 +88,23 @@ def test_a_gpu_trains_in_mixed_precision() -> None:
     with torch.autocast("cuda", mixed.half):
         assert mixed.network(x.to(device)).dtype is mixed.half
     assert mixed.run().best_accuracy > 0.6
+
+
+@pytest.mark.parametrize(("gained", "lost", "kept"), [(2, 0, 0), (3, 0, 3), (5, 3, 0), (30, 14, 3), (0, 0, 0)])
+def test_an_epoch_that_is_better_by_chance_only_is_not_kept(gained: int, lost: int, kept: int) -> None:
+    one = trainer(Recipe(5, 3, 0, is_doubtful=True))
+    first = [True] * lost + [False] * gained + [True, False] * 10
+    best = [False] * lost + [True] * gained + [True, False] * 10
+    one.done = Progress(3, 3, 0.1, 0.975, 0.2, 0.9, first, best)
+    one.best = {name: tensor + 1 for name, tensor in one.first.items()}
+    one.doubt()
+    assert (one.done.best_epoch, one.done.doubted) == (kept, 3 - kept)
+    assert (one.best is one.first) == (kept == 0)
+    assert one.done.best_accuracy == (0.975 if kept else 0.9)
+
+
+def test_images_that_broke_meanwhile_leave_nothing_to_doubt() -> None:
+    one = trainer(Recipe(5, 3, 0, is_doubtful=True))
+    one.done = Progress(3, 3, 0.1, 0.9, 0.2, 0.9, [True, False], [True])
+    one.doubt()
+    assert one.done.best_epoch == 3

@@ -66,7 +66,27 @@ def test_a_column_that_hardly_varied_is_not_blown_up() -> None:
 def test_lower_stages_learn_more_slowly() -> None:
     base = load_base("tiny", "random")
     division = divide(base, "layer3")
-    suffix = Suffix(division.stages, "map", Head("linear", features(9, 256), 2, 4, 0.0), False)
+    head = Head("linear", features(9, 256), 2, 4, 0.0)
+    suffix = Suffix(division.stages, "map", head, False)
     rates = [(group["rate"], {id(p) for p in group["params"]}) for group in suffix.groups(0.1, 0.5)]
-    assert [rate for rate, _ in rates] == [0.1, 0.1, 0.05]
+    assert [rate for rate, _ in rates] == [pytest.approx(0.1, rel=0.1), 0.1, 0.05]
     assert rates[2][1] == {id(p) for p in division.stages[0].module.parameters()}
+    weights = np.full((2, 256), 1e-3)
+    head.adopt(head.mean.numpy(), head.scale.numpy(), weights, np.zeros(2))
+    assert next(suffix.groups(0.1, 0.5))["rate"] == pytest.approx(0.1 * 1e-3 * (3 * 256) ** 0.5)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_head_that_was_taken_over_scores_as_the_classifier_does(classes: int) -> None:
+    X, drawn = features(30), np.random.default_rng(1)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    head = Head("linear", X, classes, 4, 0.5).eval()
+    d = X.shape[1]
+    mean, scale = drawn.standard_normal(d), drawn.uniform(0.01, 2, d)
+    weights, intercept = drawn.standard_normal((1 if classes == 2 else classes, d)), drawn.standard_normal(classes - 1)
+    intercept = intercept if classes == 2 else drawn.standard_normal(classes)
+    head.adopt(mean, scale, weights, intercept)
+    scores = ((X - mean) / scale) @ weights.T + intercept
+    found = head(torch.from_numpy(X)).detach().numpy()
+    found = found[:, 1:] - found[:, :1] if classes == 2 else found
+    assert np.allclose(found, scores, atol=1e-3 * np.abs(scores).max())
