@@ -50,7 +50,7 @@ def run(request: FinetuneRequest) -> list[object]:
 @click.option("--weights")
 @click.option("--from", "start", default="features.14")
 @click.option("--cache", type=click.Path(path_type=Path), default=Path("cache"))
-@click.option("--epochs", default=4)
+@click.option("--epochs", default=6)
 @click.option("--threads", default=2)
 def main(data: str, base: str, weights: str | None, start: str, cache: Path, epochs: int, threads: int) -> None:
     """Print a table for DATA."""
@@ -58,7 +58,7 @@ def main(data: str, base: str, weights: str | None, start: str, cache: Path, epo
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         plain = FinetuneRequest(data, BaseChoice(base, weights), start, Path(folder) / "m.featx", cache=cache, views=1)
-        plain = replace(plain, augment="none", epochs=epochs, patience=epochs, lr=3e-4)
+        plain = replace(plain, augment="none", epochs=epochs, patience=epochs, lr=3e-4, keep="best")
         for seed in (1, 2, 3):
             for from_cache in (False, True):
                 rows.append(run(replace(plain, seed=seed, from_cache=from_cache)))

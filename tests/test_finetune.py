@@ -25,6 +25,7 @@ from featx.bases.recipe import Progress
 from featx.bases.training import Trainer
 from featx.bases.weights import digest_file, read_file
 from featx.classifiers.models_file import load_model
+from featx.classifiers.results import TUNED, best
 from featx.errors import DataError, FeatxError, MissingFeatures, RequestError, UnknownName, WeightsError
 from featx.evaluate import compare, fit
 from featx.extract import extract
@@ -97,6 +98,19 @@ def test_both_phases_are_judged_on_the_same_held_out_images_and_stand_beside_com
     assert all(row.p_value is not None for row in rows.values())
     assert {row.clf for row in compare(replace(asked, classifiers=("svm", "finetuned")))} == {"svm", "finetuned"}
     assert [row.clf for row in compare(replace(asked, classifiers=("svm",)))] == ["svm"]
+
+
+def test_the_latest_of_several_runs_is_shown_and_cross_validated_rows_keep_the_star(request_: FinetuneRequest) -> None:
+    for rate in (1e-3, 2e-3, 1e-3):
+        run(replace(request_, lr=rate, epochs=1))
+        rows = compare(CompareRequest(request_.data, RANDOM, cache=request_.cache))
+        assert [row.params["lr"] for row in rows if row.clf == "finetuned"] == [rate]
+        flattered = [replace(row, cv_accuracy=1.0) if row.clf == "finetuned" else row for row in rows]
+        assert best([replace(row, cv_accuracy=0.5) if row.clf == "svm" else row for row in flattered]).clf in (
+            "logreg",
+            "mlp",
+        )
+        assert best([row for row in flattered if row.clf in TUNED]).clf == "finetuned"
 
 
 def test_rows_of_other_images_are_not_shown(request_: FinetuneRequest, photos: Path) -> None:
