@@ -64,7 +64,11 @@ def main(data: str, base: str, weights: str | None, start: str, cache: Path, epo
                 rows.append(run(replace(plain, seed=seed, from_cache=from_cache)))
                 click.echo(rows[-1], err=True)
     headers = ("seed", "epochs run on", "s/epoch", "CPU s/epoch", "validation", "test")
-    click.echo(tabulate(rows, headers, tablefmt="github"))
+    table = (
+        f"{Path(data).name}, {base} from {start} on, {threads} threads\n{tabulate(rows, headers, tablefmt='github')}\n"
+    )
+    click.echo(table)
+    (Path(__file__).parent / "results" / "finetune.txt").write_text(table)
 
 
 if __name__ == "__main__":

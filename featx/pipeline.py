@@ -26,6 +26,7 @@ FIELDS: dict[str, type] = {
     "store_dtype": str,
     "classifiers": list,
     "device": str,
+    "engine": str,
     "batch_size": int,
     "workers": int,
     "seed": int,
@@ -156,9 +157,8 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
     )
     parts = tuple(dict.fromkeys(part for mix in fields["layers"] for part in mix.split("+")))
     poolings = tuple(fields.get("poolings", ["avg"]))
-    device = {
-        name: fields[name] for name in ("device", "batch_size", "workers", "store_dtype", "views") if name in fields
-    }
+    names = ("device", "engine", "batch_size", "workers", "store_dtype", "views")
+    device = {name: fields[name] for name in names if name in fields}
     machine = {name: fields[name] for name in ("device", "workers") if name in fields}
     classifiers, seed = tuple(fields.get("classifiers", ())), fields.get("seed", 42)
     finetune = None
