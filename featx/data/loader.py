@@ -33,8 +33,8 @@ Start = Callable[[Pixels], Callable[[], Features]]
 SLICE = 8
 """Images that a thread takes at a time."""
 
-LOADED_AHEAD = 32
-"""Slices that are loaded, at most, before what computes them is ready."""
+AHEAD_BYTES = 2**26
+"""Pixels that are loaded, at most, before what computes on them is ready: some 400 images of 224 pixels."""
 
 Result = TypeVar("Result")
 
@@ -178,7 +178,8 @@ class Loader:
             if not loading:
                 return
             built = pool.submit(build)
-            load_ahead(pool, LOADED_AHEAD)
+            slice_bytes = sum(pixels.nbytes for one in loading[0][1].result() for pixels in one.pixels.values())
+            load_ahead(pool, max(self.workers, AHEAD_BYTES // slice_bytes))
             built.result()
             begun = deque((few, None if loaded.cancel() else loaded) for few, loaded in loading)
             loading.clear()

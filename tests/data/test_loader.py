@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featx.data.loader import LOADED_AHEAD, SLICE, Batch, Features, Loader, Pixels
+from featx.data.loader import SLICE, Batch, Features, Loader, Pixels
 from featx.data.manifest import Listing
 from featx.timing import Clock
 
@@ -64,7 +64,8 @@ def test_a_broken_image_has_a_reason_and_costs_its_batch_nothing() -> None:
     assert len(first.members) == 4
 
 
-def test_only_a_few_slices_are_loaded_before_they_are_asked_for() -> None:
+def test_only_a_few_slices_are_loaded_before_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featx.data.loader.AHEAD_BYTES", 20 * SLICE * 2 * 4 * 4 * 3)  # two views of 4 x 4 pixels
     loader, seen = make_loader(workers=2), []
     counted = Loader(
         loader.listing, lambda digest, row: bool(seen.append(row)) or True, loader.prepare, 2, loader.clock
@@ -72,7 +73,7 @@ def test_only_a_few_slices_are_loaded_before_they_are_asked_for() -> None:
     batches = counted(10 * list(range(100)), brightness, ready)
     next(batches)
     batches.close()  # type: ignore[attr-defined]
-    assert len(seen) <= (LOADED_AHEAD + 5) * SLICE
+    assert len(seen) <= (20 + 5) * SLICE
 
 
 def test_an_error_of_the_engine_reaches_the_caller_and_threads_end() -> None:
