@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -155,37 +156,35 @@ class FeatureStore:
         BrokenPart
             If the only part that holds a row is damaged.
         """
-        found: list[tuple[Path, NDArray[np.intp], NDArray[np.intp]]] = []
         out: NDArray[Any] | None = None
+        begun: list[Future[bool]] = []
 
-        def note(part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
+        def take(part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
             nonlocal out
             if out is None:
                 out = np.empty((len(digests), *part.header.shape[1:]), part.header.dtype)
-            found.append((part.path, rows, places))
+            if 2 * len(rows) < part.header.shape[0]:  # scattered rows keep Python busy: threads would be in its way
+                part.read_to(rows, places, out)
+            else:
+                begun.append(pool.submit(read_later, part.path, rows, places, out))
 
-        self.collect(key, digests, note)
+        def read_later(path: Path, rows: NDArray[np.intp], places: NDArray[np.intp], out: NDArray[Any]) -> bool:
+            with suppress(BrokenPart):
+                for part in self.parts(key, [path]):
+                    part.read_to(rows, places, out)
+                    return True
+            return False
+
+        with ThreadPoolExecutor(min(READERS, os.cpu_count() or 1)) as pool:
+            self.collect(key, digests, take)
         if out is None:  # no digests were asked for
             for header in self.headers(key):
                 return np.empty((0, *header.shape[1:]), header.dtype)
             raise MissingFeatures(f"the store holds no features of {key.folder}")
-        result = out
-
-        def read(part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
-            part.read_to(rows, places, result)
-
-        def read_again(path: Path, rows: NDArray[np.intp], places: NDArray[np.intp]) -> bool:
-            with suppress(BrokenPart):
-                for part in self.parts(key, [path]):
-                    read(part, rows, places)
-                    return True
-            return False
-
-        with ThreadPoolExecutor(READERS) as pool:
-            is_whole = all(pool.map(read_again, *zip(*found, strict=True)))
-        if not is_whole:  # damaged or merged meanwhile: others may hold the rows
-            self.collect(key, digests, read)
-        return result
+        features = out
+        if not all(one.result() for one in begun):  # damaged or merged meanwhile: other parts may hold the rows
+            self.collect(key, digests, lambda part, rows, places: part.read_to(rows, places, features))
+        return features
 
     def collect(self, key: FeatureKey, digests: NDArray[np.uint8], take: Take) -> None:
         """Hand the rows asked for to a function, part by part.
