@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -217,7 +218,8 @@ def explain(chosen: Evidence, curve: Sequence[tuple[int, float]], others: Sequen
     rivals = [one for one in others if one is not chosen and one.cached == chosen.cached]
     if rivals:
         rival = max(rivals, key=lambda one: one.best)
-        word = "not to be told apart is" if rival.best >= chosen.best else "after it comes"
+        error = math.sqrt(2 * chosen.best * (1 - chosen.best) / chosen.images)
+        word = "not to be told apart is" if rival.best >= chosen.best - error else "after it comes"
         reasons.append(f"{word} {rival.layer} ({rival.pooling}) with {rival.best:.3f}")
     gain = gain_of(curve)
     more = "more images would help" if gain >= 0.01 else "more images would help little"
