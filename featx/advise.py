@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -218,7 +217,7 @@ def explain(chosen: Evidence, curve: Sequence[tuple[int, float]], others: Sequen
     rivals = [one for one in others if one is not chosen and one.cached == chosen.cached]
     if rivals:
         rival = max(rivals, key=lambda one: one.best)
-        error = math.sqrt(2 * chosen.best * (1 - chosen.best) / chosen.images)
+        error = np.sqrt(2 * chosen.best * (1 - chosen.best) / chosen.images)
         word = "not to be told apart is" if rival.best >= chosen.best - error else "after it comes"
         reasons.append(f"{word} {rival.layer} ({rival.pooling}) with {rival.best:.3f}")
     gain = gain_of(curve)
@@ -230,8 +229,16 @@ def explain(chosen: Evidence, curve: Sequence[tuple[int, float]], others: Sequen
 def next_command(request: CompareRequest, chosen: Evidence, strategy: str, found: Sequence[Evidence]) -> str:
     """Write the command that the advice comes to."""
     if strategy == "finetune":
-        words = ["featx", "finetune", request.data, *request.base.flags(), "--from", chosen.layer]
-        words += ["--out", "model.featx"]
+        words = [
+            "featx",
+            "finetune",
+            request.data,
+            *request.base.flags(),
+            "--from",
+            chosen.layer,
+            "--out",
+            "model.featx",
+        ]
     elif not chosen.cached:
         near = sorted(found, key=lambda one: one.best, reverse=True)[:2]
         layers = [one.layer for one in found if one in near or one is chosen]
