@@ -222,23 +222,14 @@ def explain(chosen: Evidence, curve: Sequence[tuple[int, float]], others: Sequen
         reasons.append(f"{word} {rival.layer} ({rival.pooling}) with {rival.best:.3f}")
     gain = gain_of(curve)
     more = "more images would help" if gain >= 0.01 else "more images would help little"
-    reasons.append(f"the last doubling of the training images brought {100 * gain:+.1f} points: {more}")
-    return reasons
+    return [*reasons, f"the last doubling of the training images brought {100 * gain:+.1f} points: {more}"]
 
 
 def next_command(request: CompareRequest, chosen: Evidence, strategy: str, found: Sequence[Evidence]) -> str:
     """Write the command that the advice comes to."""
     if strategy == "finetune":
-        words = [
-            "featx",
-            "finetune",
-            request.data,
-            *request.base.flags(),
-            "--from",
-            chosen.layer,
-            "--out",
-            "model.featx",
-        ]
+        words = ["featx", "finetune", request.data, *request.base.flags(), "--from", chosen.layer]
+        words += ["--out", "model.featx"]
     elif not chosen.cached:
         near = sorted(found, key=lambda one: one.best, reverse=True)[:2]
         layers = [one.layer for one in found if one in near or one is chosen]
