@@ -18,6 +18,7 @@ from featx.bases.training import Trainer
 from featx.bases.tuning import Head
 from featx.classifiers.search import search
 from featx.classifiers.splits import Parts, make_folds, with_views
+from featx.errors import DataError
 from featx.requests import FinetuneRequest
 
 BATCH = 64
@@ -109,8 +110,19 @@ class HeadMaker:
         return Heads(head, whole, Progress(best_loss=loss, best_accuracy=accuracy, seconds=seconds), params)
 
     def solve(self, rows: Rows) -> tuple[Head, dict[str, float]]:
-        """Fit a linear head on rows; tell what cross-validation chose."""
+        """Fit a linear head on rows; tell what cross-validation chose.
+
+        Raises
+        ------
+        DataError
+            If a class has one image only.
+        """
         features, views = self.features, self.request.views
+        if np.bincount(features.y[rows], minlength=features.classes).min() < 2:
+            raise DataError(
+                "beside the held-out and the validation part a class has one image left to train on, too few to "
+                "cross-validate the linear head: add images, or use --head mlp"
+            )
         folds = make_folds(features.y[rows], features.groups[rows], self.request.seed)
         y = np.tile(features.y[rows], views)
         seen = with_views(folds, len(rows), views, min(views, self.request.test_views))

@@ -113,6 +113,15 @@ def test_the_latest_of_several_runs_is_shown_and_cross_validated_rows_keep_the_s
         assert best([row for row in flattered if row.clf in TUNED]).clf == "finetuned"
 
 
+def test_a_class_too_small_for_the_linear_head_is_one_clear_line(request_: FinetuneRequest, photos: Path) -> None:
+    for folder in photos.iterdir():
+        for path in sorted(folder.iterdir())[3:]:
+            path.unlink()
+    with pytest.raises(DataError, match="one image left to train on.*--head mlp"):
+        run(replace(request_, head="linear"))
+    run(replace(request_, head="mlp", epochs=1))
+
+
 def test_rows_of_other_images_are_not_shown(request_: FinetuneRequest, photos: Path) -> None:
     run(request_)
     picture(77, 0).save(photos / "red" / "new.png")

@@ -152,12 +152,13 @@ class Trainer:
                 self.save()
                 if report:
                     report(self.done, loss, accuracy)
+            self.doubt()
         except Diverged as error:
+            self.doubt()
             self.done.stopped = (
                 f"the loss is no number any more in epoch {self.done.epoch + 1}, {error}: the weights of epoch "
                 f"{self.done.best_epoch} are kept; try a lower --lr"
             )
-        self.doubt()
         self.network.load_state_dict(self.best)
         self.network.eval()
         return self.done
