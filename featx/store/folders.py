@@ -23,7 +23,7 @@ def entries(folder: Path) -> list[Path]:
         If it cannot be read.
     """
     try:
-        return sorted(folder / name for name in os.listdir(folder))  # noqa: PTH208 - an open folder's paths are slow
+        return [folder / name for name in sorted(os.listdir(folder))]  # noqa: PTH208 - sorting paths is slow
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

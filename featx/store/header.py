@@ -7,6 +7,7 @@ what HDF5 calls the user block; the rest is an HDF5 file up to the first byte of
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import stat
@@ -30,7 +31,7 @@ BLOCK_BYTES = 2**16
 LINE = 128
 """Bytes of the first line, its newline included."""
 
-FIRST_READ = 2**16
+FIRST_READ = 2**14
 LAYOUTS = Layouts()
 DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 
@@ -68,7 +69,7 @@ class PartHeader:
     @property
     def row_bytes(self) -> int:
         """Bytes of one row of features."""
-        return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
 
     @property
     def file_bytes(self) -> int:

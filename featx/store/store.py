@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,10 @@ from featx.store.folders import key_folders, part_paths
 from featx.store.header import PartHeader
 from featx.store.index import Wanted
 from featx.store.part import Part, to_stored, write_part
+from featx.store.reading import Readers
 from featx.store.summary import KeySummary, summarise
 
 log = logging.getLogger(__name__)
-
-READERS = 4
-"""Parts that are read at a time: copying and checking take longer than the disk."""
 
 Take = Callable[[Part, NDArray[np.intp], NDArray[np.intp]], None]
 """Receives an open part, ascending rows in it, and the places where they belong among the digests asked for."""
@@ -156,35 +152,16 @@ class FeatureStore:
         BrokenPart
             If the only part that holds a row is damaged.
         """
-        out: NDArray[Any] | None = None
-        begun: list[Future[bool]] = []
-
-        def take(part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
-            nonlocal out
-            if out is None:
-                out = np.empty((len(digests), *part.header.shape[1:]), part.header.dtype)
-            if 2 * len(rows) < part.header.shape[0]:  # scattered rows keep Python busy: threads would be in its way
-                part.read_to(rows, places, out)
-            else:
-                begun.append(pool.submit(read_later, part.path, rows, places, out))
-
-        def read_later(path: Path, rows: NDArray[np.intp], places: NDArray[np.intp], out: NDArray[Any]) -> bool:
-            with suppress(BrokenPart):
-                for part in self.parts(key, [path]):
-                    part.read_to(rows, places, out)
-                    return True
-            return False
-
-        with ThreadPoolExecutor(min(READERS, os.cpu_count() or 1)) as pool:
-            self.collect(key, digests, take)
+        with Readers(len(digests)) as readers:
+            self.collect(key, digests, readers.take)
+        out = readers.out
         if out is None:  # no digests were asked for
             for header in self.headers(key):
                 return np.empty((0, *header.shape[1:]), header.dtype)
             raise MissingFeatures(f"the store holds no features of {key.folder}")
-        features = out
-        if not all(one.result() for one in begun):  # damaged or merged meanwhile: other parts may hold the rows
-            self.collect(key, digests, lambda part, rows, places: part.read_to(rows, places, features))
-        return features
+        if not readers.is_sound:  # other parts may hold the rows of damaged ones
+            self.collect(key, digests, lambda part, rows, places: part.read_to(rows, places, out))
+        return out
 
     def collect(self, key: FeatureKey, digests: NDArray[np.uint8], take: Take) -> None:
         """Hand the rows asked for to a function, part by part.

@@ -17,8 +17,8 @@ from featx.store.part import PART_BYTES
 from featx.store.store import FeatureStore
 from featx.timing import Clock
 
-WRITERS = 4
-"""Parts written at a time: while one waits for the disk, the next is checksummed."""
+WRITERS = 6
+"""Parts written at a time: while some wait for the disk, others are checksummed and handed to it."""
 
 
 class PartWriter:
