@@ -17,6 +17,8 @@ from featx.errors import DataError
 # A numpy array or a torch tensor; the shapes and dtypes are in the docstrings.
 Array: TypeAlias = Any
 
+EPSILON = {name: float(np.finfo(name).eps) for name in ("float32", "float64")}
+
 
 def one_thread() -> threadpool_limits:
     """Bound the linear algebra to one thread for a while: a context manager.
@@ -62,8 +64,13 @@ def contiguous(array: Array) -> Array:
 
 
 def precision(array: Array) -> str:
-    """Name the dtype of an array in the way `cast` takes it."""
-    return str(array.dtype).rpartition(".")[2]
+    """Name the dtype of an array of float32 or float64 in the way `cast` takes it."""
+    return "float32" if array.dtype.itemsize == 4 else "float64"  # the names that dtypes have are slow to make
+
+
+def epsilon(array: Array) -> float:
+    """Give the rounding error of an array's dtype, float32 or float64, relative to 1."""
+    return EPSILON[precision(array)]
 
 
 def require_finite(x: Array, what: str = "the features") -> None:

@@ -12,9 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
-from featx.classifiers.arrays import Array, cast, namespace, precision
+from featx.classifiers.arrays import Array, cast, epsilon, namespace, precision
 from featx.classifiers.losses import inner
 from featx.classifiers.objective import Problem, State, evaluate, gradient, preconditioner, search
 
@@ -165,7 +163,7 @@ def _size(problem: Problem, state: State, scale: Array) -> Array:
     At small C the weights tell little and the classes are nearly tied; but there a step gains most, so more is asked.
     """
     energy = inner(state.weights, scale * state.weights, problem.loss.coupled)
-    rounding = float(np.finfo(precision(energy)).eps) ** 2
+    rounding = epsilon(energy) ** 2
     told = (energy / (state.objective + TINY)).clip(0.02, 1.0)
     return namespace(energy).minimum(told * energy, 10.0 * state.objective) + rounding * state.objective + TINY
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
-from featx.classifiers.arrays import Array, namespace, precision
+from featx.classifiers.arrays import Array, epsilon, namespace
 from featx.classifiers.losses import Loss, Point, inner
 
 MAX_TRIALS = 20
@@ -124,7 +122,7 @@ def _wolfe(problem: Problem, state: State, line: Line) -> tuple[Array, Point, Ar
     """Return lengths (g, 1), 0 where none was found, with the loss and the objective at the last trial."""
     xp = namespace(line.slope)
     c, coupled = problem.c, problem.loss.coupled
-    slack = 8 * float(np.finfo(precision(line.slope)).eps) * state.objective
+    slack = 8 * epsilon(line.slope) * state.objective
     length = xp.ones_like(line.slope)
     low, high = xp.zeros_like(length), xp.full_like(length, float("inf"))
     for _ in range(MAX_TRIALS):

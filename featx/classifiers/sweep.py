@@ -19,6 +19,9 @@ Fold: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
 # The values of C to try, by kind of classifier ("logreg", "svm").
 Grid: TypeAlias = Mapping[str, Sequence[float]]
 
+# Multiplications in one product of all rows and classes, below which folds in threads only wait for Python.
+WORTH_THREADS = 8e6
+
 
 class Scored(NamedTuple):
     """What cross-validation says of each C, in the order asked for; one row a fold where folds are joined.
@@ -122,6 +125,7 @@ def cross_validate(
         Values of C by kind, such as ``{"logreg": [0.1, 1.0], "svm": [0.01]}``.
     jobs : int, optional
         Folds at a time, in threads; where not given, what a surrounding `joblib.parallel_config` says, else one.
+        Small folds go one by one in any case.
 
     Returns
     -------
@@ -134,6 +138,8 @@ def cross_validate(
         If x holds NaN or infinity, or a fold trains on one class only.
     """
     require_finite(x)
+    if len(x) * min(x.shape) * len(np.unique(to_numpy(labels))) < WORTH_THREADS:
+        jobs = 1
     with one_thread():
         parts = Parallel(n_jobs=jobs, prefer="threads")(delayed(score_fold)(x, labels, fold, grid) for fold in folds)
     return {kind: Scored(*map(np.stack, zip(*(part[kind] for part in parts), strict=True))) for kind in grid}
