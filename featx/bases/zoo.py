@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -182,11 +183,17 @@ def layers_of(name: str, side: int | None = None, weights: str | None = None) ->
     return describe_layers(empty_stages(name, weights), side or architecture.transform.crop)
 
 
+DRAWS = {torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.fill_, torch.Tensor.zero_}
+"""Fill a tensor, which on the meta device takes long and changes nothing."""
+
+
 class WithoutNumbers(TorchFunctionMode):
     """Makes weights on torch's meta device, where they have shapes only; what is computed while building stays real."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function of torch, on the meta device if it makes a tensor of a given size."""
+        """Call a function of torch, on the meta device if it makes a tensor of a given size; draw no numbers there."""
+        if function in DRAWS and args[0].is_meta:
+            return args[0]
         if function in (torch.empty, torch.zeros, torch.ones, torch.full, torch.randn):
             kwargs = {"device": "meta", **(kwargs or {})}
             kwargs["device"] = kwargs["device"] or "meta"
@@ -195,10 +202,13 @@ class WithoutNumbers(TorchFunctionMode):
 
 def empty_stages(name: str, weights: str | None = None) -> tuple[Stage, ...]:
     """Build the stages of a base on torch's meta device."""
-    architecture = architecture_of(name, weights)
+    return stages_of(name, unfilled(architecture_of(name, weights)).to("meta"), weights)
+
+
+def unfilled(architecture: Architecture) -> nn.Module:
+    """Build a frozen network with weights on torch's meta device; what it computes while it is built is real."""
     with WithoutNumbers():
-        network = architecture.build().eval().requires_grad_(False)
-    return stages_of(name, network.to("meta"), weights)
+        return architecture.build().eval().requires_grad_(False)
 
 
 def filled(architecture: Architecture) -> nn.Module:
@@ -207,11 +217,9 @@ def filled(architecture: Architecture) -> nn.Module:
     return architecture.build().eval().requires_grad_(False)
 
 
-def unfilled(architecture: Architecture) -> nn.Module:
-    """Build a frozen network whose weights are zero: they are about to be loaded, and drawing them takes long."""
-    with WithoutNumbers():
-        network = architecture.build().eval().requires_grad_(False)
-    return network._apply(lambda tensor: torch.zeros_like(tensor, device="cpu") if tensor.is_meta else tensor)
+def zeroed(network: nn.Module) -> nn.Module:
+    """Give zeros to weights on the meta device, in place: they are about to be loaded, and drawing them takes long."""
+    return network._apply(lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype) if tensor.is_meta else tensor)
 
 
 def tensors_of(stages: Sequence[Stage], network: nn.Module) -> list[set[str]]:
@@ -253,14 +261,18 @@ def load_base(
         If the weights cannot be had or are made for another architecture.
     """
     architecture = architecture_of(name, weights)
+    transform = transform or architecture.transform
     is_learned = name in BASES and architecture.default_weights != "none"
-    network = unfilled(architecture) if is_learned and weights != "random" else filled(architecture)
+    if is_learned and weights != "random":
+        network = unfilled(architecture)
+        layers = describe_layers(stages_of(name, copy.deepcopy(network).to("meta"), weights), transform.crop)
+        network = zeroed(network)
+    else:
+        network, layers = filled(architecture), layers_of(name, transform.crop, weights)
     stages = stages_of(name, network, weights)
     owned = tensors_of(stages, network)
     head = set().union(*owned[head_start(stages, owned) :])
     loaded = load_weights(name, network, weights or architecture.default_weights, head)
-    transform = transform or architecture.transform
     base_id = BaseId(architecture_name(name), loaded.digest, transform, precision)
     end = next((place for place, names in enumerate(owned) if names & loaded.left_out), len(stages))
-    layers = layers_of(name, transform.crop, weights)
     return Base(base_id, loaded.source, stages[:end], layers[:end], network)
