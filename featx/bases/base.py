@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +15,6 @@ from featx.keys import BaseId
 
 ALIASES = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}
 """Names that mean the same depth in every convolutional base, and the output stride each stands for."""
-
-KEEP_SHAPES = {nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU, nn.GELU, nn.Dropout}
-"""Modules whose output has the shape of their input."""
 
 CLASSIFIERS = {"classifier", "fc", "head", "heads"}
 """First parts of the names of stages that turn features into classes."""
@@ -149,28 +145,25 @@ def find_layer(architecture: str, layers: Sequence[Layer], name: str) -> Layer:
     raise unknown(f"layer of {architecture}", name, [*aliases, *(layer.name for layer in layers)])
 
 
-def describe_layers(stages: Sequence[Stage], side: int) -> tuple[Layer, ...]:
-    """Work out what each stage gives, by running the stages without data on torch's meta device.
+def describe_layers(stages: Sequence[Stage], side: int, device: str = "meta") -> tuple[Layer, ...]:
+    """Work out what each stage gives, by running the stages without data.
 
     Parameters
     ----------
     stages : sequence of Stage
-        Their modules must lie on the meta device, and compute nothing afterwards.
     side : int
         Height and width of the input in pixels.
+    device : str
+        Where their modules lie. On torch's meta device one image has no numbers; elsewhere a batch has no image, which
+        is far faster, but some networks cannot be run so.
+
+    Raises
+    ------
+    RequestError
+        If the network takes no images of this size, or no empty batches.
     """
-    x = torch.empty(1, 3, side, side, device="meta")
-    for module in (module for stage in stages for module in stage.module.modules()):
-        if type(module) in KEEP_SHAPES:
-            module.forward = partial(pass_on, module)  # on the meta device these take nearly all of the time
+    x = torch.empty(1 if device == "meta" else 0, 3, side, side, device=device)
     return arrange_layers(stages, activation_shapes(stages, x), side)
-
-
-def pass_on(module: nn.Module, x: Tensor) -> Tensor:
-    """Give back what a module that keeps shapes is given; refuse what the module would refuse."""
-    if isinstance(module, nn.BatchNorm2d) and x.shape[1] != module.num_features:
-        raise RuntimeError(f"{x.shape[1]} channels for a batch norm of {module.num_features}")
-    return x
 
 
 def arrange_layers(stages: Sequence[Stage], shapes: Sequence[tuple[int, ...]], side: int) -> tuple[Layer, ...]:
@@ -196,8 +189,7 @@ def activation_shapes(
 
     Parameters
     ----------
-    x : (1, 3, side, side) tensor
-        On the meta device.
+    x : (1 or 0, 3, side, side) tensor
     visit : callable
         Called with each activation.
 

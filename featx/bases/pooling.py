@@ -116,11 +116,11 @@ POOLINGS: dict[str, Callable[[Tensor, Layout], Tensor]] = {
 
 
 def pooled_shape(pooling: str, shape: Sequence[int], layout: Layout) -> tuple[int, ...]:
-    """Work out what a pooling keeps of one image's activation, without computing anything.
+    """Work out what a pooling keeps of one image's activation, by pooling no images at all.
 
     Raises
     ------
     UnsupportedLayout
         If the pooling does not fit the layout.
     """
-    return tuple(POOLINGS[pooling](torch.empty(1, *shape, device="meta"), layout).shape[1:])
+    return tuple(POOLINGS[pooling](torch.empty(0, *shape), layout).shape[1:])

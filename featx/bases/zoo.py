@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -183,8 +183,8 @@ def layers_of(name: str, side: int | None = None, weights: str | None = None) ->
     return describe_layers(empty_stages(name, weights), side or architecture.transform.crop)
 
 
-DRAWS = {torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.fill_, torch.Tensor.zero_}
-"""Fill a tensor, which on the meta device takes long and changes nothing."""
+FILLS = {getattr(torch.Tensor, f"{name}_") for name in ("normal", "uniform", "erfinv", "fill", "zero", "mul", "add")}
+"""Change the numbers of a tensor, and nothing of a tensor that has none."""
 
 
 class WithoutNumbers(TorchFunctionMode):
@@ -192,8 +192,10 @@ class WithoutNumbers(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a function of torch, on the meta device if it makes a tensor of a given size; draw no numbers there."""
-        if function in DRAWS and args[0].is_meta:
-            return args[0]
+        if function in FILLS or getattr(function, "__module__", "") == nn.init.__name__:
+            target = args[0] if args else kwargs["tensor"]
+            if target.is_meta:
+                return target
         if function in (torch.empty, torch.zeros, torch.ones, torch.full, torch.randn):
             kwargs = {"device": "meta", **(kwargs or {})}
             kwargs["device"] = kwargs["device"] or "meta"
@@ -263,16 +265,16 @@ def load_base(
     architecture = architecture_of(name, weights)
     transform = transform or architecture.transform
     is_learned = name in BASES and architecture.default_weights != "none"
-    if is_learned and weights != "random":
-        network = unfilled(architecture)
-        layers = describe_layers(stages_of(name, copy.deepcopy(network).to("meta"), weights), transform.crop)
-        network = zeroed(network)
-    else:
-        network, layers = filled(architecture), layers_of(name, transform.crop, weights)
+    network = zeroed(unfilled(architecture)) if is_learned and weights != "random" else filled(architecture)
     stages = stages_of(name, network, weights)
     owned = tensors_of(stages, network)
     head = set().union(*owned[head_start(stages, owned) :])
     loaded = load_weights(name, network, weights or architecture.default_weights, head)
     base_id = BaseId(architecture_name(name), loaded.digest, transform, precision)
     end = next((place for place, names in enumerate(owned) if names & loaded.left_out), len(stages))
+    layers = None
+    if is_learned:
+        with suppress(RequestError):  # it cannot be run without images, or takes none of this size
+            layers = describe_layers(stages, transform.crop, "cpu")
+    layers = layers or layers_of(name, transform.crop, weights)
     return Base(base_id, loaded.source, stages[:end], layers[:end], network)

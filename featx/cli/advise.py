@@ -53,6 +53,9 @@ def command(
     Example:
       featx advise photos --base resnet50
     """
+    from featx.bases.starting import import_without_compiler
+
+    import_without_compiler()
     from featx.advise import advise
 
     request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -87,6 +88,7 @@ def set_up_logging(verbosity: int) -> None:
 def run(args: list[str] | None = None) -> Any:
     """Run the command line and exit: 0 done, 1 a user's error or rows that failed, 2 bad usage."""
     set_up_logging(0)
+    gc.set_threshold(50_000, 20, 100)  # imports make objects by the hundred thousand, and no garbage
     try:
         main.main(args=args, prog_name="featx", standalone_mode=True)
     except FeatxError as error:

@@ -46,6 +46,9 @@ def command(
       featx predict model.featx photos/new --csv labels.csv
     """
     request = PredictRequest(model, images, weights, device, batch_size, workers, base)
+    from featx.bases.starting import import_without_compiler
+
+    import_without_compiler()
     from featx.files import write_text
     from featx.predict import predict
     from featx.report_classes import prediction_csv, prediction_table

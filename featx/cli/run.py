@@ -23,6 +23,9 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
     Example:
       featx run pipelines/flowers17.toml
     """
+    from featx.bases.starting import import_without_compiler
+
+    import_without_compiler()
     from featx.cli import finetune
     from featx.cli.extract import report
     from featx.evaluate import compare
