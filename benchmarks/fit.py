@@ -6,7 +6,8 @@
 A features file (.npz or .h5) holds `y` (or `labels`) and one array a layer. Without one, only generated data are used:
 wide (3680 x 2048, 37 classes), maps (1020 x 62720, 17 classes), tall (50000 x 512, 10 classes).
 Scikit-learn's SVM takes minutes a layer; --quick takes two folds and three values of C. What is timed is scikit-learn
-with its own settings. Accuracies are compared with those, and with its solutions at tight tolerance, not timed.
+with its own settings. Accuracies are compared with those and, since its logistic regression stops far from the optimum
+where C is large, with its solutions at tight tolerance, which are not timed; LinearSVC is within 0.1 points of its own.
 """
 
 from __future__ import annotations
@@ -111,6 +112,7 @@ def measure(case: Case, clf: str, quick: bool) -> Row:
     start = time.perf_counter()
     theirs = scored(clf, x, y, folds, values, reference(clf))
     spent = time.perf_counter() - start
+    limit = theirs if clf == "svm" else scored(clf, x, y, folds, values, converged(x, y))
     seconds = min(first, ours(clf, x, y, folds, values)[0])
     best, rival = values[int(scores.argmax())], values[int(theirs.argmax())]
     return Row(
@@ -123,7 +125,7 @@ def measure(case: Case, clf: str, quick: bool) -> Row:
         round(spent, 3),
         round(spent / seconds, 1),
         round(100 * float(np.abs(scores - theirs).max()), 2),
-        round(100 * float(np.abs(scores - scored(clf, x, y, folds, values, converged(clf, x, y))).max()), 2),
+        round(100 * float(np.abs(scores - limit).max()), 2),
         round(100 * float(np.mean(fit_linear(x, y, clf, best).predict(case.x[test]) == case.y[test])), 2),
         round(100 * float(reference(clf, rival).fit(x, y).score(case.x[test], case.y[test])), 2),
     )
@@ -136,11 +138,9 @@ def ours(clf: str, x: Any, y: Any, folds: Any, values: list[float]) -> tuple[flo
     return time.perf_counter() - start, scores
 
 
-def converged(clf: str, x: Any, y: Any) -> Any:
-    """Build scikit-learn's pipeline for the same objectives, solved as far as it can."""
-    if clf == "svm":
-        model = LinearSVC(dual=False, tol=1e-8, max_iter=100_000)
-    elif x.shape[1] * len(np.unique(y)) < HESSIAN:
+def converged(x: Any, y: Any) -> Any:
+    """Build scikit-learn's logistic regression, solved as far as it can."""
+    if x.shape[1] * len(np.unique(y)) < HESSIAN:
         model = LogisticRegression(solver="newton-cholesky", tol=1e-8, max_iter=1000)
     else:
         model = LogisticRegression(tol=1e-7, max_iter=100_000)
