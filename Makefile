@@ -10,6 +10,7 @@ FEATX = $(VENV)/bin/featx
 WEIGHTS_FLAG = $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 POOLING_FLAG = $(if $(POOLING),--pooling "$(POOLING)")
 CHOICE = "$(DATA)" --base "$(BASE)" $(WEIGHTS_FLAG)
+PHOTOS = $(filter-out digits,$(DATA))
 REQUEST = $(CHOICE) $(POOLING_FLAG)
 
 .PHONY: help setup demo extract fit compare finetune test stress bench check format clean
@@ -46,9 +47,11 @@ test: setup ## Run the tests
 stress: setup ## The long form of the crash, fault and fuzz tests (many minutes)
 	FEATX_STRESS=1 $(VENV)/bin/python -m pytest -m stress
 
-bench: setup ## Measure side by side; tables go to benchmarks/results/
+bench: setup ## Measure side by side; tables go to benchmarks/results/: make bench [DATA=photos BASE=resnet50]
 	$(VENV)/bin/python benchmarks/store.py
-	$(VENV)/bin/python benchmarks/fit.py --quick
+	$(VENV)/bin/python benchmarks/fit.py --quick --out benchmarks/results/fit-quick
+	$(VENV)/bin/python benchmarks/extract.py --made
+	$(if $(PHOTOS),$(VENV)/bin/python benchmarks/extract.py "$(PHOTOS)" --base "$(BASE)" $(WEIGHTS_FLAG))
 
 check: setup ## Check style and types
 	$(VENV)/bin/ruff check .

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib.util
 import json
 import platform
 import statistics
@@ -188,6 +189,9 @@ VARIANTS = {
     "img2vec": run_img2vec,
 }
 
+RIVALS = {"timm": "timm", "img2vec": "img2vec_pytorch"}
+"""Name of a variant: the package that it needs."""
+
 
 def measure(asked: argparse.Namespace, variant: str, layers: str = "deepest") -> float:
     """Run one variant in a process of its own; images a second."""
@@ -203,7 +207,8 @@ def compare(asked: argparse.Namespace) -> list[str]:
     columns = [("forward", "deepest"), ("forward", "layer1"), ("decode", "deepest"), ("featx", "deepest")]
     columns += [("featx", "five"), ("featx", "layer1"), ("by hand", "deepest"), ("timm", "deepest")]
     columns += [("img2vec", "deepest")] if asked.base == "resnet18" else []
-    columns = [column for column in columns if column[0] not in asked.skip]
+    absent = [name for name, module in RIVALS.items() if importlib.util.find_spec(module) is None]
+    columns = [column for column in columns if column[0] not in (*asked.skip, *absent)]
     rounds: list[dict[tuple[str, str], float]] = []
     for number in range(asked.rounds):
         rounds.append({column: measure(asked, *column) for column in columns})
@@ -216,7 +221,8 @@ def compare(asked: argparse.Namespace) -> list[str]:
     def bound(one: dict[tuple[str, str], float], layers: str) -> float:
         return 1 / (1 / one["decode", "deepest"] + 1 / one["forward", layers])
 
-    lines = [f"{'':28} images/s   times by hand"]
+    lines = [f"{name} is not installed, so it is not in the table" for name in absent if name not in asked.skip]
+    lines += [f"{'':28} images/s   times by hand"]
     for column in columns:
         name = column[0] + ("" if column[1] == "deepest" else f", {column[1]}")
         rate, ratio = middle(lambda one: one[column]), middle(lambda one: one[column] / one["by hand", "deepest"])  # noqa: B023
@@ -270,7 +276,7 @@ def main() -> None:
     parser.add_argument("--base", default="mobilenet_v2")
     parser.add_argument("--weights", help="a file; random weights otherwise")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--skip", nargs="*", default=[], choices=["timm", "img2vec"], help="rivals to leave out")
+    parser.add_argument("--skip", nargs="*", default=[], choices=RIVALS, help="rivals to leave out")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--made", action="store_true", help="measure cached runs and memory on generated images")

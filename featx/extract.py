@@ -162,12 +162,13 @@ class Extraction:
         rows = np.flatnonzero(known.known)
         digests = known.digests[rows]
         lacking = np.any([writer.index.find(digests) < 0 for writer in self.writers.values()], axis=0)
+        mine = np.ones(len(rows), bool)
+        if self.request.shard is not None:
+            mine[:] = [self.is_mine(digest.tobytes()) for digest in digests]
         doubtful = ~known.known
-        for row, digest, is_lacking in zip(rows, digests, lacking, strict=True):
-            is_mine = self.request.shard is None or self.is_mine(digest.tobytes())
-            doubtful[row] = is_lacking and is_mine
-            self.summary.images -= not is_mine
-            self.summary.cached += is_mine and not is_lacking
+        doubtful[rows] = lacking & mine
+        self.summary.images -= int((~mine).sum())
+        self.summary.cached += int((mine & ~lacking).sum())
         return np.flatnonzero(doubtful).tolist()
 
     def visit(self, known: KnownDigests, progress: Progress | None) -> None:

@@ -88,8 +88,10 @@ def recall(cache: Path, listing: Listing, rehash: bool = False) -> KnownDigests:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         log.warning("the memory of digests %s is unreadable (%s): files are hashed again", file, error)
         return found
-    place = {name.tobytes(): row for row, name in enumerate(names)}
-    rows = np.array([place.get(name.tobytes(), -1) for name in _digest_paths(listing)], np.int64)
+    own, rows = _digest_paths(listing), np.arange(n)
+    if not np.array_equal(names, own):  # files came or went
+        place = {name.tobytes(): row for row, name in enumerate(names)}
+        rows = np.array([place.get(name.tobytes(), -1) for name in own], np.int64)
     same = (rows >= 0) & (found.stamps[:, 0] >= 0)
     same[same] = (stamps[rows[same]] == found.stamps[same]).all(axis=1)
     found.digests[same] = digests[rows[same]]
