@@ -101,12 +101,14 @@ def run_by_hand(asked: argparse.Namespace, folder: Path) -> float:
 def run_timm(asked: argparse.Namespace, folder: Path) -> float:
     """timm.create_model without a classifier, its own transform (random weights: the speed is the same)."""
     import timm
+    from timm.data.config import resolve_model_data_config
+    from timm.data.transforms_factory import create_transform
 
     device = choose_device(asked.device)
     started = time.perf_counter()
     model = timm.create_model({"mobilenet_v2": "mobilenetv2_100"}.get(asked.base, asked.base), num_classes=0)
     model = model.eval().to(device)
-    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+    transform = create_transform(**resolve_model_data_config(model))
     with torch.inference_mode():
         features = torch.cat([model(x.to(device)).cpu() for x in batches(asked.data, transform)]).numpy()
     np.save(folder / "features.npy", features)

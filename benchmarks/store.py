@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -112,7 +113,7 @@ class Throughput:
                 os.sync()  # nobody shall pay for what came before
             self.seconds.setdefault(name, []).append(timed(work))
         for name, is_checked in (("checked", True), ("unchecked", False)):
-            self.seconds.setdefault(name, []).append(timed(lambda checks=is_checked: self.read_parts(checks)))
+            self.seconds.setdefault(name, []).append(timed(partial(self.read_parts, is_checked)))
 
     def read_parts(self, is_checked: bool) -> None:
         """Read every part in the same pieces as `get`, with or without checking the checksums."""
