@@ -7,6 +7,16 @@ import torch
 from featx.errors import RequestError, unknown
 
 
+def list_devices() -> list[str]:
+    """Name the devices that are there, the one to choose first."""
+    there = ["cpu"]
+    if torch.cuda.is_available():
+        there = ["cuda", *there, *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        there = ["mps", *there]
+    return there
+
+
 def choose_device(asked: str) -> torch.device:
     """Turn `--device` into a device that is there.
 
@@ -17,11 +27,7 @@ def choose_device(asked: str) -> torch.device:
     RequestError
         If this machine has no such device.
     """
-    there = ["cpu"]
-    if torch.cuda.is_available():
-        there = ["cuda", *there, *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
-    if torch.backends.mps.is_available():
-        there = ["mps", *there]
+    there = list_devices()
     if asked == "auto":
         return torch.device(there[0])
     if asked.split(":")[0] not in ("cpu", "cuda", "mps"):

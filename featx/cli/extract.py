@@ -47,7 +47,12 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
 @poolings_option
 @store_dtype_option
 @views_option
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda, cuda:1, mps; several: cuda:0,cuda:1; or all GPUs.",
+)
 @click.option("--engine", default="auto", show_default=True, help="auto, torch, openvino or eager.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images a forward pass.  [default: by device]")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads.  [default: one a core]")
@@ -84,10 +89,10 @@ def command(
         raise click.UsageError("no layer asked for: give --layer once or more, such as --layer layer3 --layer layer4")
     stored = store_dtype or "float32"
     request = ExtractRequest(data, base, layers, poolings or ("avg",), cache=cache, store_dtype=stored, **options)
-    from featx.extract import extract
+    from featx.distribute import extract_on_devices
 
     with progress_bar("image", quiet) as progress:
-        summary = extract(request, progress)
+        summary = extract_on_devices(request, progress)
     report(summary, as_json, quiet)
     sys.exit(1 if summary.failed else 0)
 

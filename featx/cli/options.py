@@ -139,7 +139,7 @@ def verbosity_options(command: F) -> F:
 
 @contextmanager
 def progress_bar(unit: str, quiet: bool) -> Iterator[Progress | None]:
-    """Show a bar with rate and time left on stderr; its total is known with the first call."""
+    """Show a bar with rate and time left on stderr."""
     if quiet:
         yield None
         return
@@ -150,6 +150,7 @@ def progress_bar(unit: str, quiet: bool) -> Iterator[Progress | None]:
     def show(done: int, total: int) -> None:
         if not bars:
             bars.append(tqdm(total=total, unit=unit, leave=False, dynamic_ncols=True, mininterval=0.2))
+        bars[0].total = total
         bars[0].update(done - bars[0].n)
 
     try:

@@ -28,15 +28,15 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
     import_without_compiler()
     from featx.cli import finetune
     from featx.cli.extract import report
+    from featx.distribute import extract_on_devices
     from featx.evaluate import compare
-    from featx.extract import extract
     from featx.files import write_text
     from featx.pipeline import load_pipeline
     from featx.report import closing_lines, table, to_csv
 
     pipeline = load_pipeline(experiment, cache)
     with progress_bar("image", quiet) as progress:
-        summary = extract(pipeline.extract, progress)
+        summary = extract_on_devices(pipeline.extract, progress)
     if not as_json:
         report(summary, False, quiet)
     tuned = finetune.run(pipeline.finetune, quiet)[0] if pipeline.finetune else None
