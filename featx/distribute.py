@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
@@ -57,7 +58,7 @@ def extract_on_devices(request: ExtractRequest, progress: Progress | None = None
     with ProcessPoolExecutor(len(requests), context, set_up, (told,)) as pool:
         futures = [pool.submit(extract_share, place, one) for place, one in enumerate(requests)]
         watch(futures, told, progress)
-        summaries = [future.result() for future in futures]
+        summaries = results(futures)
     return join(summaries, round(time.perf_counter() - started, 3))
 
 
@@ -109,6 +110,23 @@ def watch(futures: Sequence[Future[ExtractSummary]], told: SimpleQueue[Told], pr
             latest[place] = done, total
         if progress and latest:
             progress(*map(sum, zip(*latest.values(), strict=True)))
+
+
+def results(futures: Sequence[Future[ExtractSummary]]) -> list[ExtractSummary]:
+    """Collect what the processes return, or raise what stopped the first of them.
+
+    Raises
+    ------
+    RequestError
+        If the system ended one of them.
+    """
+    try:
+        return [future.result() for future in futures]
+    except BrokenProcessPool as error:
+        raise RequestError(
+            "the system ended one of the processes, perhaps for lack of memory. What was committed is kept: "
+            "run the same command again, with a smaller --batch-size or fewer --workers"
+        ) from error
 
 
 def join(summaries: Sequence[ExtractSummary], seconds: float) -> ExtractSummary:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from featx.bases.engine import cores
 from featx.data.memory import digest_all
 from featx.data.sources import list_images
-from featx.distribute import devices_of, extract_on_devices, share_out
+from featx.distribute import devices_of, extract_on_devices, results, share_out
 from featx.errors import RequestError, UnknownName
 from featx.extract import extract, feature_keys, open_base
 from featx.requests import BaseChoice, ExtractRequest
@@ -63,6 +66,13 @@ def test_a_share_is_shared_out_further_and_cores_divided(request_: ExtractReques
 def test_what_is_wrong_with_a_request_is_said_as_ever(request_: ExtractRequest) -> None:
     with pytest.raises(UnknownName, match="unknown layer of tiny 'layer7'. Did you mean 'layer4'"):
         extract_on_devices(replace(request_, layers=("layer7",)))
+
+
+def test_a_process_that_the_system_ends_is_one_clear_line() -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        ended = [pool.submit(os._exit, 9)]
+        with pytest.raises(RequestError, match="ended one of the processes"):
+            results(ended)
 
 
 def test_devices_that_are_not_there_are_refused() -> None:
