@@ -112,7 +112,7 @@ def measure(case: Case, clf: str, quick: bool) -> Row:
     start = time.perf_counter()
     theirs = scored(clf, x, y, folds, values, reference(clf))
     spent = time.perf_counter() - start
-    limit = theirs if clf == "svm" else scored(clf, x, y, folds, values, converged(x, y))
+    limit = theirs if quick or clf == "svm" else scored(clf, x, y, folds, values, converged(x, y))
     seconds = min(first, ours(clf, x, y, folds, values)[0])
     best, rival = values[int(scores.argmax())], values[int(theirs.argmax())]
     return Row(
