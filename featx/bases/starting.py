@@ -42,9 +42,11 @@ def make_stand_ins() -> dict[str, ModuleType]:
     compiler.__path__ = []
 
     def disable(function: Any = None, *_: Any, **__: Any) -> Any:
+        """Give a function back as it is: nothing is compiled here."""
         return function if function is not None else lambda given: given
 
     def is_compile_supported(device: str) -> bool:
+        """Ask the compiler itself, once somebody does ask."""
         from torch._dynamo.utils import is_compile_supported as ask
 
         return bool(ask(device))
