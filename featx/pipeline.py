@@ -160,6 +160,8 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
     names = ("device", "engine", "batch_size", "workers", "store_dtype", "views")
     device = {name: fields[name] for name in names if name in fields}
     machine = {name: fields[name] for name in ("device", "workers") if name in fields}
+    if "," in machine.get("device", "") or machine.get("device") == "all":
+        machine["device"] = "auto"  # several devices extract, one trains
     classifiers, seed = tuple(fields.get("classifiers", ())), fields.get("seed", 42)
     finetune = None
     if tuning is not None:

@@ -31,6 +31,15 @@ def test_names_of_weights_and_data_sets_stay_names(tmp_path: Path, cache: Path) 
     assert (pipeline.extract.data, pipeline.extract.base.weights) == ("digits", "IMAGENET1K_V1")
 
 
+@pytest.mark.parametrize(("asked", "trains"), [("all", "auto"), ("cuda:0,cuda:1", "auto"), ("cuda:1", "cuda:1")])
+def test_several_devices_extract_and_one_trains(tmp_path: Path, cache: Path, asked: str, trains: str) -> None:
+    text = f'data = "digits"\nbase = "tiny"\nlayers = ["layer3"]\ndevice = "{asked}"\n[finetune]\nfrom = "layer4"'
+    pipeline = load_pipeline(write(tmp_path, text), cache)
+    assert pipeline.extract.device == asked
+    assert pipeline.finetune
+    assert pipeline.finetune.device == trains
+
+
 def test_an_unknown_key_names_the_nearest(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(UnknownName, match="unknown key of .*x.toml' 'layer'. Did you mean 'layers'"):
         load_pipeline(write(tmp_path, 'data = "digits"\nbase = "tiny"\nlayer = ["layer3"]'), cache)
