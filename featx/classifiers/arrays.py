@@ -9,6 +9,7 @@ import sys
 from typing import Any, TypeAlias
 
 import numpy as np
+from scipy import linalg
 from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
@@ -98,6 +99,18 @@ def require_finite(x: Array, what: str = "the features") -> None:
             f"{what} hold NaN or infinity in {len(bad)} of {len(rows)} rows (the first is row {bad[0]}): "
             f"leave those rows out, or compute them again"
         )
+
+
+def eigen(matrix: Array) -> tuple[Array, Array]:
+    """Decompose a symmetric matrix (m, m) into rising eigenvalues (m,) and eigenvectors (m, m), one a column.
+
+    The matrix may be overwritten. scipy's routine is the one of numpy, with a copy less and a newer library beneath.
+    """
+    if isinstance(matrix, np.ndarray):
+        values, vectors = linalg.eigh(matrix, driver="evd", overwrite_a=True, check_finite=False)
+        return values, vectors
+    values, vectors = namespace(matrix).linalg.eigh(matrix)
+    return values, vectors
 
 
 def solve_positive(matrix: Array, right: Array) -> Array | None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifiers.arrays import Array, cast, namespace, send, to_numpy
+from featx.classifiers.arrays import Array, cast, contiguous, eigen, namespace, send, to_numpy
 
-# Columns taken to float64 at a time: 1,020 rows of them are 16 MB.
+# Columns, or rows, that are scaled at a time: 1,020 rows of so many columns are 16 MB.
 BLOCK = 2048
 
 
@@ -43,7 +43,7 @@ class Space:
     Attributes
     ----------
     coordinates : (n, r) float32 or float64
-        The rows; `coordinates.T @ coordinates` is diagonal.
+        The rows; `coordinates.T @ coordinates` is diagonal, or nearly so where the basis is that of other rows.
     squares : (r,) same dtype
         That diagonal: squared singular values of the centred rows.
     basis : (n, r) or (d, r) same dtype
@@ -140,7 +140,7 @@ def row_space(gram: Array) -> Space:
     # Centred rows make the constant vector an eigenvector of eigenvalue 0. Lifted above all others it is the last one,
     # apart from any other null vector, and the rest are exactly orthogonal to it.
     lift = 2.0 * (float(xp.trace(gram)) or 1.0) / n
-    values, vectors = xp.linalg.eigh(gram + lift)
+    values, vectors = eigen(gram + lift)
     vectors[:, -1] = n**-0.5
     squares = xp.clip(values[:-1], min=0.0)
     floor = n * float(np.finfo(np.float64).eps) * float(xp.trace(gram))
@@ -150,18 +150,40 @@ def row_space(gram: Array) -> Space:
     return Space(rotated * roots, roots * roots, rotated * inverse, gram, vectors)
 
 
-def column_space(rows: Array) -> Space:
+def column_space(rows: Array, basis: Array | None = None) -> Space:
     """Rotate scaled rows so that their second moments are diagonal: the choice where rows outnumber columns.
 
     Parameters
     ----------
     rows : (n, d) float32 or float64
         Centred. The dtype is kept: float32 is enough where only accuracies are compared.
+    basis : (d, d) same dtype, optional
+        From `column_basis` of rows much the same, such as those of all folds.
     """
-    xp = namespace(rows)
-    _, vectors = xp.linalg.eigh(rows.T @ rows)
+    vectors = eigen(rows.T @ rows)[1] if basis is None else basis
     coordinates = rows @ vectors
-    return Space(coordinates, xp.sum(coordinates * coordinates, axis=0), vectors)
+    return Space(coordinates, namespace(rows).sum(coordinates * coordinates, axis=0), vectors)
+
+
+def column_basis(x: Array, scaling: Scaling) -> Array:
+    """Find the coordinates in which second moments after scaling are diagonal, in float32.
+
+    Parameters
+    ----------
+    x : (n, d) float32 or float64
+    scaling : Scaling
+
+    Returns
+    -------
+    (d, d) float32
+        Orthonormal columns.
+    """
+    xp = namespace(x)
+    moments = xp.zeros((x.shape[1], x.shape[1]), dtype=xp.float32, device=x.device)
+    for start in range(0, len(x), BLOCK):
+        rows = scaling.apply(x[start : start + BLOCK], "float32")
+        moments += rows.T @ rows
+    return contiguous(eigen(moments)[1])
 
 
 def prefers_rows(n: int, d: int) -> bool:

@@ -7,7 +7,7 @@ Both are given the set S of rows inside the margin, and N, the rows outside; I i
   Where S holds more than half of the rows, the same b follows from the inverse A = (K + I / 2C)^-1, which all classes
   share:  b = A (y + m), m zero on S, A_NN m_N = -(A y)_N. So no more than half of the rows are ever factorised.
 - Primal: scores f = z w, and (I / 2C + z_S^T z_S) w = z_S^T y_S, where z_S^T z_S = z^T z - z_N^T z_N, the first term
-  diagonal.
+  the same for all classes.
 """
 
 from __future__ import annotations
@@ -157,23 +157,27 @@ class Primal:
     ----------
     z : (n, r + 1) float32 or float64
         The rows in coordinates, with a last column of ones.
+    moments : (r + 1, r + 1) same dtype
+        `z.T @ z`.
     squares : (r + 1,) same dtype
-        The diagonal of `z.T @ z`, off whose diagonal there are zeros.
+        Its diagonal, off which it is nearly zero.
     ridge : float
     """
 
     z: Array
+    moments: Array
     squares: Array
     ridge: float
 
     @property
     def condition(self) -> float:
-        """Condition number of z^T z + I / 2C."""
+        """Condition number of z^T z + I / 2C, nearly."""
         return float((self.squares.max() + self.ridge) / (self.squares.min() + self.ridge))
 
     def at(self, c: float, dtype: str) -> Primal:
         """Return the same system for another C, as the dtype of that name."""
-        return Primal(cast(self.z, dtype), cast(self.squares, dtype), 1.0 / (2.0 * c))
+        z, moments, squares = (cast(array, dtype) for array in (self.z, self.moments, self.squares))
+        return Primal(z, moments, squares, 1.0 / (2.0 * c))
 
     def nothing(self, classes: int) -> Array:
         """Return zeros to start from, (k, r + 1)."""
@@ -195,9 +199,8 @@ class Primal:
         """Sum the rows inside the margin, or subtract those outside where they are fewer."""
         support, rest = np.flatnonzero(to_numpy(inside)), np.flatnonzero(~to_numpy(inside))
         few = self.z[support if len(support) <= len(rest) else rest]
-        moments = few.T @ few + self.ridge * _identity(self.z, len(self.squares))
-        if len(rest) < len(support):
-            moments = (self.ridge + self.squares) * _identity(self.z, len(self.squares)) - few.T @ few
+        moments = few.T @ few if len(support) <= len(rest) else self.moments - few.T @ few
+        moments += self.ridge * _identity(moments, len(moments))
         weights = solve_positive(moments, (sign * inside) @ self.z)
         return None if weights is None else Spot(weights, self.z @ weights)
 
@@ -222,5 +225,5 @@ def system_of(space: Space) -> System:
     # The intercept's column of ones is orthogonal to all others, and its square is n.
     squares = xp.concatenate([cast(space.squares, "float64"), xp.full_like(z[0, :1], len(z))])
     if space.gram is None:
-        return Primal(z, squares, 0.5)
+        return Primal(z, z.T @ z, squares, 0.5)
     return Kernel(space.gram + 1.0, space.vectors, squares, z, 0.5)

@@ -18,8 +18,9 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from featx.classifiers.linear import LinearModel, fit_linear
+from featx.classifiers.rowspace import column_basis, fit_scaling
 from featx.classifiers.solvers import RowSpaceLinearSVC, RowSpaceLogisticRegression
-from featx.classifiers.sweep import cross_validate
+from featx.classifiers.sweep import cross_validate, score_fold
 from featx.errors import DataError, RequestError, UnknownName
 
 REFERENCES = {
@@ -189,6 +190,22 @@ def test_cross_validated_accuracies_are_scikit_learns_at_every_c(shape: tuple[in
             x_wide = x.astype(np.float64)
             theirs = reference_losses(x_wide, labels, folds, values)
             np.testing.assert_allclose(losses.mean(axis=0), theirs.mean(axis=0), rtol=0.01)
+
+
+@pytest.mark.parametrize("factorised", [0.0, float("inf")], ids=["products", "systems"])
+def test_a_basis_of_all_rows_changes_no_score(factorised: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featx.classifiers.linear.FACTORISED", factorised)
+    x, labels = problem(Case(200, 30, 4, 1.0, 37))
+    x, fold, grid = (
+        x.astype(np.float32),
+        (np.arange(120), np.arange(120, 200)),
+        {"logreg": [0.01, 10], "svm": [0.01, 10]},
+    )
+    own = score_fold(x, labels, fold, grid)
+    shared = score_fold(x, labels, fold, grid, column_basis(x, fit_scaling(x)))
+    for kind in grid:
+        np.testing.assert_allclose(shared[kind].loss, own[kind].loss, rtol=0.01)
+        np.testing.assert_allclose(shared[kind].accuracy, own[kind].accuracy, atol=0.013)  # one image of 80
 
 
 def test_accuracies_come_in_the_order_of_the_c_asked_for() -> None:
