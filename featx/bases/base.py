@@ -101,6 +101,10 @@ class Base:
         """
         return find_layer(self.id.architecture, self.layers, name)
 
+    def outputs(self, wanted: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+        """List layer and pooling of what `forward` gives, in its order."""
+        return [(stage.name, pooling) for stage in self.stages for pooling in wanted.get(stage.name, ())]
+
     def forward(self, images: Tensor, wanted: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], Tensor]:
         """Run the stages up to the deepest layer wanted, pooling on the way.
 

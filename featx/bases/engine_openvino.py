@@ -71,7 +71,7 @@ class OpenVinoEngine:
         if device.type != "cpu" or base.id.precision != "float32":
             raise Unsupported(f"it runs float32 on the CPU, not {base.id.precision} on {device}")
         self.batch_size = batch_size
-        self.names = [(stage.name, pooling) for stage in base.stages for pooling in wanted.get(stage.name, ())]
+        self.names = base.outputs(wanted)
         side = base.id.transform.crop
         example = torch.zeros(batch_size, side, side, 3, dtype=torch.uint8)
         settings = {

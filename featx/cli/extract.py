@@ -53,7 +53,7 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
     show_default=True,
     help="auto, cpu, cuda, cuda:1, mps; several: cuda:0,cuda:1; or all GPUs.",
 )
-@click.option("--engine", default="auto", show_default=True, help="auto, torch, openvino or eager.")
+@click.option("--engine", default="auto", show_default=True, help="auto, torch, compile, openvino or eager.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images a forward pass.  [default: by device]")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads.  [default: one a core]")
 @click.option("--shard", callback=parse_shard, metavar="I/N", help="Compute only the I-th of N disjoint shares.")

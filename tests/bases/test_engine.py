@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from featx.errors import RequestError, UnknownName
 from featx.timing import Clock
 
 CPU = torch.device("cpu")
-INSTALLED = [name for name in ENGINES if name != "openvino" or importlib.util.find_spec("openvino")]
+NEEDS = {"openvino": importlib.util.find_spec("openvino"), "compile": shutil.which("g++")}
+INSTALLED = [name for name in ENGINES if NEEDS.get(name, True)]
 WANTED = {"layer1": ["avg", "flat"], "layer3": ["max"]}
 
 
@@ -66,6 +68,17 @@ def test_bfloat16_is_not_folded() -> None:
 def test_an_engine_that_is_none_comes_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'openvino'"):
         choose_engine("openvin", plan(), 1)
+
+
+def test_a_compiler_that_gives_up_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def give_up(*_: object, **__: object) -> None:
+        raise RuntimeError("no C++ compiler was found\nTraceback ...")
+
+    monkeypatch.setattr("torch.compile", give_up)
+    with pytest.raises(
+        RequestError, match=r"^engine 'compile' cannot run this: no C\+\+ compiler was found. Use --eng"
+    ):
+        choose_engine("compile", plan(), 1)
 
 
 @pytest.mark.skipif("openvino" not in INSTALLED, reason="the extra 'openvino' is not installed")
