@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from featx.bases.augment import make_views
 from featx.bases.base import Base
 from featx.bases.choice import open_base
 from featx.bases.device import choose_device
@@ -130,6 +129,10 @@ class Extraction:
             (key.layer, key.pooling, key.view): PartWriter(store, key, rows, self.provenance, self.clock)
             for key in keys
         }
+        wanted: dict[str, list[str]] = {}
+        for layer, pooling in dict.fromkeys((layer, pooling) for layer, pooling, _ in self.writers):
+            wanted.setdefault(layer, []).append(pooling)
+        self.plan = Plan(base, wanted, self.device, request.batch_size, self.workers)
         self.claims: dict[bytes, int] = {}
         self.broken: dict[bytes, str] = {}
         self.started = time.perf_counter()
@@ -155,7 +158,7 @@ class Extraction:
     def prepare(self, picture: Image.Image, digest: bytes) -> dict[int, Pixels]:
         """Make the views of a picture that any key lacks."""
         lacking = sorted({view for (_, _, view), writer in self.writers.items() if digest not in writer.index})
-        return make_views(picture, self.base.id.transform, digest, lacking)
+        return self.plan.prepare(picture, digest, lacking)
 
     def doubtful_rows(self, known: KnownDigests) -> list[int]:
         """Find the rows that have to be read: of unknown digest, or known to be missing."""
@@ -176,14 +179,10 @@ class Extraction:
         rows, done = self.doubtful_rows(known), 0
         if not rows:
             return
-        wanted: dict[str, list[str]] = {}
-        for layer, pooling in dict.fromkeys((layer, pooling) for layer, pooling, _ in self.writers):
-            wanted.setdefault(layer, []).append(pooling)
-        plan = Plan(self.base, wanted, self.device, self.request.batch_size, self.workers)
-        engine = LazyEngine(self.request.engine, plan, len(self.listing), self.clock, self.provenance)
-        loader = Loader(self.listing, self.claim, self.prepare, self.workers, self.clock, plan.device_batch)
+        engine = LazyEngine(self.request.engine, self.plan, len(self.listing), self.clock, self.provenance)
+        loader = Loader(self.listing, self.claim, self.prepare, self.workers, self.clock, self.plan.device_batch)
         with ExitStack() as finally_:  # every writer is closed, also when another one fails
-            finally_.enter_context(one_thread_each(plan.device))
+            finally_.enter_context(one_thread_each(self.device))
             finally_.callback(remember, self.request.cache, self.listing, known)
             for writer in self.writers.values():
                 finally_.callback(self.close, writer)

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from featx.bases.augment import make_views
 from featx.bases.base import Base
 from featx.bases.device import choose_device
 from featx.bases.engine import LazyEngine, Plan, cores, one_thread_each
@@ -214,7 +213,7 @@ def predict(request: PredictRequest, progress: Progress | None = None) -> Predic
     loader = Loader(
         Listing(str(request.model), paths, nothing, nothing, read_file),
         lambda name, row: True,
-        lambda picture, name: make_views(picture, base.id.transform, name, views),
+        lambda picture, name: plan.prepare(picture, name, views),
         plan.workers,
         clock,
         plan.device_batch,

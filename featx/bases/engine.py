@@ -8,16 +8,21 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
 
+from featx.bases.augment import make_views
 from featx.bases.base import Base
 from featx.bases.engine_openvino import OpenVinoEngine, Unsupported
 from featx.bases.engine_torch import TorchEngine, fused
+from featx.bases.resize import DeviceResizer
 from featx.bases.zoo import BASES
 from featx.errors import RequestError, unknown
 from featx.timing import Clock
@@ -35,10 +40,11 @@ WORTH_COMPILING = 150
 class Engine(Protocol):
     """What runs a base."""
 
-    def start(self, pixels: Pixels) -> Callable[[], Features]:
+    def start(self, pixels: Any) -> Callable[[], Features]:
         """Begin to compute features of (n, height, width, 3) pixels; what it returns waits for them.
 
-        They come as one (n, ...) float32 array a layer and pooling. Threads may call it at the same time.
+        Pixels are a numpy array, or a tensor where a device resized them. Features come as one (n, ...) float32 array
+        a layer and pooling. Threads may call it at the same time.
         """
 
 
@@ -67,6 +73,22 @@ class Plan:
     def device_batch(self) -> int | None:
         """Images that are handed to a device at a time; None on the CPU, where each thread computes what it decoded."""
         return None if self.device.type == "cpu" else self.batch_size or 256
+
+    @cached_property
+    def resizer(self) -> DeviceResizer | None:
+        """What resizes pictures on a device; None on the CPU, where Pillow does it fastest."""
+        return None if self.device.type == "cpu" else DeviceResizer(self.base.id.transform, self.device)
+
+    def prepare(self, picture: Image.Image, digest: bytes, views: Sequence[int]) -> dict[int, Pixels]:
+        """Make views of a decoded picture, by their numbers; the first as it is where the device shall resize it."""
+        if 0 in views and self.resizer and self.resizer.takes(picture):
+            others = [view for view in views if view]
+            return {0: np.asarray(picture), **make_views(picture, self.base.id.transform, digest, others)}
+        return make_views(picture, self.base.id.transform, digest, views)
+
+    def stack(self, images: Sequence[Pixels]) -> Pixels | Tensor:
+        """Bring what `prepare` made together: (n, crop, crop, 3) uint8."""
+        return self.resizer(images) if self.resizer else np.stack(images)
 
 
 def make_eager(plan: Plan) -> Engine:
@@ -202,11 +224,11 @@ class LazyEngine:
                     self.provenance["engine"], self.engine = choose_engine(self.asked, self.plan, self.images)
             return self.engine
 
-    def start(self, pixels: Pixels) -> Callable[[], Features]:
-        """Begin to compute features, as an engine does."""
+    def start(self, images: Sequence[Pixels]) -> Callable[[], Features]:
+        """Begin to compute features of pictures that the plan prepared; what it returns waits for them."""
         engine = self.build()
         with self.clock.spent("forward"):
-            wait = engine.start(pixels)
+            wait = engine.start(self.plan.stack(images))
 
         def finish() -> Features:
             with self.clock.spent("forward"):

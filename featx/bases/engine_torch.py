@@ -71,9 +71,9 @@ class TorchEngine:
         self(np.zeros((self.batch_size, side, side, 3), np.uint8))
 
     @torch.inference_mode()
-    def start(self, pixels: NDArray[np.uint8]) -> Callable[[], Features]:
+    def start(self, pixels: NDArray[np.uint8] | Tensor) -> Callable[[], Features]:
         """Begin to compute features: (n, height, width, 3) uint8 to one (n, ...) float32 array a layer and pooling."""
-        chunks = [self.compute(filled, rows) for filled, rows in self.chunks(pixels)]
+        chunks = [self.compute(filled, rows) for filled, rows in self.chunks(torch.as_tensor(pixels))]
         done = torch.cuda.Event() if self.device.type == "cuda" else None
         if done:
             done.record()
@@ -85,11 +85,11 @@ class TorchEngine:
 
         return wait
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Features:
+    def __call__(self, pixels: NDArray[np.uint8] | Tensor) -> Features:
         """Compute features, and wait for them."""
         return self.start(pixels)()
 
-    def chunks(self, pixels: NDArray[np.uint8]) -> list[tuple[NDArray[np.uint8], int]]:
+    def chunks(self, pixels: Tensor) -> list[tuple[Tensor, int]]:
         """Cut into batches of one size, the last one filled up with black pictures, and count what is real of each."""
         found = []
         for first in range(0, len(pixels), self.batch_size):
@@ -97,16 +97,14 @@ class TorchEngine:
             lacking = self.batch_size - len(chunk)
             rows = len(chunk)
             if lacking:
-                chunk = np.concatenate([chunk, np.zeros((lacking, *pixels.shape[1:]), np.uint8)])
+                chunk = torch.cat([chunk, chunk.new_zeros((lacking, *pixels.shape[1:]))])
             found.append((chunk, rows))
         return found
 
-    def compute(self, pixels: NDArray[np.uint8], rows: int) -> dict[tuple[str, str], Tensor]:
+    def compute(self, pixels: Tensor, rows: int) -> dict[tuple[str, str], Tensor]:
         """Compute one batch, in halves if the device's memory is too small, and keep the first rows, in host memory."""
         try:
-            batch = torch.from_numpy(pixels)
-            if self.device.type == "cuda":
-                batch = batch.pin_memory()
+            batch = pixels.pin_memory() if self.device.type == "cuda" and not pixels.is_cuda else pixels
             outputs = self.run(batch.to(self.device, non_blocking=True))
             hosted = [self.to_host(output[:rows].float()) for output in outputs]
             return dict(zip(self.names, hosted, strict=True))

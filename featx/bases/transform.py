@@ -33,8 +33,6 @@ def crop_box(width: int, height: int, crop: int) -> tuple[int, int, int, int]:
 def to_pixels(image: Image.Image, transform: InputTransform) -> NDArray[np.uint8]:
     """Resize and crop a picture.
 
-    Only the part of the picture that the crop keeps is resized, which gives the same pixels as resizing all of it.
-
     Parameters
     ----------
     image : PIL.Image.Image

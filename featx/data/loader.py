@@ -27,8 +27,8 @@ from featx.timing import Clock
 
 Pixels = NDArray[np.uint8]
 Features = dict[tuple[str, str], NDArray[np.float32]]
-Start = Callable[[Pixels], Callable[[], Features]]
-"""Begins to compute features of (n, height, width, 3) pixels; what it returns waits for them."""
+Start = Callable[[list[Pixels]], Callable[[], Features]]
+"""Begins to compute features of pictures, (height, width, 3) uint8 each; what it returns waits for them."""
 
 SLICE = 8
 """Images that a thread takes at a time."""
@@ -154,7 +154,7 @@ class Loader:
         bare = [replace(one, pixels={}) for one in loaded]
         if not members:
             return lambda: Batch(bare, members, {})
-        wait = start(np.stack([loaded[place].pixels[view] for place, view in members]))
+        wait = start([loaded[place].pixels[view] for place, view in members])
         return lambda: Batch(bare, members, wait())
 
     def side_by_side(self, rows: Sequence[int], start: Start, build: Callable[[], object]) -> Iterator[Batch]:

@@ -35,8 +35,8 @@ def make_loader(workers: int = 3, device_batch: int | None = None) -> Loader:
     )
 
 
-def brightness(pixels: Pixels) -> Callable[[], Features]:
-    means = pixels.reshape(len(pixels), -1).mean(axis=1, dtype=np.float32)[:, None]
+def brightness(pixels: list[Pixels]) -> Callable[[], Features]:
+    means = np.stack(pixels).reshape(len(pixels), -1).mean(axis=1, dtype=np.float32)[:, None]
     return lambda: {("layer", "avg"): means}
 
 
