@@ -36,7 +36,6 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from featx.bases.base import Base
 from featx.bases.device import choose_device
 from featx.bases.engine import LazyEngine, Plan, cores, one_thread_each
-from featx.bases.transform import to_pixels
 from featx.bases.zoo import load_base
 from featx.data.images import decoding
 from featx.data.sources import list_images
@@ -149,17 +148,17 @@ def over_threads(work: Callable[[Any], object], items: list[Any], seconds: float
         return done / (time.perf_counter() - started)
 
 
-def decoded(path: str, base: Base) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def decoded(path: str, plan: Plan) -> np.ndarray[Any, np.dtype[np.uint8]]:
     data = Path(path).read_bytes()
-    digest(data)
+    name = digest(data)
     with decoding(data) as picture:
-        return to_pixels(picture, base.id.transform)
+        return plan.prepare(picture, name, [0])[0]
 
 
 def run_decode(asked: argparse.Namespace, folder: Path) -> float:
-    """Read, hash, decode, resize and crop, with a thread a core, and nothing else."""
-    base = load_base(asked.base, "random")
-    return over_threads(lambda path: decoded(path, base), sample(asked))
+    """Read, hash, decode and, on the CPU, resize and crop, with a thread a core, and nothing else."""
+    plan = Plan(load_base(asked.base, "random"), {}, choose_device(asked.device), None, cores())
+    return over_threads(lambda path: decoded(path, plan), sample(asked))
 
 
 def run_forward(asked: argparse.Namespace, folder: Path) -> float:
@@ -168,8 +167,9 @@ def run_forward(asked: argparse.Namespace, folder: Path) -> float:
     base = load_base(asked.base, asked.weights or "random", precision=asked.precision)
     wanted = {base.layer(name).name: ["avg"] for name in layers_of(asked)}
     few = 8 if device.type == "cpu" else 256
-    pixels = [decoded(path, base) for path in sample(asked)]
-    stacks = [np.stack(pixels[first : first + few]) for first in range(0, len(pixels) - few + 1, few)]
+    here = Plan(base, wanted, torch.device("cpu"), None, 1)
+    pixels = [decoded(path, here) for path in sample(asked)]
+    stacks = [pixels[first : first + few] for first in range(0, len(pixels) - few + 1, few)]
     plan = Plan(base, wanted, device, None, cores() if device.type == "cpu" else 1)
     engine = LazyEngine("auto", plan, 10**6, Clock())
     with one_thread_each(device):

@@ -43,7 +43,7 @@ HESSIAN = 2000
 """Most weights for which scikit-learn's Newton method is the reference."""
 
 REACHABLE = {"logreg": 10_000_000, "svm": 2_000_000}
-"""Largest feature matrix, in numbers, for which the converged solution is computed: for larger ones that takes hours."""
+"""Largest feature matrix, in numbers, for which the converged solution is computed: others would take hours."""
 
 
 @dataclass(frozen=True)
