@@ -4,9 +4,10 @@
     python benchmarks/extract.py --made            # a cached run over 10,000 images; memory of 2,000 and 20,000
 
 Every figure comes from a process of its own, which takes its turn in each round, so that whatever else the machine does
-meets all of them. Imports are not counted; building the network, reading files and writing features are, except in
-`forward` and `decode`, which measure the two halves alone and give the bound: images a second when every core decodes
-and computes without a pause. The table is printed and saved under benchmarks/results/.
+meets all of them; time that a host takes away from its cores is left out, for all alike. Imports are not counted;
+building the network, reading files and writing features are, except in `forward` and `decode`, which measure the two
+halves alone and give the bound: images a second when every core decodes and computes without a pause. The table is
+printed and saved under benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import gc
 import importlib.util
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -46,8 +48,27 @@ from featx.timing import Clock
 
 IMAGENET = models.ResNet18_Weights.IMAGENET1K_V1.transforms
 ALL = ("layer1", "layer2", "layer3", "layer4")
+STEAL = 8
+"""Field of the first line of Linux's table of processor times: what a host gave to others."""
+
 SAMPLE = 512
 """Images that `forward` and `decode` go through again and again, in memory as far as may be."""
+
+
+def now() -> float:
+    """Count the seconds that this machine has had: what a host takes away from its cores is left out, for all alike.
+
+    On a shared host that is up to half of the time and comes in bursts, which would meet one variant and not the next.
+    """
+    return time.perf_counter() - stolen()
+
+
+def stolen() -> float:
+    """Count the seconds that a host has taken away, as a mean of the cores; 0 where that is not known."""
+    stat = Path("/proc/stat")
+    fields = stat.read_text().split("\n", 1)[0].split() if stat.exists() else []
+    ticks = int(fields[STEAL]) if len(fields) > STEAL else 0
+    return ticks / os.sysconf("SC_CLK_TCK") / (os.cpu_count() or 1)
 
 
 def deepest(base: Base) -> str:
@@ -64,9 +85,9 @@ def run_featx(asked: argparse.Namespace, folder: Path) -> float:
     """Extract with featx into an empty cache."""
     choice = BaseChoice(asked.base, asked.weights or "random", precision=asked.precision)
     request = ExtractRequest(asked.data, choice, layers_of(asked), device=asked.device, cache=folder / "cache")
-    started = time.perf_counter()
+    started = now()
     summary = extract(request)
-    return summary.extracted / (time.perf_counter() - started)
+    return summary.extracted / (now() - started)
 
 
 def network_of(asked: argparse.Namespace) -> torch.nn.Module:
@@ -87,14 +108,14 @@ def batches(data: str, transform: Callable[..., Any]) -> Iterator[torch.Tensor]:
 def run_by_hand(asked: argparse.Namespace, folder: Path) -> float:
     """ImageFolder, DataLoader with a worker a core, create_feature_extractor, eager."""
     device = choose_device(asked.device)
-    started = time.perf_counter()
+    started = now()
     node = {"resnet18": "layer4", "resnet50": "layer4"}.get(asked.base, "features")
     model = create_feature_extractor(network_of(asked), [node]).to(device)
     with torch.inference_mode():
         found = [model(x.to(device))[node].mean((2, 3)).cpu() for x in batches(asked.data, IMAGENET())]
     features = torch.cat(found).numpy()
     np.save(folder / "features.npy", features)
-    return len(features) / (time.perf_counter() - started)
+    return len(features) / (now() - started)
 
 
 def run_timm(asked: argparse.Namespace, folder: Path) -> float:
@@ -104,14 +125,14 @@ def run_timm(asked: argparse.Namespace, folder: Path) -> float:
     from timm.data.transforms_factory import create_transform
 
     device = choose_device(asked.device)
-    started = time.perf_counter()
+    started = now()
     model = timm.create_model({"mobilenet_v2": "mobilenetv2_100"}.get(asked.base, asked.base), num_classes=0)
     model = model.eval().to(device)
     transform = create_transform(**resolve_model_data_config(model))
     with torch.inference_mode():
         features = torch.cat([model(x.to(device)).cpu() for x in batches(asked.data, transform)]).numpy()
     np.save(folder / "features.npy", features)
-    return len(features) / (time.perf_counter() - started)
+    return len(features) / (now() - started)
 
 
 def run_img2vec(asked: argparse.Namespace, folder: Path) -> float:
@@ -121,14 +142,14 @@ def run_img2vec(asked: argparse.Namespace, folder: Path) -> float:
 
     models._api.WeightsEnum.get_state_dict = lambda self, *a, **k: models.get_model(asked.base).state_dict()
     paths = [path for path, _ in ImageFolder(asked.data).samples]
-    started = time.perf_counter()
+    started = now()
     model = img2vec_pytorch.Img2Vec(model=asked.base)
     found = [
         model.get_vec([Image.open(path).convert("RGB") for path in paths[first : first + 32]])
         for first in range(0, len(paths), 32)
     ]
     np.save(folder / "features.npy", np.concatenate(found))
-    return len(paths) / (time.perf_counter() - started)
+    return len(paths) / (now() - started)
 
 
 def sample(asked: argparse.Namespace) -> list[str]:
@@ -138,14 +159,14 @@ def sample(asked: argparse.Namespace) -> list[str]:
 
 def over_threads(work: Callable[[Any], object], items: list[Any], seconds: float = 6.0) -> float:
     """Work through the items in a thread a core, again and again; items a second."""
-    done, until = 0, time.perf_counter() + seconds
+    done, until = 0, now() + seconds
     with ThreadPoolExecutor(cores()) as pool:
         list(pool.map(work, items[: 2 * cores()]))
-        started = time.perf_counter()
+        started = now()
         until = started + seconds
-        while time.perf_counter() < until:
+        while now() < until:
             done += len(list(pool.map(work, items)))
-        return done / (time.perf_counter() - started)
+        return done / (now() - started)
 
 
 def decoded(path: str, plan: Plan) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -176,10 +197,10 @@ def run_forward(asked: argparse.Namespace, folder: Path) -> float:
         engine.start(stacks[0])()
         if device.type == "cpu":
             return few * over_threads(lambda stack: engine.start(stack)(), stacks)
-        started, begun = time.perf_counter(), [engine.start(stack) for stack in stacks * 20]
+        started, begun = now(), [engine.start(stack) for stack in stacks * 20]
         for finish in begun:
             finish()
-        return few * len(begun) / (time.perf_counter() - started)
+        return few * len(begun) / (now() - started)
 
 
 VARIANTS = {
@@ -206,12 +227,13 @@ def measure(asked: argparse.Namespace, variant: str, layers: str = "deepest") ->
 
 def compare(asked: argparse.Namespace) -> list[str]:
     """Let all variants take turns, and make a table of the medians and their ratios within a round."""
-    columns = [("forward", "deepest"), ("forward", "layer1"), ("decode", "deepest"), ("featx", "deepest")]
-    columns += [("featx", "five"), ("featx", "layer1"), ("by hand", "deepest"), ("timm", "deepest")]
+    columns = [("forward", "deepest"), ("decode", "deepest"), ("featx", "deepest"), ("featx", "five")]
+    columns += [("featx", "layer1"), ("forward", "layer1"), ("by hand", "deepest"), ("timm", "deepest")]
     columns += [("img2vec", "deepest")] if asked.base == "resnet18" else []
     absent = [name for name, module in RIVALS.items() if importlib.util.find_spec(module) is None]
     columns = [column for column in columns if column[0] not in (*asked.skip, *absent)]
     rounds: list[dict[tuple[str, str], float]] = []
+    begun, taken = time.perf_counter(), stolen()
     for number in range(asked.rounds):
         rounds.append({column: measure(asked, *column) for column in columns})
         found = ", ".join(f"{name} {layers} {rate:.0f}" for (name, layers), rate in rounds[-1].items())
@@ -223,7 +245,11 @@ def compare(asked: argparse.Namespace) -> list[str]:
     def bound(one: dict[tuple[str, str], float], layers: str) -> float:
         return 1 / (1 / one["decode", "deepest"] + 1 / one["forward", layers])
 
-    lines = [f"{name} is not installed, so it is not in the table" for name in absent if name not in asked.skip]
+    taken = (stolen() - taken) / (time.perf_counter() - begun)
+    lines = [
+        f"{asked.rounds} rounds; the host took away {taken:.0%} of the machine's time, left out of all figures"
+    ]
+    lines += [f"{name} is not installed, so it is not in the table" for name in absent if name not in asked.skip]
     lines += [f"{'':28} images/s   times by hand"]
     for column in columns:
         name = column[0] + ("" if column[1] == "deepest" else f", {column[1]}")
