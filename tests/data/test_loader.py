@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featx.data.loader import SLICE, Batch, Features, Loader, Pixels
+from featx.data.loader import LARGE, SLICE, Batch, Features, Loader, Pixels, Slices
 from featx.data.manifest import Listing
 from featx.timing import Clock
 
@@ -62,6 +62,18 @@ def test_a_broken_image_has_a_reason_and_costs_its_batch_nothing() -> None:
     first: Batch = next(make_loader()([6, 7, 8], brightness, ready))
     assert [bool(one.reason) for one in first.loaded] == [False, True, False]
     assert len(first.members) == 4
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.001, LARGE), (0.5 / (2 * SLICE), 2 * SLICE), (1.0, SLICE)])
+def test_slices_are_large_where_images_are_quick_and_small_at_the_end(seconds: float, most: int) -> None:
+    slices, sizes, rows = Slices(range(1000), 2), [], []
+    for few in slices:
+        sizes.append(len(few))
+        rows += few
+        slices.took(len(few), seconds * len(few))
+    assert rows == list(range(1000))
+    assert max(sizes) == most
+    assert sizes[0] == sizes[-2] == SLICE
 
 
 def test_only_a_few_slices_are_loaded_before_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
