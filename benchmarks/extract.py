@@ -246,9 +246,7 @@ def compare(asked: argparse.Namespace) -> list[str]:
         return 1 / (1 / one["decode", "deepest"] + 1 / one["forward", layers])
 
     taken = (stolen() - taken) / (time.perf_counter() - begun)
-    lines = [
-        f"{asked.rounds} rounds; the host took away {taken:.0%} of the machine's time, left out of all figures"
-    ]
+    lines = [f"{asked.rounds} rounds; the host took away {taken:.0%} of the machine's time, left out of all figures"]
     lines += [f"{name} is not installed, so it is not in the table" for name in absent if name not in asked.skip]
     lines += [f"{'':28} images/s   times by hand"]
     for column in columns:
