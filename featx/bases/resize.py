@@ -66,11 +66,12 @@ class DeviceResizer:
 
     def __init__(self, transform: InputTransform, device: torch.device) -> None:
         self.transform, self.device = transform, device
+        self.works = True  # until the device turns out to be no good for it
 
     def takes(self, image: Image.Image) -> bool:
         """Say whether a picture may be handed over as it is; one that may not is to be resized by `to_pixels`."""
         crop = self.transform.crop
-        if self.transform.interpolation not in FILTERS or image.size == (crop, crop):
+        if not self.works or self.transform.interpolation not in FILTERS or image.size == (crop, crop):
             return False
         if image.height >= 2 * image.width:  # newer versions of Pillow begin with the columns of tall pictures
             return False
@@ -87,9 +88,8 @@ class DeviceResizer:
             log.info("%s does not give Pillow's pixels: resizing stays on the CPU", self.device)
         return same
 
-    @torch.inference_mode()
     def __call__(self, images: Sequence[Pixels]) -> Tensor:
-        """Bring pictures to one size, on the device.
+        """Bring pictures to one size: on the device, or by Pillow where that gives other pixels or lacks memory.
 
         Parameters
         ----------
@@ -99,28 +99,33 @@ class DeviceResizer:
         Returns
         -------
         (n, crop, crop, 3) uint8
+            On the device, or on the CPU where Pillow did it.
         """
         shape = (self.transform.crop, self.transform.crop, 3)
-        pixels = torch.empty((len(images), *shape), dtype=torch.uint8, device=self.device)
-        ready = [place for place, image in enumerate(images) if image.shape == shape]
+        raw = [place for place, image in enumerate(images) if image.shape != shape]
+        if raw and self.works:
+            try:
+                if self.is_exact:
+                    return self.gather(images, raw)
+            except torch.OutOfMemoryError:
+                log.info("%s has no memory left to resize pictures: done on the CPU", self.device)
+            self.works = False
+        small = [to_pixels(Image.fromarray(one), self.transform) if one.shape != shape else one for one in images]
+        return torch.from_numpy(np.stack(small))
+
+    @torch.inference_mode()
+    def gather(self, images: Sequence[Pixels], raw: list[int]) -> Tensor:
+        """Resize the pictures at the places `raw`, and put the others between them, on the device."""
+        crop = self.transform.crop
+        pixels = torch.empty((len(images), crop, crop, 3), dtype=torch.uint8, device=self.device)
+        ready = sorted({*range(len(images))} - {*raw})
         if ready:
             pixels[ready] = self.send(torch.from_numpy(np.stack([images[place] for place in ready])))
-        raw = [place for place, image in enumerate(images) if image.shape != shape]
-        raw.sort(key=lambda place: images[place].shape)  # neighbours of one size need no filling up
+        raw = sorted(raw, key=lambda place: images[place].shape)  # neighbours of one size need no filling up
         for first in range(0, len(raw), TOGETHER):
             places = raw[first : first + TOGETHER]
-            pixels[places] = self.resize_or_fall_back([images[place] for place in places])
+            pixels[places] = self.resize([images[place] for place in places])
         return pixels
-
-    def resize_or_fall_back(self, images: list[Pixels]) -> Tensor:
-        """Resize here, or by Pillow where the device is no good for it or has no memory left."""
-        try:
-            if self.is_exact:
-                return self.resize(images)
-        except torch.OutOfMemoryError:
-            log.info("%s has no memory left to resize %d pictures: done on the CPU", self.device, len(images))
-        done = [to_pixels(Image.fromarray(image), self.transform) for image in images]
-        return self.send(torch.from_numpy(np.stack(done)))
 
     def resize(self, images: list[Pixels]) -> Tensor:
         """Resize and crop, (n, crop, crop, 3) uint8 on the device."""

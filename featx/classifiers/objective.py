@@ -24,7 +24,7 @@ class Problem:
     across : (r + 1, n) same dtype
         Its transpose, laid out for fast products.
     squares : (r + 1,) same dtype
-        The diagonal of `z.T @ z`, off whose diagonal there are zeros.
+        The diagonal of `z.T @ z`, off which it is nearly zero.
     penalty : (r + 1,) same dtype
         1, and 0 where a coordinate goes free.
     loss : Loss

@@ -14,6 +14,7 @@ from PIL import Image
 from featx.bases.engine import Plan
 from featx.bases.resize import TOGETHER, DeviceResizer
 from featx.bases.transform import to_pixels
+from featx.bases.zoo import load_base
 from featx.extract import extract
 from featx.keys import InputTransform
 from featx.requests import BaseChoice, ExtractRequest
@@ -84,10 +85,19 @@ def test_pillow_does_what_the_device_cannot(
 
     monkeypatch.setattr(DeviceResizer, "resize", fail)
     images, transform = pictures(3, 2), InputTransform(64, 50)
+    resizer = DeviceResizer(transform, CPU)
+    assert resizer.takes(Image.new("RGB", (80, 60)))
     with caplog.at_level("INFO"):
-        found = DeviceResizer(transform, CPU)(images).numpy()
+        found = resizer(images).numpy()
     assert np.array_equal(found, by_pillow(images, transform))
     assert "CPU" in caplog.text
+    assert not resizer.takes(Image.new("RGB", (80, 60))), "from now on threads resize what they decode"
+
+
+@pytest.mark.parametrize(("device", "resizes"), [("cpu", False), ("mps", False), ("cuda", True)])
+def test_only_a_gpu_with_float64_resizes(device: str, resizes: bool) -> None:
+    plan = Plan(load_base("tiny", "random"), {}, torch.device(device), None, 1)
+    assert (plan.resizer is not None) == resizes
 
 
 @pytest.mark.weights
