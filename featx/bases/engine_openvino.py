@@ -1,4 +1,4 @@
-"""Runs a base with OpenVINO on the CPU, the fastest way there: one image a request, one thread a request."""
+"""Runs a base with OpenVINO on the CPU, the fastest way there: one image a request, in the thread that asks for it."""
 
 from __future__ import annotations
 
@@ -21,29 +21,40 @@ Features = dict[tuple[str, str], NDArray[np.float32]]
 TOLERANCE = 1e-4
 """By which features may differ from eager torch's, relative to the largest."""
 
+OWN_BYTES = 10**9
+"""Memory up to which each thread compiles the network for itself."""
+
+SETTINGS = {
+    # Left alone, it would use bfloat16 where the processor has it.
+    "INFERENCE_PRECISION_HINT": "f32",
+    "ENABLE_CPU_PINNING": False,
+}
+
 
 class Unsupported(Exception):
     """OpenVINO cannot run this base, device or precision."""
 
 
-def compiled(compute: Callable[[Tensor], tuple[Tensor, ...]], example: Tensor, settings: dict[str, Any]) -> Any:
-    """Translate a function of one tensor, of the example's shape and dtype, and compile it for the CPU.
+def translated(compute: Callable[[Tensor], tuple[Tensor, ...]], example: Tensor) -> Any:
+    """Translate a function of one tensor, of the example's shape and dtype, into OpenVINO's model.
 
     `openvino.convert_model` ends at the same model, but spends three times as long on inputs that the frontend by
     itself has right already.
     """
-    import openvino
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # constants of the transform become constants of the graph
         # A function, since tracing a module looks at each of its parts, which takes three times as long.
-        decoder = TorchScriptPythonDecoder(torch.jit.trace(compute, example, check_trace=False))
+        traced = torch.jit.trace(compute, example, check_trace=False)
+        # Three of four nodes say the same strides and paddings again, and the frontend asks Python about each.
+        torch._C._jit_pass_constant_pooling(traced.graph)  # type: ignore[attr-defined]
+        decoder = TorchScriptPythonDecoder(traced)
         frontend = FrontEndManager().load_by_framework("pytorch")
-        translated = frontend.convert(frontend.load(decoder))
-        translated.reshape(list(example.shape))
-        return openvino.Core().compile_model(translated, "CPU", settings)
+        model = frontend.convert(frontend.load(decoder))
+        model.reshape(list(example.shape))
+        return model
 
 
 class OpenVinoEngine:
@@ -57,7 +68,9 @@ class OpenVinoEngine:
     batch_size : int
         Images a request. With one, as fast as with many, no feature can depend on its company.
     workers : int
-        Requests at a time, each with one thread.
+        Threads that ask at a time. Each compiles a network of its own, which then runs in the thread that decoded the
+        image; threads of OpenVINO's own beside those that decode make both wait, for up to a fifth of the time. Only
+        where the networks would take more than `OWN_BYTES` do they share one, and its threads.
 
     Raises
     ------
@@ -74,23 +87,32 @@ class OpenVinoEngine:
         self.names = base.outputs(wanted)
         side = base.id.transform.crop
         example = torch.zeros(batch_size, side, side, 3, dtype=torch.uint8)
-        settings = {
-            "NUM_STREAMS": workers,
-            "INFERENCE_NUM_THREADS": workers,
-            # Left alone, it would use bfloat16 where the processor has it.
-            "INFERENCE_PRECISION_HINT": "f32",
-            "ENABLE_CPU_PINNING": False,
-        }
 
         def compute(pixels: Tensor) -> tuple[Tensor, ...]:
             return tuple(base.forward(to_input(pixels, base.id.transform), wanted).values())
 
+        shares = 2 * weight_bytes(base, wanted) * workers > OWN_BYTES  # as they come, and as kernels want them
+        self.own = threading.local()
         try:
-            self.compiled = compiled(compute, example, settings)
+            self.model = translated(compute, example)
+            self.shared = self.compiled(workers) if shares else None
+            self.request()
         except Exception as error:  # tracing and translation raise whatever the network's own code raises
             raise Unsupported(str(error).strip().splitlines()[0]) from error
-        self.own = threading.local()
         self.check(base, wanted, side)
+
+    def request(self) -> Any:
+        """Give the calling thread's own request; a thread that asks first may compile the network for it."""
+        if not hasattr(self.own, "request"):
+            self.own.request = (self.shared or self.compiled(1)).create_infer_request()
+        return self.own.request
+
+    def compiled(self, threads: int) -> Any:
+        """Compile the network for so many requests at a time; for one, they run in the thread that asks."""
+        import openvino
+
+        settings = {**SETTINGS, "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
+        return openvino.Core().compile_model(self.model, "CPU", settings)
 
     def check(self, base: Base, wanted: Mapping[str, Sequence[str]], side: int) -> None:
         """Compare with eager torch on noise: what tracing cannot follow becomes a constant, without a word.
@@ -118,12 +140,15 @@ class OpenVinoEngine:
 
     def infer(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Run one request, filled up to its size."""
-        request: Any = getattr(self.own, "request", None)
-        if request is None:
-            request = self.own.request = self.compiled.create_infer_request()
         rows = len(pixels)
         if rows < self.batch_size:
             pixels = np.concatenate([pixels, np.zeros((self.batch_size - rows, *pixels.shape[1:]), np.uint8)])
-        outputs = request.infer([pixels], share_inputs=True)
+        outputs = self.request().infer([pixels], share_inputs=True)
         # Copied: the request writes its next outputs over these.
         return [np.array(output[:rows]) for output in outputs.values()]
+
+
+def weight_bytes(base: Base, wanted: Mapping[str, Sequence[str]]) -> int:
+    """Count the bytes of the weights that a pass up to the deepest layer wanted needs."""
+    last = max(base.layer(name).index for name in wanted)
+    return sum(weight.nbytes for stage in base.stages[: last + 1] for weight in stage.module.parameters())

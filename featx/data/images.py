@@ -136,7 +136,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image = scale_grey(image)
     elif image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
         image = image.convert("RGBA")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def scale_grey(image: Image.Image) -> Image.Image:

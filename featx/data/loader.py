@@ -108,6 +108,10 @@ class Slices(Iterator[Sequence[int]]):
         """Take in how long a slice took."""
         self.pace = seconds / images
 
+    def give_back(self, few: Sequence[int]) -> None:
+        """Take back the slice that was given last, to be cut anew."""
+        self.begun -= len(few)
+
     def __next__(self) -> Sequence[int]:
         """Give the next slice."""
         left = len(self.rows) - self.begun
@@ -221,9 +225,9 @@ class Loader:
             slice_bytes = sum(pixels.nbytes for one in loading[0][1].result() for pixels in one.pixels.values())
             load_ahead(pool, max(self.workers, AHEAD_BYTES // slice_bytes))
             built.result()
-            begun = deque((few, None if loaded.cancel() else loaded) for few, loaded in loading)
-            loading.clear()
-            early = (partial(compute, *begun.popleft()) for _ in range(len(begun)))  # which lets go of the pixels
+            while loading and loading[-1][1].cancel():  # not begun yet: larger slices are better from here on
+                slices.give_back(loading.pop()[0])
+            early = (partial(compute, *loading.popleft()) for _ in range(len(loading)))  # which lets go of the pixels
             yield from self.in_order(pool, chain(early, (partial(compute, few) for few in slices)))
 
     def ahead(self, rows: Sequence[int], start: Start, size: int) -> Iterator[Batch]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
 from featx.bases.device import choose_device
-from featx.bases.engine import ENGINES, LazyEngine, Plan, choose_engine, one_thread_each
+from featx.bases.engine import ENGINES, LazyEngine, Plan, choose_engine, make_openvino, one_thread_each
 from featx.bases.engine_torch import TorchEngine, fold, fused
 from featx.bases.zoo import load_base
 from featx.errors import RequestError, UnknownName
@@ -87,6 +88,27 @@ def test_what_openvino_cannot_run_is_said_and_auto_runs_it_with_torch() -> None:
     with pytest.raises(RequestError, match="runs float32 on the CPU, not bfloat16.*--engine torch"):
         choose_engine("openvino", rough, 1)
     assert choose_engine("auto", rough, 10**6)[0] == "torch"
+
+
+@pytest.mark.skipif("openvino" not in INSTALLED, reason="the extra 'openvino' is not installed")
+def test_threads_of_openvino_give_the_same_features_with_networks_of_their_own_and_with_one_that_they_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = pixels(24)
+    own = make_openvino(plan())
+    monkeypatch.setattr("featx.bases.engine_openvino.OWN_BYTES", 0)
+    shared = make_openvino(plan())
+    assert (own.shared is None, shared.shared is None) == (True, False)
+    with ThreadPoolExecutor(8) as pool:
+        found = [
+            list(pool.map(lambda i, engine=engine: engine.start(images[i : i + 3])(), range(22)))
+            for engine in (own, shared)
+        ]
+    expected = [own.start(images[i : i + 3])() for i in range(22)]
+    for one, other, true in zip(*found, expected, strict=True):
+        for key, features in true.items():
+            assert np.array_equal(one[key], features)
+            assert np.array_equal(other[key], features)
 
 
 @pytest.mark.skipif("openvino" in INSTALLED, reason="the extra 'openvino' is installed")

@@ -76,6 +76,37 @@ def test_slices_are_large_where_images_are_quick_and_small_at_the_end(seconds: f
     assert sizes[0] == sizes[-2] == SLICE
 
 
+def test_a_slice_that_was_given_back_is_cut_anew() -> None:
+    slices = Slices(range(1000), 2)
+    next(slices)
+    slices.give_back(next(slices))
+    slices.took(SLICE, 0.001)
+    assert next(slices) == range(SLICE, SLICE + LARGE)
+
+
+def test_slices_that_nobody_began_before_the_engine_is_ready_become_large_ones() -> None:
+    loader, gate, sizes = make_loader(workers=2), threading.Event(), []
+
+    def prepare(image: Image.Image, digest: bytes) -> dict[int, Pixels]:
+        assert gate.is_set() or not busy.is_set() or gate.wait(10)
+        return loader.prepare(image, digest)
+
+    busy = threading.Event()
+
+    def build() -> None:
+        busy.set()
+
+    def start(pixels: list[Pixels]) -> Callable[[], Features]:
+        gate.set()
+        sizes.append(len(pixels))
+        return brightness(pixels)
+
+    one_view = Loader(loader.listing, lambda digest, row: row != 5, prepare, 2, loader.clock)
+    rows = 20 * list(range(100))
+    assert [one.row for batch in one_view(rows, start, build) for one in batch.loaded] == rows
+    assert max(sizes) > 2 * SLICE
+
+
 def test_only_a_few_slices_are_loaded_before_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("featx.data.loader.AHEAD_BYTES", 20 * SLICE * 2 * 4 * 4 * 3)  # two views of 4 x 4 pixels
     loader, seen = make_loader(workers=2), []
