@@ -55,6 +55,7 @@ def list_keys(cache: Path, as_json: bool, quiet: bool) -> None:
         (
             s.key.folder,
             sources.get(s.key.base, "?"),
+            f"{s.key.base.transform.crop} of {s.key.base.transform.resize} px",
             s.images,
             "x".join(map(str, s.shape)),
             s.key.dtype,
@@ -65,7 +66,7 @@ def list_keys(cache: Path, as_json: bool, quiet: bool) -> None:
         )
         for s in summaries
     ]
-    headers = ("key", "weights", "images", "shape", "dtype", "size", "parts", "when", "cost")
+    headers = ("key", "weights", "input", "images", "shape", "dtype", "size", "parts", "when", "cost")
     click.echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
 
 

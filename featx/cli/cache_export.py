@@ -23,7 +23,7 @@ from featx.requests import BaseChoice, CompareRequest, ExportRequest
 @data_argument
 @base_options
 @click.option("--layer", "-l", required=True, help="Layer, by name or alias.")
-@click.option("--pooling", help="avg, max or flat.  [default: the one that is cached]")
+@click.option("--pooling", help="avg, max, avg+max, pyramid, cls or flat.  [default: the one that is cached]")
 @store_dtype_option
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="The HDF5 file to write.")
 @rehash_option

@@ -105,17 +105,18 @@ def only_layer(name: str) -> tuple[str, ...]:
 
 
 def report(summary: ExtractSummary, as_json: bool, quiet: bool) -> None:
-    """Name what failed and was skipped, and close with one line of figures."""
+    """Name what was skipped and what failed, and close with one line of figures."""
     if as_json:
         print_json(summary.to_dict())
     if not quiet:
-        for kind, files in (("skipped", summary.skipped), ("failed", summary.failed)):
-            shown = files if kind == "failed" else files[:SHOWN]
-            for file in shown:
-                click.echo(f"{kind}: {file.path}: {file.reason}", err=True)
-            if len(files) > len(shown):
-                click.echo(f"{kind}: and {len(files) - len(shown)} more (--json lists all)", err=True)
-    click.echo(summary_line(summary), err=as_json)
+        for file in summary.skipped[:SHOWN]:
+            click.echo(f"skipped: {file.path}: {file.reason}", err=True)
+        if len(summary.skipped) > SHOWN:
+            click.echo(f"skipped: and {len(summary.skipped) - SHOWN} more (--json lists all)", err=True)
+    for file in summary.failed:
+        click.echo(f"failed: {file.path}: {file.reason}", err=True)
+    if not (as_json and quiet):
+        click.echo(summary_line(summary), err=as_json)
 
 
 def summary_line(summary: ExtractSummary) -> str:

@@ -35,7 +35,7 @@ def test_ls_shows_a_row_a_key(cache: Path, featx: Featx) -> None:
     fill(cache, parts=1, key=OTHER)
     lines = featx("cache", "ls", "--cache", cache).stdout.splitlines()
     assert len(lines) == 4
-    assert lines[2].split()[:5] == [KEY.folder, "random", "60", "24", "float32"]
+    assert lines[2].split()[:8] == [KEY.folder, "random", "32", "of", "32", "px", "60", "24"]
     listed = json.loads(featx("cache", "ls", "--cache", cache, "--json").stdout)
     assert [(row["folder"], row["images"], row["seconds"]) for row in listed] == [
         (KEY.folder, 60, 4.5),
