@@ -61,8 +61,8 @@ def to_input(pixels: Tensor, transform: InputTransform) -> Tensor:
     (n, 3, crop, crop) float32
         In channels_last memory, as it came; the numbers are torchvision's.
     """
-    # Line by line, and turned last: so OpenVINO moves nothing in memory, since its convolutions want channels last, too,
-    # and adds whole lines instead of three numbers at a time.
+    # Line by line, and turned last: then OpenVINO moves nothing in memory (its convolutions want channels last, too)
+    # and computes on whole lines instead of three numbers at a time.
     n, height, width, channels = pixels.shape
     mean, std = (torch.tensor(each, device=pixels.device).repeat(width) for each in (transform.mean, transform.std))
     x = pixels.reshape(n, height, width * channels).float().div_(255).sub_(mean).div_(std)
