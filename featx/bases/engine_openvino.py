@@ -98,7 +98,8 @@ class OpenVinoEngine:
             self.shared = self.compiled(workers) if shares else None
             self.request()
         except Exception as error:  # tracing and translation raise whatever the network's own code raises
-            raise Unsupported(str(error).strip().splitlines()[0]) from error
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise Unsupported(reason) from error
         self.check(base, wanted, side)
 
     def request(self) -> Any:

@@ -89,13 +89,14 @@ def list_folder(data: str) -> Listing:
     folders, skipped = class_folders(Path(data))
     paths, labels, splits = [], [], []
     for split, folder in folders:
-        for path in walk(str(folder)):
-            if is_system_file(os.path.basename(path)):  # noqa: PTH119 - a Path a row is slow at a million rows
-                skipped.append(Skipped(path, "system file"))
-                continue
-            paths.append(path)
-            labels.append(folder.name)
-            splits.append(split)
+        found = list(walk(str(folder)))
+        images = [path for path in found if not is_system_file(path.rpartition(os.sep)[2])]
+        if len(images) < len(found):
+            there = set(images)
+            skipped += [Skipped(path, "system file") for path in found if path not in there]
+        paths += images
+        labels += [folder.name] * len(images)
+        splits += [split] * len(images)
     if not paths:
         raise DataError(f"'{data}' is empty: its class folders hold no images")
     return Listing(data, paths, labels, splits, read_file, skipped=tuple(skipped))

@@ -84,26 +84,15 @@ def test_a_slice_that_was_given_back_is_cut_anew() -> None:
     assert next(slices) == range(SLICE, SLICE + LARGE)
 
 
-def test_slices_that_nobody_began_before_the_engine_is_ready_become_large_ones() -> None:
-    loader, gate, sizes = make_loader(workers=2), threading.Event(), []
-
-    def prepare(image: Image.Image, digest: bytes) -> dict[int, Pixels]:
-        assert gate.is_set() or not busy.is_set() or gate.wait(10)
-        return loader.prepare(image, digest)
-
-    busy = threading.Event()
-
-    def build() -> None:
-        busy.set()
+def test_slices_that_nobody_began_before_the_engine_was_ready_become_large_ones() -> None:
+    loader, sizes = make_loader(workers=2), []
 
     def start(pixels: list[Pixels]) -> Callable[[], Features]:
-        gate.set()
-        sizes.append(len(pixels))
+        sizes.append(len(pixels) // 2)  # two views each
         return brightness(pixels)
 
-    one_view = Loader(loader.listing, lambda digest, row: row != 5, prepare, 2, loader.clock)
     rows = 20 * list(range(100))
-    assert [one.row for batch in one_view(rows, start, build) for one in batch.loaded] == rows
+    assert [one.row for batch in loader(rows, start, ready) for one in batch.loaded] == rows
     assert max(sizes) > 2 * SLICE
 
 
