@@ -118,7 +118,7 @@ class Tuning:
         self.table = load_rows(asked, self.store, [*self.keys, *cut_keys])
         self.parts = cut_parts(self.table.y, self.table.groups, self.table.test, request.seed)
         self.digests = self.table.manifest.digests
-        X = np.stack([join([self.store.get(key, self.digests)], of_unit_length=True) for key in self.keys])
+        X = np.stack([join([self.store.get(key, self.digests)]) for key in self.keys])
         self.features = FrozenFeatures(X, self.table.y, self.table.groups, len(self.table.classes))
         self.images = ImageFeed(
             division, self.load, self.digests, self.device, request.batch_size, request.augment, request.seed
@@ -185,7 +185,7 @@ class Tuning:
         rows, pooled = pooled_views(self.feed, suffix, self.parts.judged, self.request.test_views)
         if not len(rows):
             raise DataError(f"none of the {len(self.parts.judged)} held-out images can be read any more")
-        return rows, np.stack([join([one], of_unit_length=True) for one in pooled], axis=1)
+        return rows, np.stack([join([one]) for one in pooled], axis=1)
 
     def judge(
         self, clf: str, rows: Rows, X: NDArray[np.float32], head: Head, progress: Progress, params: dict[str, float]

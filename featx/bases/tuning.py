@@ -28,7 +28,7 @@ LEAST_SCALE = 0.1
 
 
 class Head(nn.Module):
-    """What is put on a pooled activation: unit length, standardisation as in stage two, then the layers that learn.
+    """What is put on a pooled activation: unit length, standardisation, then the layers that learn.
 
     Parameters
     ----------

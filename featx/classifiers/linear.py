@@ -1,4 +1,4 @@
-"""Linear classifiers on standardised features: one factorisation, then every C and both losses.
+"""Linear classifiers on scaled features: one factorisation, then every C and both losses.
 
 Objectives, in the terms of scikit-learn, x being the scaled columns:
 
@@ -22,6 +22,7 @@ from featx.classifiers.descent import Curvature, Effort, Solution, refine
 from featx.classifiers.losses import Loss, hinge_loss, logistic_loss
 from featx.classifiers.objective import Problem
 from featx.classifiers.rowspace import (
+    PARETO,
     Scaling,
     Space,
     Targets,
@@ -206,7 +207,12 @@ def ladder(c: float, space: Space) -> list[float]:
 
 
 def fit_linear(
-    x: Array, labels: Any, kind: str = "logreg", c: float = 1.0, effort: Effort | None = None, standardise: bool = True
+    x: Array,
+    labels: Any,
+    kind: str = "logreg",
+    c: float = 1.0,
+    effort: Effort | None = None,
+    power: float | None = PARETO,
 ) -> LinearModel:
     """Fit one classifier at one C, tightly.
 
@@ -219,8 +225,8 @@ def fit_linear(
         "logreg" or "svm".
     c : float
     effort : Effort, optional
-    standardise : bool
-        If not, columns are only centred, which changes nothing but the SVM's intercept.
+    power : float or None
+        How columns are scaled, see `safe_scale`. None only centres, which changes nothing but the SVM's intercept.
 
     Raises
     ------
@@ -231,7 +237,7 @@ def fit_linear(
     """
     require_finite(x)
     targets = require_classes(encode(labels))
-    scaling = fit_scaling(x, standardise)
+    scaling = fit_scaling(x, power)
     require_positive([c])
     with one_thread():
         space = make_space(x, scaling)

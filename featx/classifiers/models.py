@@ -13,7 +13,6 @@ from scipy.special import softmax
 
 from featx.classifiers.linear import LinearModel
 from featx.classifiers.mlp import MLP
-from featx.classifiers.results import TUNED
 from featx.classifiers.search import unit_length
 from featx.errors import ModelError
 from featx.keys import FeatureKey
@@ -141,25 +140,21 @@ def as_classifier(fitted: Any, sharpness: float) -> ArrayClassifier | Opaque:
         return Opaque(fitted)
 
 
-def join(parts: Sequence[NDArray[Any]], of_unit_length: bool = False) -> NDArray[np.float32]:
+def join(parts: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     """Make one matrix of the features of one or several layers.
 
     Parameters
     ----------
     parts : sequence of (n, ...) float
-        One a layer, each to be flattened. The rows of several are scaled to length one, layer by layer, so that a
-        large layer does not outweigh a small one, and contrast counts less.
-    of_unit_length : bool
-        Whether rows of a single layer are scaled so, too: the head of a fine-tuned base takes them like this.
+        One a layer, each to be flattened. Rows are scaled to length one, layer by layer, so that contrast counts less,
+        and a large layer does not outweigh a small one.
 
     Returns
     -------
     (n, d) float32
     """
-    flat = [part.reshape(len(part), -1) for part in parts]
-    if len(flat) == 1 and not of_unit_length:
-        return np.asarray(flat[0], np.float32)
-    return np.hstack([unit_length(part) for part in flat])
+    scaled = [unit_length(part.reshape(len(part), -1)) for part in parts]
+    return scaled[0] if len(scaled) == 1 else np.hstack(scaled)
 
 
 @dataclass(frozen=True)
@@ -212,11 +207,10 @@ class Model:
         (n, d) float32
             Rounded as the store would have rounded them.
         """
-        parts = [outputs[key.layer, key.pooling].astype(key.dtype) for key in self.keys]
-        return join(parts, of_unit_length=self.protocol.get("clf") in TUNED)
+        return join([outputs[key.layer, key.pooling].astype(key.dtype) for key in self.keys])
 
     def predict(self, X: Matrix) -> list[str]:
-        """Label (n, d) features: n names of classes."""
+        """Label (n, d) features, made as `features` makes them: n names of classes."""
         return [self.classes[code] for code in self.classifier.predict(X)[0]]
 
     def predict_proba(self, X: Matrix) -> NDArray[np.float64]:

@@ -47,7 +47,7 @@ def check_facts(facts: Any, kind: str, version: int) -> None:
     kind : str
         What `format` must say.
     version : int
-        The newest layout that is understood.
+        The one that is understood.
 
     Raises
     ------
@@ -57,7 +57,10 @@ def check_facts(facts: Any, kind: str, version: int) -> None:
     if not isinstance(facts, dict) or facts.get("format") != kind:
         raise ModelError("it is a safetensors file, but no model of featx")
     if facts.get("version") != version:
-        raise ModelError(f"its version is {facts.get('version')!r}, this featx reads {version}: use a newer featx")
+        raise ModelError(
+            f"its version is {facts.get('version')!r}, this featx reads {version}: "
+            "use the featx that wrote it, or fit anew"
+        )
     problems = [f"'{name}' is no {of.__name__}" for name, of in TYPES.items() if not isinstance(facts.get(name), of)]
     if not problems:
         problems = [*problems_of_base(facts["base"]), *problems_of_features(facts), *problems_of_classifier(facts)]

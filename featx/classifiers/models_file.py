@@ -27,8 +27,8 @@ from featx.files import write_atomic
 from featx.keys import BaseId, FeatureKey
 
 FORMAT = "featx-model"
-VERSION = 1
-"""Version of the file's layout; newer ones are refused."""
+VERSION = 2
+"""Version of what the file says and how it is to be read; others are refused."""
 
 MAX_BYTES = 2**31
 MAX_HEADER = 2**24

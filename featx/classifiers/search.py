@@ -54,7 +54,7 @@ class Fitted:
 
 
 def search(names: Sequence[str], X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], seed: int) -> dict[str, Fitted]:
-    """Choose by cross-validation and refit on all rows; standardisation is fitted inside each fold.
+    """Choose by cross-validation and refit on all rows; scaling is fitted inside each fold.
 
     Linear classifiers share one factorisation a fold, and are all searched in one go.
 

@@ -53,7 +53,7 @@ class RowSpaceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(y)
-        model = fit_linear(X, y, self.kind, self.C, Effort(self.tol, self.max_iter), standardise=False)
+        model = fit_linear(X, y, self.kind, self.C, Effort(self.tol, self.max_iter), power=None)
         self.classes_ = model.classes
         self.coef_, self.intercept_ = model.folded()
         self.n_iter_ = model.n_iter

@@ -17,6 +17,7 @@ from scipy.special import logsumexp
 from featx.classifiers.arrays import Array, cast, one_thread, require_finite, to_numpy
 from featx.classifiers.linear import ROUGH, choose, path, require_classes
 from featx.classifiers.rowspace import (
+    PARETO,
     Space,
     column_basis,
     column_space,
@@ -51,7 +52,9 @@ class Scored(NamedTuple):
     loss: NDArray[np.float64]
 
 
-def score_fold(x: Array, labels: Any, fold: Fold, grid: Grid, basis: Array | None = None) -> dict[str, Scored]:
+def score_fold(
+    x: Array, labels: Any, fold: Fold, grid: Grid, basis: Array | None = None, power: float = PARETO
+) -> dict[str, Scored]:
     """Train on one part of the rows and score the other, for every classifier and C.
 
     Parameters
@@ -63,6 +66,8 @@ def score_fold(x: Array, labels: Any, fold: Fold, grid: Grid, basis: Array | Non
     grid : mapping of str to sequence of float
     basis : (d, d) float32, optional
         From `column_basis`, where folds share it.
+    power : float
+        How columns are scaled, see `safe_scale`.
 
     Returns
     -------
@@ -79,7 +84,7 @@ def score_fold(x: Array, labels: Any, fold: Fold, grid: Grid, basis: Array | Non
     labels = to_numpy(labels)
     train, test = (np.asarray(rows) for rows in fold)
     targets = require_classes(encode(labels[train]))
-    space, ahead = _split(x, train, test.reshape(-1), basis)
+    space, ahead = _split(x, train, test.reshape(-1), basis, power)
     truth = labels[test if test.ndim == 1 else test[:, 0]]
     result = {}
     for kind, values in grid.items():
@@ -112,9 +117,11 @@ def log_loss(scores: NDArray[np.float64], classes: NDArray[Any], truth: NDArray[
     return float(np.mean(logsumexp(scores, axis=0) - scores[codes, np.arange(len(codes))]))
 
 
-def _split(x: Array, train: NDArray[np.int64], test: NDArray[np.int64], basis: Array | None) -> tuple[Space, Array]:
+def _split(
+    x: Array, train: NDArray[np.int64], test: NDArray[np.int64], basis: Array | None, power: float
+) -> tuple[Space, Array]:
     """Return the space of the training rows, and the test rows in its coordinates (m, r) float64."""
-    scaling = fit_scaling(x[train])
+    scaling = fit_scaling(x[train], power)
     if prefers_rows(len(train), x.shape[1]):
         # One symmetric product of all rows costs what the two blocks cost, and x is never copied.
         both = products(x[np.concatenate([train, test])], scaling)
@@ -126,7 +133,7 @@ def _split(x: Array, train: NDArray[np.int64], test: NDArray[np.int64], basis: A
 
 
 def cross_validate(
-    x: Array, labels: Any, folds: Sequence[Fold], grid: Grid, jobs: int | None = None
+    x: Array, labels: Any, folds: Sequence[Fold], grid: Grid, jobs: int | None = None, power: float = PARETO
 ) -> dict[str, Scored]:
     """Score every classifier and C on every fold.
 
@@ -141,6 +148,8 @@ def cross_validate(
     jobs : int, optional
         Folds at a time, in threads; where not given, what a surrounding `joblib.parallel_config` says, else one.
         Small folds go one by one in any case.
+    power : float
+        How columns are scaled, see `safe_scale`.
 
     Returns
     -------
@@ -157,8 +166,8 @@ def cross_validate(
         jobs = 1
     shared = any(not prefers_rows(len(train), x.shape[1]) for train, _ in folds)
     with one_thread():
-        basis = column_basis(x, fit_scaling(x)) if shared else None
+        basis = column_basis(x, fit_scaling(x, power)) if shared else None
         parts = Parallel(n_jobs=jobs, prefer="threads")(
-            delayed(score_fold)(x, labels, fold, grid, basis) for fold in folds
+            delayed(score_fold)(x, labels, fold, grid, basis, power) for fold in folds
         )
     return {kind: Scored(*map(np.stack, zip(*(part[kind] for part in parts), strict=True))) for kind in grid}

@@ -27,7 +27,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Estimator:
-    """Any scikit-learn estimator; it sees standardised features, and nothing of it is searched.
+    """Any scikit-learn estimator; it sees standardised features of length one, and nothing of it is searched.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ from featx.errors import RequestError
 
 
 def features(n: int, d: int = 12) -> np.ndarray:
-    return join([np.random.default_rng(n).random((n, d), np.float32)], of_unit_length=True)
+    return join([np.random.default_rng(n).random((n, d), np.float32)])
 
 
 @pytest.mark.parametrize("name", ["tiny", "mobilenet_v2", "resnet18", "squeezenet1_1", "vgg11"])

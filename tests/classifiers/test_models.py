@@ -121,6 +121,14 @@ def test_layers_of_a_mix_weigh_the_same_whatever_their_scale() -> None:
     assert np.isfinite(join([np.zeros((2, 3)), small[:2]])).all()
 
 
+def test_contrast_changes_no_feature_of_a_single_layer() -> None:
+    X = np.random.default_rng(0).random((5, 3, 2, 2), np.float32)
+    contrast = np.array([0.01, 0.5, 1, 2, 300], np.float32)[:, None, None, None]
+    assert join([X * contrast]) == pytest.approx(join([X]), rel=1e-5)
+    assert np.linalg.norm(join([X]), axis=1) == pytest.approx(1, rel=1e-6)
+    assert join([X]).shape == (5, 12)
+
+
 def test_features_of_another_length_are_refused(path: Path) -> None:
     with pytest.raises(ModelError, match=r"features of 7 numbers, not of \(6,\)"):
         load_model(path).predict(np.zeros((2, 6)))
@@ -187,7 +195,7 @@ def test_another_programs_safetensors_file_is_no_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "its version is 2"),
+        ({"version": 3}, "its version is 3"),
         ({"classes": ["a", "b"]}, "expected"),
         ({"classes": ["a", "a", "b"]}, "different names"),
         ({"classes": 3}, "'classes' is no list"),

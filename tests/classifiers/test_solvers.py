@@ -18,7 +18,7 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from featx.classifiers.linear import LinearModel, fit_linear
-from featx.classifiers.rowspace import column_basis, fit_scaling
+from featx.classifiers.rowspace import PARETO, column_basis, fit_scaling
 from featx.classifiers.solvers import RowSpaceLinearSVC, RowSpaceLogisticRegression
 from featx.classifiers.sweep import cross_validate, score_fold
 from featx.errors import DataError, RequestError, UnknownName
@@ -123,11 +123,11 @@ def test_scaling_the_features_only_scales_the_weights(scale: float, shape: tuple
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 @pytest.mark.parametrize("kind", ["logreg", "svm"])
-@pytest.mark.parametrize("standardise", [True, False])
-def test_features_of_any_scale_are_told_apart(scale: float, kind: str, standardise: bool) -> None:
+@pytest.mark.parametrize("power", [PARETO, 1.0, None])
+def test_features_of_any_scale_are_told_apart(scale: float, kind: str, power: float | None) -> None:
     x, labels = problem(Case(60, 30, 3, 1.0, 6))
-    c = 1.0 if standardise else 0.1 / scale**2
-    model = fit_linear((x * scale).astype(np.float32), labels, kind, c, standardise=standardise)
+    c = 1.0 if power else 0.1 / scale**2
+    model = fit_linear((x * scale).astype(np.float32), labels, kind, c, power=power)
     assert np.isfinite(model.weights).all()
     assert (model.predict((x * scale).astype(np.float32)) == labels).mean() > 0.95
 
@@ -153,42 +153,59 @@ def test_scikit_learn_accepts_the_estimators(estimator: object, check: object) -
     check(estimator)  # type: ignore[operator]
 
 
-def reference_accuracies(kind: str, x: np.ndarray, labels: np.ndarray, folds: list, values: list) -> np.ndarray:
-    result = []
-    for train, test in folds:
-        scaler = StandardScaler().fit(x[train])
-        ahead = scaler.transform(x[test])
-        rows = [REFERENCES[kind](c).fit(scaler.transform(x[train]), labels[train]) for c in values]
-        result.append([row.score(ahead, labels[test]) for row in rows])
-    return np.array(result)
+def scaled(x: np.ndarray, train: np.ndarray, power: float) -> np.ndarray:
+    """Scale all rows as the training rows ask for, by scikit-learn's standard scaler and what is left to Pareto's."""
+    standard = StandardScaler().fit(x[train]).transform(x)
+    deviation = np.where(np.ptp(x[train], axis=0) > 0, x[train].std(axis=0), 0)
+    return standard * (deviation / deviation.mean()) ** (1 - power)
 
 
-def reference_losses(x: np.ndarray, labels: np.ndarray, folds: list, values: list) -> np.ndarray:
+def reference_accuracies(kind: str, folds: list, labels: np.ndarray, values: list) -> np.ndarray:
+    """Score scikit-learn at every C on folds of (all rows scaled, train rows, test rows): (folds, values)."""
+    return np.array(
+        [
+            [REFERENCES[kind](c).fit(x[train], labels[train]).score(x[test], labels[test]) for c in values]
+            for x, train, test in folds
+        ]
+    )
+
+
+def reference_losses(folds: list, labels: np.ndarray, values: list) -> np.ndarray:
     """Score scikit-learn's logistic regression by its log-loss at every C: (folds, values)."""
     result = []
-    for train, test in folds:
-        scaler = StandardScaler().fit(x[train])
-        rows = [LogisticRegression(C=c, max_iter=5000).fit(scaler.transform(x[train]), labels[train]) for c in values]
-        result.append([log_loss(labels[test], row.predict_proba(scaler.transform(x[test]))) for row in rows])
+    for x, train, test in folds:
+        rows = [LogisticRegression(C=c, max_iter=5000).fit(x[train], labels[train]) for c in values]
+        result.append([log_loss(labels[test], row.predict_proba(x[test])) for row in rows])
     return np.array(result)
 
 
+def test_scaled_columns_vary_by_one_on_average_and_weak_ones_less() -> None:
+    x = np.random.default_rng(0).normal(3, [1e-3, 1, 4, 0], (200, 4))
+    variance = fit_scaling(x).apply(x, "float64").var(axis=0)
+    assert variance[:3].sum() == pytest.approx(4)  # as if the constant column varied, too
+    assert variance == pytest.approx(x.std(axis=0) / x.std(axis=0).mean(), abs=1e-9)
+    assert fit_scaling(x, power=1.0).apply(x, "float64").var(axis=0) == pytest.approx([1, 1, 1, 0])
+    constant = fit_scaling(np.full((5, 3), 7.0))
+    assert constant.scale.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("power", [PARETO, 1.0])
 @pytest.mark.parametrize("shape", [(240, 400), (240, 30)], ids=["rows", "columns"])
-def test_cross_validated_accuracies_are_scikit_learns_at_every_c(shape: tuple[int, int]) -> None:
+def test_cross_validated_accuracies_are_scikit_learns_at_every_c(shape: tuple[int, int], power: float) -> None:
     x, labels = problem(Case(*shape, 4, 1.0, 13, constant=True))
     x, values = x.astype(np.float32), [1e-4, 1e-2, 1.0]
     wrong = np.random.default_rng(0).random(len(x)) < 0.3
     labels[wrong] = (labels[wrong] + 1) % 4
     folds = list(StratifiedKFold(3, shuffle=True, random_state=0).split(x, labels))
-    ours = cross_validate(x, labels, folds, {"logreg": values, "svm": values})
+    ours = cross_validate(x, labels, folds, {"logreg": values, "svm": values}, power=power)
+    wide = [(scaled(x.astype(np.float64), train, power), train, test) for train, test in folds]
     for kind, (accuracies, losses) in ours.items():
-        theirs = reference_accuracies(kind, x.astype(np.float64), labels, folds, values)
+        theirs = reference_accuracies(kind, wide, labels, values)
         # One image is 0.42 points here.
         np.testing.assert_allclose(accuracies.mean(axis=0), theirs.mean(axis=0), atol=0.0043)
         assert theirs.mean() < 0.99, "the problem is too easy to tell anything"
         if kind == "logreg":
-            x_wide = x.astype(np.float64)
-            theirs = reference_losses(x_wide, labels, folds, values)
+            theirs = reference_losses(wide, labels, values)
             np.testing.assert_allclose(losses.mean(axis=0), theirs.mean(axis=0), rtol=0.01)
 
 
