@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ TOLERANCE = 1e-4
 """By which features may differ from eager torch's, relative to the largest."""
 
 OWN_BYTES = 10**9
-"""Memory up to which each thread compiles the network for itself."""
+"""Memory up to which each thread has a compiled network for itself."""
 
 SETTINGS = {
     # Left alone, it would use bfloat16 where the processor has it.
@@ -68,9 +69,9 @@ class OpenVinoEngine:
     batch_size : int
         Images a request. With one, as fast as with many, no feature can depend on its company.
     workers : int
-        Threads that ask at a time. Each compiles a network of its own, which then runs in the thread that decoded the
-        image; threads of OpenVINO's own beside those that decode make both wait, for up to a fifth of the time. Only
-        where the networks would take more than `OWN_BYTES` do they share one, and its threads.
+        Threads that ask at a time. Each has a copy of the compiled network, which then runs in the thread that decoded
+        the image; threads of OpenVINO's own beside those that decode make both wait, for up to a fifth of the time.
+        Only where copies would take more than `OWN_BYTES` do they share one, and its threads.
 
     Raises
     ------
@@ -92,28 +93,30 @@ class OpenVinoEngine:
             return tuple(base.forward(to_input(pixels, base.id.transform), wanted).values())
 
         shares = 2 * weight_bytes(base, wanted) * workers > OWN_BYTES  # as they come, and as kernels want them
-        self.own = threading.local()
+        threads = workers if shares else 1
+        self.settings = {**SETTINGS, "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
+        exported = io.BytesIO()
         try:
-            self.model = translated(compute, example)
-            self.shared = self.compiled(workers) if shares else None
-            self.request()
+            from openvino import Core
+
+            self.core = Core()
+            self.network = self.core.compile_model(translated(compute, example), "CPU", self.settings)
+            if not shares:
+                self.network.export_model(exported)
         except Exception as error:  # tracing and translation raise whatever the network's own code raises
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise Unsupported(reason) from error
+        self.exported, self.own = exported.getvalue(), threading.local()
+        self.own.request = self.network.create_infer_request()
         self.check(base, wanted, side)
 
     def request(self) -> Any:
-        """Give the calling thread's own request; a thread that asks first may compile the network for it."""
+        """Give the calling thread's own request, of a network of its own unless all share one."""
         if not hasattr(self.own, "request"):
-            self.own.request = (self.shared or self.compiled(1)).create_infer_request()
+            # Read from memory, a compiled network costs a third of compiling it anew.
+            own = self.core.import_model(self.exported, "CPU", self.settings) if self.exported else self.network
+            self.own.request = own.create_infer_request()
         return self.own.request
-
-    def compiled(self, threads: int) -> Any:
-        """Compile the network for so many requests at a time; for one, they run in the thread that asks."""
-        import openvino
-
-        settings = {**SETTINGS, "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
-        return openvino.Core().compile_model(self.model, "CPU", settings)
 
     def check(self, base: Base, wanted: Mapping[str, Sequence[str]], side: int) -> None:
         """Compare with eager torch on noise: what tracing cannot follow becomes a constant, without a word.

@@ -1,0 +1,90 @@
+"""How features are best scaled for linear classifiers: cross-validated in the training part, never on held-out images.
+
+    python benchmarks/scaling.py DATA... --base B [--weights W] --cache DIR
+
+The layers must be cached (pooling `avg`). Rows as they come and of length one, columns divided by powers of their
+standard deviation; each way chooses C as `fit` does. Differences are points of accuracy to standardised columns of rows
+as they come, a mean over all cuts with its standard error. Small data sets are gone through with several draws of the
+folds. The table is printed and added to benchmarks/results/scaling.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tabulate import tabulate
+
+from featx.classifiers.rowspace import PARETO
+from featx.classifiers.search import choose_value, unit_length
+from featx.classifiers.splits import make_folds
+from featx.classifiers.sweep import cross_validate
+from featx.classifiers.zoo import CLASSIFIERS, Linear
+from featx.requests import BaseChoice, CompareRequest
+from featx.store.store import FeatureStore
+from featx.table import choose_cuts, find_base, load_rows
+
+POWERS = (1.0, 0.75, PARETO, 0.25)
+GRID = {name: one.values for name, one in CLASSIFIERS.items() if isinstance(one, Linear)}
+ENOUGH = 1000
+"""Images judged for each cut, over all draws of the folds."""
+
+Ways = dict[tuple[bool, float], list[float]]
+
+
+def cuts(request: CompareRequest) -> Iterator[tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield features (n, d), classes (n,) and groups (n,) of the training rows, cut by cut."""
+    store = FeatureStore(request.cache)
+    found = choose_cuts(store, find_base(store, request), request)
+    rows = load_rows(request, store, [cut.keys[0] for cut in found])
+    train = np.flatnonzero(~rows.test)
+    for cut in found:
+        yield store.get(cut.keys[0], rows.manifest.digests[train]), rows.y[train], rows.groups[train]
+
+
+def judge(X: NDArray[np.float32], y: NDArray[np.intp], groups: NDArray[np.intp]) -> Ways:
+    """Cross-validate every way to scale: points of accuracy of both classifiers, by (length one, power)."""
+    found: Ways = {}
+    draws = [make_folds(y, groups, seed) for seed in range(math.ceil(ENOUGH / len(y)))]
+    for is_unit in (False, True):
+        rows = unit_length(X) if is_unit else X
+        for power in POWERS:
+            every = [cross_validate(rows, y, folds, GRID, power=power) for folds in draws]
+            found[is_unit, power] = [
+                100 * float(np.mean([one[name].accuracy.mean(axis=0)[choose_value(name, one[name])] for one in every]))
+                for name in GRID
+            ]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="+")
+    parser.add_argument("--base", required=True)
+    parser.add_argument("--weights")
+    parser.add_argument("--cache", type=Path, required=True)
+    asked = parser.parse_args()
+    every: list[Ways] = []
+    for data in asked.data:
+        request = CompareRequest(data, BaseChoice(asked.base, asked.weights), poolings=("avg",), cache=asked.cache)
+        every += [judge(*cut) for cut in cuts(request)]
+    lines = []
+    for way in every[0]:
+        gains = np.array([ways[way] for ways in every]) - [ways[False, 1.0] for ways in every]
+        errors = gains.std(axis=0) / len(gains) ** 0.5
+        words = [f"{gain:+.2f} ± {error:.2f}" for gain, error in zip(gains.mean(axis=0), errors, strict=True)]
+        lines.append(["of length one" if way[0] else "as they come", way[1], *words])
+    names = ", ".join(Path(data).name for data in asked.data)
+    table = tabulate(lines, ["rows", "power", *GRID], tablefmt="github", disable_numparse=True)
+    text = f"{asked.base}; {names}; {len(every)} cuts\n{table}\n\n"
+    print(text)
+    with (Path(__file__).parent / "results" / "scaling.txt").open("a") as file:
+        file.write(text)
+
+
+if __name__ == "__main__":
+    main()
