@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,11 +86,18 @@ def test_a_slice_that_was_given_back_is_cut_anew() -> None:
 
 
 def test_slices_that_nobody_began_before_the_engine_was_ready_become_large_ones() -> None:
-    loader, sizes = make_loader(workers=2), []
+    quick, computes, sizes = make_loader(workers=2), threading.Event(), []
+
+    def prepare(image: Image.Image, digest: bytes) -> dict[int, Pixels]:
+        computes.wait(0.03)  # slow at first, so that not everything is loaded before anything is computed
+        return quick.prepare(image, digest)
 
     def start(pixels: list[Pixels]) -> Callable[[], Features]:
+        computes.set()
         sizes.append(len(pixels) // 2)  # two views each
         return brightness(pixels)
+
+    loader = replace(quick, prepare=prepare)
 
     rows = 20 * list(range(100))
     assert [one.row for batch in loader(rows, start, ready) for one in batch.loaded] == rows
