@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
 Trained = tuple[Fitted, ArrayClassifier | Opaque]
 
 WORDS = (
-    "features scaled to length one, layer by layer, then columns centred and divided by the root of their deviation (MLP: by it); "
+    "features scaled to length one, layer by layer, "
+    "then columns centred and divided by the root of their deviation (MLP: by it); "
     "hyper-parameters chosen by stratified cross-validation inside the training part, folds grouped by digest, "
     "everything fitted inside the fold; refitted on the whole training part; the held-out part read once"
 )
