@@ -17,9 +17,9 @@ import numpy as np
 from scipy.stats import spearmanr
 from tabulate import tabulate
 
-from featx.advise import Advice, advise
-from featx.evaluate import compare
 from featx.requests import BaseChoice, CompareRequest
+from featx.workflows.advise import Advice, advise
+from featx.workflows.compare import compare
 
 SCORES = {
     "LogME": lambda one: one.logme,

@@ -38,14 +38,15 @@ from torchvision.datasets import ImageFolder
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from featx.bases.base import Base
-from featx.bases.device import choose_device
-from featx.bases.engine import LazyEngine, Plan, cores, one_thread_each
-from featx.bases.zoo import load_base
-from featx.data.images import decoding
+from featx.bases.loading import load_base
 from featx.data.sources import list_images
-from featx.extract import extract
+from featx.engines.device import choose_device
+from featx.engines.engine import LazyEngine, Plan
+from featx.engines.threads import cores, one_thread_each
 from featx.files import digest
+from featx.images.decode import decoding
 from featx.requests import BaseChoice, ExtractRequest
+from featx.runners.local import extract
 from featx.timing import Clock
 
 IMAGENET = models.ResNet18_Weights.IMAGENET1K_V1.transforms

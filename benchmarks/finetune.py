@@ -16,10 +16,10 @@ import click
 import torch
 from tabulate import tabulate
 
-from featx.bases.choice import plan
-from featx.extract import extract
-from featx.finetune import extractions, finetune
+from featx.finetuning.plan import plan
 from featx.requests import BaseChoice, FinetuneRequest
+from featx.runners.local import extract
+from featx.workflows.finetune import extractions, finetune
 
 
 def processor_seconds() -> float:

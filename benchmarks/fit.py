@@ -33,8 +33,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from featx.classifiers.linear import fit_linear
-from featx.classifiers.sweep import cross_validate
+from featx.linear.cross_validation import cross_validate
+from featx.linear.fit import fit_linear
 
 GENERATED = {"wide": (3680, 2048, 37, 200), "maps": (1020, 62720, 17, 400), "tall": (50_000, 512, 10, 60)}
 POWER = 1.0

@@ -19,14 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from featx.classifiers.rowspace import PARETO
-from featx.classifiers.search import choose_value, unit_length
-from featx.classifiers.splits import make_folds
-from featx.classifiers.sweep import cross_validate
-from featx.classifiers.zoo import CLASSIFIERS, Linear
+from featx.classifiers.registry import CLASSIFIERS, Linear
+from featx.classifiers.search import choose_value
+from featx.features.catalog import choose_cuts, find_base
+from featx.features.dataset import load_rows
+from featx.features.scaling import unit_length
+from featx.features.splits import make_folds
+from featx.linear.cross_validation import cross_validate
+from featx.linear.spaces import PARETO
 from featx.requests import BaseChoice, CompareRequest
 from featx.store.store import FeatureStore
-from featx.table import choose_cuts, find_base, load_rows
 
 POWERS = (1.0, 0.75, PARETO, 0.25)
 GRID = {name: one.values for name, one in CLASSIFIERS.items() if isinstance(one, Linear)}

@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.keys import BaseId, FeatureKey, InputTransform
-from featx.store.folders import part_paths
 from featx.store.header import BLOCK_BYTES
 from featx.store.part import RUN, Part
+from featx.store.paths import part_paths
 from featx.store.store import FeatureStore
 from featx.store.writer import PartWriter, rows_a_part
 from featx.timing import Clock
@@ -183,9 +183,9 @@ PEAK = """
 import sys
 from pathlib import Path
 import numpy as np
-from featx.store.check import verify
+from featx.store.verify import verify
 from featx.store.compact import compact
-from featx.store.folders import part_paths
+from featx.store.paths import part_paths
 from featx.store.header import BLOCK_BYTES
 from featx.store.part import RUN, Part
 from featx.store.store import FeatureStore

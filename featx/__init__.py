@@ -15,17 +15,16 @@ The commands as functions, each imported when it is first used::
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from featx.classifiers.models_file import load_model
-    from featx.evaluate import compare, fit
-    from featx.extract import extract
-    from featx.finetune import finetune
-    from featx.predict import predict
+    from featx.models.model_file import load_model
     from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest, PredictRequest
+    from featx.runners.local import extract
+    from featx.workflows.compare import compare
+    from featx.workflows.finetune import finetune
+    from featx.workflows.fit import fit
+    from featx.workflows.predict import predict
 
 __version__ = "0.1.0"
 __all__ = [
@@ -44,12 +43,12 @@ __all__ = [
 
 _REQUESTS = ("BaseChoice", "CompareRequest", "ExtractRequest", "FinetuneRequest", "PredictRequest")
 _HOMES = {
-    "extract": "featx.extract",
-    "compare": "featx.evaluate",
-    "fit": "featx.evaluate",
-    "finetune": "featx.finetune",
-    "predict": "featx.predict",
-    "load_model": "featx.classifiers.models_file",
+    "extract": "featx.runners.local",
+    "compare": "featx.workflows.compare",
+    "fit": "featx.workflows.compare",
+    "finetune": "featx.workflows.finetune",
+    "predict": "featx.workflows.predict",
+    "load_model": "featx.models.model_file",
     **dict.fromkeys(_REQUESTS, "featx.requests"),
 }
 
@@ -62,14 +61,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """The package itself: the import of `featx.extract` must not hide the function of that name behind its module."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -25,7 +25,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from featx.bases.tiny import tiny
+from featx.bases.architectures.tiny import tiny
 
 MEAN = (0.5071, 0.4865, 0.4409)
 STD = (0.2673, 0.2564, 0.2762)

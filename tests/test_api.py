@@ -19,13 +19,14 @@ def test_every_name_is_there_and_documented() -> None:
 
 
 def test_a_function_stays_a_function_after_its_module_was_imported() -> None:
-    importlib.import_module("featx.extract")
-    from featx import extract, predict
-    from featx.predict import predict as again
+    importlib.import_module("featx.runners.local")
+    from featx.runners import local as extract
+    from featx.workflows import predict
+    from featx.workflows.predict import predict as again
 
     assert callable(extract)
     assert predict is again
-    assert extract is sys.modules["featx.extract"].extract
+    assert extract is sys.modules["featx.runners.local"].extract
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -44,17 +45,9 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 
 def test_a_data_set_becomes_labels_in_five_calls(photos: Path, cache: Path, tmp_path: Path) -> None:
-    from featx import (
-        BaseChoice,
-        CompareRequest,
-        ExtractRequest,
-        PredictRequest,
-        compare,
-        extract,
-        fit,
-        load_model,
-        predict,
-    )
+    from featx import BaseChoice, CompareRequest, ExtractRequest, PredictRequest, compare, fit, load_model
+    from featx.runners import local as extract
+    from featx.workflows import predict
 
     base = BaseChoice("tiny", "random")
     assert extract(ExtractRequest(str(photos), base, ["layer1", "layer3"], cache=cache)).extracted == 36

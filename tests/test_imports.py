@@ -1,4 +1,4 @@
-"""The arrows of the architecture, read from the syntax trees, and what must not be imported when."""
+"""The ladder of the packages, read from the syntax trees, and what must not be imported when."""
 
 from __future__ import annotations
 
@@ -11,22 +11,40 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "featx"
-FOUNDATION = {"errors", "files", "keys", "requests", "timing"}
-ISLANDS = {"data", "bases", "store", "classifiers"}
-UPPER = {"pipeline", "distribute"}
-VERBS = {p.stem for p in PACKAGE.glob("*.py")} - FOUNDATION - UPPER - {"__init__"}
+
+LADDER = (
+    ("errors", "files", "keys", "requests", "timing", "types"),
+    ("images", "linear"),
+    ("bases", "store", "data"),
+    ("engines",),
+    ("features",),
+    ("models",),
+    ("classifiers",),
+    ("evaluation",),
+    ("finetuning", "inspection", "reports", "runners"),
+    ("workflows",),
+    ("api",),
+    ("__init__",),
+    ("cli",),
+)
+"""Floors of the house, the lowest first: a room imports from floors below its own, and from itself."""
+
+FLOOR = {room: floor for floor, rooms in enumerate(LADDER) for room in rooms}
+
 OWNERS = {
-    "torch": {"bases", "classifiers", "extract", "heads"},
-    "torchvision": {"bases"},
+    "torch": {"bases", "images", "engines", "finetuning", "runners", "linear", "cli"},
+    "torchvision": {"bases", "images"},
     "timm": {"bases"},
-    "h5py": {"store", "export"},
-    "sklearn": {"classifiers", "evaluate"},
+    "h5py": {"store"},
+    "sklearn": {"classifiers", "linear", "evaluation", "features"},
     "click": {"cli"},
 }
+"""Heavy libraries, and the rooms that may import each."""
 
 
 def modules() -> list[tuple[str, Path]]:
-    return [(p.relative_to(PACKAGE).parts[0].removesuffix(".py"), p) for p in sorted(PACKAGE.rglob("*.py"))]
+    paths = sorted(PACKAGE.rglob("*.py"))
+    return [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in paths]
 
 
 def imported(path: Path) -> set[str]:
@@ -39,28 +57,74 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def allowed(room: str) -> set[str]:
-    if room in FOUNDATION:
-        return FOUNDATION
-    if room in ISLANDS:
-        return FOUNDATION | {room}
-    if room in VERBS:
-        return FOUNDATION | ISLANDS | {"table", "experiment", "heads", room}
-    if room in UPPER:
-        return FOUNDATION | ISLANDS | VERBS | {room}
-    return FOUNDATION | ISLANDS | VERBS | UPPER | {"cli", "__init__", "__version__"}
-
-
-@pytest.mark.parametrize(("room", "path"), modules(), ids=lambda value: str(value).removeprefix(str(PACKAGE)))
-def test_a_module_imports_only_what_its_level_allows(room: str, path: Path) -> None:
+def rooms_used(path: Path) -> set[str]:
+    """Rooms of featx that a module imports from; names of the package itself, such as its version, count for none."""
     inner = {name.split(".")[1] for name in imported(path) if name.startswith("featx.")}
-    assert inner <= allowed(room), f"{path.name} of {room} imports {sorted(inner - allowed(room))}"
+    return inner & set(FLOOR)
 
 
-@pytest.mark.parametrize("library", OWNERS)
-def test_each_heavy_library_has_its_owners(library: str) -> None:
-    users = {room for room, path in modules() if any(n.split(".")[0] == library for n in imported(path))}
-    assert users <= OWNERS[library]
+def test_every_room_has_its_floor() -> None:
+    assert {room for room, _ in modules()} <= set(FLOOR)
+
+
+def test_arrows_point_down() -> None:
+    upward = [
+        f"{path.relative_to(PACKAGE)} imports {used}"
+        for room, path in modules()
+        for used in sorted(rooms_used(path))
+        if used != room and FLOOR[used] >= FLOOR[room] and FLOOR[room] > 0
+    ]
+    assert upward == []
+
+
+def test_workflows_never_import_one_another() -> None:
+    tangled = [
+        f"{path.name} imports {name}"
+        for path in sorted((PACKAGE / "workflows").glob("*.py"))
+        for name in sorted(imported(path))
+        if name.startswith("featx.workflows")
+    ]
+    assert tangled == []
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for _, path in modules()}
+    arrows = {name: imported(path) & set(names.values()) for path, name in names.items()}
+    while leaves := [name for name, used in arrows.items() if not used & set(arrows)]:
+        for name in leaves:
+            del arrows[name]
+    assert sorted(arrows) == [], "these modules form a circle, or hang on one"
+
+
+def test_each_heavy_library_has_its_owners() -> None:
+    strangers = [
+        f"{path.relative_to(PACKAGE)} imports {library}"
+        for room, path in modules()
+        for library, owners in OWNERS.items()
+        if room not in owners and any(name.split(".")[0] == library for name in imported(path))
+    ]
+    assert strangers == []
+
+
+def test_no_folder_is_crowded() -> None:
+    crowded = {
+        str(folder.relative_to(ROOT)): count
+        for folder in [PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir())]
+        if folder.name not in ("cli", "architectures")
+        and (count := len([p for p in folder.glob("*.py") if p.name != "__init__.py"]))
+        > (10 if folder == PACKAGE else 15)
+    }
+    assert crowded == {}
+
+
+def test_tests_mirror_the_tree() -> None:
+    rooms = {str(path.parent.relative_to(PACKAGE)) for _, path in modules()} | {"contract"}
+    astray = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if str(path.parent.relative_to(ROOT / "tests")) not in rooms
+    }
+    assert astray == set()
 
 
 @pytest.mark.parametrize("command", [["--help"], ["cache", "ls", "--cache", "nowhere"]])

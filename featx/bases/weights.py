@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.bases.fitting import fit, is_unused
+from featx.bases.state_dict import fit, is_unused
 from featx.errors import WeightsError, shorten, unknown
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def download(architecture: str, weights: str) -> dict[str, Tensor]:
     import torch
     import torchvision
 
-    from featx.bases.timm_networks import PREFIX, download_timm
+    from featx.bases.architectures.timm_models import PREFIX, download_timm
 
     if architecture.startswith(PREFIX):
         return download_timm(architecture, weights)

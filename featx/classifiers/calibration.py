@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -11,12 +10,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from featx.classifiers.arrays import one_thread
-from featx.classifiers.linear import ROUGH, fit_linear
-from featx.classifiers.models import to_arrays
-from featx.classifiers.splits import Fold
+from featx.classifiers.to_arrays import to_arrays
+from featx.linear.fit import ROUGH, fit_linear
+from featx.linear.lapack import one_thread
+from featx.types import Fold, Matrix
 
-Matrix = NDArray[np.floating[Any]]
 REACH = 8.0
 """Sharpness is searched from exp(-8) to exp(8)."""
 

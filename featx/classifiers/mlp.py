@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from featx.classifiers.arrays import one_thread
+from featx.linear.lapack import one_thread
 
 Weights = list[NDArray[np.float32]]
 

@@ -13,22 +13,10 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from featx.classifiers.linear import TIGHT, fit_linear
-from featx.classifiers.splits import Fold
-from featx.classifiers.sweep import Scored, cross_validate
-from featx.classifiers.zoo import Estimator, Linear, classifier_of
-
-Matrix = NDArray[np.floating[Any]]
-
-
-def unit_length(X: Matrix) -> Matrix:
-    """Scale each row to length one, so that contrast and brightness of a picture count less: (n, d) to (n, d) float32.
-
-    Rows of zeros stay as they are.
-    """
-    X = np.asarray(X, np.float32)
-    lengths = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(np.float32)
-    return X / np.where(lengths > 0, lengths, np.float32(1))[:, None]
+from featx.classifiers.registry import Estimator, Linear, classifier_of
+from featx.linear.cross_validation import Scored, cross_validate
+from featx.linear.fit import TIGHT, fit_linear
+from featx.types import Fold, Matrix
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from featx.cli.options import (
 from featx.requests import BaseChoice, CompareRequest
 
 if TYPE_CHECKING:
-    from featx.advise import Advice
+    from featx.workflows.advise import Advice
 
 
 @click.command("advise")
@@ -53,10 +53,10 @@ def command(
     Example:
       featx advise photos --base resnet50
     """
-    from featx.bases.starting import import_without_compiler
+    from featx.cli.fast_torchvision import import_without_compiler
 
     import_without_compiler()
-    from featx.advise import advise
+    from featx.workflows.advise import advise
 
     request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache)
     with progress_bar("layer", quiet) as progress:

@@ -22,7 +22,7 @@ def verify(cache: Path, as_json: bool, quiet: bool) -> None:
     Example:
       featx cache verify
     """
-    from featx.store.check import verify as check
+    from featx.store.verify import verify as check
 
     with progress_bar("part", quiet) as progress:
         report = check(cache, progress)

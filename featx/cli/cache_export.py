@@ -52,7 +52,7 @@ def command(
     features = CompareRequest(
         data, base, (layer,), poolings=poolings, rehash=rehash, cache=cache, store_dtype=store_dtype
     )
-    from featx.export import export
+    from featx.workflows.export import export
 
     summary = export(ExportRequest(features, out))
     if as_json:

@@ -72,9 +72,9 @@ def command(
     if "all" in classifiers:
         classifiers = ()
     request = CompareRequest(data, base, layers, classifiers, poolings, **options)
-    from featx.evaluate import compare
     from featx.files import write_text
-    from featx.report import check_column, sort_results, table, to_csv
+    from featx.reports.table import check_column, sort_results, table, to_csv
+    from featx.workflows.compare import compare
 
     check_column(sort)
 

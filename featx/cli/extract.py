@@ -25,7 +25,7 @@ from featx.cli.options import (
 from featx.requests import BaseChoice, ExtractRequest
 
 if TYPE_CHECKING:
-    from featx.extract import ExtractSummary
+    from featx.runners.local import ExtractSummary
 
 SHOWN = 20
 
@@ -81,7 +81,7 @@ def command(
     Example:
       featx extract photos --base resnet50 --layer layer3 --layer layer4
     """
-    from featx.bases.starting import import_without_compiler
+    from featx.cli.fast_torchvision import import_without_compiler
 
     import_without_compiler()
     layers = layers or only_layer(base.name)
@@ -89,7 +89,7 @@ def command(
         raise click.UsageError("no layer asked for: give --layer once or more, such as --layer layer3 --layer layer4")
     stored = store_dtype or "float32"
     request = ExtractRequest(data, base, layers, poolings or ("avg",), cache=cache, store_dtype=stored, **options)
-    from featx.distribute import extract_on_devices
+    from featx.runners.devices import extract_on_devices
 
     with progress_bar("image", quiet) as progress:
         summary = extract_on_devices(request, progress)
@@ -99,7 +99,7 @@ def command(
 
 def only_layer(name: str) -> tuple[str, ...]:
     """Name the layer of a base where there is no depth to choose: of hand-crafted features."""
-    from featx.bases.zoo import BASES, default_layer
+    from featx.bases.registry import BASES, default_layer
 
     return (default_layer(name),) if name in BASES and BASES[name].default_weights == "none" else ()
 

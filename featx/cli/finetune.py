@@ -22,8 +22,8 @@ from featx.cli.options import (
 from featx.requests import BaseChoice, FinetuneRequest
 
 if TYPE_CHECKING:
-    from featx.bases.recipe import Progress
-    from featx.finetune import Tuned
+    from featx.finetuning.schedule import Progress
+    from featx.workflows.finetune import Tuned
 
 COUNT = click.IntRange(min=1)
 RATE = click.FloatRange(min=0, min_open=True)
@@ -86,9 +86,9 @@ def command(data: str, base: BaseChoice, as_json: bool, quiet: bool, **options: 
 
 def run(request: FinetuneRequest, quiet: bool) -> tuple[Tuned, int]:
     """Extract what the cache lacks, then fine-tune: what came of it, and how many images failed."""
-    from featx.bases.choice import plan
-    from featx.extract import extract
-    from featx.finetune import extractions, finetune
+    from featx.finetuning.plan import plan
+    from featx.runners.local import extract
+    from featx.workflows.finetune import extractions, finetune
 
     failed = 0
     for extraction in extractions(request, plan(request)):
@@ -110,8 +110,8 @@ def report(phase: str, progress: Progress, loss: float, accuracy: float) -> None
 
 def show(tuned: Tuned, out: Path) -> None:
     """Print both phases in words and tables."""
-    from featx.report import sentence
-    from featx.report_classes import class_table, confusion_table, mistake_lines
+    from featx.reports.classes import class_table, confusion_table, mistake_lines
+    from featx.reports.table import sentence
 
     for title, outcome in (("Frozen base", tuned.head), ("Fine-tuned", tuned.finetuned)):
         click.echo(f"{title}: {sentence(outcome.result)}\n\n{class_table(outcome.per_class)}\n")

@@ -26,7 +26,7 @@ from featx.cli.options import (
 from featx.requests import BaseChoice, CompareRequest
 
 if TYPE_CHECKING:
-    from featx.classifiers.outcome import Outcome
+    from featx.evaluation.error_analysis import Outcome
 
 
 @click.command("fit")
@@ -64,7 +64,7 @@ def command(
       featx fit photos --base resnet50 --layer layer3 --clf svm --out model.featx
     """
     request = CompareRequest(data, base, (layer,), (clf,), poolings[:1] or ("avg",), **options)
-    from featx.evaluate import fit
+    from featx.workflows.fit import fit
 
     outcome = fit(request)
     if out:
@@ -77,8 +77,8 @@ def command(
 
 def show(outcome: Outcome, out: Path | None) -> None:
     """Print an outcome in words and tables."""
-    from featx.report import sentence
-    from featx.report_classes import class_table, confusion_table, mistake_lines
+    from featx.reports.classes import class_table, confusion_table, mistake_lines
+    from featx.reports.table import sentence
 
     click.echo(sentence(outcome.result))
     click.echo(f"\n{class_table(outcome.per_class)}\n")

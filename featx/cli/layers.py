@@ -9,7 +9,7 @@ import click
 from featx.cli.options import json_option, print_json, verbosity_options
 
 if TYPE_CHECKING:
-    from featx.bases.layers import LayerRow
+    from featx.bases.layer_table import LayerRow
 
 
 @click.command("layers")
@@ -28,7 +28,7 @@ def command(base: str, weights: str | None, crop: int | None, as_json: bool, qui
     Example:
       featx layers resnet50
     """
-    from featx.bases.layers import layer_table
+    from featx.bases.layer_table import layer_table
 
     rows = layer_table(base, weights, crop)
     if as_json:

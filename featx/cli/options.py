@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import click
 
 from featx.requests import BaseChoice, default_cache
+from featx.types import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
-Progress = Callable[[int, int], None]
 
 data_argument = click.argument("data")
 

@@ -46,12 +46,12 @@ def command(
       featx predict model.featx photos/new --csv labels.csv
     """
     request = PredictRequest(model, images, weights, device, batch_size, workers, base)
-    from featx.bases.starting import import_without_compiler
+    from featx.cli.fast_torchvision import import_without_compiler
 
     import_without_compiler()
     from featx.files import write_text
-    from featx.predict import predict
-    from featx.report_classes import prediction_csv, prediction_table
+    from featx.reports.classes import prediction_csv, prediction_table
+    from featx.workflows.predict import predict
 
     with progress_bar("image", quiet) as progress:
         found = predict(request, progress)

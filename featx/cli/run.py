@@ -23,16 +23,16 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
     Example:
       featx run pipelines/flowers17.toml
     """
-    from featx.bases.starting import import_without_compiler
+    from featx.cli.fast_torchvision import import_without_compiler
 
     import_without_compiler()
     from featx.cli import finetune
     from featx.cli.extract import report
-    from featx.distribute import extract_on_devices
-    from featx.evaluate import compare
     from featx.files import write_text
-    from featx.pipeline import load_pipeline
-    from featx.report import closing_lines, table, to_csv
+    from featx.reports.table import closing_lines, table, to_csv
+    from featx.runners.devices import extract_on_devices
+    from featx.workflows.compare import compare
+    from featx.workflows.experiment_file import load_pipeline
 
     pipeline = load_pipeline(experiment, cache)
     with progress_bar("image", quiet) as progress:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featx.data.manifest import Listing
+from featx.data.listing import Listing
 
 MARGIN = 2
 TEST_EVERY = 4

@@ -17,18 +17,15 @@ from functools import partial
 from itertools import chain
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from featx.data.images import BrokenImage, decoding
-from featx.data.manifest import Listing
+from featx.data.listing import Listing
 from featx.files import digest
+from featx.images.decode import BrokenImage, decoding
 from featx.timing import Clock
+from featx.types import LayerFeatures, Pixels
 
-Pixels = NDArray[np.uint8]
-Features = dict[tuple[str, str], NDArray[np.float32]]
-Start = Callable[[list[Pixels]], Callable[[], Features]]
+Start = Callable[[list[Pixels]], Callable[[], LayerFeatures]]
 """Begins to compute features of pictures, (height, width, 3) uint8 each; what it returns waits for them."""
 
 SLICE = 8
@@ -87,7 +84,7 @@ class Batch:
 
     loaded: list[Loaded]
     members: list[tuple[int, int]]
-    features: Features
+    features: LayerFeatures
 
 
 class Slices(Iterator[Sequence[int]]):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from featx.data import digits
-from featx.data.manifest import SPLITS, Listing, Skipped
+from featx.data.listing import SPLITS, Listing, Skipped
 from featx.errors import DataError, shorten
 
 MAX_BYTES = 2**28

@@ -10,8 +10,9 @@ from typing import Any
 
 from featx.errors import StoreError
 from featx.files import TEMPORARY, make_folder, remove_given_up, sync_folder
-from featx.store.check import Problem, Progress, examine, verify
-from featx.store.folders import QUARANTINE, entries
+from featx.store.paths import QUARANTINE, entries
+from featx.store.verify import Problem, examine, verify
+from featx.types import Progress
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from featx.errors import BrokenPart, StoreError
 from featx.files import sync_folder
 from featx.keys import FeatureKey
-from featx.store.check import examine
-from featx.store.folders import key_folders
-from featx.store.index import DigestIndex
+from featx.store.digest_index import DigestIndex
+from featx.store.key_summary import sound_parts
 from featx.store.part import PART_BYTES, Part, write_part
-from featx.store.summary import sound_parts
-
-Progress = Callable[[int, int], None]
+from featx.store.paths import key_folders
+from featx.store.verify import examine
+from featx.types import Progress
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, NewerPart
 from featx.keys import FeatureKey
-from featx.store.layout import Layouts
+from featx.store.hdf5_layout import Layouts
 
 FORMAT = 1
 BLOCK_BYTES = 2**16

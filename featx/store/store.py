@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from featx.errors import BrokenPart, MissingFeatures, NewerPart, StoreError
 from featx.files import sync_folder
 from featx.keys import FeatureKey
-from featx.store.bases import BASE_FILE, StoredBase, read_base, write_base
-from featx.store.folders import key_folders, part_paths
+from featx.store.base_json import BASE_FILE, StoredBase, read_base, write_base
+from featx.store.digest_index import Wanted
 from featx.store.header import PartHeader
-from featx.store.index import Wanted
+from featx.store.key_summary import KeySummary, summarise
 from featx.store.part import Part, to_stored, write_part
-from featx.store.reading import Readers
-from featx.store.summary import KeySummary, summarise
+from featx.store.paths import key_folders, part_paths
+from featx.store.reader import Readers
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.keys import FeatureKey
-from featx.store.index import DigestIndex
+from featx.store.digest_index import DigestIndex
 from featx.store.part import PART_BYTES
 from featx.store.store import FeatureStore
 from featx.timing import Clock

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from featx.bases.base import Base, find_layer
-from featx.bases.zoo import layers_of, load_base
+from featx.bases.loading import load_base
+from featx.bases.registry import layers_of
 from featx.errors import UnknownName
 
 

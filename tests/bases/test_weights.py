@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from featx.bases.tiny import tiny
+from featx.bases.architectures.tiny import tiny
+from featx.bases.loading import load_base
+from featx.bases.registry import BASES
 from featx.bases.weights import digest_file, digest_tensors
-from featx.bases.zoo import BASES, load_base
 from featx.errors import UnknownName, WeightsError
 
 State = dict[str, torch.Tensor]

@@ -5,10 +5,10 @@ import pytest
 from scipy.special import softmax
 
 from featx.classifiers.calibration import calibrate, fit_sharpness
-from featx.classifiers.linear import fit_linear
-from featx.classifiers.models import to_arrays
-from featx.classifiers.scores import calibration_error
-from featx.classifiers.splits import make_folds
+from featx.classifiers.to_arrays import to_arrays
+from featx.evaluation.metrics import calibration_error
+from featx.features.splits import make_folds
+from featx.linear.fit import fit_linear
 
 
 def test_the_sharpness_that_made_the_labels_is_found_again() -> None:

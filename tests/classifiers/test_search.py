@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from featx.classifiers.search import choose_value
-from featx.classifiers.sweep import Scored, log_loss
+from featx.linear.cross_validation import Scored, log_loss
 
 SCORED = Scored(
     accuracy=np.array([[0.5, 0.9, 0.9, 0.9, 0.7], [0.5, 0.9, 0.9, 0.9, 0.7]]),

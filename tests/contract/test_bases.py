@@ -13,13 +13,15 @@ import torchvision
 from PIL import Image
 from torch import nn
 
+from featx.bases.architectures.torchvision_stages import FAMILIES, vit
 from featx.bases.base import ALIASES, arrange_layers
-from featx.bases.families import FAMILIES, vit
-from featx.bases.layers import trace
+from featx.bases.layer_table import trace
+from featx.bases.loading import load_base
+from featx.bases.meta_device import WithoutNumbers
 from featx.bases.pooling import POOLINGS, as_map, places, pooled_shape
-from featx.bases.transform import to_input, to_pixels
-from featx.bases.zoo import BASES, WithoutNumbers, empty_stages, layers_of, load_base, stages_of
+from featx.bases.registry import BASES, empty_stages, layers_of, stages_of
 from featx.errors import UnsupportedLayout
+from featx.images.transform import to_input, to_pixels
 from featx.keys import InputTransform
 
 TORCHVISION = [name for names in FAMILIES.values() for name in names]

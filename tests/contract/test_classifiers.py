@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from featx.classifiers.registry import CLASSIFIERS
 from featx.classifiers.search import search
-from featx.classifiers.splits import make_folds
-from featx.classifiers.zoo import CLASSIFIERS
+from featx.features.splits import make_folds
 
 
 def clouds(n: int = 90, d: int = 20, classes: int = 3, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.intp]]:

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from featx.data import digits
-from featx.data.images import decode
+from featx.images.decode import decode
 
 
 def test_the_digits_are_scikit_learns() -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featx.data.loader import LARGE, SLICE, Batch, Features, Loader, Pixels, Slices
-from featx.data.manifest import Listing
+from featx.data.listing import Listing
+from featx.data.loader import LARGE, SLICE, Batch, Loader, Slices
 from featx.timing import Clock
+from featx.types import LayerFeatures, Pixels
 
 
 def picture(value: int) -> bytes:
@@ -36,7 +37,7 @@ def make_loader(workers: int = 3, device_batch: int | None = None) -> Loader:
     )
 
 
-def brightness(pixels: list[Pixels]) -> Callable[[], Features]:
+def brightness(pixels: list[Pixels]) -> Callable[[], LayerFeatures]:
     means = np.stack(pixels).reshape(len(pixels), -1).mean(axis=1, dtype=np.float32)[:, None]
     return lambda: {("layer", "avg"): means}
 
@@ -92,7 +93,7 @@ def test_slices_that_nobody_began_before_the_engine_was_ready_become_large_ones(
         computes.wait(0.03)  # slow at first, so that not everything is loaded before anything is computed
         return quick.prepare(image, digest)
 
-    def start(pixels: list[Pixels]) -> Callable[[], Features]:
+    def start(pixels: list[Pixels]) -> Callable[[], LayerFeatures]:
         computes.set()
         sizes.append(len(pixels) // 2)  # two views each
         return brightness(pixels)
@@ -117,7 +118,7 @@ def test_only_a_few_slices_are_loaded_before_they_are_asked_for(monkeypatch: pyt
 
 
 def test_an_error_of_the_engine_reaches_the_caller_and_threads_end() -> None:
-    def fail(pixels: Pixels) -> Callable[[], Features]:
+    def fail(pixels: Pixels) -> Callable[[], LayerFeatures]:
         raise RuntimeError("no memory")
 
     before = threading.active_count()
@@ -139,7 +140,7 @@ def test_images_are_loaded_while_what_computes_them_is_built() -> None:
         assert loaded.wait(10), "nothing was loaded meanwhile"
         built.set()
 
-    def start(pixels: Pixels) -> Callable[[], Features]:
+    def start(pixels: Pixels) -> Callable[[], LayerFeatures]:
         assert built.is_set(), "computed before all was ready"
         return brightness(pixels)
 

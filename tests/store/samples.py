@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.keys import BaseId, FeatureKey, InputTransform
-from featx.store.bases import StoredBase
+from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
 
 BASE = BaseId("tiny", "ab" * 32, InputTransform(32, 32))

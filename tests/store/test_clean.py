@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from featx.files import atomic_file
-from featx.store.check import verify
 from featx.store.clean import clean
+from featx.store.verify import verify
 from tests.store.samples import KEY, features_of, fill, part_files
 
 LEAVE = """

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.store.check import verify
 from featx.store.compact import compact
 from featx.store.part import PART_BYTES, Part
 from featx.store.store import FeatureStore
+from featx.store.verify import verify
 from tests.store.samples import KEY, OTHER, features_of, fill, make_digests, part_files
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from featx.errors import MissingFeatures
-from featx.store.check import verify
 from featx.store.clean import clean
 from featx.store.compact import compact
 from featx.store.store import FeatureStore
+from featx.store.verify import verify
 from tests.store.samples import KEY, OTHER, features_of, make_digests, part_files
 
 ALL = make_digests(24)

@@ -1,0 +1,187 @@
+"""One fine-tuning run: the rows, the divided base, and the two phases."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.data.loader import Loader
+from featx.engines.device import choose_device
+from featx.engines.threads import cores
+from featx.errors import DataError
+from featx.evaluation.error_analysis import HeldOut, Outcome, describe
+from featx.evaluation.metrics import figures
+from featx.evaluation.result import Result
+from featx.evaluation.result_cache import PROTOCOL, STATED, Judged, keep
+from featx.features.dataset import load_rows
+from featx.features.scaling import join
+from featx.features.splits import cut_parts
+from featx.files import remove_given_up_beside
+from featx.finetuning.batches import CachedFeed, Feed, ImageFeed, LoadedRow, Prepare, pooled_views
+from featx.finetuning.head import Head
+from featx.finetuning.head_training import EpochReport, FrozenFeatures, Heads
+from featx.finetuning.schedule import Progress, Recipe
+from featx.finetuning.trainer import Trainer
+from featx.finetuning.unfreeze import Division, Suffix
+from featx.keys import FeatureKey
+from featx.models.array_classifier import ArrayClassifier
+from featx.models.model import Model
+from featx.requests import CompareRequest, FinetuneRequest
+from featx.store.store import FeatureStore
+from featx.timing import Clock
+from featx.types import RowNumbers
+
+WARM_UP = 50
+"""Batches in which learning rates rise, if an epoch has fewer: Adam's first steps are the coarsest."""
+
+
+WORDS = (
+    "a head trained on the frozen base, then the stages from the cut on with it; the epoch was chosen on "
+    "a stratified validation part of the training part, split by digest; the held-out part read once"
+)
+"""The protocol, as model files state it."""
+
+
+class Tuning:
+    """One run: the rows, the divided base, and the two phases."""
+
+    def __init__(self, request: FinetuneRequest, division: Division) -> None:
+        self.request, self.division = request, division
+        self.store, self.device = FeatureStore(request.cache), choose_device(request.device)
+        numbers = range(max(request.views, request.test_views))
+        self.keys = [FeatureKey(division.base.id, division.deepest, "avg", view=view) for view in numbers]
+        cut_keys = [
+            FeatureKey(division.base.id, division.cut, "flat", view=view)
+            for view in numbers
+            if request.from_cache and division.cut is not None
+        ]
+        asked = CompareRequest(
+            request.data, request.base, (), (), ("avg", "flat")[: 1 + request.from_cache], request.seed, request.rehash
+        )
+        asked = replace(asked, cache=request.cache, views=len(numbers))
+        self.table = load_rows(asked, self.store, [*self.keys, *cut_keys])
+        self.parts = cut_parts(self.table.y, self.table.groups, self.table.test, request.seed)
+        self.digests = self.table.manifest.digests
+        X = np.stack([join([self.store.get(key, self.digests)]) for key in self.keys])
+        self.features = FrozenFeatures(X, self.table.y, self.table.groups, len(self.table.classes))
+        self.images = ImageFeed(
+            division, self.load, self.digests, self.device, request.batch_size, request.augment, request.seed
+        )
+        self.feed: Feed = self.images
+        if request.from_cache:
+            get = lambda view, digests: self.store.get(cut_keys[view], digests)  # noqa: E731
+            self.feed = CachedFeed(get, self.digests, request.views, request.batch_size, request.seed)
+
+    def load(self, rows: RowNumbers, prepare: Prepare) -> Iterator[LoadedRow]:
+        """Read and decode images in threads."""
+        listing, workers = self.table.manifest.listing, self.request.workers or cores()
+        yield from Loader(listing, lambda name, row: True, prepare, workers, Clock()).decoded(rows.tolist())
+
+    def suffix_trainer(self, head: Head, rows: RowNumbers, checkpoint: Path) -> tuple[Suffix, Trainer]:
+        """Make the part that is unfrozen, and what trains it together with the head."""
+        request, division, labels = self.request, self.division, self.features.labels
+        division.to(self.device)
+        layout = division.base.layers[division.last].layout
+        suffix = Suffix(division.stages, layout, head, request.thaw_batchnorm)
+        remove_given_up_beside(checkpoint)
+        steps = -(-len(rows) // request.batch_size)
+        warm_up, is_doubtful = max(1.0, WARM_UP / steps), request.keep == "proven"
+        return suffix, Trainer(
+            suffix,
+            list(suffix.groups(request.lr, request.lr_decay)),
+            lambda epoch: ((x, labels[chosen]) for x, chosen in self.feed.drawn(rows, epoch)),
+            steps,
+            lambda: ((x, labels[chosen]) for x, chosen in self.feed.seen(self.parts.chosen, 0)),
+            Recipe(request.epochs, request.patience, request.seed, warm_up, is_doubtful=is_doubtful),
+            self.device,
+            checkpoint,
+            repr(self.facts("finetuned")),
+        )
+
+    def train_suffix(self, heads: Heads, report: EpochReport | None) -> tuple[Suffix, Progress]:
+        """Train the stages from the cut on: validated, then if asked once more on all rows for as many epochs."""
+        suffix, trainer = self.suffix_trainer(copy.deepcopy(heads.validated), self.parts.learned, self.checkpoints[0])
+        before = copy.deepcopy(suffix.stages.state_dict())
+        progress = trainer.run(report)
+        if not self.request.whole or progress.stopped:
+            return suffix, progress
+        suffix.stages.load_state_dict(before)
+        suffix, trainer = self.suffix_trainer(copy.deepcopy(heads.judged), self.parts.trained, self.checkpoints[1])
+        progress.stopped = trainer.run_blind(progress.best_epoch).stopped
+        return suffix, progress
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """Files beside the model that an interrupted run goes on from."""
+        return [self.request.out.with_name(f"{self.request.out.name}.{end}") for end in ("checkpoint", "checkpoint-2")]
+
+    def facts(self, clf: str) -> dict[str, Any]:
+        """State everything that a result depends on."""
+        own = ("head", "hidden", "dropout", "views", "test_views", "epochs_head", "patience", "lr_head", "whole")
+        later = ("augment", "from_cache", "epochs", "lr", "lr_decay", "thaw_batchnorm", "batch_size", "keep")
+        recipe = {name: getattr(self.request, name) for name in (*own, *(later if clf == "finetuned" else ()))}
+        base, rows = asdict(self.division.base.id), self.table.digest
+        cut = {"from": self.division.unfrozen} if clf == "finetuned" else {}
+        return {"clf": clf, "base": base, "rows": rows, "seed": self.request.seed, "recipe": {**recipe, **cut}}
+
+    def tuned_features(self, suffix: Suffix) -> tuple[RowNumbers, NDArray[np.float32]]:
+        """Run the held-out rows through the tuned network: rows that could be read, (m, v, d) features."""
+        rows, pooled = pooled_views(self.feed, suffix, self.parts.judged, self.request.test_views)
+        if not len(rows):
+            raise DataError(f"none of the {len(self.parts.judged)} held-out images can be read any more")
+        return rows, np.stack([join([one]) for one in pooled], axis=1)
+
+    def judge(
+        self,
+        clf: str,
+        rows: RowNumbers,
+        X: NDArray[np.float32],
+        head: Head,
+        progress: Progress,
+        params: dict[str, float],
+    ) -> Outcome:
+        """Judge a head on (m, v, d) features of held-out rows, keep the record, and make the model."""
+        request, parts, table = self.request, self.parts, self.table
+        classifier = ArrayClassifier(*head.arrays())
+        predicted, probabilities = classifier.predict(X)
+        result = Result(
+            base=self.division.base.id.architecture,
+            layer=self.division.deepest if clf == "head" else self.division.unfrozen,
+            pooling="avg",
+            clf=clf,
+            dim=X.shape[2],
+            n_train=len(parts.trained),
+            cv_accuracy=round(progress.best_accuracy, 6),
+            fit_seconds=round(sum(progress.seconds), 3),
+            params=params,
+            views=request.views,
+            test_views=request.test_views,
+            **figures(table.y[rows], predicted, probabilities),
+        )
+        confidence = probabilities[np.arange(len(rows)), predicted].round(6)
+        # An image that cannot be read any more counts as wrong where rows of a table are compared image by image.
+        places = np.searchsorted(parts.judged, rows)
+        every, sure = np.full(len(parts.judged), -1), np.zeros(len(parts.judged))
+        every[places], sure[places] = predicted, confidence
+        keep(request.cache, self.facts(clf), Judged(result, every, sure))
+        held_out = HeldOut([table.manifest.listing.paths[row] for row in rows], table.y[rows], table.classes)
+        return describe(Judged(result, predicted, confidence), held_out, partial(self.model, classifier, result))
+
+    def model(self, classifier: ArrayClassifier, result: Result) -> Model:
+        """Join a head to all that prediction needs, the tensors of the base among it if they were changed."""
+        is_tuned, base = result.clf == "finetuned", self.division.base
+        tensors = self.division.tensors() if is_tuned else {}
+        key = FeatureKey(self.division.tuned(tensors).id if is_tuned else base.id, self.division.deepest)
+        source = self.request.out.name if is_tuned else base.source
+        weights = source if is_tuned else self.request.base.weights or source
+        protocol = {"version": PROTOCOL, "words": WORDS, **self.facts(result.clf)}
+        scores = {key: value for key, value in result.to_dict().items() if key not in (*STATED, "fit_seconds")}
+        classes, views = tuple(self.table.classes), self.request.test_views
+        return Model((key,), source, weights, classes, classifier, result.params, protocol, scores, views, tensors)

@@ -1,0 +1,261 @@
+"""Features in few coordinates: scale columns, then rotate into the space that the rows (or the columns) span.
+
+An L2-penalised linear model has its weights in the span of its (centred) training rows (the representer theorem:
+Kimeldorf and Wahba 1971), so n rows of d > n columns can be replaced by n coordinates a row without changing the
+decision function. The rotation makes the second moments diagonal, which gives the solvers their preconditioner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.linear.lapack import Array, cast, contiguous, eigen, namespace, send, to_numpy
+
+# Columns, or rows, that are scaled at a time: 1,020 rows of so many columns are 16 MB.
+BLOCK = 2048
+
+PARETO = 0.5
+"""Columns are divided by this power of their standard deviation (van den Berg et al., 2006, Centering, scaling, and
+transformations: improving the biological information content of metabolomics data, table 1): channels that hardly ever
+answer weigh more than as they come, and less than standardised, which makes their noise as large as any signal."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A column-wise shift and scale, fitted on training rows only.
+
+    Attributes
+    ----------
+    mean, scale : (d,) float64
+    """
+
+    mean: Array
+    scale: Array
+
+    def apply(self, x: Array, dtype: str) -> Array:
+        """Return the rows of x shifted and scaled, as the dtype of that name."""
+        mean, scale = cast(self.mean, dtype), cast(self.scale, dtype)
+        return (cast(x, dtype) - mean) / scale
+
+
+@dataclass(frozen=True)
+class Space:
+    """Training rows in the coordinates where their second moments are diagonal.
+
+    Attributes
+    ----------
+    coordinates : (n, r) float32 or float64
+        The rows; `coordinates.T @ coordinates` is diagonal, or nearly so where the basis is that of other rows.
+    squares : (r,) same dtype
+        That diagonal: squared singular values of the centred rows.
+    basis : (n, r) or (d, r) same dtype
+        Times scaled columns it gives coordinates in column space; times products with the training rows, in row space.
+    gram : (n, n) float64 or None
+        Inner products of the centred rows; None marks a column space.
+    vectors : (n, n) float64 or None
+        Eigenvectors of `gram`, the constant vector last.
+    """
+
+    coordinates: Array
+    squares: Array
+    basis: Array
+    gram: Array | None = None
+    vectors: Array | None = None
+
+
+def fit_scaling(x: Array, power: float | None = PARETO) -> Scaling:
+    """Measure mean and scale of every column, in float64.
+
+    Parameters
+    ----------
+    x : (n, d) float32 or float64
+    power : float or None
+        Of the standard deviation, see `safe_scale`; None only centres.
+    """
+    xp = namespace(x)
+    n, d = x.shape
+    moments = [_moments(x[:, start : start + BLOCK]) for start in range(0, d, BLOCK)]
+    mean = xp.concatenate([mean for mean, _ in moments])
+    if power is None:
+        return Scaling(mean, xp.ones_like(mean))
+    variance = xp.concatenate([variance for _, variance in moments])
+    return Scaling(mean, safe_scale(mean, variance, n, power))
+
+
+def safe_scale(mean: Array, variance: Array, n: int, power: float = PARETO) -> Array:
+    """Turn variances over n rows into scales; all (d,) float64.
+
+    Parameters
+    ----------
+    mean, variance : (d,) float64
+        Population ones.
+    n : int
+    power : float
+        Of the standard deviation: 1 standardises. A factor common to all columns makes variances 1 on average for 1/2
+        as for 1, so that the same values of C suit both.
+
+    Notes
+    -----
+    A column that does not vary beyond rounding gets scale 1, by the bound that scikit-learn's StandardScaler uses
+    (Chan, Golub and LeVeque 1983, equation 1.7).
+    """
+    xp = namespace(mean)
+    epsilon = float(np.finfo(np.float64).eps)
+    constant = variance <= n * epsilon * variance + (n * mean * epsilon) ** 2
+    deviation = xp.sqrt(xp.where(constant, xp.zeros_like(mean), variance))
+    scale = deviation**power * xp.mean(deviation) ** (1 - power)
+    return xp.where(constant, xp.ones_like(mean), scale)
+
+
+def _moments(block: Array) -> tuple[Array, Array]:
+    xp = namespace(block)
+    block = cast(block, "float64")
+    mean = xp.mean(block, axis=0)
+    centred = block - mean
+    return mean, xp.mean(centred * centred, axis=0)
+
+
+def products(x: Array, scaling: Scaling) -> Array:
+    """Compute the inner products of all rows after scaling.
+
+    Parameters
+    ----------
+    x : (n, d) float32 or float64
+    scaling : Scaling
+
+    Returns
+    -------
+    (n, n) float64
+        Summed over blocks of columns, so x is never copied as a whole.
+    """
+    xp = namespace(x)
+    total = xp.zeros((len(x), len(x)), dtype=xp.float64, device=x.device)
+    for start in range(0, x.shape[1], BLOCK):
+        part = slice(start, start + BLOCK)
+        block = Scaling(scaling.mean[part], scaling.scale[part]).apply(x[:, part], "float64")
+        total += block @ block.T
+    return total
+
+
+def row_space(gram: Array) -> Space:
+    """Rotate into the row space, from the inner products of centred rows.
+
+    Parameters
+    ----------
+    gram : (n, n) float64
+
+    Returns
+    -------
+    Space
+        With n - 1 coordinates, in float64: the small eigenvalues matter once C is large.
+    """
+    xp = namespace(gram)
+    n = len(gram)
+    # Centred rows make the constant vector an eigenvector of eigenvalue 0. Lifted above all others it is the last one,
+    # apart from any other null vector, and the rest are exactly orthogonal to it.
+    lift = 2.0 * (float(xp.trace(gram)) or 1.0) / n
+    values, vectors = eigen(gram + lift)
+    vectors[:, -1] = n**-0.5
+    squares = xp.clip(values[:-1], min=0.0)
+    floor = n * float(np.finfo(np.float64).eps) * float(xp.trace(gram))
+    roots = xp.sqrt(xp.where(squares > floor, squares, xp.zeros_like(squares)))
+    inverse = xp.where(roots > 0, 1.0 / xp.where(roots > 0, roots, xp.ones_like(roots)), xp.zeros_like(roots))
+    rotated = vectors[:, :-1]
+    return Space(rotated * roots, roots * roots, rotated * inverse, gram, vectors)
+
+
+def column_space(rows: Array, basis: Array | None = None) -> Space:
+    """Rotate scaled rows so that their second moments are diagonal: the choice where rows outnumber columns.
+
+    Parameters
+    ----------
+    rows : (n, d) float32 or float64
+        Centred. The dtype is kept: float32 is enough where only accuracies are compared.
+    basis : (d, d) same dtype, optional
+        From `column_basis` of rows much the same, such as those of all folds.
+    """
+    vectors = eigen(rows.T @ rows)[1] if basis is None else basis
+    coordinates = rows @ vectors
+    return Space(coordinates, namespace(rows).sum(coordinates * coordinates, axis=0), vectors)
+
+
+def column_basis(x: Array, scaling: Scaling) -> Array:
+    """Find the coordinates in which second moments after scaling are diagonal, in float32.
+
+    Parameters
+    ----------
+    x : (n, d) float32 or float64
+    scaling : Scaling
+
+    Returns
+    -------
+    (d, d) float32
+        Orthonormal columns.
+    """
+    xp = namespace(x)
+    moments = xp.zeros((x.shape[1], x.shape[1]), dtype=xp.float32, device=x.device)
+    for start in range(0, len(x), BLOCK):
+        rows = scaling.apply(x[start : start + BLOCK], "float32")
+        moments += rows.T @ rows
+    return contiguous(eigen(moments)[1])
+
+
+def prefers_rows(n: int, d: int) -> bool:
+    """Say whether n training rows of d columns are better rotated into their row space."""
+    return n <= d
+
+
+def columns_from(weights: Array, space: Space, x: Array, scaling: Scaling) -> Array:
+    """Bring weights on coordinates back to weights on scaled columns.
+
+    Parameters
+    ----------
+    weights : (k, r) float64
+    space : Space
+    x : (n, d) float32 or float64
+        The training rows the space was made from.
+    scaling : Scaling
+
+    Returns
+    -------
+    (k, d) float64
+    """
+    xp = namespace(weights)
+    mixed = weights @ cast(space.basis, "float64").T
+    if space.gram is None:
+        return mixed
+    blocks = []
+    for start in range(0, x.shape[1], BLOCK):
+        part = slice(start, start + BLOCK)
+        blocks.append(mixed @ Scaling(scaling.mean[part], scaling.scale[part]).apply(x[:, part], "float64"))
+    return xp.concatenate(blocks, axis=1)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Labels as the solvers want them.
+
+    Attributes
+    ----------
+    classes : (k,) any dtype
+        Sorted. The decision function has k rows, or one where k is 2 (positive for the second class).
+    codes : (n,) int64
+        Index of each row's class.
+    """
+
+    classes: NDArray[np.generic]
+    codes: NDArray[np.int64]
+
+    def signs(self, like: Array, dtype: str) -> Array:
+        """Return +1 for a row's own class and -1 elsewhere, (k, n), or (1, n) where there are two classes."""
+        wanted = np.arange(len(self.classes)) if len(self.classes) > 2 else np.array([1])
+        return send(np.where(self.codes == wanted[:, None], 1.0, -1.0), like, dtype)
+
+
+def encode(labels: Array) -> Targets:
+    """Sort the distinct labels and index them; labels are (n,) of any dtype that sorts."""
+    classes, codes = np.unique(to_numpy(labels), return_inverse=True)
+    return Targets(classes, codes.astype(np.int64))

@@ -1,0 +1,64 @@
+"""Writes the cached features of a data set as one ordinary HDF5 file. Nothing here needs torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from featx.data.digest_cache import digest_all
+from featx.data.sources import list_images
+from featx.errors import RequestError
+from featx.features.catalog import choose_keys, find_base
+from featx.features.dataset import keep_featured
+from featx.requests import ExportRequest
+from featx.store.hdf5_export import Columns, write_export
+from featx.store.store import FeatureStore
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What was written: rows of `images` images, the key's folder, the size in bytes."""
+
+    path: str
+    key: str
+    images: int
+    left_out: int
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+
+def export(request: ExportRequest) -> ExportSummary:
+    """Join a data set and a key into one HDF5 file: `features`, `labels`, `paths`, `digests` and `split`.
+
+    Parameters
+    ----------
+    request : ExportRequest
+
+    Returns
+    -------
+    ExportSummary
+        Images left out are broken ones, each named in a warning.
+
+    Raises
+    ------
+    FeatxError
+        If names are unknown, features are not cached, or the file cannot be written.
+    """
+    wanted = request.features
+    store = FeatureStore(wanted.cache)
+    base = find_base(store, wanted)
+    keys = choose_keys(store, base, wanted)
+    if len(keys) > 1:
+        there = ", ".join(key.folder for key in keys)
+        raise RequestError(f"an export holds one key, but these fit: {there}. Choose with --layer and --pooling")
+    key = keys[0]
+    listing = list_images(wanted.data)
+    manifest = digest_all(wanted.cache, listing, wanted.rehash)
+    kept = keep_featured(wanted, manifest, ~store.missing(key, manifest.digests), [key.layer])
+    columns = Columns(kept.digests, kept.listing.labels, kept.listing.paths, kept.listing.splits)
+    attributes = {"base": key.base.architecture, "layer": key.layer, "pooling": key.pooling, "weights": base.source}
+    size = write_export(request.out, store, key, columns, attributes)
+    return ExportSummary(str(request.out), key.folder, len(kept), len(listing) - len(kept), size)

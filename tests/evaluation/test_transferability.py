@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from featx.evaluation.layer_scores import Evidence, Labelled, choose, learning_curve, thin, weigh
+from featx.evaluation.transferability import h_score, log_evidence, neighbour_accuracy
+
+
+def blobs(distance: float, n: int = 120, d: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """Three classes of Gaussian points, their centres a distance apart along axes."""
+    random = np.random.default_rng(0)
+    y = np.arange(n) % 3
+    return random.standard_normal((n, d)) + distance * np.eye(d)[y], y
+
+
+def test_every_score_rises_with_the_distance_between_classes() -> None:
+    for score in (log_evidence, h_score, lambda X, y: neighbour_accuracy(X, y, np.arange(len(y)))):
+        values = [score(*blobs(distance)) for distance in (0, 2, 4, 8)]
+        assert values == sorted(values)
+        assert values[-1] > values[0]
+
+
+def test_the_log_evidence_is_the_one_of_the_textbook() -> None:
+    """Against the Gaussian density of the targets, maximised over a grid of both precisions."""
+    X, y = blobs(3, n=30, d=4)
+    X = X - X.mean(axis=0)
+    wanted = []
+    for code in range(3):
+        target = (y == code) - (y == code).mean()
+        best = -np.inf
+        for alpha in np.geomspace(1e-2, 1e4, 61):
+            for beta in np.geomspace(1e-1, 1e3, 61):
+                covariance = X @ X.T / alpha + np.eye(30) / beta
+                _, logs = np.linalg.slogdet(2 * np.pi * covariance)
+                best = max(best, -0.5 * (logs + target @ np.linalg.solve(covariance, target)))
+        wanted.append(best / 30)
+    assert log_evidence(X, y) == pytest.approx(np.mean(wanted), abs=2e-3)
+
+
+def test_the_h_score_is_the_one_of_its_definition() -> None:
+    from sklearn.covariance import ledoit_wolf
+
+    for d in (5, 200):
+        X, y = blobs(3, n=60, d=d)
+        covariance, shrinkage = ledoit_wolf(X)
+        means = np.stack([X[y == code].mean(axis=0) for code in y]) - X.mean(axis=0)
+        wanted = (1 - shrinkage) * np.trace(np.linalg.solve(covariance, means.T @ means / 60))
+        assert h_score(X, y) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_copies_of_an_image_are_not_each_others_neighbours() -> None:
+    X, y = blobs(0, n=40)
+    copies = np.concatenate([X] * 6)
+    groups = np.tile(np.arange(40), 6)
+    assert neighbour_accuracy(copies, np.tile(y, 6), np.arange(240)) == 1
+    assert neighbour_accuracy(copies, np.tile(y, 6), groups) < 0.7
+
+
+def evidence(layer: str, logreg: float, svm: float, knn: float, cached: bool = True) -> Evidence:
+    better = "svm" if svm > logreg else "logreg"
+    return Evidence(layer, "avg", 9, 1000, cached, 0, 0, knn, {"logreg": logreg, "svm": svm}, better)
+
+
+def test_cross_validation_decides_and_among_equals_all_three_accuracies() -> None:
+    clear = [evidence("a", 0.9, 0.9, 0.99), evidence("b", 0.95, 0.96, 0.7)]
+    assert choose(clear).layer == "b"
+    equals = [evidence("a", 0.950, 0.956, 0.90), evidence("b", 0.953, 0.954, 0.94)]
+    assert choose(equals).layer == "b"
+    sampled = [evidence("a", 0.99, 0.99, 0.99, cached=False), evidence("b", 0.9, 0.9, 0.9)]
+    assert choose(sampled).layer == "b"
+
+
+def test_the_learning_curve_rises_and_ends_with_all_training_rows() -> None:
+    X, y = blobs(1.5, n=300)
+    curve = learning_curve(X, Labelled(y, np.arange(300)), "logreg", 42)
+    assert [images for images, _ in curve] == [30, 60, 120, 240]
+    assert curve[-1][1] > curve[0][1]
+
+
+def test_a_share_of_rows_keeps_every_class() -> None:
+    y = np.array([0] * 50 + [1] * 3)
+    kept = thin(np.arange(53), y, 0.1, 0)
+    assert np.bincount(y[kept]).tolist() == [5, 1]
+
+
+def test_a_layer_that_tells_nothing_is_at_chance() -> None:
+    X, y = blobs(0)
+    found = weigh(("a", "avg"), X, Labelled(y, np.arange(len(y))), 42, cached=False)
+    assert abs(found.best - 1 / 3) < 0.17

@@ -1,0 +1,136 @@
+"""Pictures that a device resizes are Pillow's to the last bit; the device is the CPU here, with the same arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from featx.bases.loading import load_base
+from featx.engines.engine import Plan
+from featx.images.gpu_resize import TOGETHER, DeviceResizer
+from featx.images.transform import to_pixels
+from featx.keys import InputTransform
+from featx.requests import BaseChoice, ExtractRequest
+from featx.runners.local import extract
+
+CPU = torch.device("cpu")
+PRESETS = [(256, 224), (232, 224), (224, 224), (32, 32), (518, 518), (64, 50)]
+
+
+def pictures(count: int, seed: int) -> list[np.ndarray]:
+    """Noise of all sizes, every third picture in black and white, whose edges go beyond what a pixel holds."""
+    draw = np.random.default_rng(seed)
+    made = [draw.integers(0, 256, (*draw.integers(1, 700, 2), 3), dtype=np.uint8) for _ in range(count)]
+    return [image if place % 3 else (image > 127).astype(np.uint8) * 255 for place, image in enumerate(made)]
+
+
+def by_pillow(images: list[np.ndarray], transform: InputTransform) -> np.ndarray:
+    return np.stack([to_pixels(Image.fromarray(image), transform) for image in images])
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("resize", "crop"), PRESETS)
+def test_every_pixel_is_pillows(resize: int, crop: int, interpolation: str) -> None:
+    transform = InputTransform(resize, crop, interpolation)
+    resizer = DeviceResizer(transform, CPU)
+    images = [image for image in pictures(60, resize + crop) if resizer.takes(Image.fromarray(image))]
+    images.append(np.random.default_rng(0).integers(0, 256, (resize, resize + 7, 3), dtype=np.uint8))
+    assert len(images) > TOGETHER
+    assert resizer.is_exact
+    assert np.array_equal(resizer(images).numpy(), by_pillow(images, transform))
+
+
+def test_what_is_resized_already_stays_as_it_is() -> None:
+    transform = InputTransform(64, 50)
+    images = [*pictures(2, 1), np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8)]
+    found = DeviceResizer(transform, CPU)(images).numpy()
+    assert np.array_equal(found[2], images[2])
+    assert np.array_equal(found[:2], by_pillow(images[:2], transform))
+
+
+@pytest.mark.parametrize(
+    ("size", "interpolation"),
+    [((100, 200), "bilinear"), ((2000, 1000), "bilinear"), ((40, 40), "bilinear"), ((80, 60), "nearest")],
+    ids=["tall", "large", "of the crop's size", "nearest"],
+)
+def test_some_pictures_are_left_to_pillow(size: tuple[int, int], interpolation: str) -> None:
+    resizer = DeviceResizer(InputTransform(48, 40, interpolation), CPU)
+    assert not resizer.takes(Image.new("RGB", size))
+    assert resizer.takes(Image.new("RGB", (80, 60))) == (interpolation != "nearest")
+
+
+def test_sums_never_outgrow_float32() -> None:
+    # A target pixel of as many source pixels as are taken, all of them white.
+    resizer = DeviceResizer(InputTransform(8, 8), CPU)
+    sides = [side for side in range(8, 1025, 8) if resizer.takes(Image.new("RGB", (side, side)))]
+    white = np.full((sides[-1], sides[-1], 3), 255, np.uint8)
+    assert 900 < sides[-1] < 1024
+    assert (resizer([white]) == 255).all()
+
+
+@pytest.mark.parametrize("trouble", ["inexact", "memory"])
+def test_pillow_does_what_the_device_cannot(
+    trouble: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: DeviceResizer, images: list[np.ndarray]) -> torch.Tensor:
+        if trouble == "memory":
+            raise torch.OutOfMemoryError
+        return torch.zeros((len(images), 50, 50, 3), dtype=torch.uint8)
+
+    monkeypatch.setattr(DeviceResizer, "resize", fail)
+    images, transform = pictures(3, 2), InputTransform(64, 50)
+    resizer = DeviceResizer(transform, CPU)
+    assert resizer.takes(Image.new("RGB", (80, 60)))
+    with caplog.at_level("INFO"):
+        found = resizer(images).numpy()
+    assert np.array_equal(found, by_pillow(images, transform))
+    assert "CPU" in caplog.text
+    assert not resizer.takes(Image.new("RGB", (80, 60))), "from now on threads resize what they decode"
+
+
+@pytest.mark.parametrize(("device", "resizes"), [("cpu", False), ("mps", False), ("cuda", True)])
+def test_only_a_gpu_with_float64_resizes(device: str, resizes: bool) -> None:
+    plan = Plan(load_base("tiny", "random"), {}, torch.device(device), None, 1)
+    assert (plan.resizer is not None) == resizes
+
+
+@pytest.mark.weights
+def test_photos_too(shared: Path) -> None:
+    transform = InputTransform(256, 224)
+    resizer, images = DeviceResizer(transform, CPU), []
+    for photo in sorted((shared / "data" / "hymenoptera" / "val").rglob("*.jpg"))[:20]:
+        with Image.open(photo) as file:
+            images.append(np.asarray(file.convert("RGB")))
+    images = [image for image in images if resizer.takes(Image.fromarray(image))]
+    assert len(images) > 10
+    assert np.array_equal(resizer(images).numpy(), by_pillow(images, transform))
+
+
+def stored(cache: Path) -> dict[bytes, bytes]:
+    found = {}
+    for part in cache.rglob("part-*.h5"):
+        with h5py.File(part) as file:
+            rows = zip(file["digest"][:], file["features"][:], strict=True)
+            found |= {part.parent.name.encode() + name.tobytes(): feature.tobytes() for name, feature in rows}
+    return found
+
+
+def test_an_extraction_stores_the_same_bits(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, cache = BaseChoice("tiny", "random"), tmp_path / "a"
+    plain = ExtractRequest(str(photos), base, ("layer2",), cache=cache, batch_size=8, views=3, engine="eager")
+    extract(plain)
+    monkeypatch.setattr(Plan, "device_batch", 8)
+    resizer = DeviceResizer(InputTransform(32, 32), CPU)
+    taken: list[bool] = []
+    monkeypatch.setattr(Plan, "resizer", resizer)
+    monkeypatch.setattr(resizer, "takes", lambda image: taken.append(DeviceResizer.takes(resizer, image)) or taken[-1])
+    summary = extract(replace(plain, cache=tmp_path / "b"))
+    assert summary.extracted == len(taken) > 0
+    assert all(taken)
+    assert stored(tmp_path / "a") == stored(tmp_path / "b")

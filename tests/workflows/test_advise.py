@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featx.errors import WeightsError
+from featx.evaluation.layer_scores import Evidence
+from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.runners.local import extract
+from featx.workflows.advise import LARGE, advise, decide
+
+Featx = Callable[..., Any]
+
+
+def test_with_nothing_cached_a_sample_decides_and_the_next_step_is_to_extract(photos: Path, cache: Path) -> None:
+    advice = advise(CompareRequest(str(photos), BaseChoice("tiny"), cache=cache))
+    assert [one.layer for one in advice.layers] == ["layer1", "layer2", "layer3", "layer4"]
+    assert not any(one.cached for one in advice.layers)
+    assert advice.layer in {one.layer for one in advice.layers}
+    assert advice.command.startswith(f"featx extract {photos} --base tiny --layer")
+    assert advice.similarity is not None
+    assert 0 < advice.similarity < 1
+    assert {"stem", "layer1"} <= set(advice.distances)
+    assert advice.images == 27
+
+
+def test_cached_layers_decide_and_the_next_step_is_to_fit(featx: Featx, photos: Path, cache: Path) -> None:
+    extract(ExtractRequest(str(photos), BaseChoice("tiny"), ("layer1", "layer2"), cache=cache))
+    words = ("advise", photos, "--base", "tiny", "--cache", cache, "-q")
+    found = json.loads(featx(*words, "--json").stdout)
+    assert {"layer", "similarity", "strategy", "command", "layers", "learning_curve", "case"} <= set(found)
+    assert [one["layer"] for one in found["layers"] if one["cached"]] == ["layer1", "layer2"]
+    assert found["layer"] in ("layer1", "layer2")
+    assert found["command"].startswith(f"featx fit {photos} --base tiny --layer {found['layer']} --clf ")
+    text = featx(*words).stdout
+    assert text.splitlines()[-1] == f"Next: {found['command']}"
+    assert featx(*found["command"].split()[1:-4], "--cache", cache).exit_code == 0
+
+
+def test_a_base_with_random_weights_has_no_similarity(photos: Path, cache: Path) -> None:
+    advice = advise(CompareRequest(str(photos), BaseChoice("tiny", "random"), cache=cache))
+    assert (advice.similarity, advice.confidence, advice.case) == (None, None, "")
+
+
+def test_without_weights_and_without_features_there_is_no_advice(photos: Path, cache: Path) -> None:
+    with pytest.raises(WeightsError, match="does not exist"):
+        advise(CompareRequest(str(photos), BaseChoice("tiny", "gone.pth"), cache=cache))
+
+
+def evidence(layer: str, accuracy: float) -> Evidence:
+    return Evidence(layer, "avg", 9, LARGE, True, 0, 0, 0.5, {"logreg": accuracy, "svm": 0.1}, "logreg")
+
+
+@pytest.mark.parametrize(
+    ("layer", "accuracy", "curve", "large", "strategy"),
+    [
+        ("layer4", 0.97, (0.96, 0.97), True, "linear"),
+        ("layer3", 0.97, (0.96, 0.97), False, "shallow"),
+        ("layer4", 0.70, (0.699, 0.70), True, "finetune"),
+        ("layer4", 0.70, (0.60, 0.70), True, "linear"),
+        ("layer4", 0.70, (0.699, 0.70), False, "linear"),
+    ],
+)
+def test_fine_tuning_is_advised_where_there_is_much_to_gain_and_enough_to_learn_from(
+    layer: str, accuracy: float, curve: tuple[float, float], large: bool, strategy: str
+) -> None:
+    points = list(zip((2000, 4000), curve, strict=True))
+    assert decide(evidence(layer, accuracy), "layer4", points, large) == strategy

@@ -1,0 +1,163 @@
+"""New images labelled by a model file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featx.errors import DataError, ModelError, UnknownName, WeightsError
+from featx.features.dataset import load_rows
+from featx.models.model_file import load_model
+from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
+from featx.runners.local import extract
+from featx.workflows.compare import Outcome
+from featx.workflows.fit import fit
+from featx.workflows.predict import predict
+from tests.conftest import picture
+
+RANDOM = BaseChoice("tiny", "random")
+Featx = Callable[..., Any]
+
+
+def make(photos: Path, cache: Path, layer: str, clf: str, dtype: str = "float32") -> tuple[CompareRequest, Outcome]:
+    extract(ExtractRequest(str(photos), RANDOM, layer.split("+"), cache=cache, store_dtype=dtype))
+    request = CompareRequest(str(photos), RANDOM, (layer,), (clf,), cache=cache)
+    return request, fit(request)
+
+
+@pytest.fixture
+def model(photos: Path, cache: Path, tmp_path: Path) -> Path:
+    make(photos, cache, "layer3", "svm")[1].model.save(tmp_path / "m.featx")
+    return tmp_path / "m.featx"
+
+
+@pytest.mark.parametrize("clf", ["logreg", "svm", "mlp"])
+@pytest.mark.parametrize(("layer", "dtype"), [("layer3", "float32"), ("layer1+layer3", "float16")])
+def test_the_held_out_images_get_the_accuracy_of_the_table(
+    photos: Path, cache: Path, tmp_path: Path, clf: str, layer: str, dtype: str
+) -> None:
+    for number in range(9):  # pictures of no class, so that there are mistakes
+        picture(500 + number, 0).convert("L").save(photos / ("red", "green", "blue")[number % 3] / f"grey{number}.png")
+    request, outcome = make(photos, cache, layer, clf, dtype)
+    outcome.model.save(tmp_path / "m.featx")
+    from featx.store.store import FeatureStore
+
+    rows = load_rows(request, FeatureStore(cache), outcome.model.keys)
+    listing = rows.manifest.listing
+    held = [(path, label) for path, label, test in zip(listing.paths, listing.labels, rows.test, strict=True) if test]
+    found = predict(PredictRequest(tmp_path / "m.featx", [path for path, _ in held]))
+    right = [one.label == label for one, (_, label) in zip(found.labelled, held, strict=True)]
+    assert sum(right) / len(right) == pytest.approx(outcome.result.test_accuracy, abs=1e-6)
+    wrong = {one.path: (one.label, pytest.approx(one.probability, abs=1e-5)) for one in found.labelled}
+    assert {one.path: (one.predicted, one.probability) for one in outcome.mistakes} == {
+        one.path: wrong[one.path] for one in outcome.mistakes
+    }
+
+
+def test_a_fresh_process_in_another_folder_predicts_the_same(model: Path, photos: Path, tmp_path: Path) -> None:
+    here = [one.to_dict() for one in predict(PredictRequest(model, [str(photos)])).labelled]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.move(model, elsewhere / "moved.featx")
+    words = ["-c", "from featx.cli.main import run; run()", "predict", "moved.featx", str(photos), "--json", "-q"]
+    done = subprocess.run([sys.executable, *words], cwd=elsewhere, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == here
+    assert [path.name for path in elsewhere.iterdir()] == ["moved.featx"]
+
+
+def test_probabilities_sum_to_one_and_the_label_is_the_greatest(model: Path, photos: Path) -> None:
+    for one in predict(PredictRequest(model, [str(photos)])).labelled:
+        assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert one.probability == one.probabilities[one.label] == max(one.probabilities.values())
+
+
+def test_other_weights_are_refused_in_one_line(model: Path, photos: Path) -> None:
+    with pytest.raises(WeightsError, match=r"weights 'CIFAR100' \(digest .* are not those .* 'random' \(digest"):
+        predict(PredictRequest(model, [str(photos)], weights="CIFAR100"))
+
+
+def test_weights_of_a_file_are_found_where_they_were_or_beside_the_model(
+    photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from featx.bases.architectures.tiny import tiny
+
+    torch.manual_seed(5)
+    save_file(tiny().state_dict(), tmp_path / "w.safetensors")
+    choice = BaseChoice("tiny", str(tmp_path / "w.safetensors"))
+    extract(ExtractRequest(str(photos), choice, ("layer3",), cache=cache))
+    (tmp_path / "models").mkdir()
+    model = tmp_path / "models" / "m.featx"
+    fit(CompareRequest(str(photos), choice, ("layer3",), ("logreg",), cache=cache)).model.save(model)
+    image = str(photos / "red" / "00.png")
+    first = predict(PredictRequest(model, [image])).labelled
+    shutil.move(tmp_path / "w.safetensors", tmp_path / "models")
+    assert predict(PredictRequest(model, [image])).labelled == first
+    shutil.move(tmp_path / "models" / "w.safetensors", tmp_path / "elsewhere.safetensors")
+    with pytest.raises(WeightsError, match=r"does not exist.*tiny with weights 'w.safetensors'.*--weights"):
+        predict(PredictRequest(model, [image]))
+    named = PredictRequest(model, [image], weights=str(tmp_path / "elsewhere.safetensors"))
+    assert predict(named).labelled == first
+
+
+def test_broken_and_missing_images_are_named_and_the_rest_labelled(
+    featx: Featx, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "red" / "bad.png").write_bytes(b"bad")
+    (photos / "red" / "Thumbs.db").write_bytes(b"system")
+    result = featx("predict", model, photos / "red", tmp_path / "none.png", "--json", "-q")
+    assert result.exit_code == 1
+    assert len(json.loads(result.stdout)) == 12
+    assert "bad.png: not an image" in result.stderr
+    assert "none.png: No such file" in result.stderr
+    assert "Thumbs" not in result.output
+
+
+def test_the_table_and_the_csv_name_every_image_once(featx: Featx, model: Path, photos: Path, tmp_path: Path) -> None:
+    shutil.copy(photos / "red" / "00.png", photos / "red" / "no_suffix")
+    result = featx("predict", model, photos, photos / "red", "--csv", tmp_path / "labels.csv")
+    assert result.exit_code == 0
+    with (tmp_path / "labels.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == 37
+    assert list(rows[0]) == ["path", "label", "probability", "blue", "green", "red"]
+    assert result.stdout.splitlines()[0].split() == ["path", "label", "probability"]
+    assert len(result.stdout.splitlines()) == 2 + 37
+
+
+def test_no_images_at_all_is_an_error(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="there are no images in '.*empty'"):
+        predict(PredictRequest(model, [str(tmp_path / "empty")]))
+
+
+def test_a_model_that_does_not_fit_this_featx_says_so(model: Path, photos: Path) -> None:
+    sound = load_model(model)
+    (key,) = sound.keys
+    image = [str(photos / "red" / "00.png")]
+    for change, error, message in (
+        ({"base": replace(key.base, recipe=0)}, ModelError, "features of recipe 0"),
+        ({"base": replace(key.base, architecture="tyni")}, UnknownName, "unknown base 'tyni'. Did you mean 'tiny'"),
+        ({"layer": "layer9"}, UnknownName, "unknown layer of tiny 'layer9'"),
+        ({"pooling": "mean"}, UnknownName, "unknown pooling 'mean'"),
+    ):
+        replace(sound, keys=(replace(key, **change),)).save(model)  # type: ignore[arg-type]
+        with pytest.raises(error, match=message):
+            predict(PredictRequest(model, image))
+
+
+def test_a_model_cannot_make_featx_read_any_file_it_likes(model: Path, photos: Path) -> None:
+    replace(load_model(model), weights="/etc/passwd").save(model)
+    with pytest.raises(ModelError, match="names weights '/etc/passwd', which are no file of weights"):
+        predict(PredictRequest(model, [str(photos)]))
