@@ -38,7 +38,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from featx.bases.base import Base
-from featx.bases.loading import load_base
+from featx.bases.loading import open_base
 from featx.data.sources import list_images
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, Plan
@@ -80,7 +80,7 @@ def deepest(base: Base) -> str:
 
 
 def layers_of(asked: argparse.Namespace) -> list[str]:
-    last = deepest(load_base(asked.base, "random"))
+    last = deepest(open_base(BaseChoice(asked.base, "random")))
     return {"deepest": [last], "layer1": ["layer1"], "five": [*ALL, last]}[asked.layers]
 
 
@@ -183,14 +183,14 @@ def decoded(path: str, plan: Plan) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 def run_decode(asked: argparse.Namespace, folder: Path) -> float:
     """Read, hash, decode and, on the CPU, resize and crop, with a thread a core, and nothing else."""
-    plan = Plan(load_base(asked.base, "random"), {}, choose_device(asked.device), None, cores())
+    plan = Plan(open_base(BaseChoice(asked.base, "random")), {}, choose_device(asked.device), None, cores())
     return over_threads(lambda path: decoded(path, plan), sample(asked))
 
 
 def run_forward(asked: argparse.Namespace, folder: Path) -> float:
     """The fastest engine on pixels in memory, and nothing else."""
     device = choose_device(asked.device)
-    base = load_base(asked.base, asked.weights or "random", precision=asked.precision)
+    base = open_base(BaseChoice(asked.base, asked.weights or "random", precision=asked.precision))
     wanted = {base.layer(name).name: ["avg"] for name in layers_of(asked)}
     few = 8 if device.type == "cpu" else 256
     here = Plan(base, wanted, torch.device("cpu"), None, 1)

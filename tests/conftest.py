@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from PIL import Image
+
+from featx.requests import BaseChoice
+
+if TYPE_CHECKING:
+    from featx.bases.base import Base
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -21,6 +26,13 @@ def picture(seed: int, hue: int, size: tuple[int, int] = (48, 40)) -> Image.Imag
     noise = np.random.default_rng(seed).integers(0, 120, (size[1], size[0], 3))
     noise[:, :, hue] += 100
     return Image.fromarray(noise.astype(np.uint8))
+
+
+def load_base(name: str, weights: str | None = None, **choice: Any) -> Base:
+    """Open a base by name; torch is imported by the tests that need one."""
+    from featx.bases.loading import open_base
+
+    return open_base(BaseChoice(name, weights, **choice))
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from featx.bases.architecture import Architecture
 from featx.bases.base import Layer, Stage, activation_shapes, arrange_layers
 from featx.bases.pooling import POOLINGS, pooled_shape
-from featx.bases.registry import architecture_of, empty_stages
 from featx.errors import UnsupportedLayout
 
 BUDGET = 1.5
@@ -243,27 +243,21 @@ def bytes_an_image(layer: Layer) -> dict[str, int]:
     return found
 
 
-def layer_table(name: str, weights: str | None = None, side: int | None = None) -> list[LayerRow]:
+def layer_table(architecture: Architecture) -> list[LayerRow]:
     """Describe every layer of a base with its costs.
 
     Parameters
     ----------
-    name : str
-        Name of a base.
-    weights : str, optional
-        Weights by name, where other ones see images of another size.
-    side : int, optional
-        Pixels of the input, instead of the base's own.
+    architecture : Architecture
+        Its input transform states the size of the image that is followed.
 
     Raises
     ------
-    UnknownName
-        If there is no such base.
     RequestError
         If it takes no images of this size.
     """
-    side = side or architecture_of(name, weights).transform.crop
-    stages = empty_stages(name, weights)
+    side = architecture.input.crop
+    stages = architecture.meta_stages()
     traced = trace(stages, side)
     layers, costs = arrange_layers(stages, traced.shapes, side), traced.costs
     parameters = [sum(p.numel() for p in stage.module.parameters()) for stage in stages]

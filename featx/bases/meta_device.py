@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
-
-if TYPE_CHECKING:
-    from featx.bases.registry import Architecture
 
 FILLS = {getattr(torch.Tensor, f"{name}_") for name in ("normal", "uniform", "erfinv", "fill", "zero", "mul", "add")}
 """Change the numbers of a tensor, and nothing of a tensor that has none."""
@@ -30,12 +28,12 @@ class WithoutNumbers(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def unfilled(architecture: Architecture) -> nn.Module:
+def build_on_meta(build: Callable[[], nn.Module]) -> nn.Module:
     """Build a frozen network with weights on torch's meta device; what it computes while it is built is real."""
     with WithoutNumbers():
-        return architecture.build().eval().requires_grad_(False)
+        return build().eval().requires_grad_(False)
 
 
-def zeroed(network: nn.Module) -> nn.Module:
+def fill_with_zeros(network: nn.Module) -> nn.Module:
     """Give zeros to weights on the meta device, in place: they are about to be loaded, and drawing them takes long."""
     return network._apply(lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype) if tensor.is_meta else tensor)

@@ -240,9 +240,10 @@ def download(architecture: str, weights: str) -> dict[str, Tensor]:
     import torch
     import torchvision
 
-    from featx.bases.architectures.timm_models import PREFIX, download_timm
+    from featx.bases.architectures.timm_models import download_timm
+    from featx.bases.names import TIMM_PREFIX
 
-    if architecture.startswith(PREFIX):
+    if architecture.startswith(TIMM_PREFIX):
         return download_timm(architecture, weights)
     try:
         choices = torchvision.models.get_model_weights(architecture)

@@ -99,9 +99,10 @@ def command(
 
 def only_layer(name: str) -> tuple[str, ...]:
     """Name the layer of a base where there is no depth to choose: of hand-crafted features."""
-    from featx.bases.registry import BASES, default_layer
+    from featx.bases.names import HANDCRAFTED_BASES
+    from featx.bases.registry import BASES
 
-    return (default_layer(name),) if name in BASES and BASES[name].default_weights == "none" else ()
+    return (BASES[name].default_layer(),) if name in HANDCRAFTED_BASES else ()
 
 
 def report(summary: ExtractSummary, as_json: bool, quiet: bool) -> None:

@@ -29,8 +29,10 @@ def command(base: str, weights: str | None, crop: int | None, as_json: bool, qui
       featx layers resnet50
     """
     from featx.bases.layer_table import layer_table
+    from featx.bases.registry import resolve
+    from featx.requests import BaseChoice
 
-    rows = layer_table(base, weights, crop)
+    rows = layer_table(resolve(BaseChoice(base, weights, crop=crop)))
     if as_json:
         print_json([row.to_dict() for row in rows])
         return

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from featx.bases.base import Base
-from featx.bases.registry import BASES
+from featx.bases.names import BASE_NAMES
 from featx.engines.openvino_engine import OpenVinoEngine, Unsupported
 from featx.engines.torch_engine import TorchEngine, fused
 from featx.errors import RequestError, unknown
@@ -162,7 +162,7 @@ def choose_engine(asked: str, plan: Plan, images: int) -> tuple[str, Engine]:
         if asked not in ENGINES:
             raise unknown("engine", asked, ["auto", *ENGINES])
         return asked, ENGINES[asked](plan)
-    is_known = plan.base.id.architecture in BASES  # tracing a network of unknown make may miss its branches
+    is_known = plan.base.id.architecture in BASE_NAMES  # tracing a network of unknown make may miss its branches
     if images >= WORTH_COMPILING and is_known and plan.device.type == "cpu" and importlib.util.find_spec("openvino"):
         try:
             return "openvino", make_openvino(plan)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from featx.bases.architectures.python_file import architecture_name
+from featx.bases.names import check_base_name, check_pooling_names
 from featx.bases.weights import digest_file, is_file_name
 from featx.errors import MissingFeatures, shorten, unknown
 from featx.keys import FeatureKey
@@ -50,14 +51,9 @@ def find_base(store: FeatureStore, request: CompareRequest) -> StoredBase:
 
 
 def check_names(request: CompareRequest) -> None:
-    """Raise UnknownName for a base or pooling that does not exist; imports torch, so it is asked last."""
-    from featx.bases.pooling import POOLINGS
-    from featx.bases.registry import architecture_of
-
-    architecture_of(request.base.name)
-    for pooling in request.poolings:
-        if pooling not in POOLINGS:
-            raise unknown("pooling", pooling, POOLINGS)
+    """Raise UnknownName for a base or pooling that does not exist."""
+    check_base_name(request.base.name)
+    check_pooling_names(request.poolings)
 
 
 def describe(choice: BaseChoice) -> str:
@@ -88,9 +84,7 @@ def lacking(request: CompareRequest, what: str, layers: Sequence[str]) -> Missin
         If nothing could compute it, since there is no such base or pooling.
     """
     check_names(request)
-    from featx.bases.registry import default_layer
-
-    command = request.extraction(layers or [default_layer(request.base.name)], request.poolings).command()
+    command = request.extraction(layers or ["layer4"], request.poolings).command()
     return MissingFeatures(f"{what}. Run: {command}")
 
 

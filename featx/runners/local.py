@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 
 from featx.bases.base import Base
-from featx.bases.loading import open_base
+from featx.bases.loading import load_base
 from featx.bases.pooling import POOLINGS, pooled_shape
-from featx.bases.registry import architecture_of
+from featx.bases.registry import resolve
 from featx.data.digest_cache import KnownDigests, recall, remember
 from featx.data.listing import Listing
 from featx.data.loader import Batch, Loaded, Loader
@@ -263,13 +263,14 @@ def extract(request: ExtractRequest, progress: Progress | None = None) -> Extrac
     """
     started = time.perf_counter()
     listing = list_images(request.data)
-    base = open_base(request.base)
+    architecture = resolve(request.base)
+    base = load_base(architecture)
     keys = feature_keys(base, request)
     layers = tuple(
         {"name": layer.name, "alias": layer.alias, "shape": list(layer.shape), "stride": layer.stride}
         for layer in base.layers
     )
-    own = base.id.transform == architecture_of(request.base.name, request.base.weights).transform
+    own = architecture.input == architecture.native_transform
     extraction = Extraction(request, listing, base, keys)
     store, described = FeatureStore(request.cache), StoredBase(base.id, base.source, layers, own)
     store.describe(described)

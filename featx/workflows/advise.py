@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -161,17 +161,21 @@ def look(request: CompareRequest, stored: StoredBase | None, rows: Rows, skip: s
         If the base's weights cannot be had.
     """
     from featx.bases.loading import load_base
-    from featx.bases.registry import architecture_of
+    from featx.bases.registry import resolve
     from featx.bases.similarity import candidates, probe
     from featx.images.transform import to_pixels
 
     choice = request.base
     weights = choice.weights or (stored.source if stored else None)
-    transform = stored.id.transform if stored else architecture_of(choice.name, choice.weights).transform
-    base = load_base(choice.name, weights, transform, choice.precision)
+    architecture = resolve(replace(choice, weights=weights))
+    base = load_base(replace(architecture, transform=stored.id.transform) if stored else architecture)
     chosen = draw(rows, request.seed)
     loader = Loader(
-        rows.manifest.listing, lambda name, row: True, lambda image, name: {0: to_pixels(image, transform)}, 2, Clock()
+        rows.manifest.listing,
+        lambda name, row: True,
+        lambda image, name: {0: to_pixels(image, base.id.transform)},
+        2,
+        Clock(),
     )
     kept: list[int] = []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from featx.bases.architectures.python_file import architecture_name
 from featx.bases.base import Base
 from featx.bases.loading import load_base
 from featx.bases.pooling import POOLINGS
+from featx.bases.registry import resolve
 from featx.bases.weights import FILE_SUFFIXES, is_file_name
 from featx.data.listing import Listing
 from featx.data.loader import Loaded, Loader
@@ -22,7 +23,7 @@ from featx.errors import DataError, ModelError, WeightsError, shorten, unknown
 from featx.keys import RECIPE
 from featx.models.model import Model
 from featx.models.model_file import load_model
-from featx.requests import PredictRequest
+from featx.requests import BaseChoice, PredictRequest
 from featx.timing import Clock
 from featx.types import Progress
 
@@ -148,7 +149,8 @@ def open_base(request: PredictRequest, model: Model) -> Base:
             f"model '{request.model}' names weights '{weights}', which are no file of weights: use --weights"
         )
     try:
-        base = load_base(find_base(request, wanted.architecture), weights, wanted.transform, wanted.precision)
+        architecture = resolve(BaseChoice(find_base(request, wanted.architecture), weights, precision=wanted.precision))
+        base = load_base(replace(architecture, transform=wanted.transform))
     except WeightsError as error:
         raise WeightsError(
             f"{error}. The model was trained on {wanted.architecture} with weights '{model.source}': "

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from featx.bases.base import Base, find_layer
-from featx.bases.loading import load_base
-from featx.bases.registry import layers_of
+from featx.bases.registry import resolve
 from featx.errors import UnknownName
+from featx.requests import BaseChoice
+from tests.conftest import load_base
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_an_activation_is_pooled_before_an_in_place_relu_overwrites_it() -> None
 
 
 def test_an_alias_and_the_exact_name_are_one_layer() -> None:
-    layers = layers_of("mobilenet_v2")
+    layers = resolve(BaseChoice("mobilenet_v2")).layers()
     assert find_layer("mobilenet_v2", layers, "layer3") is find_layer("mobilenet_v2", layers, "features.13")
 
 

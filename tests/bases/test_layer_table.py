@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from featx.bases.layer_table import BUDGET, LayerRow, layer_table, shares, time_stages
-from featx.bases.loading import load_base
-from featx.bases.registry import empty_stages
+from featx.bases.registry import resolve
 from featx.errors import RequestError, UnknownName
+from featx.requests import BaseChoice
+from tests.conftest import load_base
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_attention_sees_the_whole_image() -> None:
 
 
 def test_what_would_take_too_long_is_estimated_by_the_rate_of_the_others() -> None:
-    stages = empty_stages("tiny")
+    stages = resolve(BaseChoice("tiny")).meta_stages()
     shapes = [(3, 32, 32), *[(32, 32, 32)] * 8]
     assert time_stages(stages, shapes, [int(1e12 * BUDGET)] * 8) == [None] * 8
     assert shares([2.0, None, 0.0], [10, 5, 0]) == pytest.approx([2 / 3, 1 / 3, 0])

@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from featx.bases.loading import load_base
-from featx.bases.registry import layers_of
+from featx.bases.registry import resolve
+from featx.requests import BaseChoice
+from tests.conftest import load_base
 
 KINDS = ("resnet18", "swin_t", "maxvit_t", "shufflenet_v2_x0_5", "mnasnet0_5", "efficientnet_b0", "googlenet")
 """One of each kind of buffers and of parts that compute something while they are built."""
@@ -22,7 +23,7 @@ def test_a_network_loaded_from_a_file_computes_what_the_one_in_the_file_did(name
     save_file({key: tensor.clone() for key, tensor in drawn.network.state_dict().items()}, tmp_path / "w.safetensors")
     loaded = load_base(name, str(tmp_path / "w.safetensors"))
     assert loaded.id.weights == drawn.id.weights
-    assert loaded.layers == drawn.layers == layers_of(name)
+    assert loaded.layers == drawn.layers == resolve(BaseChoice(name)).layers()
     x = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         a = b = x

@@ -6,18 +6,24 @@ import torch
 from torch import nn
 
 from featx.bases.base import Base
-from featx.bases.loading import load_base
-from featx.bases.registry import empty_stages, layers_of
+from featx.bases.registry import resolve
 from featx.bases.similarity import Probe, candidates, probe
 from featx.images.transform import to_input
 from featx.keys import BaseId
+from featx.requests import BaseChoice
+from tests.conftest import load_base
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), dtype=np.uint8)
 
 
 def on_meta(name: str) -> Base:
-    layers = layers_of(name)
-    return Base(BaseId(name, "", load_base("tiny").id.transform), "IMAGENET1K_V1", empty_stages(name), layers)
+    layers = resolve(BaseChoice(name)).layers()
+    return Base(
+        BaseId(name, "", load_base("tiny").id.transform),
+        "IMAGENET1K_V1",
+        resolve(BaseChoice(name)).meta_stages(),
+        layers,
+    )
 
 
 @pytest.mark.parametrize(

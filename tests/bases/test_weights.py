@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from featx.bases.architectures.tiny import tiny
-from featx.bases.loading import load_base
 from featx.bases.registry import BASES
 from featx.bases.weights import digest_file, digest_tensors
 from featx.errors import UnknownName, WeightsError
+from tests.conftest import load_base
 
 State = dict[str, torch.Tensor]
 

@@ -13,16 +13,18 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from featx.bases.architectures.torchvision_stages import FAMILIES, vit
 from featx.bases.base import ALIASES, arrange_layers
 from featx.bases.layer_table import trace
-from featx.bases.loading import load_base
 from featx.bases.meta_device import WithoutNumbers
+from featx.bases.names import TORCHVISION_FAMILIES as FAMILIES
+from featx.bases.names import vit
 from featx.bases.pooling import POOLINGS, as_map, places, pooled_shape
-from featx.bases.registry import BASES, empty_stages, layers_of, stages_of
+from featx.bases.registry import BASES, resolve
 from featx.errors import UnsupportedLayout
 from featx.images.transform import to_input, to_pixels
 from featx.keys import InputTransform
+from featx.requests import BaseChoice
+from tests.conftest import load_base
 
 TORCHVISION = [name for names in FAMILIES.values() for name in names]
 NETWORKS = ["tiny", *TORCHVISION]
@@ -81,7 +83,7 @@ def network(name: str) -> nn.Module:
 
 def side_of(name: str) -> int:
     """Images about as small as the network takes them."""
-    return BASES[name].transform.crop if name.startswith(FIXED_SIZE) or name == "tiny" else 80
+    return BASES[name].input.crop if name.startswith(FIXED_SIZE) or name == "tiny" else 80
 
 
 @pytest.mark.parametrize("name", [weighed(name) for name in NETWORKS])
@@ -91,13 +93,13 @@ def test_running_the_stages_is_the_network_bit_for_bit(name: str) -> None:
     with torch.inference_mode():
         whole = built(x.clone())
         layers = []
-        for stage in stages_of(name, built):
+        for stage in BASES[name].stages(built):
             x = stage.module(x)
             layers.append((stage.name, tuple(x.shape[1:])))
     assert whole.isfinite().all()
     assert whole.std() > 0
     assert torch.equal(x, whole)
-    assert layers == [(layer.name, layer.shape) for layer in layers_of(name, side)]
+    assert layers == [(layer.name, layer.shape) for layer in resolve(BaseChoice(name)).layers(side)]
 
 
 @pytest.mark.parametrize("name", ["tiny", "resnet18", "mobilenet_v3_small", "swin_t"])
@@ -112,14 +114,14 @@ def test_the_same_images_give_the_same_features_twice(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_stages_own_and_cost_what_is_published_and_layers_lie_where_aliases_say(name: str) -> None:
-    stages = empty_stages(name)
+    stages = resolve(BaseChoice(name)).meta_stages()
     owned = [id(p) for stage in stages for p in stage.module.parameters()]
     assert len(set(owned)) == len(owned)
     assert sum(p.numel() for stage in stages for p in stage.module.parameters()) == parameters(name)
     assert len({stage.name for stage in stages}) == len(stages)
-    traced = trace(stages, BASES[name].transform.crop)
+    traced = trace(stages, BASES[name].input.crop)
     assert sum(traced.costs) / 1e9 == pytest.approx(published(name, "_ops"), rel=1e-3, abs=6e-4)
-    layers = arrange_layers(stages, traced.shapes, BASES[name].transform.crop)
+    layers = arrange_layers(stages, traced.shapes, BASES[name].input.crop)
     check_layouts(layers)
     if name in LAYERED:
         check_aliases(layers)
@@ -155,7 +157,7 @@ def check_aliases(layers: Any) -> None:
 
 @pytest.mark.parametrize("name", FAMILIES[vit])
 def test_a_vision_transformer_has_tokens_and_no_aliases(name: str) -> None:
-    layers = layers_of(name)
+    layers = resolve(BaseChoice(name)).layers()
     assert not any(layer.alias for layer in layers)
     tokens = [layer for layer in layers if layer.layout == "tokens"]
     assert {pooled_shape("cls", layer.shape, layer.layout) for layer in tokens} == {tokens[0].shape[1:]}
@@ -180,7 +182,7 @@ def test_the_transform_of_every_named_weights_is_the_one_that_torchvision_states
             tuple(preset.mean),
             tuple(preset.std),
         )
-    assert BASES[name].transform == BASES[name].presets[BASES[name].default_weights]
+    assert BASES[name].input == BASES[name].presets[BASES[name].default_weights]
 
 
 def distinct_presets() -> dict[InputTransform, Any]:
@@ -206,7 +208,7 @@ def test_every_transform_equals_torchvisions_preset_on_twenty_photos(shared: Pat
 
 @pytest.mark.parametrize("name", ["resnet18", "swin_t"])
 def test_a_class_token_is_asked_of_tokens_only(name: str) -> None:
-    layer = layers_of(name)[0]
+    layer = resolve(BaseChoice(name)).layers()[0]
     with pytest.raises(UnsupportedLayout, match="'cls' takes the class token .* take avg, max"):
         pooled_shape("cls", layer.shape, layer.layout)
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from featx.bases.loading import load_base
 from featx.engines.device import choose_device
 from featx.engines.engine import ENGINES, LazyEngine, Plan, choose_engine, make_openvino
 from featx.engines.threads import one_thread_each
 from featx.engines.torch_engine import TorchEngine, fold, fused
 from featx.errors import RequestError, UnknownName
 from featx.timing import Clock
+from tests.conftest import load_base
 
 CPU = torch.device("cpu")
 NEEDS = {"openvino": importlib.util.find_spec("openvino"), "compile": shutil.which("g++")}

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from featx.bases.loading import load_base
 from featx.errors import RequestError
 from featx.features.scaling import join
 from featx.finetuning.head import Head
 from featx.finetuning.unfreeze import Suffix, divide
 from featx.models.array_classifier import ArrayClassifier
+from tests.conftest import load_base
 
 
 def features(n: int, d: int = 12) -> np.ndarray:

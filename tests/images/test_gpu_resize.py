@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from featx.bases.loading import load_base
 from featx.engines.engine import Plan
 from featx.images.gpu_resize import TOGETHER, DeviceResizer
 from featx.images.transform import to_pixels
 from featx.keys import InputTransform
 from featx.requests import BaseChoice, ExtractRequest
 from featx.runners.local import extract
+from tests.conftest import load_base
 
 CPU = torch.device("cpu")
 PRESETS = [(256, 224), (232, 224), (224, 224), (32, 32), (518, 518), (64, 50)]

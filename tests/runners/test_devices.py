@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
 from featx.engines.threads import cores
 from featx.errors import RequestError, UnknownName
 from featx.requests import BaseChoice, ExtractRequest
 from featx.runners.devices import devices_of, extract_on_devices, results, share_out
-from featx.runners.local import extract, feature_keys, open_base
+from featx.runners.local import extract, feature_keys
 from featx.store.store import FeatureStore
 
 

@@ -12,11 +12,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from featx.bases.architectures.tiny import tiny
+from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
 from featx.errors import RequestError, UnknownName
 from featx.requests import BaseChoice, ExtractRequest
-from featx.runners.local import ExtractSummary, extract, feature_keys, open_base, rows_a_part
+from featx.runners.local import ExtractSummary, extract, feature_keys, rows_a_part
 from featx.store.store import FeatureStore
 from tests.conftest import picture
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from featx.errors import DataError, ModelError, UnknownName, WeightsError
+from featx.evaluation.error_analysis import Outcome
 from featx.features.dataset import load_rows
 from featx.models.model_file import load_model
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
 from featx.runners.local import extract
-from featx.workflows.compare import Outcome
 from featx.workflows.fit import fit
 from featx.workflows.predict import predict
 from tests.conftest import picture

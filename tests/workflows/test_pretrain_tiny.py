@@ -42,7 +42,7 @@ def run(tmp_path: Path) -> Callable[..., Result]:
 
 
 def test_a_few_steps_learn_and_write_weights_that_load(run: Callable[..., Result], tmp_path: Path) -> None:
-    from featx.bases.loading import load_base
+    from tests.conftest import load_base
 
     result = run("--epochs", "3")
     assert result.exit_code == 0

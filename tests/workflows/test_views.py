@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
 from featx.errors import MissingFeatures, RequestError
@@ -21,7 +22,7 @@ from featx.images import decode as images
 from featx.images.augment import make_views
 from featx.images.transform import to_input
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
-from featx.runners.local import extract, feature_keys, open_base
+from featx.runners.local import extract, feature_keys
 from featx.store.store import FeatureStore
 from featx.workflows.compare import compare
 from featx.workflows.fit import fit

@@ -11,12 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from featx.bases.names import is_python_file
 from featx.errors import RequestError
-
-
-def is_own(name: str) -> bool:
-    """Whether `--base` names a Python file."""
-    return name.endswith(".py")
 
 
 def architecture_name(name: str) -> str:
@@ -27,7 +23,7 @@ def architecture_name(name: str) -> str:
     RequestError
         If the file cannot be read.
     """
-    if not is_own(name):
+    if not is_python_file(name):
         return name
     try:
         text = Path(name).expanduser().read_bytes()

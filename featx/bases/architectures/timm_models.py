@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from featx.bases.architectures.timm_stages import adapters, arranged, compared, scatter
 from featx.bases.architectures.torchvision_stages import Adapter
+from featx.bases.names import TIMM_PREFIX
 from featx.errors import RequestError, UnknownName, WeightsError, shorten, unknown
 from featx.images.transform import FILTERS
 from featx.keys import InputTransform
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PREFIX = "timm:"
 UNNAMED = "pretrained"
 """What `--weights` means where timm publishes none."""
 
@@ -78,12 +78,12 @@ def tags_of(name: str) -> list[str]:
     UnknownName
         If timm has no such architecture.
     """
-    timm, own = import_timm(name), name.removeprefix(PREFIX)
+    timm, own = import_timm(name), name.removeprefix(TIMM_PREFIX)
     known = timm.list_models()
     if own not in known:
         bare, _, tag = own.partition(".")
         if bare in known and tag:
-            raise UnknownName(f"base '{name}' names weights, too: write --base {PREFIX}{bare} --weights {tag}")
+            raise UnknownName(f"base '{name}' names weights, too: write --base {TIMM_PREFIX}{bare} --weights {tag}")
         near = unknown("base", own, known).args[0].partition(" There are:")[0].removeprefix(f"unknown base '{own}'.")
         raise UnknownName(f"timm has no architecture '{own}'.{near} timm.list_models() names its {len(known)}.")
     default = timm.get_pretrained_cfg(own).tag
@@ -93,7 +93,7 @@ def tags_of(name: str) -> list[str]:
 
 def full_name(name: str, tag: str) -> str:
     """Name an architecture and its weights as timm does."""
-    return name.removeprefix(PREFIX) + (f".{tag}" if tag != UNNAMED else "")
+    return name.removeprefix(TIMM_PREFIX) + (f".{tag}" if tag != UNNAMED else "")
 
 
 def describe_timm(name: str, weights: str | None) -> TimmNetwork:

@@ -195,34 +195,23 @@ def vit(network: nn.Module) -> Stages:
     yield from inside(network, "heads")
 
 
-FAMILIES: dict[Adapter, tuple[str, ...]] = {
-    resnet: (
-        *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
-        *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"),
-    ),
-    features_pooled: (
-        *("alexnet", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
-        *(f"efficientnet_b{size}" for size in range(8)),
-        *("efficientnet_v2_s", "efficientnet_v2_m", "efficientnet_v2_l"),
-        *("mobilenet_v3_small", "mobilenet_v3_large"),
-    ),
-    mobilenet_v2: ("mobilenet_v2",),
-    squeezenet: ("squeezenet1_0", "squeezenet1_1"),
-    densenet: ("densenet121", "densenet161", "densenet169", "densenet201"),
-    inception_v3: ("inception_v3",),
-    googlenet: ("googlenet",),
-    shufflenet: ("shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0"),
-    mnasnet: ("mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3"),
-    regnet: (
-        *(f"regnet_{kind}_{size}" for kind in "xy" for size in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf")),
-        *("regnet_x_32gf", "regnet_y_32gf", "regnet_y_128gf"),
-    ),
-    convnext: ("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
-    swin: ("swin_t", "swin_s", "swin_b", "swin_v2_t", "swin_v2_s", "swin_v2_b"),
-    maxvit: ("maxvit_t",),
-    vit: ("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"),
+ADAPTERS: dict[str, Adapter] = {
+    "resnet": resnet,
+    "features_pooled": features_pooled,
+    "mobilenet_v2": mobilenet_v2,
+    "squeezenet": squeezenet,
+    "densenet": densenet,
+    "inception_v3": inception_v3,
+    "googlenet": googlenet,
+    "shufflenet": shufflenet,
+    "mnasnet": mnasnet,
+    "regnet": regnet,
+    "convnext": convnext,
+    "swin": swin,
+    "maxvit": maxvit,
+    "vit": vit,
 }
-"""Adapter: the names of torchvision's architectures that it takes apart."""
+"""Family of torchvision's architectures: what takes its networks apart."""
 
 BUILD_OPTIONS: dict[str, dict[str, bool]] = {
     "vgg": {"init_weights": False},

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from featx.bases.loading import load_base
-from featx.bases.registry import BASES, layers_of
+from featx.bases.registry import BASES, resolve
 from featx.errors import RequestError
+from featx.requests import BaseChoice
+from tests.conftest import load_base
 
 pytest.importorskip("skimage")
 
@@ -37,7 +38,7 @@ def stripes(side: int, across: bool) -> np.ndarray[Any, Any]:
 def test_layers_have_the_shapes_that_the_table_states_and_no_aliases(name: str) -> None:
     base = load_base(name)
     x = torch.rand(2, 3, base.id.transform.crop, base.id.transform.crop)
-    for stage, layer in zip(base.stages, layers_of(name), strict=True):
+    for stage, layer in zip(base.stages, resolve(BaseChoice(name)).layers(), strict=True):
         x = stage.module(x)
         assert (tuple(x.shape[1:]), "") == (layer.shape, layer.alias)
     assert x.dtype == torch.float32
@@ -45,14 +46,14 @@ def test_layers_have_the_shapes_that_the_table_states_and_no_aliases(name: str) 
 
 @pytest.mark.parametrize("name", HANDCRAFTED)
 def test_an_image_has_one_feature_whatever_lies_beside_it(name: str) -> None:
-    side = BASES[name].transform.crop
+    side = BASES[name].input.crop
     images = np.random.default_rng(0).random((3, side, side, 3), np.float32)
     assert torch.equal(features(name, images)[1:2], features(name, images[1:2]))
 
 
 @pytest.mark.parametrize("name", ["hog", "daisy"])
 def test_gradients_tell_directions_apart(name: str) -> None:
-    side = BASES[name].transform.crop
+    side = BASES[name].input.crop
     across, along = features(name, np.stack([stripes(side, True), stripes(side, False)]))
     assert torch.nn.functional.cosine_similarity(across, along, dim=0) < 0.8
 

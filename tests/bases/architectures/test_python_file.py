@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from featx.bases.loading import load_base
-from featx.bases.registry import layers_of
+from featx.bases.registry import resolve
 from featx.errors import RequestError
+from featx.requests import BaseChoice
+from tests.conftest import load_base
 
 NETWORK = """
 from torch import nn
@@ -37,7 +38,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_file_with_stages_is_a_base(file: Path) -> None:
     base = load_base(str(file))
     assert [(layer.name, layer.shape) for layer in base.layers][:2] == [("body.0", (8, 16, 16)), ("body.1", (16, 8, 8))]
-    assert base.layers == layers_of(str(file))
+    assert base.layers == resolve(BaseChoice(str(file))).layers()
     assert (base.id.transform.resize, base.id.transform.crop) == (40, 32)
     assert base.id == load_base(str(file)).id
     assert base.id.folder.startswith("my_net.py@")

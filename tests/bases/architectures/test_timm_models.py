@@ -17,12 +17,12 @@ from torch import nn
 from featx.bases.architectures.timm_models import as_transform
 from featx.bases.architectures.timm_stages import compared, in_order, scatter, tell_layout
 from featx.bases.base import ALIASES
-from featx.bases.loading import load_base
-from featx.bases.registry import architecture_of, default_layer, empty_stages, layers_of
+from featx.bases.registry import resolve
 from featx.engines.torch_engine import fused
 from featx.errors import RequestError, UnknownName, WeightsError
 from featx.images.transform import to_input, to_pixels
-from tests.conftest import picture
+from featx.requests import BaseChoice
+from tests.conftest import load_base, picture
 
 Featx = Callable[..., Any]
 LAYERED = ["resnet18", "mobilenetv2_100", "mobilenetv3_small_050", "convnext_atto", "efficientnet_lite0", "regnetx_002"]
@@ -49,22 +49,22 @@ def test_running_the_stages_is_timms_network_bit_for_bit(timm: Any, name: str) -
             assert side != 224 or tuple(x.shape[1:]) == layer.shape
     assert whole.std() > 0
     assert torch.equal(x, whole)
-    owned = [id(p) for stage in empty_stages(f"timm:{name}") for p in stage.module.parameters()]
+    owned = [id(p) for stage in resolve(BaseChoice(f"timm:{name}")).meta_stages() for p in stage.module.parameters()]
     assert len(owned) == len(set(owned)) == len(list(network.parameters()))
 
 
 @pytest.mark.parametrize("name", LAYERED)
 def test_aliases_lie_at_their_strides(timm: Any, name: str) -> None:
-    layers = layers_of(f"timm:{name}")
+    layers = resolve(BaseChoice(f"timm:{name}")).layers()
     found = {alias: layer for layer in layers for alias in (*layer.alias.split(","), layer.name) if alias in ALIASES}
     assert {alias: layer.stride for alias, layer in found.items()} == ALIASES
-    assert default_layer(f"timm:{name}") == "layer4"
+    assert resolve(BaseChoice(f"timm:{name}")).default_layer() == "layer4"
 
 
 def test_a_vision_transformer_has_tokens_and_a_swin_its_channels_last(timm: Any) -> None:
-    layouts = [layer.layout for layer in layers_of("timm:vit_tiny_patch16_224")]
+    layouts = [layer.layout for layer in resolve(BaseChoice("timm:vit_tiny_patch16_224")).layers()]
     assert layouts == ["patches", *["tokens"] * 14, "vector", "vector"]
-    assert layers_of("timm:swin_tiny_patch4_window7_224")[1].layout == "map_last"
+    assert resolve(BaseChoice("timm:swin_tiny_patch4_window7_224")).layers()[1].layout == "map_last"
 
 
 @pytest.mark.parametrize(
@@ -95,20 +95,20 @@ def test_stages_that_are_not_the_network_are_found_out() -> None:
 @pytest.mark.parametrize("name", ["vit_relpos_small_patch16_224", "deit_tiny_distilled_patch16_224"])
 def test_an_architecture_that_is_not_its_parts_in_order_is_refused(timm: Any, name: str) -> None:
     with pytest.raises(RequestError, match=r"cannot be cut: it is not .*\(patch_embed, .*--base my_net.py"):
-        layers_of(f"timm:{name}")
+        resolve(BaseChoice(f"timm:{name}")).layers()
 
 
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0", "convnext_atto", "vit_tiny_patch16_224"])
 def test_images_are_seen_as_timm_states(timm: Any, name: str) -> None:
     image = picture(3, 1, (400, 300))
     config = timm.data.resolve_model_data_config(timm.create_model(name))
-    transform = architecture_of(f"timm:{name}").transform
+    transform = resolve(BaseChoice(f"timm:{name}")).input
     ours = to_input(torch.from_numpy(np.array(to_pixels(image, transform)))[None], transform)[0]
     assert torch.equal(ours, timm.data.create_transform(**config)(image))
 
 
 def test_other_weights_bring_their_own_size_of_image(timm: Any) -> None:
-    default, other = (architecture_of("timm:resnet50", tag).transform for tag in (None, "fb_ssl_yfcc100m_ft_in1k"))
+    default, other = (resolve(BaseChoice("timm:resnet50", tag)).input for tag in (None, "fb_ssl_yfcc100m_ft_in1k"))
     assert (default.crop, default.resize, default.interpolation) == (224, 235, "bicubic")
     assert (other.crop, other.resize, other.interpolation) == (224, 256, "bilinear")
 
@@ -154,9 +154,9 @@ def test_weights_that_cannot_be_downloaded_are_one_clear_line(timm: Any, monkeyp
 
 def test_names_that_do_not_exist_are_answered_with_those_that_do(timm: Any) -> None:
     with pytest.raises(UnknownName, match="timm has no architecture 'resnet81'. Did you mean 'resnet18'"):
-        layers_of("timm:resnet81")
+        resolve(BaseChoice("timm:resnet81")).layers()
     with pytest.raises(UnknownName, match="write --base timm:resnet18 --weights a1_in1k"):
-        layers_of("timm:resnet18.a1_in1k")
+        resolve(BaseChoice("timm:resnet18.a1_in1k")).layers()
     with pytest.raises(UnknownName, match="unknown weights of timm:resnet18 'a1_in'. Did you mean 'a1_in1k'"):
         load_base("timm:resnet18", "a1_in")
 
@@ -164,7 +164,7 @@ def test_names_that_do_not_exist_are_answered_with_those_that_do(timm: Any) -> N
 def test_without_timm_there_is_one_line_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(RequestError, match=r"^base 'timm:resnet18' needs timm.*pip install 'featx\[timm\]'$"):
-        layers_of("timm:resnet18")
+        resolve(BaseChoice("timm:resnet18")).layers()
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv2_100"])
