@@ -21,8 +21,8 @@ from tabulate import tabulate
 
 from featx.classifiers.registry import CLASSIFIERS, Linear
 from featx.classifiers.search import choose_value
-from featx.features.catalog import choose_cuts, find_base
-from featx.features.dataset import load_rows
+from featx.features.catalog import choose_layer_sets, find_base
+from featx.features.dataset import load_dataset
 from featx.features.scaling import unit_length
 from featx.features.splits import make_folds
 from featx.linear.cross_validation import cross_validate
@@ -41,8 +41,8 @@ Ways = dict[tuple[bool, float], list[float]]
 def cuts(request: CompareRequest) -> Iterator[tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.intp]]]:
     """Yield features (n, d), classes (n,) and groups (n,) of the training rows, cut by cut."""
     store = FeatureStore(request.cache)
-    found = choose_cuts(store, find_base(store, request), request)
-    rows = load_rows(request, store, [cut.keys[0] for cut in found])
+    found = choose_layer_sets(store, find_base(store, request), request)
+    rows = load_dataset(request, store, [cut.keys[0] for cut in found])
     train = np.flatnonzero(~rows.test)
     for cut in found:
         yield store.get(cut.keys[0], rows.manifest.digests[train]), rows.y[train], rows.groups[train]

@@ -16,7 +16,7 @@ class Clock:
         self.lock = threading.Lock()
 
     @contextmanager
-    def spent(self, step: str) -> Iterator[None]:
+    def timed(self, step: str) -> Iterator[None]:
         """Count the seconds inside the block for a step, also when it raises."""
         started = time.perf_counter()
         try:
@@ -26,7 +26,7 @@ class Clock:
             with self.lock:
                 self.seconds[step] = self.seconds.get(step, 0.0) + elapsed
 
-    def with_waiting(self, workers: int, elapsed: float) -> dict[str, float]:
+    def with_idle(self, workers: int, elapsed: float) -> dict[str, float]:
         """Give all steps in seconds, and what the workers had left of the time that passed as "waiting"."""
         used = {step: round(seconds, 3) for step, seconds in self.seconds.items()}
         return {**used, "waiting": round(max(0.0, workers * elapsed - sum(used.values())), 3)}

@@ -32,7 +32,7 @@ STD = (0.2673, 0.2564, 0.2762)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingSchedule:
     """Everything that the result depends on, beside the data.
 
     Images are cropped to `crop` pixels (a third cheaper, and one more augmentation) until the last
@@ -80,7 +80,7 @@ def load_part(archive: np.lib.npyio.NpzFile, part: str, limit: int | None) -> Im
 
 
 def augment(x: Tensor, crop: int, generator: torch.Generator) -> Tensor:
-    """Cut one random window out of each image, and mirror half of them.
+    """LayerSet one random window out of each image, and mirror half of them.
 
     At the full size the image is first padded by 4 reflected pixels, as is usual for CIFAR.
 
@@ -118,7 +118,7 @@ def accuracy(network: nn.Module, images: Images) -> float:
 
 
 def train_epoch(
-    network: nn.Module, optimizer: torch.optim.Optimizer, images: Images, recipe: Recipe, epoch: int
+    network: nn.Module, optimizer: torch.optim.Optimizer, images: Images, recipe: TrainingSchedule, epoch: int
 ) -> float:
     """Train for one pass over the images, seeded by the epoch's number; return the mean loss."""
     generator = torch.Generator().manual_seed(recipe.seed * 1000 + epoch)
@@ -145,7 +145,7 @@ def train_epoch(
     return total / steps
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+def make_optimizer(network: nn.Module, recipe: TrainingSchedule) -> torch.optim.SGD:
     """SGD with Nesterov momentum; no weight decay on biases and batch norm."""
     decayed = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim <= 1]
@@ -153,7 +153,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
 
 
-def train(recipe: Recipe, images: Images, checkpoint: Path) -> tuple[nn.Sequential, float]:
+def train(recipe: TrainingSchedule, images: Images, checkpoint: Path) -> tuple[nn.Sequential, float]:
     """Train from the checkpoint on, or from nothing; return the best network and its validation accuracy."""
     torch.manual_seed(recipe.seed)
     held, learned = images[: recipe.validation], images[recipe.validation :]
@@ -203,7 +203,7 @@ def write_weights(network: nn.Sequential, out: Path) -> Path:
 @click.argument("data", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the weights.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), default=Path("pretrain_tiny.pt"), show_default=True)
-@click.option("--epochs", type=int, default=Recipe.epochs, show_default=True)
+@click.option("--epochs", type=int, default=TrainingSchedule.epochs, show_default=True)
 @click.option("--limit", type=int, default=None, help="Use only the first images of each part.")
 @click.option("--threads", type=int, default=None, help="Threads for the arithmetic; default: all cores.")
 def main(data: Path, out: Path, checkpoint: Path, epochs: int, limit: int | None, threads: int | None) -> None:
@@ -212,10 +212,10 @@ def main(data: Path, out: Path, checkpoint: Path, epochs: int, limit: int | None
         torch.set_num_threads(threads)
     archive = np.load(data, allow_pickle=False)
     images = load_part(archive, "train", limit)
-    recipe = Recipe(
+    recipe = TrainingSchedule(
         epochs=epochs,
-        full_size_epochs=max(1, round(epochs * Recipe.full_size_epochs / Recipe.epochs)),
-        validation=min(Recipe.validation, len(images.y) // 5),
+        full_size_epochs=max(1, round(epochs * TrainingSchedule.full_size_epochs / TrainingSchedule.epochs)),
+        validation=min(TrainingSchedule.validation, len(images.y) // 5),
     )
     network, validation = train(recipe, images, checkpoint)
     path = write_weights(network, out)

@@ -12,7 +12,7 @@ def test_seconds_of_all_threads_are_added_up() -> None:
     clock = Clock()
 
     def work(_: int) -> None:
-        with clock.spent("decode"):
+        with clock.timed("decode"):
             time.sleep(0.02)
 
     with ThreadPoolExecutor(4) as pool:
@@ -22,7 +22,7 @@ def test_seconds_of_all_threads_are_added_up() -> None:
 
 def test_a_step_that_raises_is_counted_too() -> None:
     clock = Clock()
-    with pytest.raises(ValueError, match="broken"), clock.spent("decode"):
+    with pytest.raises(ValueError, match="broken"), clock.timed("decode"):
         raise ValueError("broken")
     assert "decode" in clock.seconds
 
@@ -30,7 +30,7 @@ def test_a_step_that_raises_is_counted_too() -> None:
 def test_what_workers_do_not_spend_they_wait() -> None:
     clock = Clock()
     clock.seconds = {"read": 1.0, "forward": 5.0}
-    assert clock.with_waiting(2, 4.0) == {"read": 1.0, "forward": 5.0, "waiting": 2.0}
+    assert clock.with_idle(2, 4.0) == {"read": 1.0, "forward": 5.0, "waiting": 2.0}
 
 
 def test_shares_are_of_the_sum_and_the_largest_comes_first() -> None:

@@ -19,10 +19,10 @@ REACH = 8.0
 """Sharpness is searched from exp(-8) to exp(8)."""
 
 
-def fit_sharpness(scores: NDArray[np.float64], y: NDArray[np.intp]) -> float:
+def fit_inverse_temperature(scores: NDArray[np.float64], y: NDArray[np.intp]) -> float:
     """Find what to multiply scores by, so that their softmax has the greatest likelihood.
 
-    Temperature scaling (Guo et al., 2017), sharpness being one over the temperature. The loss is convex in it.
+    Temperature scaling (Guo et al., 2017), inverse_temperature being 1 / temperature. The loss is convex in it.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def fit_sharpness(scores: NDArray[np.float64], y: NDArray[np.intp]) -> float:
     own = scores[np.arange(len(y)), y]
 
     def loss(exponent: float) -> float:
-        sharpness = np.exp(exponent)
-        return float(np.mean(logsumexp(sharpness * scores, axis=1) - sharpness * own))
+        inverse_temperature = np.exp(exponent)
+        return float(np.mean(logsumexp(inverse_temperature * scores, axis=1) - inverse_temperature * own))
 
     return float(np.exp(minimize_scalar(loss, bounds=(-REACH, REACH), method="bounded").x))
 
@@ -57,7 +57,7 @@ def fold_scores(
 
 
 def calibrate(kind: str, C: float, X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold]) -> float:
-    """Fit the sharpness of a linear classifier on margins that cross-validation gives.
+    """Fit the inverse_temperature of a linear classifier on margins that cross-validation gives.
 
     Parameters
     ----------
@@ -77,4 +77,6 @@ def calibrate(kind: str, C: float, X: Matrix, y: NDArray[np.intp], folds: Sequen
     parts = [part for part in parts if part[0].shape[1] == width and len(part[1])]
     if not parts:
         return 1.0
-    return fit_sharpness(np.vstack([scores for scores, _ in parts]), np.concatenate([codes for _, codes in parts]))
+    return fit_inverse_temperature(
+        np.vstack([scores for scores, _ in parts]), np.concatenate([codes for _, codes in parts])
+    )

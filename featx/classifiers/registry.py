@@ -48,7 +48,7 @@ CLASSIFIERS: dict[str, Classifier] = {
 """Name of a classifier (`--clf`): how it is made."""
 
 
-def classifier_of(name: str) -> Classifier:
+def find_classifier(name: str) -> Classifier:
     """Look up a classifier by name.
 
     Raises

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from featx.classifiers.registry import Estimator, Linear, classifier_of
+from featx.classifiers.registry import Estimator, Linear, find_classifier
 from featx.linear.cross_validation import Scored, cross_validate
 from featx.linear.fit import TIGHT, fit_linear
 from featx.types import Fold, Matrix
@@ -61,12 +61,12 @@ def search(names: Sequence[str], X: Matrix, y: NDArray[np.intp], folds: Sequence
     dict of str to Fitted
         In the order of the names.
     """
-    chosen = {name: classifier_of(name) for name in names}
+    chosen = {name: find_classifier(name) for name in names}
     linear = {name: classifier for name, classifier in chosen.items() if isinstance(classifier, Linear)}
     found = search_linear(linear, X, y, folds) if linear else {}
     for name, classifier in chosen.items():
         if isinstance(classifier, Estimator):
-            found[name] = judge_estimator(classifier.make(seed), X, y, folds)
+            found[name] = cross_validate_estimator(classifier.make(seed), X, y, folds)
     return {name: found[name] for name in names}
 
 
@@ -101,7 +101,7 @@ def choose_value(name: str, scored: Scored) -> int:
     return int(equals[len(equals) // 2])
 
 
-def judge_estimator(estimator: Any, X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold]) -> Fitted:
+def cross_validate_estimator(estimator: Any, X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold]) -> Fitted:
     """Cross-validate an estimator as it is, then fit it on all rows."""
     started = time.perf_counter()
     pipeline = make_pipeline(StandardScaler(), estimator)

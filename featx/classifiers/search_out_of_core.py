@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifiers.calibration import fit_sharpness
-from featx.classifiers.registry import Linear, classifier_of
+from featx.classifiers.calibration import fit_inverse_temperature
+from featx.classifiers.registry import Linear, find_classifier
 from featx.classifiers.search import Fitted, choose_value
 from featx.classifiers.to_arrays import to_arrays
 from featx.errors import RequestError
@@ -50,7 +50,7 @@ class Passes:
             yield self.read(self.rows[places]), y[places]
 
 
-def search_by_passes(
+def search_out_of_core(
     names: Sequence[str], passes: Passes, y: NDArray[np.intp], fold: Fold
 ) -> dict[str, tuple[Fitted, ArrayClassifier | Opaque]]:
     """Choose C on one fold, and refit on all rows, reading features again and again instead of keeping them.
@@ -74,7 +74,7 @@ def search_by_passes(
     """
     found: dict[str, tuple[Fitted, ArrayClassifier | Opaque]] = {}
     for name in names:
-        classifier = classifier_of(name)
+        classifier = find_classifier(name)
         if not isinstance(classifier, Linear):
             raise RequestError(
                 f"classifier '{name}' needs all features in memory, which --memory does not allow: "
@@ -91,9 +91,9 @@ def search_by_passes(
         ladder = [value for value in classifier.values if value <= C][-3:]
         model = fit_streamed(partial(passes.chunks, np.arange(len(y)), y), name, ladder)[-1]
         accuracy = float(np.mean(models[winner].classes[choose(scores[winner])] == truth))
-        sharpness = sharpness_of(models[winner], scores[winner], truth) if name == "svm" else 1.0
+        inverse_temperature = inverse_temperature_of(models[winner], scores[winner], truth) if name == "svm" else 1.0
         seconds = time.perf_counter() - started
-        found[name] = Fitted(model, {"C": C}, accuracy, seconds), to_arrays(model, sharpness)
+        found[name] = Fitted(model, {"C": C}, accuracy, seconds), to_arrays(model, inverse_temperature)
     return found
 
 
@@ -112,10 +112,10 @@ def score(models: Sequence[LinearModel], scores: Sequence[NDArray[Any]], truth: 
     return Scored(np.array([accuracies]), np.array([losses]))
 
 
-def sharpness_of(model: LinearModel, scores: NDArray[Any], truth: NDArray[np.intp]) -> float:
-    """Fit the sharpness of an SVM on the margins of rows that it was not trained on."""
+def inverse_temperature_of(model: LinearModel, scores: NDArray[Any], truth: NDArray[np.intp]) -> float:
+    """Fit the inverse_temperature of an SVM on the margins of rows that it was not trained on."""
     known = np.isin(truth, model.classes)
     if not known.any():
         return 1.0
     both = np.vstack([np.zeros_like(scores), scores]) if len(scores) == 1 else scores
-    return fit_sharpness(both[:, known].T, np.searchsorted(model.classes, truth[known]))
+    return fit_inverse_temperature(both[:, known].T, np.searchsorted(model.classes, truth[known]))

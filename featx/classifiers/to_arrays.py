@@ -13,7 +13,7 @@ from featx.linear.fit import LinearModel
 from featx.models.array_classifier import ArrayClassifier, Arrays, Opaque
 
 
-def to_arrays(fitted: Any, sharpness: float = 1.0) -> ArrayClassifier:
+def to_arrays(fitted: Any, inverse_temperature: float = 1.0) -> ArrayClassifier:
     """Take a fitted classifier apart.
 
     Parameters
@@ -27,7 +27,7 @@ def to_arrays(fitted: Any, sharpness: float = 1.0) -> ArrayClassifier:
     """
     if isinstance(fitted, LinearModel):
         arrays = {"mean": fitted.mean, "scale": fitted.scale, "weights": fitted.weights, "intercept": fitted.intercept}
-        return ArrayClassifier(fitted.kind, laid_out(arrays), sharpness)
+        return ArrayClassifier(fitted.kind, laid_out(arrays), inverse_temperature)
     steps = [step for _, step in getattr(fitted, "steps", ())]
     if len(steps) == 2 and isinstance(steps[1], MLP):
         names = ("hidden_weights", "hidden_intercept", "weights", "intercept")
@@ -41,9 +41,9 @@ def laid_out(arrays: Arrays) -> dict[str, NDArray[Any]]:
     return {name: np.array(array, order="C") for name, array in arrays.items()}
 
 
-def as_classifier(fitted: Any, sharpness: float) -> ArrayClassifier | Opaque:
+def as_classifier(fitted: Any, inverse_temperature: float) -> ArrayClassifier | Opaque:
     """Take a fitted classifier apart, or wrap it where that is not possible."""
     try:
-        return to_arrays(fitted, sharpness)
+        return to_arrays(fitted, inverse_temperature)
     except ModelError:
         return Opaque(fitted)

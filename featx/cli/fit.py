@@ -26,7 +26,7 @@ from featx.cli.options import (
 from featx.requests import BaseChoice, CompareRequest
 
 if TYPE_CHECKING:
-    from featx.evaluation.error_analysis import Outcome
+    from featx.evaluation.error_analysis import FitReport
 
 
 @click.command("fit")
@@ -75,7 +75,7 @@ def command(
         show(outcome, out)
 
 
-def show(outcome: Outcome, out: Path | None) -> None:
+def show(outcome: FitReport, out: Path | None) -> None:
     """Print an outcome in words and tables."""
     from featx.reports.classes import class_table, confusion_table, mistake_lines
     from featx.reports.table import sentence

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data.listing import Listing, Manifest, Skipped
+from featx.data.listing import FailedImage, Listing, Manifest
 from featx.files import atomic_path, digest
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def _digest_listing(listing: Listing) -> NDArray[np.uint8]:
     return np.frombuffer(hashlib.sha256(os.fsencode("\0".join(listing.paths))).digest(), np.uint8)
 
 
-def recall(cache: Path, listing: Listing, rehash: bool = False) -> KnownDigests:
+def load_digests(cache: Path, listing: Listing, rehash: bool = False) -> KnownDigests:
     """Look up which rows have a remembered digest that still holds.
 
     Parameters
@@ -105,7 +105,7 @@ def recall(cache: Path, listing: Listing, rehash: bool = False) -> KnownDigests:
     return found
 
 
-def remember(cache: Path, listing: Listing, known: KnownDigests) -> None:
+def save_digests(cache: Path, listing: Listing, known: KnownDigests) -> None:
     """Store the known digests; a cache that cannot be written is no error, only slower next time."""
     if not listing.on_disk or not known.known.any():
         return
@@ -133,7 +133,7 @@ def digest_all(
     Manifest
         The rows that could be read, and the others in `unreadable`.
     """
-    known = recall(cache, listing, rehash)
+    known = load_digests(cache, listing, rehash)
     unread = np.flatnonzero(~known.known).tolist()
     unreadable = []
 
@@ -146,18 +146,18 @@ def digest_all(
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         for done, (row, found) in enumerate(zip(unread, pool.map(hash_row, unread, chunksize=16), strict=True), 1):
             if isinstance(found, str):
-                unreadable.append(Skipped(listing.paths[row], found))
+                unreadable.append(FailedImage(listing.paths[row], found))
             else:
                 known.digests[row] = np.frombuffer(found, np.uint8)
                 known.known[row] = True
             if progress:
                 progress(done, len(unread))
     if len(unread):
-        remember(cache, listing, known)
+        save_digests(cache, listing, known)
     return keep_known(listing, known, tuple(unreadable))
 
 
-def keep_known(listing: Listing, known: KnownDigests, unreadable: tuple[Skipped, ...] = ()) -> Manifest:
+def keep_known(listing: Listing, known: KnownDigests, unreadable: tuple[FailedImage, ...] = ()) -> Manifest:
     """Make a manifest of the rows whose digest is known."""
     if known.known.all():
         return Manifest(listing, known.digests, unreadable)

@@ -23,8 +23,8 @@ SPLITS = {
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A file that is named to the user instead of read: its path and the reason."""
+class FailedImage:
+    """A file that is named to the user instead of used: its path and the reason."""
 
     path: str
     reason: str
@@ -44,7 +44,7 @@ class Listing:
         Path to the image file's bytes; raises OSError.
     on_disk : bool
         Whether the paths are files whose size and time can be asked.
-    skipped : tuple of Skipped
+    skipped : tuple of FailedImage
         Files passed over: side files of operating systems, files outside the class folders.
     """
 
@@ -54,7 +54,7 @@ class Listing:
     splits: Sequence[str]
     read: Callable[[str], bytes]
     on_disk: bool = True
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[FailedImage, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -84,7 +84,7 @@ class Manifest:
 
     listing: Listing
     digests: NDArray[np.uint8]
-    unreadable: tuple[Skipped, ...] = ()
+    unreadable: tuple[FailedImage, ...] = ()
 
     def __len__(self) -> int:
         return len(self.listing)

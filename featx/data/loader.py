@@ -163,7 +163,7 @@ class Loader:
     def load(self, row: int) -> Loaded:
         """Read, digest and, if it is wanted, decode one row; never raises for a bad image."""
         try:
-            with self.clock.spent("read"):
+            with self.clock.timed("read"):
                 data = self.listing.read(self.listing.paths[row])
                 name = digest(data)
         except OSError as error:
@@ -171,7 +171,7 @@ class Loader:
         if not self.wanted(name, row):
             return Loaded(row, name)
         try:
-            with self.clock.spent("decode"), decoding(data) as picture:
+            with self.clock.timed("decode"), decoding(data) as picture:
                 pixels = self.prepare(picture, name)
         except BrokenImage as error:
             return Loaded(row, name, reason=str(error))

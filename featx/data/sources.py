@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from featx.data import digits
-from featx.data.listing import SPLITS, Listing, Skipped
+from featx.data.listing import SPLITS, FailedImage, Listing
 from featx.errors import DataError, shorten
 
 MAX_BYTES = 2**28
@@ -49,7 +49,7 @@ def walk(folder: str) -> Iterator[str]:
                 yield entry.path
 
 
-def class_folders(root: Path) -> tuple[list[tuple[str, Path]], list[Skipped]]:
+def class_folders(root: Path) -> tuple[list[tuple[str, Path]], list[FailedImage]]:
     """Find the class folders of a data set, each with its split ("" without one), and files that lie beside them.
 
     Raises
@@ -73,7 +73,9 @@ def class_folders(root: Path) -> tuple[list[tuple[str, Path]], list[Skipped]]:
     else:
         found = [("", path) for path in folders]
     reason = "outside the class folders"
-    return found, [Skipped(str(path), "system file" if is_system_file(path.name) else reason) for path in sorted(stray)]
+    return found, [
+        FailedImage(str(path), "system file" if is_system_file(path.name) else reason) for path in sorted(stray)
+    ]
 
 
 def list_folder(data: str) -> Listing:
@@ -93,7 +95,7 @@ def list_folder(data: str) -> Listing:
         images = [path for path in found if not is_system_file(path.rpartition(os.sep)[2])]
         if len(images) < len(found):
             there = set(images)
-            skipped += [Skipped(path, "system file") for path in found if path not in there]
+            skipped += [FailedImage(path, "system file") for path in found if path not in there]
         paths += images
         labels += [folder.name] * len(images)
         splits += [split] * len(images)

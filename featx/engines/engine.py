@@ -38,7 +38,7 @@ class Engine(Protocol):
     def start(self, pixels: Any) -> Callable[[], LayerFeatures]:
         """Begin to compute features of (n, height, width, 3) pixels; what it returns waits for them.
 
-        Pixels are a numpy array, or a tensor where a device resized them. LayerFeatures come as one (n, ...) float32 array
+        Pixels are a numpy array, or a tensor where a device resized them. Features come as one (n, ...) float32 array
         a layer and pooling. Threads may call it at the same time.
         """
 
@@ -198,18 +198,18 @@ class LazyEngine:
         """Make the engine, if that was not done yet."""
         with self.lock:
             if self.engine is None:
-                with self.clock.spent("engine"):
+                with self.clock.timed("engine"):
                     self.provenance["engine"], self.engine = choose_engine(self.asked, self.plan, self.images)
             return self.engine
 
     def start(self, images: Sequence[Pixels]) -> Callable[[], LayerFeatures]:
         """Begin to compute features of pictures that the plan prepared; what it returns waits for them."""
         engine = self.build()
-        with self.clock.spent("forward"):
+        with self.clock.timed("forward"):
             wait = engine.start(self.plan.stack(images))
 
         def finish() -> LayerFeatures:
-            with self.clock.spent("forward"):
+            with self.clock.timed("forward"):
                 return wait()
 
         return finish

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx.evaluation.metrics import mcnemar
 from featx.evaluation.result import Result, best
-from featx.evaluation.result_cache import Judged
+from featx.evaluation.result_cache import Evaluation
 from featx.models.model import Model
 
 Codes = NDArray[np.integer[Any]]
@@ -88,7 +88,7 @@ class HeldOut:
     classes: list[str]
 
 
-def mistakes(held_out: HeldOut, judged: Judged, most: int = MOST) -> list[Mistake]:
+def mistakes(held_out: HeldOut, judged: Evaluation, most: int = MOST) -> list[Mistake]:
     """List the images called wrongly, the surest mistake first, at most so many."""
     paths, classes = held_out.paths, held_out.classes
     wrong = np.flatnonzero(judged.predicted != held_out.truth).tolist()
@@ -105,7 +105,7 @@ def mistakes(held_out: HeldOut, judged: Judged, most: int = MOST) -> list[Mistak
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FitReport:
     """What `fit` gives.
 
     Attributes
@@ -138,7 +138,7 @@ class Outcome:
         return {**self.result.to_dict(), "classes": self.classes, **details, "mistakes": wrong}
 
 
-def describe(judged: Judged, held_out: HeldOut, build: Callable[[], Model]) -> Outcome:
+def describe(judged: Evaluation, held_out: HeldOut, build: Callable[[], Model]) -> FitReport:
     """Work out the details of one evaluation.
 
     Parameters
@@ -148,10 +148,10 @@ def describe(judged: Judged, held_out: HeldOut, build: Callable[[], Model]) -> O
     """
     counts = confusion(held_out.truth, judged.predicted, len(held_out.classes))
     reports, wrong = class_reports(counts, held_out.classes), mistakes(held_out, judged)
-    return Outcome(judged.result, held_out.classes, counts, reports, wrong, build)
+    return FitReport(judged.result, held_out.classes, counts, reports, wrong, build)
 
 
-def with_p_values(judged: Sequence[Judged], truth: NDArray[np.intp]) -> list[Result]:
+def with_p_values(judged: Sequence[Evaluation], truth: NDArray[np.intp]) -> list[Result]:
     """Compare every row with the best one, image by image."""
     winner = best([one.result for one in judged])
     right = next(one.predicted == truth for one in judged if one.result is winner)

@@ -15,16 +15,24 @@ from numpy.typing import NDArray
 
 from featx.bases.weights import is_file_name
 from featx.classifiers.calibration import calibrate
-from featx.classifiers.registry import CLASSIFIERS, Linear, classifier_of
+from featx.classifiers.registry import CLASSIFIERS, Linear, find_classifier
 from featx.classifiers.search import Fitted, search
-from featx.classifiers.search_out_of_core import Passes, search_by_passes
+from featx.classifiers.search_out_of_core import Passes, search_out_of_core
 from featx.classifiers.to_arrays import as_classifier
 from featx.errors import ModelError, RequestError
 from featx.evaluation.metrics import figures
 from featx.evaluation.result import TUNED, Result
-from featx.evaluation.result_cache import PROTOCOL, STATED, Judged, grid_of, keep, recall, recall_tuned
-from featx.features.catalog import Cut, choose_cuts, find_base
-from featx.features.dataset import Rows, load_rows
+from featx.evaluation.result_cache import (
+    PROTOCOL,
+    STATED,
+    Evaluation,
+    grid_of,
+    load_finetuned_results,
+    load_result,
+    save_result,
+)
+from featx.features.catalog import LayerSet, choose_layer_sets, find_base
+from featx.features.dataset import Rows, load_dataset
 from featx.features.matrix import Features
 from featx.features.splits import make_folds, with_views
 from featx.models.array_classifier import ArrayClassifier, Opaque
@@ -51,7 +59,7 @@ COPIES = 8
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Comparison:
     """What all rows of a table share: the data set joined with the store.
 
     Attributes
@@ -61,7 +69,7 @@ class Experiment:
         Of classifiers.
     store : FeatureStore
     base : StoredBase
-    cuts : list of Cut
+    cuts : list of LayerSet
     rows : Rows
     trained : dict of str to pair
         What was fitted last, by classifier.
@@ -71,12 +79,12 @@ class Experiment:
     names: list[str]
     store: FeatureStore
     base: StoredBase
-    cuts: list[Cut]
+    cuts: list[LayerSet]
     rows: Rows
     trained: dict[str, Trained] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, request: CompareRequest) -> Experiment:
+    def open(cls, request: CompareRequest) -> Comparison:
         """Find everything that a request names.
 
         Raises
@@ -90,19 +98,19 @@ class Experiment:
         asked = [name for name in dict.fromkeys(request.classifiers) if name not in TUNED]
         names = asked if request.classifiers else list(CLASSIFIERS)
         for name in names:
-            classifier_of(name)
+            find_classifier(name)
         store = FeatureStore(request.cache)
         base = find_base(store, request)
-        cuts = choose_cuts(store, base, request)
+        cuts = choose_layer_sets(store, base, request)
         keys = list(dict.fromkeys(key for cut in cuts for key in cut.every_key))
-        experiment = cls(request, names, store, base, cuts, load_rows(request, store, keys))
+        experiment = cls(request, names, store, base, cuts, load_dataset(request, store, keys))
         if not request.classifiers and not all(map(experiment.features_fit, cuts)):
             names = [name for name in names if isinstance(CLASSIFIERS[name], Linear)]
             log.warning("features are larger than --memory allows at once: only %s are fitted", " and ".join(names))
             return replace(experiment, names=names)
         return experiment
 
-    def facts(self, cut: Cut, name: str) -> dict[str, Any]:
+    def facts(self, cut: LayerSet, name: str) -> dict[str, Any]:
         """State everything that the result of one row depends on."""
         keys = [json.loads(key.to_json()) for key in cut.keys]
         grid, seed = grid_of(name, self.request.seed), self.request.seed
@@ -111,12 +119,12 @@ class Experiment:
         passes = {} if self.features_fit(cut) else {"passes": 1}
         return {"keys": keys, "rows": self.rows.digest, "clf": name, "grid": grid, "seed": seed, **views, **passes}
 
-    def features_fit(self, cut: Cut) -> bool:
+    def features_fit(self, cut: LayerSet) -> bool:
         """Whether fitting on all features of a cut stays within the memory that the request allows."""
         needed = COPIES * 4 * len(self.rows.y) * self.request.views * cut.dim
         return needed <= (self.request.memory or half_the_memory())
 
-    def features(self, cut: Cut) -> Features:
+    def features(self, cut: LayerSet) -> Features:
         """Find the features of all views and rows of a cut; loaded unless they are too many for memory."""
         features = Features(self.store, cut.keys, self.rows.manifest.digests, self.request.views, cut.dim)
         return features.loaded() if self.features_fit(cut) else features
@@ -128,17 +136,17 @@ class Experiment:
         folds = with_views(folds, int(train.sum()), views, self.request.test_views)
         y, rows = np.tile(self.rows.y[train], views), features.rows(np.flatnonzero(train), views)
         if features.array is None:
-            return search_by_passes(names, Passes(features.take, rows, features.block), y, folds[0])
+            return search_out_of_core(names, Passes(features.take, rows, features.block), y, folds[0])
         X = features.take(rows)
         found: dict[str, Trained] = {}
         for name, fitted in search(names, X, y, folds, seed).items():
             started = time.perf_counter()
-            sharpness = calibrate(name, fitted.params["C"], X, y, folds) if name == "svm" else 1.0
+            inverse_temperature = calibrate(name, fitted.params["C"], X, y, folds) if name == "svm" else 1.0
             seconds = fitted.seconds + time.perf_counter() - started
-            found[name] = replace(fitted, seconds=seconds), as_classifier(fitted.model, sharpness)
+            found[name] = replace(fitted, seconds=seconds), as_classifier(fitted.model, inverse_temperature)
         return found
 
-    def judge(self, cut: Cut, name: str, trained: Trained, features: Features) -> Judged:
+    def judge(self, cut: LayerSet, name: str, trained: Trained, features: Features) -> Evaluation:
         """Judge one classifier on the held-out rows, and keep the record."""
         fitted, classifier = trained
         truth = self.rows.y[self.rows.test]
@@ -157,8 +165,8 @@ class Experiment:
             test_views=self.request.test_views,
             **figures(truth, predicted, probabilities),
         )
-        judged = Judged(result, predicted, probabilities[np.arange(len(truth)), predicted].round(6))
-        keep(self.request.cache, self.facts(cut, name), judged)
+        judged = Evaluation(result, predicted, probabilities[np.arange(len(truth)), predicted].round(6))
+        save_result(self.request.cache, self.facts(cut, name), judged)
         return judged
 
     def predict(
@@ -174,20 +182,20 @@ class Experiment:
         chosen, probabilities = zip(*found, strict=True)
         return np.concatenate(chosen), np.concatenate(probabilities)
 
-    def recalled(self, cut: Cut) -> dict[str, Judged]:
+    def recalled(self, cut: LayerSet) -> dict[str, Evaluation]:
         """Find what earlier runs left of one cut, by classifier."""
         if self.request.refit:
             return {}
         images = int(self.rows.test.sum())
-        records = {name: recall(self.request.cache, self.facts(cut, name), images) for name in self.names}
+        records = {name: load_result(self.request.cache, self.facts(cut, name), images) for name in self.names}
         return {name: record for name, record in records.items() if record is not None}
 
-    def work(self, cut: Cut) -> int:
+    def work(self, cut: LayerSet) -> int:
         """Count the numbers that judging a cut has to go through; none where an earlier run left all of it."""
         is_known = len(self.recalled(cut)) == len(self.names)
         return 0 if is_known else len(self.rows.y) * self.request.views * cut.dim
 
-    def evaluate(self, cut: Cut) -> list[Judged]:
+    def evaluate(self, cut: LayerSet) -> list[Evaluation]:
         """Judge every classifier on one cut, fitting only what no earlier run has left."""
         found = self.recalled(cut)
         lacking = [name for name in self.names if name not in found]
@@ -201,14 +209,14 @@ class Experiment:
         results = [replace(found[name].result, megabytes=size, ms_per_image=cost) for name in self.names]
         return [replace(found[name], result=result) for name, result in zip(self.names, results, strict=True)]
 
-    def tuned(self) -> list[Judged]:
+    def tuned(self) -> list[Evaluation]:
         """Find what fine-tuning of this base left on these very rows, if all classifiers or those are asked for."""
         facts = {"base": asdict(self.base.id), "rows": self.rows.digest}
-        found = recall_tuned(self.request.cache, facts, int(self.rows.test.sum()))
+        found = load_finetuned_results(self.request.cache, facts, int(self.rows.test.sum()))
         asked = self.request.classifiers or TUNED
         return [one for one in found if one.result.clf in asked]
 
-    def model(self, cut: Cut, name: str, result: Result) -> Model:
+    def model(self, cut: LayerSet, name: str, result: Result) -> Model:
         """Join a classifier of the last cut to all that prediction needs; fit it if an earlier run did.
 
         Raises

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifiers.registry import Linear, classifier_of
+from featx.classifiers.registry import Linear, find_classifier
 from featx.evaluation.result import TUNED, Result
 from featx.files import write_atomic
 
@@ -28,7 +28,7 @@ STATED = ("p_value", "megabytes", "ms_per_image", "recalled")
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluation:
     """A result, and what the classifier said of each held-out image.
 
     Attributes
@@ -47,7 +47,7 @@ class Judged:
 
 def grid_of(name: str, seed: int) -> Any:
     """State what is searched for a classifier, in words or numbers that change when it does."""
-    classifier = classifier_of(name)
+    classifier = find_classifier(name)
     return list(classifier.values) if isinstance(classifier, Linear) else repr(classifier.make(seed).get_params())
 
 
@@ -64,7 +64,7 @@ def record_file(cache: Path, request: Mapping[str, Any]) -> Path:
     return cache / FOLDER / f"{name}.json"
 
 
-def keep(cache: Path, request: Mapping[str, Any], judged: Judged) -> None:
+def save_result(cache: Path, request: Mapping[str, Any], judged: Evaluation) -> None:
     """Write a record; a cache that cannot be written is no error, only slower next time."""
     result = {name: value for name, value in asdict(judged.result).items() if name not in STATED}
     record = {
@@ -79,7 +79,7 @@ def keep(cache: Path, request: Mapping[str, Any], judged: Judged) -> None:
         log.info("the result is not kept: %s", error)
 
 
-def recall(cache: Path, request: Mapping[str, Any], images: int) -> Judged | None:
+def load_result(cache: Path, request: Mapping[str, Any], images: int) -> Evaluation | None:
     """Read the record of a request; None if there is none, or it is damaged.
 
     Parameters
@@ -90,7 +90,7 @@ def recall(cache: Path, request: Mapping[str, Any], images: int) -> Judged | Non
     return read_record(record_file(cache, request), {**request, "protocol": PROTOCOL}, images)
 
 
-def recall_tuned(cache: Path, facts: Mapping[str, Any], images: int) -> list[Judged]:
+def load_finetuned_results(cache: Path, facts: Mapping[str, Any], images: int) -> list[Evaluation]:
     """Read the records of fine-tuning that share some facts; of several with one cut and views, the latest.
 
     Parameters
@@ -98,7 +98,7 @@ def recall_tuned(cache: Path, facts: Mapping[str, Any], images: int) -> list[Jud
     facts : mapping
         What their requests must say, "rows" among it.
     """
-    found: dict[Any, Judged] = {}
+    found: dict[Any, Evaluation] = {}
     files = (cache / FOLDER).glob(f"tuned-{facts['rows'][:16]}-*.json")
     for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name)):
         judged = read_record(file, {**facts, "protocol": PROTOCOL}, images)
@@ -108,7 +108,7 @@ def recall_tuned(cache: Path, facts: Mapping[str, Any], images: int) -> list[Jud
     return sorted(found.values(), key=lambda one: TUNED.index(one.result.clf))
 
 
-def read_record(file: Path, facts: Mapping[str, Any], images: int) -> Judged | None:
+def read_record(file: Path, facts: Mapping[str, Any], images: int) -> Evaluation | None:
     """Read a record whose request states these facts; None if it does not, is damaged or not there."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
@@ -121,7 +121,7 @@ def read_record(file: Path, facts: Mapping[str, Any], images: int) -> Judged | N
         predicted, confidence = np.array(record["predicted"], np.intp), np.array(record["confidence"], np.float64)
         if predicted.shape != (images,) or confidence.shape != (images,):
             raise ValueError("it speaks of another number of images")
-        return Judged(replace(Result(**record["result"]), recalled=True), predicted, confidence)
+        return Evaluation(replace(Result(**record["result"]), recalled=True), predicted, confidence)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:

@@ -89,7 +89,7 @@ def lacking(request: CompareRequest, what: str, layers: Sequence[str]) -> Missin
 
 
 @dataclass(frozen=True)
-class Cut:
+class LayerSet:
     """One row of the table of cut depths: a layer, or a mix of several, of which every part is cached.
 
     Attributes
@@ -134,7 +134,7 @@ class Cut:
         return 1e3 * sum(part.seconds / max(1, part.images) for part in (*self.parts, *self.further))
 
 
-def choose_cuts(store: FeatureStore, base: StoredBase, request: CompareRequest) -> list[Cut]:
+def choose_layer_sets(store: FeatureStore, base: StoredBase, request: CompareRequest) -> list[LayerSet]:
     """List the cuts that a request asks for: its layers and mixes, or all layers that are cached in the base's order.
 
     Raises
@@ -151,7 +151,7 @@ def choose_cuts(store: FeatureStore, base: StoredBase, request: CompareRequest) 
     depth = {str(layer["name"]): place for place, layer in enumerate(base.layers)}
     every = [(name,) for name in sorted({layer for layer, _ in cached}, key=depth.__getitem__)]
     asked = [tuple(dict.fromkeys(exact_name(base, part) for part in mix.split("+"))) for mix in request.layers]
-    cuts: list[Cut] = []
+    cuts: list[LayerSet] = []
     lacks: list[tuple[str, str]] = []
     for parts in dict.fromkeys(asked or every):
         there = [pooling for layer, pooling in cached if layer == parts[0]]
@@ -160,7 +160,7 @@ def choose_cuts(store: FeatureStore, base: StoredBase, request: CompareRequest) 
             lacks += [(part, pooling) for part in parts if (part, pooling) not in cached]
             if not lacks:
                 own = tuple(cached[part, pooling] for part in parts)
-                cuts.append(Cut(own, tuple(summaries[replace(p.key, view=view)] for view in numbers for p in own)))
+                cuts.append(LayerSet(own, tuple(summaries[replace(p.key, view=view)] for view in numbers for p in own)))
     if lacks:
         layers, poolings = (list(dict.fromkeys(column)) for column in zip(*lacks, strict=True))
         named = f"layer{'s' * (len(layers) > 1)} {shorten(repr(layer) for layer in layers)}"
@@ -173,8 +173,8 @@ def choose_cuts(store: FeatureStore, base: StoredBase, request: CompareRequest) 
 
 
 def choose_keys(store: FeatureStore, base: StoredBase, request: CompareRequest) -> list[FeatureKey]:
-    """List the keys of the cuts that a request asks for, raising as `choose_cuts` does."""
-    return list(dict.fromkeys(key for cut in choose_cuts(store, base, request) for key in cut.keys))
+    """List the keys of the cuts that a request asks for, raising as `choose_layer_sets` does."""
+    return list(dict.fromkeys(key for cut in choose_layer_sets(store, base, request) for key in cut.keys))
 
 
 def wanted_dtypes(keys: Sequence[FeatureKey], request: CompareRequest) -> list[FeatureKey]:

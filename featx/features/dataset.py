@@ -66,7 +66,7 @@ def check_parts(classes: NDArray[Any], y: NDArray[np.intp], test: NDArray[np.boo
 log = logging.getLogger(__name__)
 
 
-def load_rows(
+def load_dataset(
     request: CompareRequest,
     store: FeatureStore,
     keys: Sequence[FeatureKey],

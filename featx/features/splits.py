@@ -104,22 +104,22 @@ def with_views(folds: Sequence[Fold], images: int, views: int, judged_views: int
 
 @dataclass(frozen=True)
 class Parts:
-    """What the rows of a data set are for, where one part of the training rows validates.
+    """Row numbers of the train, validation and test parts of a data set.
 
     Attributes
     ----------
-    learned, chosen, judged : (n,) int
+    train, val, test : (m,) int
         Rows to learn from, rows that choose (both of the training part), and the held-out rows.
     """
 
-    learned: NDArray[np.intp]
-    chosen: NDArray[np.intp]
-    judged: NDArray[np.intp]
+    train: NDArray[np.intp]
+    val: NDArray[np.intp]
+    test: NDArray[np.intp]
 
     @property
-    def trained(self) -> NDArray[np.intp]:
+    def train_val(self) -> NDArray[np.intp]:
         """The whole training part."""
-        return np.sort(np.concatenate([self.learned, self.chosen]))
+        return np.sort(np.concatenate([self.train, self.val]))
 
 
 def cut_parts(y: NDArray[np.intp], groups: NDArray[np.intp], test: NDArray[np.bool_], seed: int) -> Parts:

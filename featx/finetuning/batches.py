@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from featx.finetuning.unfreeze import Division, Suffix
+from featx.finetuning.unfreeze import TrainablePart, UnfreezePlan
 from featx.images.augment import PRESETS, augment, make_views, stream
 from featx.images.transform import to_input
 from featx.types import Pixels, RowNumbers
@@ -43,10 +43,10 @@ class LoadedRow(Protocol):
 class Feed(Protocol):
     """Gives activations at the cut, in batches with the rows that they belong to."""
 
-    def drawn(self, rows: RowNumbers, epoch: int) -> Seen:
+    def train_batches(self, rows: RowNumbers, epoch: int) -> Seen:
         """Give the rows in the order of an epoch, augmented."""
 
-    def seen(self, rows: RowNumbers, view: int) -> Seen:
+    def eval_batches(self, rows: RowNumbers, view: int) -> Seen:
         """Give one view of the rows, in their order."""
 
 
@@ -79,7 +79,7 @@ class PooledFeed:
         """Count the batches of an epoch."""
         return -(-self.views * len(rows) // self.batch_size)
 
-    def drawn(self, rows: RowNumbers, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def train_batches(self, rows: RowNumbers, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Give every view of the rows in the order of an epoch, with labels."""
         order = shuffled(np.arange(self.views * len(rows)), self.seed, epoch)
         for low in range(0, len(order), self.batch_size):
@@ -87,7 +87,7 @@ class PooledFeed:
             chosen = rows[places % len(rows)]
             yield self.X[places // len(rows), chosen], self.labels[chosen]
 
-    def seen(self, rows: RowNumbers) -> Iterator[tuple[Tensor, Tensor]]:
+    def eval_batches(self, rows: RowNumbers) -> Iterator[tuple[Tensor, Tensor]]:
         """Give every view of the rows, with labels, in one batch: a small part says more by all its views."""
         yield self.X[: self.views, rows].reshape(-1, self.X.shape[2]), self.labels[rows].repeat(self.views)
 
@@ -98,7 +98,7 @@ class ImageFeed:
 
     Attributes
     ----------
-    division : Division
+    division : UnfreezePlan
     load : callable
         RowNumbers and what to make of a picture to rows as they were read, in order.
     digests : (n, 32) uint8
@@ -112,7 +112,7 @@ class ImageFeed:
         RowNumbers that could not be read, and the reason.
     """
 
-    division: Division
+    division: UnfreezePlan
     load: Callable[[RowNumbers, Prepare], Iterator[LoadedRow]]
     digests: NDArray[np.uint8]
     device: torch.device
@@ -121,7 +121,7 @@ class ImageFeed:
     seed: int
     skipped: dict[int, str] = field(default_factory=dict)
 
-    def drawn(self, rows: RowNumbers, epoch: int) -> Seen:
+    def train_batches(self, rows: RowNumbers, epoch: int) -> Seen:
         """Give the rows in the order of an epoch, each changed as seed, epoch and digest say."""
         transform, preset = self.division.base.id.transform, PRESETS[self.preset]
 
@@ -130,7 +130,7 @@ class ImageFeed:
 
         yield from self.run(shuffled(rows, self.seed, epoch), prepare)
 
-    def seen(self, rows: RowNumbers, view: int) -> Seen:
+    def eval_batches(self, rows: RowNumbers, view: int) -> Seen:
         """Give one view of the rows, in their order."""
         transform = self.division.base.id.transform
         yield from self.run(rows, lambda picture, digest: {0: make_views(picture, transform, digest, [view])[view]})
@@ -180,12 +180,12 @@ class CachedFeed:
     batch_size: int
     seed: int
 
-    def drawn(self, rows: RowNumbers, epoch: int) -> Seen:
+    def train_batches(self, rows: RowNumbers, epoch: int) -> Seen:
         """Give the rows in the order of an epoch, each with the view whose turn it is."""
         rows = shuffled(rows, self.seed, epoch)
         yield from self.read(rows, (self.digests[rows, 0].astype(int) + epoch) % self.views)
 
-    def seen(self, rows: RowNumbers, view: int) -> Seen:
+    def eval_batches(self, rows: RowNumbers, view: int) -> Seen:
         """Give one view of the rows, in their order."""
         yield from self.read(rows, np.full(len(rows), view))
 
@@ -212,7 +212,7 @@ class CachedFeed:
 
 
 def pooled_views(
-    feed: Feed, suffix: Suffix, rows: RowNumbers, views: int
+    feed: Feed, suffix: TrainablePart, rows: RowNumbers, views: int
 ) -> tuple[RowNumbers, list[NDArray[np.float32]]]:
     """Run views of rows through a tuned network.
 
@@ -227,7 +227,7 @@ def pooled_views(
     found: list[dict[int, NDArray[np.float32]]] = [{} for _ in range(views)]
     with torch.inference_mode():
         for view, pooled in enumerate(found):
-            for x, chosen in feed.seen(rows, view):
+            for x, chosen in feed.eval_batches(rows, view):
                 outputs = suffix.pooled(x.to(device)).float().cpu().numpy()
                 pooled.update(zip(chosen.tolist(), outputs, strict=True))
     read = [row for row in rows.tolist() if all(row in pooled for pooled in found)]

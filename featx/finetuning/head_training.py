@@ -17,7 +17,7 @@ from featx.errors import DataError
 from featx.features.splits import Parts, make_folds, with_views
 from featx.finetuning.batches import PooledFeed
 from featx.finetuning.head import Head
-from featx.finetuning.schedule import Progress, Recipe
+from featx.finetuning.schedule import Progress, TrainingSchedule
 from featx.finetuning.trainer import Trainer
 from featx.requests import FinetuneRequest
 from featx.types import RowNumbers
@@ -104,9 +104,9 @@ class HeadMaker:
         Pretrained Features and Underperform Out-of-Distribution).
         """
         started = time.perf_counter()
-        head, params = self.solve(self.parts.learned)
-        loss, accuracy = self.trainer(head, self.parts.learned).judge()
-        whole, params = self.solve(self.parts.trained) if self.request.whole else (head, params)
+        head, params = self.solve(self.parts.train)
+        loss, accuracy = self.trainer(head, self.parts.train).judge()
+        whole, params = self.solve(self.parts.train_val) if self.request.whole else (head, params)
         seconds = [round(time.perf_counter() - started, 3)]
         return Heads(head, whole, Progress(best_loss=loss, best_accuracy=accuracy, seconds=seconds), params)
 
@@ -134,12 +134,12 @@ class HeadMaker:
 
     def trained(self, report: EpochReport | None) -> Heads:
         """Make heads by gradients, the number of epochs chosen on the validation part."""
-        head = self.empty(self.parts.learned)
-        progress = self.trainer(head, self.parts.learned).run(report)
+        head = self.empty(self.parts.train)
+        progress = self.trainer(head, self.parts.train).run(report)
         params, whole = {"lr": self.request.lr_head, "epoch": float(progress.best_epoch)}, head
         if self.request.whole:
-            whole = self.empty(self.parts.trained)
-            self.trainer(whole, self.parts.trained).run_blind(progress.best_epoch)
+            whole = self.empty(self.parts.train_val)
+            self.trainer(whole, self.parts.train_val).run_blind(progress.best_epoch)
         return Heads(head, whole, progress, params)
 
     def empty(self, rows: RowNumbers) -> Head:
@@ -156,9 +156,9 @@ class HeadMaker:
         return Trainer(
             head,
             [{"params": list(head.parameters()), "rate": request.lr_head}],
-            partial(feed.drawn, rows),
+            partial(feed.train_batches, rows),
             feed.steps(rows),
-            partial(feed.seen, self.parts.chosen),
-            Recipe(request.epochs_head, request.patience, request.seed),
+            partial(feed.eval_batches, self.parts.val),
+            TrainingSchedule(request.epochs_head, request.patience, request.seed),
             self.device,
         )

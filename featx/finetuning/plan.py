@@ -5,12 +5,12 @@ from __future__ import annotations
 from featx.bases.loading import open_base
 from featx.errors import RequestError, unknown
 from featx.finetuning.head import HEAD_KINDS
-from featx.finetuning.unfreeze import KEEPS, Division, divide
+from featx.finetuning.unfreeze import KEEPS, UnfreezePlan, divide
 from featx.images.augment import PRESETS
 from featx.requests import FinetuneRequest
 
 
-def plan(request: FinetuneRequest) -> Division:
+def plan(request: FinetuneRequest) -> UnfreezePlan:
     """Load the base and find where it is cut.
 
     Raises

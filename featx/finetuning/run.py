@@ -16,20 +16,20 @@ from featx.data.loader import Loader
 from featx.engines.device import choose_device
 from featx.engines.threads import cores
 from featx.errors import DataError
-from featx.evaluation.error_analysis import HeldOut, Outcome, describe
+from featx.evaluation.error_analysis import FitReport, HeldOut, describe
 from featx.evaluation.metrics import figures
 from featx.evaluation.result import Result
-from featx.evaluation.result_cache import PROTOCOL, STATED, Judged, keep
-from featx.features.dataset import load_rows
+from featx.evaluation.result_cache import PROTOCOL, STATED, Evaluation
+from featx.features.dataset import load_dataset
 from featx.features.scaling import join
 from featx.features.splits import cut_parts
 from featx.files import remove_given_up_beside
 from featx.finetuning.batches import CachedFeed, Feed, ImageFeed, LoadedRow, Prepare, pooled_views
 from featx.finetuning.head import Head
 from featx.finetuning.head_training import EpochReport, FrozenFeatures, Heads
-from featx.finetuning.schedule import Progress, Recipe
+from featx.finetuning.schedule import Progress, TrainingSchedule
 from featx.finetuning.trainer import Trainer
-from featx.finetuning.unfreeze import Division, Suffix
+from featx.finetuning.unfreeze import TrainablePart, UnfreezePlan
 from featx.keys import FeatureKey
 from featx.models.array_classifier import ArrayClassifier
 from featx.models.model import Model
@@ -52,7 +52,7 @@ WORDS = (
 class Tuning:
     """One run: the rows, the divided base, and the two phases."""
 
-    def __init__(self, request: FinetuneRequest, division: Division) -> None:
+    def __init__(self, request: FinetuneRequest, division: UnfreezePlan) -> None:
         self.request, self.division = request, division
         self.store, self.device = FeatureStore(request.cache), choose_device(request.device)
         numbers = range(max(request.views, request.test_views))
@@ -66,7 +66,7 @@ class Tuning:
             request.data, request.base, (), (), ("avg", "flat")[: 1 + request.from_cache], request.seed, request.rehash
         )
         asked = replace(asked, cache=request.cache, views=len(numbers))
-        self.table = load_rows(asked, self.store, [*self.keys, *cut_keys])
+        self.table = load_dataset(asked, self.store, [*self.keys, *cut_keys])
         self.parts = cut_parts(self.table.y, self.table.groups, self.table.test, request.seed)
         self.digests = self.table.manifest.digests
         X = np.stack([join([self.store.get(key, self.digests)]) for key in self.keys])
@@ -84,36 +84,36 @@ class Tuning:
         listing, workers = self.table.manifest.listing, self.request.workers or cores()
         yield from Loader(listing, lambda name, row: True, prepare, workers, Clock()).decoded(rows.tolist())
 
-    def suffix_trainer(self, head: Head, rows: RowNumbers, checkpoint: Path) -> tuple[Suffix, Trainer]:
+    def suffix_trainer(self, head: Head, rows: RowNumbers, checkpoint: Path) -> tuple[TrainablePart, Trainer]:
         """Make the part that is unfrozen, and what trains it together with the head."""
         request, division, labels = self.request, self.division, self.features.labels
         division.to(self.device)
         layout = division.base.layers[division.last].layout
-        suffix = Suffix(division.stages, layout, head, request.thaw_batchnorm)
+        suffix = TrainablePart(division.stages, layout, head, request.thaw_batchnorm)
         remove_given_up_beside(checkpoint)
         steps = -(-len(rows) // request.batch_size)
         warm_up, is_doubtful = max(1.0, WARM_UP / steps), request.keep == "proven"
         return suffix, Trainer(
             suffix,
             list(suffix.groups(request.lr, request.lr_decay)),
-            lambda epoch: ((x, labels[chosen]) for x, chosen in self.feed.drawn(rows, epoch)),
+            lambda epoch: ((x, labels[chosen]) for x, chosen in self.feed.train_batches(rows, epoch)),
             steps,
-            lambda: ((x, labels[chosen]) for x, chosen in self.feed.seen(self.parts.chosen, 0)),
-            Recipe(request.epochs, request.patience, request.seed, warm_up, is_doubtful=is_doubtful),
+            lambda: ((x, labels[chosen]) for x, chosen in self.feed.eval_batches(self.parts.val, 0)),
+            TrainingSchedule(request.epochs, request.patience, request.seed, warm_up, is_doubtful=is_doubtful),
             self.device,
             checkpoint,
             repr(self.facts("finetuned")),
         )
 
-    def train_suffix(self, heads: Heads, report: EpochReport | None) -> tuple[Suffix, Progress]:
+    def train_suffix(self, heads: Heads, report: EpochReport | None) -> tuple[TrainablePart, Progress]:
         """Train the stages from the cut on: validated, then if asked once more on all rows for as many epochs."""
-        suffix, trainer = self.suffix_trainer(copy.deepcopy(heads.validated), self.parts.learned, self.checkpoints[0])
+        suffix, trainer = self.suffix_trainer(copy.deepcopy(heads.validated), self.parts.train, self.checkpoints[0])
         before = copy.deepcopy(suffix.stages.state_dict())
         progress = trainer.run(report)
         if not self.request.whole or progress.stopped:
             return suffix, progress
         suffix.stages.load_state_dict(before)
-        suffix, trainer = self.suffix_trainer(copy.deepcopy(heads.judged), self.parts.trained, self.checkpoints[1])
+        suffix, trainer = self.suffix_trainer(copy.deepcopy(heads.judged), self.parts.train_val, self.checkpoints[1])
         progress.stopped = trainer.run_blind(progress.best_epoch).stopped
         return suffix, progress
 
@@ -131,11 +131,11 @@ class Tuning:
         cut = {"from": self.division.unfrozen} if clf == "finetuned" else {}
         return {"clf": clf, "base": base, "rows": rows, "seed": self.request.seed, "recipe": {**recipe, **cut}}
 
-    def tuned_features(self, suffix: Suffix) -> tuple[RowNumbers, NDArray[np.float32]]:
+    def tuned_features(self, suffix: TrainablePart) -> tuple[RowNumbers, NDArray[np.float32]]:
         """Run the held-out rows through the tuned network: rows that could be read, (m, v, d) features."""
-        rows, pooled = pooled_views(self.feed, suffix, self.parts.judged, self.request.test_views)
+        rows, pooled = pooled_views(self.feed, suffix, self.parts.test, self.request.test_views)
         if not len(rows):
-            raise DataError(f"none of the {len(self.parts.judged)} held-out images can be read any more")
+            raise DataError(f"none of the {len(self.parts.test)} held-out images can be read any more")
         return rows, np.stack([join([one]) for one in pooled], axis=1)
 
     def judge(
@@ -146,7 +146,7 @@ class Tuning:
         head: Head,
         progress: Progress,
         params: dict[str, float],
-    ) -> Outcome:
+    ) -> FitReport:
         """Judge a head on (m, v, d) features of held-out rows, keep the record, and make the model."""
         request, parts, table = self.request, self.parts, self.table
         classifier = ArrayClassifier(*head.arrays())
@@ -157,7 +157,7 @@ class Tuning:
             pooling="avg",
             clf=clf,
             dim=X.shape[2],
-            n_train=len(parts.trained),
+            n_train=len(parts.train_val),
             cv_accuracy=round(progress.best_accuracy, 6),
             fit_seconds=round(sum(progress.seconds), 3),
             params=params,
@@ -167,12 +167,12 @@ class Tuning:
         )
         confidence = probabilities[np.arange(len(rows)), predicted].round(6)
         # An image that cannot be read any more counts as wrong where rows of a table are compared image by image.
-        places = np.searchsorted(parts.judged, rows)
-        every, sure = np.full(len(parts.judged), -1), np.zeros(len(parts.judged))
+        places = np.searchsorted(parts.test, rows)
+        every, sure = np.full(len(parts.test), -1), np.zeros(len(parts.test))
         every[places], sure[places] = predicted, confidence
-        keep(request.cache, self.facts(clf), Judged(result, every, sure))
+        save_result(request.cache, self.facts(clf), Evaluation(result, every, sure))
         held_out = HeldOut([table.manifest.listing.paths[row] for row in rows], table.y[rows], table.classes)
-        return describe(Judged(result, predicted, confidence), held_out, partial(self.model, classifier, result))
+        return describe(Evaluation(result, predicted, confidence), held_out, partial(self.model, classifier, result))
 
     def model(self, classifier: ArrayClassifier, result: Result) -> Model:
         """Join a head to all that prediction needs, the tensors of the base among it if they were changed."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingSchedule:
     """How a network is trained.
 
     Attributes

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from featx.errors import DataError
 from featx.files import write_atomic
-from featx.finetuning.schedule import Progress, Recipe
+from featx.finetuning.schedule import Progress, TrainingSchedule
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Trainer:
     steps : int
     judged : callable
         Batches of the validation part.
-    recipe : Recipe
+    recipe : TrainingSchedule
     device : torch.device
     checkpoint : pathlib.Path or None
         Written after each epoch.
@@ -61,7 +61,7 @@ class Trainer:
     batches: Callable[[int], Batches]
     steps: int
     judged: Callable[[], Batches]
-    recipe: Recipe
+    recipe: TrainingSchedule
     device: torch.device
     checkpoint: Path | None = None
     facts: str = ""

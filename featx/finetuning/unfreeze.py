@@ -22,7 +22,7 @@ KEEPS = ("proven", "best")
 """What is kept of an epoch that is hardly better than the frozen base (`--keep`)."""
 
 
-class Suffix(nn.Module):
+class TrainablePart(nn.Module):
     """The stages from a cut on, pooling, and the head: everything that fine-tuning may change.
 
     Parameters
@@ -41,7 +41,7 @@ class Suffix(nn.Module):
         self.layout, self.head, self.thaws_statistics = layout, head, thaws_statistics
         self.stages.requires_grad_(True)
 
-    def train(self, mode: bool = True) -> Suffix:
+    def train(self, mode: bool = True) -> TrainablePart:
         """Switch to training, BatchNorm statistics left as they are unless they were asked for."""
         super().train(mode)
         for module in self.modules():
@@ -75,7 +75,7 @@ class Suffix(nn.Module):
 
 
 @dataclass(frozen=True)
-class Division:
+class UnfreezePlan:
     """Where a base is cut.
 
     Attributes
@@ -135,7 +135,7 @@ class Division:
         return replace(self.base, id=replace(self.base.id, weights=digest_tensors(tensors)))
 
 
-def divide(base: Base, asked: str) -> Division:
+def divide(base: Base, asked: str) -> UnfreezePlan:
     """Find where to cut a base.
 
     Parameters
@@ -166,4 +166,4 @@ def divide(base: Base, asked: str) -> Division:
             f"--from '{asked}' is part of the head of {base.id.architecture}, which is replaced: "
             f"'{base.stages[last].name}' is the last stage that can be unfrozen"
         )
-    return Division(base, first, last)
+    return UnfreezePlan(base, first, last)

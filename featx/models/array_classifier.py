@@ -19,7 +19,7 @@ Arrays = Mapping[str, NDArray[Any]]
 CALIBRATIONS = {
     "logreg": "softmax of the scores",
     "mlp": "softmax of the scores",
-    "svm": "softmax of sharpness times the margins; sharpness fitted on cross-validated margins of the training part",
+    "svm": "softmax of inverse_temperature times the margins; inverse_temperature fitted on cross-validated margins of the training part",
 }
 """Kind of classifier: how its scores become probabilities, in words."""
 
@@ -36,13 +36,13 @@ class ArrayClassifier:
         All kinds: `mean`, `scale` (d,) float64. Linear kinds: `weights` (k, d) and `intercept` (k,) float64, one row
         where there are two classes. MLP: `hidden_weights` (h, d), `hidden_intercept` (h,), `weights` (k, h) and
         `intercept` (k,) float32.
-    sharpness : float
+    inverse_temperature : float
         What scores are multiplied by before the softmax: 1 but for the SVM, whose margins are no log-odds.
     """
 
     kind: str
     arrays: Arrays
-    sharpness: float = 1.0
+    inverse_temperature: float = 1.0
 
     def scores(self, X: Matrix) -> NDArray[np.float64]:
         """Score every class: (n, d) features to (n, k) float64; of two classes the first one scores 0."""
@@ -58,7 +58,7 @@ class ArrayClassifier:
     def predict(self, X: Matrix) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Choose classes and say how sure that is.
 
-        Probabilities are the softmax of the scores. Margins of an SVM are multiplied by `sharpness` first: temperature
+        Probabilities are the softmax of the scores. Margins of an SVM are multiplied by `inverse_temperature` first: temperature
         scaling (Guo et al., 2017, On Calibration of Modern Neural Networks), which never changes the class chosen.
 
         Parameters
@@ -77,7 +77,7 @@ class ArrayClassifier:
         """
         scores = self.scores(X.reshape(-1, X.shape[-1]))
         scores = scores.reshape(*X.shape[:-1], -1).mean(axis=1) if X.ndim == 3 else scores
-        return scores.argmax(axis=1), softmax(self.sharpness * scores, axis=1)
+        return scores.argmax(axis=1), softmax(self.inverse_temperature * scores, axis=1)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def save_model(model: Model, path: Path) -> None:
         "weights": model.weights,
         "classes": list(model.classes),
         "clf": model.classifier.kind,
-        "sharpness": model.classifier.sharpness,
+        "sharpness": model.classifier.inverse_temperature,
         "probabilities": CALIBRATIONS[model.classifier.kind],
         "params": dict(model.params),
         "protocol": dict(model.protocol),

@@ -18,8 +18,8 @@ from featx.bases.base import Base
 from featx.bases.loading import load_base
 from featx.bases.pooling import POOLINGS, pooled_shape
 from featx.bases.registry import resolve
-from featx.data.digest_cache import KnownDigests, recall, remember
-from featx.data.listing import Listing
+from featx.data.digest_cache import KnownDigests, load_digests, save_digests
+from featx.data.listing import FailedImage, Listing
 from featx.data.loader import Batch, Loaded, Loader
 from featx.data.sources import list_images
 from featx.engines.device import choose_device
@@ -37,14 +37,6 @@ from featx.types import Pixels, Progress
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Failure:
-    """An image without features: its path and the reason."""
-
-    path: str
-    reason: str
-
-
 @dataclass
 class ExtractSummary:
     """What an extraction did; `images` counts every row of the data set, or of the share asked for.
@@ -56,8 +48,8 @@ class ExtractSummary:
     extracted: int = 0
     cached: int = 0
     duplicates: int = 0
-    failed: list[Failure] = field(default_factory=list)
-    skipped: list[Failure] = field(default_factory=list)
+    failed: list[FailedImage] = field(default_factory=list)
+    skipped: list[FailedImage] = field(default_factory=list)
     seconds: float = 0.0
     layers: list[str] = field(default_factory=list)
     device: str = "cpu"
@@ -117,7 +109,7 @@ class Extraction:
         self.summary = ExtractSummary(
             images=len(listing), layers=[key.layer for key in keys if not key.view], device=str(self.device)
         )
-        self.summary.skipped = [Failure(file.path, file.reason) for file in listing.skipped]
+        self.summary.skipped = list(listing.skipped)
         store, rows = FeatureStore(request.cache), rows_a_part(len(listing))
         self.provenance = {
             "host": platform.node(),
@@ -183,7 +175,7 @@ class Extraction:
         loader = Loader(self.listing, self.claim, self.prepare, self.workers, self.clock, self.plan.device_batch)
         with ExitStack() as finally_:  # every writer is closed, also when another one fails
             finally_.enter_context(one_thread_each(self.device))
-            finally_.callback(remember, self.request.cache, self.listing, known)
+            finally_.callback(save_digests, self.request.cache, self.listing, known)
             for writer in self.writers.values():
                 finally_.callback(self.close, writer)
             for batch in loader(rows, engine.start, engine.build):
@@ -213,7 +205,7 @@ class Extraction:
         """Count one row; say whether its features are new."""
         path, name, summary = self.listing.paths[loaded.row], loaded.digest, self.summary
         if name is None:
-            summary.failed.append(Failure(path, loaded.reason or "unreadable"))
+            summary.failed.append(FailedImage(path, loaded.reason or "unreadable"))
             return False
         digest = np.frombuffer(name, np.uint8)
         if known.known[loaded.row] and (known.digests[loaded.row] != digest).any():
@@ -225,7 +217,7 @@ class Extraction:
         if is_first and loaded.reason is not None:
             self.broken[name] = loaded.reason
         if name in self.broken:
-            summary.failed.append(Failure(path, self.broken[name]))
+            summary.failed.append(FailedImage(path, self.broken[name]))
         elif is_first:
             summary.extracted += 1
         elif name in self.claims:
@@ -274,12 +266,10 @@ def extract(request: ExtractRequest, progress: Progress | None = None) -> Extrac
     extraction = Extraction(request, listing, base, keys)
     store, described = FeatureStore(request.cache), StoredBase(base.id, base.source, layers, own)
     store.describe(described)
-    extraction.visit(recall(request.cache, listing, request.rehash), progress)
+    extraction.visit(load_digests(request.cache, listing, request.rehash), progress)
     store.describe(described)  # again, in case the folder was removed meanwhile
     extraction.summary.engine = extraction.provenance.get("engine", "")
-    extraction.summary.time = extraction.clock.with_waiting(
-        extraction.workers, time.perf_counter() - extraction.started
-    )
+    extraction.summary.time = extraction.clock.with_idle(extraction.workers, time.perf_counter() - extraction.started)
     if extraction.summary.engine:
         log.info("time of %d threads: %s", extraction.workers, shares(extraction.summary.time))
     extraction.summary.seconds = round(time.perf_counter() - started, 3)

@@ -66,7 +66,7 @@ class PartWriter:
         """Write a part; runs in the writing thread."""
         joined = np.concatenate(digests)
         provenance = {**self.provenance, "created": time.time(), "seconds": round(seconds * len(joined), 4)}
-        with self.clock.spent("write"):
+        with self.clock.timed("write"):
             self.store.add(self.key, joined, features, provenance)
 
     def wait(self, most: int = 0) -> None:

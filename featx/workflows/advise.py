@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from featx.data.loader import Loader
 from featx.errors import MissingFeatures, WeightsError
 from featx.evaluation.layer_scores import Evidence, Labelled, choose, learning_curve, weigh
-from featx.features.catalog import Cut, choose_cuts, find_base
-from featx.features.dataset import Rows, load_rows
+from featx.features.catalog import LayerSet, choose_layer_sets, find_base
+from featx.features.dataset import Rows, load_dataset
 from featx.features.scaling import join
 from featx.requests import CompareRequest, default_cache
 from featx.store.base_json import StoredBase
@@ -104,12 +104,12 @@ class Findings:
     distances: dict[str, float] | None = None
 
 
-def find_cached(request: CompareRequest) -> tuple[StoredBase | None, list[Cut]]:
+def find_cached(request: CompareRequest) -> tuple[StoredBase | None, list[LayerSet]]:
     """Find what is cached of a base; nothing is no error here."""
     store = FeatureStore(request.cache)
     try:
         base = find_base(store, request)
-        return base, choose_cuts(store, base, request)
+        return base, choose_layer_sets(store, base, request)
     except MissingFeatures:
         return None, []
 
@@ -119,13 +119,13 @@ def labelled(rows: Rows, chosen: NDArray[np.intp]) -> Labelled:
     return Labelled(np.unique(rows.y[chosen], return_inverse=True)[1], rows.groups[chosen])
 
 
-def complete(store: FeatureStore, cuts: Sequence[Cut], rows: Rows) -> list[Cut]:
+def complete(store: FeatureStore, cuts: Sequence[LayerSet], rows: Rows) -> list[LayerSet]:
     """Keep the cuts that have features of every image."""
     digests = rows.manifest.digests
     return [cut for cut in cuts if not any(store.missing(key, digests).any() for key in cut.keys)]
 
 
-def judge_cached(request: CompareRequest, cuts: Sequence[Cut], rows: Rows, progress: Progress | None) -> Findings:
+def judge_cached(request: CompareRequest, cuts: Sequence[LayerSet], rows: Rows, progress: Progress | None) -> Findings:
     """Judge cached layers on all training images."""
     store, train = FeatureStore(request.cache), np.flatnonzero(~rows.test)
     truth = labelled(rows, train)
@@ -263,7 +263,7 @@ def advise(request: CompareRequest, progress: Progress | None = None) -> Advice:
         If names are unknown, the data set cannot be used, or there are neither weights nor cached features.
     """
     stored, cuts = find_cached(request)
-    rows = load_rows(request, FeatureStore(request.cache), [])
+    rows = load_dataset(request, FeatureStore(request.cache), [])
     cuts = complete(FeatureStore(request.cache), cuts, rows)
     cached = judge_cached(request, cuts, rows, progress)
     skip = {part for one in cached.evidence for part in one.layer.split("+")}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from featx.errors import MissingFeatures, RequestError
 from featx.evaluation.error_analysis import with_p_values
-from featx.evaluation.protocol import Experiment
+from featx.evaluation.protocol import Comparison
 from featx.evaluation.result import Result
-from featx.evaluation.result_cache import Judged
+from featx.evaluation.result_cache import Evaluation
 from featx.evaluation.side_by_side import evaluate_side_by_side
 from featx.requests import CompareRequest
 from featx.types import Progress
@@ -31,12 +31,12 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> list[R
     FeatxError
         If names are unknown, features are not cached or the data set cannot be used.
     """
-    experiments = [Experiment.open(request), *map(Experiment.open, request.others())]
+    experiments = [Comparison.open(request), *map(Comparison.open, request.others())]
     rows = experiments[0].rows
     if any(one.rows.digest != rows.digest for one in experiments):
         raise RequestError("the bases have features of different images: extract with all of them, then compare")
     tasks = [(experiment, cut) for experiment in experiments for cut in experiment.cuts]
-    found: dict[int, list[Judged]] = {}
+    found: dict[int, list[Evaluation]] = {}
     for done, (place, judged) in enumerate(evaluate_side_by_side(tasks), 1):
         found[place] = judged
         if progress:

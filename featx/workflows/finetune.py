@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from featx.evaluation.error_analysis import Outcome
+from featx.evaluation.error_analysis import FitReport
 from featx.finetuning.head_training import HeadMaker
 from featx.finetuning.plan import plan
 from featx.finetuning.run import Tuning
 from featx.finetuning.schedule import Progress
-from featx.finetuning.unfreeze import Division
+from featx.finetuning.unfreeze import UnfreezePlan
 from featx.requests import ExtractRequest, FinetuneRequest
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class Tuned:
 
     Attributes
     ----------
-    head, finetuned : Outcome
+    head, finetuned : FitReport
         Before and after the stages were unfrozen; the latter's model can be saved.
     progress_head, progress : Progress
         Of the two phases.
@@ -35,8 +35,8 @@ class Tuned:
         Paths of images that could not be read any more, and the reasons.
     """
 
-    head: Outcome
-    finetuned: Outcome
+    head: FitReport
+    finetuned: FitReport
     progress_head: Progress
     progress: Progress
     skipped: dict[str, str]
@@ -62,7 +62,7 @@ class Tuned:
         }
 
 
-def extractions(request: FinetuneRequest, division: Division) -> list[ExtractRequest]:
+def extractions(request: FinetuneRequest, division: UnfreezePlan) -> list[ExtractRequest]:
     """List the extractions whose features a fine-tuning needs: for the head, and of the cut if epochs run on those."""
     needed = [request.extraction(division.deepest, "avg")]
     if request.from_cache and division.cut is not None:
@@ -90,8 +90,8 @@ def finetune(request: FinetuneRequest, report: Report | None = None) -> Tuned:
     heads = HeadMaker(request, tuning.features, tuning.parts, tuning.device).make(
         partial(report, "head") if report else None
     )
-    X = tuning.features.X[: request.test_views, tuning.parts.judged].swapaxes(0, 1)
-    before = tuning.judge("head", tuning.parts.judged, X, heads.judged, heads.progress, heads.params)
+    X = tuning.features.X[: request.test_views, tuning.parts.test].swapaxes(0, 1)
+    before = tuning.judge("head", tuning.parts.test, X, heads.judged, heads.progress, heads.params)
     suffix, progress = tuning.train_suffix(heads, partial(report, "finetuned") if report else None)
     params = {"lr": request.lr, "epoch": float(progress.best_epoch)}
     after = tuning.judge("finetuned", *tuning.tuned_features(suffix), suffix.head, progress, params)

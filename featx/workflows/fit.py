@@ -5,13 +5,13 @@ from __future__ import annotations
 from joblib import cpu_count
 
 from featx.errors import RequestError
-from featx.evaluation.error_analysis import HeldOut, Outcome, describe
-from featx.evaluation.protocol import Experiment
+from featx.evaluation.error_analysis import FitReport, HeldOut, describe
+from featx.evaluation.protocol import Comparison
 from featx.evaluation.side_by_side import evaluate_at
 from featx.requests import CompareRequest
 
 
-def fit(request: CompareRequest) -> Outcome:
+def fit(request: CompareRequest) -> FitReport:
     """Train one classifier on one cached layer, or on a mix of layers, and judge it on the held-out part.
 
     Parameters
@@ -21,7 +21,7 @@ def fit(request: CompareRequest) -> Outcome:
 
     Returns
     -------
-    Outcome
+    FitReport
         Its `model` can be saved, and labels new images.
 
     Raises
@@ -31,7 +31,7 @@ def fit(request: CompareRequest) -> Outcome:
     FeatxError
         If names are unknown, features are not cached or the data set cannot be used.
     """
-    experiment = Experiment.open(request)
+    experiment = Comparison.open(request)
     if len(experiment.cuts) != 1 or len(experiment.names) != 1:
         asked = f"{len(experiment.cuts)} layers or poolings and {len(experiment.names)} classifiers"
         raise RequestError(f"a fit takes one of each, but {asked} are asked for: choose, or use compare")

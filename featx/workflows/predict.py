@@ -13,7 +13,7 @@ from featx.bases.loading import load_base
 from featx.bases.pooling import POOLINGS
 from featx.bases.registry import resolve
 from featx.bases.weights import FILE_SUFFIXES, is_file_name
-from featx.data.listing import Listing
+from featx.data.listing import FailedImage, Listing
 from featx.data.loader import Loaded, Loader
 from featx.data.sources import is_system_file, read_file, walk
 from featx.engines.device import choose_device
@@ -52,20 +52,12 @@ class Prediction:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Broken:
-    """An image that could not be labelled: its path and the reason."""
-
-    path: str
-    reason: str
-
-
 @dataclass
 class Predictions:
     """What `predict` gives: labelled images, and those that could not be read, both in the order asked."""
 
     labelled: list[Prediction]
-    failed: list[Broken]
+    failed: list[FailedImage]
 
 
 def list_files(images: Sequence[str]) -> list[str]:
@@ -229,4 +221,4 @@ def predict(request: PredictRequest, progress: Progress | None = None) -> Predic
             labelled += label(model, [paths[one.row] for one in batch.loaded if one.views], batch.features)
             if progress:
                 progress(len(labelled) + len(broken), len(paths))
-    return Predictions(labelled, [Broken(paths[one.row], one.reason or "unreadable") for one in broken])
+    return Predictions(labelled, [FailedImage(paths[one.row], one.reason or "unreadable") for one in broken])

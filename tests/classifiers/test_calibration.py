@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from featx.classifiers.calibration import calibrate, fit_sharpness
+from featx.classifiers.calibration import calibrate, fit_inverse_temperature
 from featx.classifiers.to_arrays import to_arrays
 from featx.evaluation.metrics import calibration_error
 from featx.features.splits import make_folds
@@ -16,7 +16,7 @@ def test_the_sharpness_that_made_the_labels_is_found_again() -> None:
     scores = random.normal(size=(20_000, 4))
     shares = softmax(3.0 * scores, axis=1).cumsum(axis=1)
     y = (random.random((20_000, 1)) > shares).sum(axis=1)
-    assert fit_sharpness(scores, y) == pytest.approx(3.0, rel=0.05)
+    assert fit_inverse_temperature(scores, y) == pytest.approx(3.0, rel=0.05)
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -28,8 +28,8 @@ def test_calibrated_margins_are_better_probabilities_of_new_rows(classes: int) -
     folds = make_folds(y[train], np.arange(1000), 42)
     model = fit_linear(X[train], y[train], "svm", 0.01)
     errors = []
-    for sharpness in (1.0, calibrate("svm", 0.01, X[train], y[train], folds)):
-        chosen, shares = to_arrays(model, sharpness).predict(X[new])
+    for inverse_temperature in (1.0, calibrate("svm", 0.01, X[train], y[train], folds)):
+        chosen, shares = to_arrays(model, inverse_temperature).predict(X[new])
         errors.append(calibration_error(shares.max(axis=1), chosen == y[new]))
     assert errors[1] < 0.04
     assert errors[1] < errors[0] / 2

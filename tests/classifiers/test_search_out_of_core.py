@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from featx.classifiers.search import search
-from featx.classifiers.search_out_of_core import Passes, search_by_passes
+from featx.classifiers.search_out_of_core import Passes, search_out_of_core
 from featx.classifiers.to_arrays import as_classifier
 from featx.errors import RequestError
 from featx.features.splits import make_folds
@@ -32,7 +32,7 @@ def test_held_out_accuracy_is_within_half_a_point_of_the_way_in_memory(name: str
     train, test = np.arange(len(y)) % 4 > 0, np.arange(len(y)) % 4 == 0
     folds = make_folds(y[train], np.flatnonzero(train), 42)
     seen: list[int] = []
-    ((fitted, streamed),) = search_by_passes(
+    ((fitted, streamed),) = search_out_of_core(
         [name], Passes(shelf(X, seen), np.flatnonzero(train), 200), y[train], folds[0]
     ).values()
     assert max(seen) == 200, "no more than a block is read at a time"
@@ -46,7 +46,7 @@ def test_margins_of_the_svm_become_probabilities_that_mean_something() -> None:
     X, y = load_digits(return_X_y=True)
     y = np.where(np.random.default_rng(0).random(len(y)) < 0.2, np.random.default_rng(1).integers(0, 10, len(y)), y)
     folds = make_folds(y, np.arange(len(y)), 42)
-    ((_, model),) = search_by_passes(
+    ((_, model),) = search_out_of_core(
         ["svm"], Passes(shelf(X.astype(np.float32)), np.arange(len(y)), 500), y, folds[0]
     ).values()
     shares = model.predict(X.astype(np.float32))[1]
@@ -60,7 +60,7 @@ def test_views_of_an_image_are_averaged_where_they_are_judged() -> None:
     folds = make_folds(y, np.arange(600), 42)
     learned, judged = folds[0]
     fold = np.concatenate([learned, learned + 600]), judged[:, None] + 600 * np.arange(2)
-    ((fitted, _),) = search_by_passes(
+    ((fitted, _),) = search_out_of_core(
         ["logreg"], Passes(shelf(both), np.arange(1200), 100), np.tile(y, 2), fold
     ).values()
     assert fitted.cv_accuracy > 0.9
@@ -68,6 +68,6 @@ def test_views_of_an_image_are_averaged_where_they_are_judged() -> None:
 
 def test_a_classifier_that_needs_all_rows_is_refused() -> None:
     with pytest.raises(RequestError, match="'mlp' needs all features in memory, which --memory does not allow"):
-        search_by_passes(
+        search_out_of_core(
             ["mlp"], Passes(shelf(np.ones((4, 2))), np.arange(4), 2), np.arange(4) % 2, (np.arange(4),) * 2
         )

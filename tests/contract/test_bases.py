@@ -17,7 +17,6 @@ from featx.bases.base import ALIASES, arrange_layers
 from featx.bases.layer_table import trace
 from featx.bases.meta_device import WithoutNumbers
 from featx.bases.names import TORCHVISION_FAMILIES as FAMILIES
-from featx.bases.names import vit
 from featx.bases.pooling import POOLINGS, as_map, places, pooled_shape
 from featx.bases.registry import BASES, resolve
 from featx.errors import UnsupportedLayout
@@ -28,7 +27,7 @@ from tests.conftest import load_base
 
 TORCHVISION = [name for names in FAMILIES.values() for name in names]
 NETWORKS = ["tiny", *TORCHVISION]
-LAYERED = [name for name in TORCHVISION if name not in FAMILIES[vit]]
+LAYERED = [name for name in TORCHVISION if name not in FAMILIES["vit"]]
 
 FIXED_SIZE = ("vit", "maxvit")
 """Beginnings of the names of networks that take images of one size only."""
@@ -155,7 +154,7 @@ def check_aliases(layers: Any) -> None:
     assert [layer.index for layer in chosen] == sorted(layer.index for layer in chosen)
 
 
-@pytest.mark.parametrize("name", FAMILIES[vit])
+@pytest.mark.parametrize("name", FAMILIES["vit"])
 def test_a_vision_transformer_has_tokens_and_no_aliases(name: str) -> None:
     layers = resolve(BaseChoice(name)).layers()
     assert not any(layer.alias for layer in layers)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.data.digest_cache import digest_all, recall
+from featx.data.digest_cache import digest_all, load_digests
 from featx.data.listing import Listing
 from featx.data.sources import list_images
 
@@ -64,7 +64,7 @@ def test_a_damaged_memory_costs_time_but_no_truth(photos: Path, cache: Path) -> 
     first = digest_all(cache, list_images(str(photos)))
     (file,) = (cache / "scans").iterdir()
     file.write_bytes(file.read_bytes()[:100])
-    assert not recall(cache, list_images(str(photos))).known.any()
+    assert not load_digests(cache, list_images(str(photos))).known.any()
     assert np.array_equal(digest_all(cache, list_images(str(photos))).digests, first.digests)
 
 

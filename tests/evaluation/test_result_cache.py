@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from featx.evaluation.protocol import Experiment
+from featx.evaluation.protocol import Comparison
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
 from featx.runners.local import extract
 from featx.workflows.compare import compare
@@ -29,7 +29,7 @@ def test_a_repeated_request_fits_nothing_and_gives_the_same(
 ) -> None:
     first = compare(request_)
     assert len(list((request_.cache / "results").iterdir())) == 4
-    monkeypatch.setattr(Experiment, "train", None)  # whoever trains now fails
+    monkeypatch.setattr(Comparison, "train", None)  # whoever trains now fails
     again = compare(request_)
     assert again == first  # the seconds, too: they are kept as first measured
     assert not any(row.recalled for row in first)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from featx.errors import DataError
-from featx.finetuning.schedule import Progress, Recipe
+from featx.finetuning.schedule import Progress, TrainingSchedule
 from featx.finetuning.trainer import Batches, Trainer
 
 CPU = torch.device("cpu")
@@ -19,7 +19,7 @@ def clouds(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.eye(3)[y] * 2 + torch.randn(60, 3, generator=drawn), y
 
 
-def trainer(recipe: Recipe, checkpoint: Path | None = None, rate: float = 0.05) -> Trainer:
+def trainer(recipe: TrainingSchedule, checkpoint: Path | None = None, rate: float = 0.05) -> Trainer:
     torch.manual_seed(1)
     network = nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 3))
     x, y = clouds(0)
@@ -33,7 +33,7 @@ def trainer(recipe: Recipe, checkpoint: Path | None = None, rate: float = 0.05) 
 
 
 def test_rates_rise_to_the_full_and_fall_to_a_hundredth() -> None:
-    recipe = Recipe(10, 3, 0, warm_up=2)
+    recipe = TrainingSchedule(10, 3, 0, warm_up=2)
     factors = [recipe.factor(place / 4) for place in range(41)]
     peak = factors.index(max(factors))
     assert peak == 8
@@ -45,7 +45,7 @@ def test_rates_rise_to_the_full_and_fall_to_a_hundredth() -> None:
 
 def test_the_best_weights_are_kept_and_training_stops_early() -> None:
     seen: list[tuple[float, float]] = []
-    one = trainer(Recipe(60, 4, 7), rate=0.3)
+    one = trainer(TrainingSchedule(60, 4, 7), rate=0.3)
     done = one.run(lambda progress, loss, accuracy: seen.append((accuracy, -loss)))
     assert (done.best_accuracy, -done.best_loss) == max(seen)
     assert done.best_epoch == seen.index(max(seen)) + 1
@@ -55,15 +55,15 @@ def test_the_best_weights_are_kept_and_training_stops_early() -> None:
 
 
 def test_every_epoch_can_be_the_last_one_before_a_kill(tmp_path: Path) -> None:
-    whole = trainer(Recipe(5, 9, 7))
+    whole = trainer(TrainingSchedule(5, 9, 7))
     expected = whole.run()
     for _ in range(5):  # one epoch a process
-        again = trainer(Recipe(5, 9, 7), tmp_path / "checkpoint")
+        again = trainer(TrainingSchedule(5, 9, 7), tmp_path / "checkpoint")
         if not again.resume():
             again.done.best_loss, again.done.best_accuracy = again.judge()
         again.step()
         again.save()
-    last = trainer(Recipe(5, 9, 7), tmp_path / "checkpoint")
+    last = trainer(TrainingSchedule(5, 9, 7), tmp_path / "checkpoint")
     done = last.run()
     assert (done.epoch, done.best_epoch, done.best_loss) == (5, expected.best_epoch, expected.best_loss)
     for one, other in zip(last.network.parameters(), whole.network.parameters(), strict=True):
@@ -71,7 +71,7 @@ def test_every_epoch_can_be_the_last_one_before_a_kill(tmp_path: Path) -> None:
 
 
 def test_nothing_to_judge_is_an_error() -> None:
-    one = trainer(Recipe(2, 2, 0))
+    one = trainer(TrainingSchedule(2, 2, 0))
     one.judged = list
     with pytest.raises(DataError, match="no image of the validation part"):
         one.run()
@@ -80,7 +80,7 @@ def test_nothing_to_judge_is_an_error() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_a_gpu_trains_in_mixed_precision() -> None:
-    one = trainer(Recipe(8, 8, 7))
+    one = trainer(TrainingSchedule(8, 8, 7))
     x, _ = clouds(0)
     device = torch.device("cuda")
     mixed = Trainer(one.network.to(device), one.groups, one.batches, 4, one.judged, one.recipe, device)
@@ -92,7 +92,7 @@ def test_a_gpu_trains_in_mixed_precision() -> None:
 
 @pytest.mark.parametrize(("gained", "lost", "kept"), [(2, 0, 0), (3, 0, 3), (5, 3, 0), (30, 14, 3), (0, 0, 0)])
 def test_an_epoch_that_is_better_by_chance_only_is_not_kept(gained: int, lost: int, kept: int) -> None:
-    one = trainer(Recipe(5, 3, 0, is_doubtful=True))
+    one = trainer(TrainingSchedule(5, 3, 0, is_doubtful=True))
     first = [True] * lost + [False] * gained + [True, False] * 10
     best = [False] * lost + [True] * gained + [True, False] * 10
     one.done = Progress(3, 3, 0.1, 0.975, 0.2, 0.9, first, best)
@@ -104,7 +104,7 @@ def test_an_epoch_that_is_better_by_chance_only_is_not_kept(gained: int, lost: i
 
 
 def test_images_that_broke_meanwhile_leave_nothing_to_doubt() -> None:
-    one = trainer(Recipe(5, 3, 0, is_doubtful=True))
+    one = trainer(TrainingSchedule(5, 3, 0, is_doubtful=True))
     one.done = Progress(3, 3, 0.1, 0.9, 0.2, 0.9, [True, False], [True])
     one.doubt()
     assert one.done.best_epoch == 3

@@ -7,7 +7,7 @@ import torch
 from featx.errors import RequestError
 from featx.features.scaling import join
 from featx.finetuning.head import Head
-from featx.finetuning.unfreeze import Suffix, divide
+from featx.finetuning.unfreeze import TrainablePart, divide
 from featx.models.array_classifier import ArrayClassifier
 from tests.conftest import load_base
 
@@ -29,7 +29,7 @@ def test_prefix_and_suffix_are_the_network_below_its_head(name: str) -> None:
     for count in (1, 2, last + 1):
         division = divide(base, str(count))
         assert len(division.stages) == count
-        suffix = Suffix(division.stages, base.layers[last].layout, head, False).eval()
+        suffix = TrainablePart(division.stages, base.layers[last].layout, head, False).eval()
         with torch.inference_mode():
             found = suffix.pooled(division.prefix(images.clone()))
         assert torch.equal(found, expected)
@@ -69,7 +69,7 @@ def test_lower_stages_learn_more_slowly() -> None:
     base = load_base("tiny", "random")
     division = divide(base, "layer3")
     head = Head("linear", features(9, 256), 2, 4, 0.0)
-    suffix = Suffix(division.stages, "map", head, False)
+    suffix = TrainablePart(division.stages, "map", head, False)
     rates = [(group["rate"], {id(p) for p in group["params"]}) for group in suffix.groups(0.1, 0.5)]
     assert [rate for rate, _ in rates] == [pytest.approx(0.1, rel=0.1), 0.1, 0.05]
     assert rates[2][1] == {id(p) for p in division.stages[0].module.parameters()}

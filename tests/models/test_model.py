@@ -110,7 +110,7 @@ def test_equal_models_are_equal_files(tmp_path: Path) -> None:
 
 def test_sharpness_changes_how_sure_but_never_what() -> None:
     (X, _), model = rows(), make("svm")
-    sharper = replace(model.classifier, sharpness=5.0)
+    sharper = replace(model.classifier, inverse_temperature=5.0)
     assert np.array_equal(model.classifier.predict(X)[0], sharper.predict(X)[0])
     assert sharper.predict(X)[1].max(axis=1).mean() > model.classifier.predict(X)[1].max(axis=1).mean()
 

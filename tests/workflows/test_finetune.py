@@ -292,7 +292,7 @@ def test_a_loss_that_is_no_number_stops_with_the_last_good_weights(
         return original(self, x)
 
     monkeypatch.setattr(Trainer, "scores", poison)
-    monkeypatch.setattr(training.Recipe, "factor", lambda self, place: 1.0)
+    monkeypatch.setattr(training.TrainingSchedule, "factor", lambda self, place: 1.0)
     request_.out.unlink()
     tuned = run(request_)
     assert tuned.stopped is not None

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from featx.errors import DataError, ModelError, UnknownName, WeightsError
-from featx.evaluation.error_analysis import Outcome
-from featx.features.dataset import load_rows
+from featx.evaluation.error_analysis import FitReport
+from featx.features.dataset import load_dataset
 from featx.models.model_file import load_model
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
 from featx.runners.local import extract
@@ -28,7 +28,7 @@ RANDOM = BaseChoice("tiny", "random")
 Featx = Callable[..., Any]
 
 
-def make(photos: Path, cache: Path, layer: str, clf: str, dtype: str = "float32") -> tuple[CompareRequest, Outcome]:
+def make(photos: Path, cache: Path, layer: str, clf: str, dtype: str = "float32") -> tuple[CompareRequest, FitReport]:
     extract(ExtractRequest(str(photos), RANDOM, layer.split("+"), cache=cache, store_dtype=dtype))
     request = CompareRequest(str(photos), RANDOM, (layer,), (clf,), cache=cache)
     return request, fit(request)
@@ -51,7 +51,7 @@ def test_the_held_out_images_get_the_accuracy_of_the_table(
     outcome.model.save(tmp_path / "m.featx")
     from featx.store.store import FeatureStore
 
-    rows = load_rows(request, FeatureStore(cache), outcome.model.keys)
+    rows = load_dataset(request, FeatureStore(cache), outcome.model.keys)
     listing = rows.manifest.listing
     held = [(path, label) for path, label, test in zip(listing.paths, listing.labels, rows.test, strict=True) if test]
     found = predict(PredictRequest(tmp_path / "m.featx", [path for path, _ in held]))

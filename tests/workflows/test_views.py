@@ -16,7 +16,7 @@ from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
 from featx.errors import MissingFeatures, RequestError
-from featx.evaluation.protocol import Experiment
+from featx.evaluation.protocol import Comparison
 from featx.features.splits import make_folds, with_views
 from featx.images import decode as images
 from featx.images.augment import make_views
@@ -121,7 +121,7 @@ def test_classifiers_train_on_all_views_and_average_scores(request_: ExtractRequ
     extract(request_)
     asked = CompareRequest(request_.data, RANDOM, ("layer1+layer3",), (clf,), cache=request_.cache)
     asked = replace(asked, views=3, test_views=test_views)
-    experiment = Experiment.open(asked)
+    experiment = Comparison.open(asked)
     (cut,) = experiment.cuts
     features = experiment.features(cut)
     assert features.array is not None
@@ -168,7 +168,7 @@ def test_impossible_numbers_of_views_are_an_error(request_: ExtractRequest, view
 def test_a_model_of_several_test_views_predicts_what_was_judged(request_: ExtractRequest, tmp_path: Path) -> None:
     extract(request_)
     asked = CompareRequest(request_.data, RANDOM, ("layer1",), ("svm",), cache=request_.cache, views=4, test_views=4)
-    experiment = Experiment.open(asked)
+    experiment = Comparison.open(asked)
     outcome = fit(asked)
     outcome.model.save(tmp_path / "m.featx")
     found = {one.path: one for one in predict(PredictRequest(tmp_path / "m.featx", [request_.data])).labelled}
