@@ -22,7 +22,7 @@ from featx.cli.options import (
 from featx.requests import BaseChoice, FinetuneRequest
 
 if TYPE_CHECKING:
-    from featx.finetuning.schedule import Progress
+    from featx.finetuning.schedule import TrainingState
     from featx.workflows.finetune import Tuned
 
 COUNT = click.IntRange(min=1)
@@ -98,7 +98,7 @@ def run(request: FinetuneRequest, quiet: bool) -> tuple[Tuned, int]:
     return finetune(request, None if quiet else report), failed
 
 
-def report(phase: str, progress: Progress, loss: float, accuracy: float) -> None:
+def report(phase: str, progress: TrainingState, loss: float, accuracy: float) -> None:
     """Say how an epoch went, on stderr."""
     best = " *" if progress.best_epoch == progress.epoch else ""
     seconds = progress.seconds[-1]

@@ -17,14 +17,14 @@ from featx.errors import DataError
 from featx.features.splits import Parts, make_folds, with_views
 from featx.finetuning.batches import PooledFeed
 from featx.finetuning.head import Head
-from featx.finetuning.schedule import Progress, TrainingSchedule
+from featx.finetuning.schedule import TrainingSchedule, TrainingState
 from featx.finetuning.trainer import Trainer
 from featx.requests import FinetuneRequest
 from featx.types import RowNumbers
 
 BATCH = 64
 
-EpochReport = Callable[[Progress, float, float], None]
+EpochReport = Callable[[TrainingState, float, float], None]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Heads:
     ----------
     validated, judged : Head
         Trained without the validation part, and the one that is judged: another one if it is to train on all rows.
-    progress : Progress
+    progress : TrainingState
         Of the former.
     params : dict of str to float
         What was chosen.
@@ -71,7 +71,7 @@ class Heads:
 
     validated: Head
     judged: Head
-    progress: Progress
+    progress: TrainingState
     params: dict[str, float]
 
 
@@ -108,7 +108,7 @@ class HeadMaker:
         loss, accuracy = self.trainer(head, self.parts.train).judge()
         whole, params = self.solve(self.parts.train_val) if self.request.whole else (head, params)
         seconds = [round(time.perf_counter() - started, 3)]
-        return Heads(head, whole, Progress(best_loss=loss, best_accuracy=accuracy, seconds=seconds), params)
+        return Heads(head, whole, TrainingState(best_loss=loss, best_accuracy=accuracy, seconds=seconds), params)
 
     def solve(self, rows: RowNumbers) -> tuple[Head, dict[str, float]]:
         """Fit a linear head on rows; tell what cross-validation chose.

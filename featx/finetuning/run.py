@@ -19,7 +19,7 @@ from featx.errors import DataError
 from featx.evaluation.error_analysis import FitReport, HeldOut, describe
 from featx.evaluation.metrics import figures
 from featx.evaluation.result import Result
-from featx.evaluation.result_cache import PROTOCOL, STATED, Evaluation
+from featx.evaluation.result_cache import PROTOCOL, STATED, Evaluation, save_result
 from featx.features.dataset import load_dataset
 from featx.features.scaling import join
 from featx.features.splits import cut_parts
@@ -27,7 +27,7 @@ from featx.files import remove_given_up_beside
 from featx.finetuning.batches import CachedFeed, Feed, ImageFeed, LoadedRow, Prepare, pooled_views
 from featx.finetuning.head import Head
 from featx.finetuning.head_training import EpochReport, FrozenFeatures, Heads
-from featx.finetuning.schedule import Progress, TrainingSchedule
+from featx.finetuning.schedule import TrainingSchedule, TrainingState
 from featx.finetuning.trainer import Trainer
 from featx.finetuning.unfreeze import TrainablePart, UnfreezePlan
 from featx.keys import FeatureKey
@@ -92,20 +92,22 @@ class Tuning:
         suffix = TrainablePart(division.stages, layout, head, request.thaw_batchnorm)
         remove_given_up_beside(checkpoint)
         steps = -(-len(rows) // request.batch_size)
-        warm_up, is_doubtful = max(1.0, WARM_UP / steps), request.keep == "proven"
+        warm_up, keep_if_significant = max(1.0, WARM_UP / steps), request.keep == "proven"
         return suffix, Trainer(
             suffix,
             list(suffix.groups(request.lr, request.lr_decay)),
             lambda epoch: ((x, labels[chosen]) for x, chosen in self.feed.train_batches(rows, epoch)),
             steps,
             lambda: ((x, labels[chosen]) for x, chosen in self.feed.eval_batches(self.parts.val, 0)),
-            TrainingSchedule(request.epochs, request.patience, request.seed, warm_up, is_doubtful=is_doubtful),
+            TrainingSchedule(
+                request.epochs, request.patience, request.seed, warm_up, keep_if_significant=keep_if_significant
+            ),
             self.device,
             checkpoint,
             repr(self.facts("finetuned")),
         )
 
-    def train_suffix(self, heads: Heads, report: EpochReport | None) -> tuple[TrainablePart, Progress]:
+    def train_suffix(self, heads: Heads, report: EpochReport | None) -> tuple[TrainablePart, TrainingState]:
         """Train the stages from the cut on: validated, then if asked once more on all rows for as many epochs."""
         suffix, trainer = self.suffix_trainer(copy.deepcopy(heads.validated), self.parts.train, self.checkpoints[0])
         before = copy.deepcopy(suffix.stages.state_dict())
@@ -144,7 +146,7 @@ class Tuning:
         rows: RowNumbers,
         X: NDArray[np.float32],
         head: Head,
-        progress: Progress,
+        progress: TrainingState,
         params: dict[str, float],
     ) -> FitReport:
         """Judge a head on (m, v, d) features of held-out rows, keep the record, and make the model."""

@@ -23,7 +23,7 @@ class TrainingSchedule:
         Of AdamW (Loshchilov and Hutter, 2019).
     smoothing : float
         Share of the target that is spread over all classes (Szegedy et al., 2016); in training only.
-    is_doubtful : bool
+    keep_if_significant : bool
         Whether weights as they were at the start are kept unless the best epoch beats them beyond chance: few images
         easily prefer one of many epochs.
     """
@@ -34,7 +34,7 @@ class TrainingSchedule:
     warm_up: float = 1.0
     weight_decay: float = 1e-2
     smoothing: float = 0.1
-    is_doubtful: bool = False
+    keep_if_significant: bool = False
 
     def factor(self, place: float) -> float:
         """Share of the learning rate at a place in training, in epochs."""
@@ -44,7 +44,7 @@ class TrainingSchedule:
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """How far training has come; what a checkpoint holds beside tensors.
 
     Attributes

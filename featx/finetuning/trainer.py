@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from featx.errors import DataError
 from featx.files import write_atomic
-from featx.finetuning.schedule import Progress, TrainingSchedule
+from featx.finetuning.schedule import TrainingSchedule, TrainingState
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Trainer:
         self.half = torch.bfloat16 if is_gpu and torch.cuda.is_bf16_supported(False) else torch.float16
         self.is_mixed = is_gpu
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=is_gpu and self.half is torch.float16)
-        self.done = Progress()
+        self.done = TrainingState()
         self.best = self.first = self.weights()
         self.right: list[bool] = []
 
@@ -134,7 +134,7 @@ class Trainer:
             self.scaler.step(self.optimizer)
             self.scaler.update()
 
-    def run(self, report: Callable[[Progress, float, float], None] | None = None) -> Progress:
+    def run(self, report: Callable[[TrainingState, float, float], None] | None = None) -> TrainingState:
         """Train until the epochs are over, nothing improves any more, or the loss is no number.
 
         Parameters
@@ -163,7 +163,7 @@ class Trainer:
         self.network.eval()
         return self.done
 
-    def run_blind(self, epochs: int) -> Progress:
+    def run_blind(self, epochs: int) -> TrainingState:
         """Train for so many epochs of the recipe with nothing to judge by; if the loss fails, weights stay as they are.
 
         Parameters
@@ -217,7 +217,7 @@ class Trainer:
         Images that became unreadable meanwhile make the two incomparable; then the best weights stay.
         """
         done = self.done
-        if not self.recipe.is_doubtful or not done.best_epoch or len(done.best_right) != len(done.first_right):
+        if not self.recipe.keep_if_significant or not done.best_epoch or len(done.best_right) != len(done.first_right):
             return
         gained = [int(best) - int(first) for best, first in zip(done.best_right, done.first_right, strict=True)]
         if sum(gained) <= ONE_SIDED * math.sqrt(sum(map(abs, gained))):
@@ -243,7 +243,7 @@ class Trainer:
             if state["facts"] != self.facts:
                 log.warning("'%s' is of another request: training starts anew", self.checkpoint)
                 return False
-            done = Progress(**state["done"])
+            done = TrainingState(**state["done"])
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])

@@ -12,13 +12,13 @@ from featx.evaluation.error_analysis import FitReport
 from featx.finetuning.head_training import HeadMaker
 from featx.finetuning.plan import plan
 from featx.finetuning.run import Tuning
-from featx.finetuning.schedule import Progress
+from featx.finetuning.schedule import TrainingState
 from featx.finetuning.unfreeze import UnfreezePlan
 from featx.requests import ExtractRequest, FinetuneRequest
 
 log = logging.getLogger(__name__)
 
-Report = Callable[[str, Progress, float, float], None]
+Report = Callable[[str, TrainingState, float, float], None]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Tuned:
     ----------
     head, finetuned : FitReport
         Before and after the stages were unfrozen; the latter's model can be saved.
-    progress_head, progress : Progress
+    progress_head, progress : TrainingState
         Of the two phases.
     skipped : dict of str to str
         Paths of images that could not be read any more, and the reasons.
@@ -37,8 +37,8 @@ class Tuned:
 
     head: FitReport
     finetuned: FitReport
-    progress_head: Progress
-    progress: Progress
+    progress_head: TrainingState
+    progress: TrainingState
     skipped: dict[str, str]
 
     @property

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from featx.errors import DataError
-from featx.finetuning.schedule import Progress, TrainingSchedule
+from featx.finetuning.schedule import TrainingSchedule, TrainingState
 from featx.finetuning.trainer import Batches, Trainer
 
 CPU = torch.device("cpu")
@@ -92,10 +92,10 @@ def test_a_gpu_trains_in_mixed_precision() -> None:
 
 @pytest.mark.parametrize(("gained", "lost", "kept"), [(2, 0, 0), (3, 0, 3), (5, 3, 0), (30, 14, 3), (0, 0, 0)])
 def test_an_epoch_that_is_better_by_chance_only_is_not_kept(gained: int, lost: int, kept: int) -> None:
-    one = trainer(TrainingSchedule(5, 3, 0, is_doubtful=True))
+    one = trainer(TrainingSchedule(5, 3, 0, keep_if_significant=True))
     first = [True] * lost + [False] * gained + [True, False] * 10
     best = [False] * lost + [True] * gained + [True, False] * 10
-    one.done = Progress(3, 3, 0.1, 0.975, 0.2, 0.9, first, best)
+    one.done = TrainingState(3, 3, 0.1, 0.975, 0.2, 0.9, first, best)
     one.best = {name: tensor + 1 for name, tensor in one.first.items()}
     one.doubt()
     assert (one.done.best_epoch, one.done.doubted) == (kept, 3 - kept)
@@ -104,7 +104,7 @@ def test_an_epoch_that_is_better_by_chance_only_is_not_kept(gained: int, lost: i
 
 
 def test_images_that_broke_meanwhile_leave_nothing_to_doubt() -> None:
-    one = trainer(TrainingSchedule(5, 3, 0, is_doubtful=True))
-    one.done = Progress(3, 3, 0.1, 0.9, 0.2, 0.9, [True, False], [True])
+    one = trainer(TrainingSchedule(5, 3, 0, keep_if_significant=True))
+    one.done = TrainingState(3, 3, 0.1, 0.9, 0.2, 0.9, [True, False], [True])
     one.doubt()
     assert one.done.best_epoch == 3

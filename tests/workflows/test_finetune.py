@@ -25,7 +25,7 @@ from featx.errors import DataError, FeatxError, MissingFeatures, RequestError, U
 from featx.evaluation.result import TUNED, best
 from featx.finetuning import trainer as training
 from featx.finetuning.plan import plan
-from featx.finetuning.schedule import Progress
+from featx.finetuning.schedule import TrainingState
 from featx.finetuning.trainer import Trainer
 from featx.models.model_file import load_model
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest, PredictRequest
@@ -325,7 +325,7 @@ def test_images_that_break_on_the_way_are_skipped_and_counted(
     assert table[0].n_test == 9
     broken: list[Path] = []
 
-    def spoil(phase: str, progress: Progress, loss: float, accuracy: float) -> None:
+    def spoil(phase: str, progress: TrainingState, loss: float, accuracy: float) -> None:
         if phase == "finetuned" and progress.epoch == 2:
             for path in sorted(photos.rglob("*.png"))[::5]:
                 path.write_bytes(b"broken")
