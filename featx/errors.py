@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from featx.requests import ExtractRequest
 
 
 class FeatxError(Exception):
@@ -46,7 +50,19 @@ class NotFinite(FeatxError, ValueError):
 
 
 class MissingFeatures(FeatxError, LookupError):
-    """Features that stage two asked for and that no part holds yet."""
+    """Features that were asked for and that no part of the store holds yet.
+
+    Parameters
+    ----------
+    what : str
+        What is missing, in words.
+    request : ExtractRequest, optional
+        The request that would compute it; the command line writes it as a command.
+    """
+
+    def __init__(self, what: str, request: ExtractRequest | None = None) -> None:
+        super().__init__(what)
+        self.request = request
 
 
 class RequestError(FeatxError, ValueError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from PIL import Image
 
+from featx.errors import MissingFeatures
 from featx.requests import BaseChoice
 
 if TYPE_CHECKING:
@@ -33,6 +36,16 @@ def load_base(name: str, weights: str | None = None, **choice: Any) -> Base:
     from featx.bases.loading import open_base
 
     return open_base(BaseChoice(name, weights, **choice))
+
+
+@contextmanager
+def raises_missing(match: str) -> Iterator[None]:
+    """Expect MissingFeatures, worded as the command line words it: with the command that computes them."""
+    from featx.cli.main import explain
+
+    with pytest.raises(MissingFeatures) as caught:
+        yield
+    assert re.search(match, explain(caught.value)), explain(caught.value)
 
 
 @pytest.fixture(autouse=True)
@@ -73,13 +86,13 @@ def digests() -> Callable[[int, int], NDArray[np.uint8]]:
 @pytest.fixture
 def featx() -> Callable[..., Result]:
     """Run the command line in this process, errors turned into exit codes as for a user."""
-    from featx.cli.main import main
+    from featx.cli.main import explain, main
     from featx.errors import FeatxError
 
     def call(*args: Any) -> Result:
         result = CliRunner().invoke(main, [str(arg) for arg in args])
         if isinstance(result.exception, FeatxError):
-            result.exit_code, result.error = 1, str(result.exception)  # type: ignore[attr-defined]
+            result.exit_code, result.error = 1, explain(result.exception)  # type: ignore[attr-defined]
         elif result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from featx import __version__
-from featx.errors import FeatxError, unknown
+from featx.errors import FeatxError, MissingFeatures, unknown
 
 COMMANDS = {
     "layers": "Show what each layer of a base gives and costs.",
@@ -85,6 +85,13 @@ def set_up_logging(verbosity: int) -> None:
     logger.setLevel({-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG))
 
 
+def explain(error: FeatxError) -> str:
+    """Word an error for the terminal: its message, and the command that mends it where there is one."""
+    if isinstance(error, MissingFeatures) and error.request is not None:
+        return f"{error}. Run: {error.request.command()}"
+    return str(error)
+
+
 def run(args: list[str] | None = None) -> Any:
     """Run the command line and exit: 0 done, 1 a user's error or rows that failed, 2 bad usage."""
     set_up_logging(0)
@@ -92,7 +99,7 @@ def run(args: list[str] | None = None) -> Any:
     try:
         main.main(args=args, prog_name="featx", standalone_mode=True)
     except FeatxError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {explain(error)}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         click.echo("stopped; what was committed is kept", err=True)

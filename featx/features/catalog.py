@@ -47,7 +47,7 @@ def find_base(store: FeatureStore, request: CompareRequest) -> StoredBase:
             f"the cache '{store.root}' holds features of {choice.name} with {len(fitting)} different weights or "
             f"transforms ({sources}): choose with --weights, --resize and --crop"
         )
-    raise lacking(request, f"the cache '{store.root}' holds no features of {describe(choice)}", request.layers)
+    raise missing_features(request, f"the cache '{store.root}' holds no features of {describe(choice)}", request.layers)
 
 
 def check_names(request: CompareRequest) -> None:
@@ -75,8 +75,8 @@ def fits(base: StoredBase, choice: BaseChoice) -> bool:
     return choice.weights == base.source
 
 
-def lacking(request: CompareRequest, what: str, layers: Sequence[str]) -> MissingFeatures:
-    """Build the error that names the exact command which computes what is missing.
+def missing_features(request: CompareRequest, what: str, layers: Sequence[str]) -> MissingFeatures:
+    """Build the error that holds the request which computes what is missing.
 
     Raises
     ------
@@ -84,8 +84,7 @@ def lacking(request: CompareRequest, what: str, layers: Sequence[str]) -> Missin
         If nothing could compute it, since there is no such base or pooling.
     """
     check_names(request)
-    command = request.extraction(layers or ["layer4"], request.poolings).command()
-    return MissingFeatures(f"{what}. Run: {command}")
+    return MissingFeatures(what, request.extraction(layers or ["layer4"], request.poolings))
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def choose_layer_sets(store: FeatureStore, base: StoredBase, request: CompareReq
     MissingFeatures
         If layers are not cached; the message holds the command that computes all of them.
     """
-    summaries = {summary.key: summary for summary in store.keys() if summary.key.base == base.id}
+    summaries = {summary.key: summary for summary in store.keys(base.id)}
     numbers = range(1, request.views)
     whole = [k for k in summaries if not k.view and all(replace(k, view=view) in summaries for view in numbers)]
     cached = {(key.layer, key.pooling): summaries[key] for key in wanted_dtypes(whole, request)}
@@ -166,9 +165,9 @@ def choose_layer_sets(store: FeatureStore, base: StoredBase, request: CompareReq
         named = f"layer{'s' * (len(layers) > 1)} {shorten(repr(layer) for layer in layers)}"
         what = f"{named} of {describe(request.base)} {'are' if len(layers) > 1 else 'is'} not cached"
         what += f" with {request.views} views" if request.views > 1 else ""
-        raise lacking(replace(request, poolings=poolings), what, layers)
+        raise missing_features(replace(request, poolings=poolings), what, layers)
     if not cuts:
-        raise lacking(request, f"the cache '{store.root}' holds no features of {describe(request.base)}", ())
+        raise missing_features(request, f"the cache '{store.root}' holds no features of {describe(request.base)}", ())
     return cuts
 
 

@@ -17,7 +17,7 @@ from featx.data.digest_cache import digest_all
 from featx.data.listing import Manifest, check_classes, conflicts, held_out
 from featx.data.sources import list_images
 from featx.errors import DataError
-from featx.features.catalog import lacking
+from featx.features.catalog import missing_features
 from featx.features.splits import hold_out
 from featx.images.decode import BrokenImage, decode
 from featx.keys import FeatureKey
@@ -122,7 +122,7 @@ def keep_featured(
             log.warning("'%s' is left out: %s", listing.paths[row], error)
             continue
         what = f"{len(lacks)} of {len(have)} images have no features yet, such as '{listing.paths[row]}'"
-        raise lacking(request, what, list(dict.fromkeys(layers)))
+        raise missing_features(request, what, list(dict.fromkeys(layers)))
     if not len(lacks):
         return manifest
     rows = np.flatnonzero(have)

@@ -45,6 +45,7 @@ def base_folders(root: Path) -> list[Path]:
     return [path for path in subfolders(root) if path.name not in SIDE_FOLDERS]
 
 
-def key_folders(root: Path) -> list[Path]:
-    """List the folders of keys in the cache, whether they hold parts or not."""
-    return [key for base in base_folders(root) for layer in subfolders(base) for key in subfolders(layer)]
+def key_folders(root: Path, base: str | None = None) -> list[Path]:
+    """List the folders of keys in the cache, or of one base's, whether they hold parts or not."""
+    bases = base_folders(root) if base is None else [root / base]
+    return [key for folder in bases for layer in subfolders(folder) for key in subfolders(layer)]

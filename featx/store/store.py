@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, MissingFeatures, NewerPart, StoreError
 from featx.files import sync_folder
-from featx.keys import FeatureKey
+from featx.keys import BaseId, FeatureKey
 from featx.store.base_json import BASE_FILE, StoredBase, read_base, write_base
 from featx.store.digest_index import Wanted
 from featx.store.header import PartHeader
@@ -207,9 +207,14 @@ class FeatureStore:
                     break
         return wanted.lacking, broken
 
-    def keys(self) -> list[KeySummary]:
-        """Summarise every key that the store holds, sorted by folder."""
-        return [summary for folder in key_folders(self.root) if (summary := summarise(folder, self.root)) is not None]
+    def keys(self, base: BaseId | None = None) -> list[KeySummary]:
+        """Summarise the keys that the store holds, sorted by folder: all of them, or only those of one base."""
+        summaries = []
+        for folder in key_folders(self.root, base.folder if base else None):
+            summary = summarise(folder, self.root)
+            if summary is not None and (base is None or summary.key.base == base):
+                summaries.append(summary)
+        return summaries
 
     def remove(self, key: FeatureKey) -> int:
         """Remove all parts of a key, and its folders as far as they are empty then; return how many parts.

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featx.errors import MissingFeatures, RequestError, UnknownName
+from featx.errors import RequestError, UnknownName
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
 from featx.runners.local import extract
 from featx.workflows.compare import compare
 from featx.workflows.fit import fit
-from tests.conftest import picture
+from tests.conftest import picture, raises_missing
 
 RANDOM = BaseChoice("tiny", "random")
 Featx = Callable[..., Any]
@@ -40,12 +40,9 @@ def test_a_mix_puts_the_features_of_its_layers_side_by_side(request_: CompareReq
 
 
 def test_parts_of_a_mix_that_are_not_cached_are_named_in_one_command(request_: CompareRequest) -> None:
-    with pytest.raises(
-        MissingFeatures,
-        match=r"layers 'layer2', 'layer4' of tiny .* are not cached. Run: .* --layer layer2 --layer layer4 ",
-    ):
+    with raises_missing(r"layers 'layer2', 'layer4' of tiny .* are not cached. Run: .* --layer layer2 --layer layer4 "):
         compare(replace(request_, layers=("layer1+layer2", "layer3+layer4")))
-    with pytest.raises(MissingFeatures, match=r"--layer layer1 --layer layer3 --pooling flat"):
+    with raises_missing(r"--layer layer1 --layer layer3 --pooling flat"):
         compare(replace(request_, layers=("layer1+layer3",), poolings=("flat",)))
     with pytest.raises(UnknownName, match="unknown layer of tiny 'layr3'. Did you mean 'layer3'"):
         compare(replace(request_, layers=("layer1+layr3",)))

@@ -34,7 +34,7 @@ from featx.workflows.compare import compare
 from featx.workflows.finetune import Tuned, extractions, finetune
 from featx.workflows.fit import fit
 from featx.workflows.predict import predict
-from tests.conftest import picture
+from tests.conftest import picture, raises_missing
 
 RANDOM = BaseChoice("tiny", "random")
 
@@ -390,9 +390,9 @@ def test_a_class_missing_from_the_training_part_is_an_error(
 
 
 def test_features_that_are_not_cached_come_with_the_command_to_run(request_: FinetuneRequest) -> None:
-    with pytest.raises(MissingFeatures, match=r"Run: featx extract .* --layer layer4 --views 2 "):
+    with raises_missing(r"Run: featx extract .* --layer layer4 --views 2 "):
         finetune(request_)
-    with pytest.raises(MissingFeatures, match=r"--layer layer4 --layer layer2 --pooling avg --pooling flat --views 2 "):
+    with raises_missing(r"--layer layer4 --layer layer2 --pooling avg --pooling flat --views 2 "):
         finetune(replace(request_, start="layer3", from_cache=True))
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
-from featx.errors import MissingFeatures, RequestError
+from featx.errors import RequestError
 from featx.evaluation.protocol import Comparison
 from featx.features.splits import make_folds, with_views
 from featx.images import decode as images
@@ -27,6 +27,7 @@ from featx.store.store import FeatureStore
 from featx.workflows.compare import compare
 from featx.workflows.fit import fit
 from featx.workflows.predict import predict
+from tests.conftest import raises_missing
 
 RANDOM = BaseChoice("tiny", "random")
 Stored = dict[str, NDArray[Any]]
@@ -153,7 +154,7 @@ def test_records_and_tables_tell_views_apart(request_: ExtractRequest, featx: Ca
 def test_views_that_are_not_cached_come_with_the_command_to_run(request_: ExtractRequest) -> None:
     extract(replace(request_, views=3))
     asked = CompareRequest(request_.data, RANDOM, ("layer3",), ("logreg",), cache=request_.cache, views=4)
-    with pytest.raises(MissingFeatures, match=r"not cached with 4 views. Run: .* --layer layer3 --views 4 "):
+    with raises_missing(r"not cached with 4 views. Run: .* --layer layer3 --views 4 "):
         compare(asked)
 
 
