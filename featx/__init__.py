@@ -45,7 +45,7 @@ _REQUESTS = ("BaseChoice", "CompareRequest", "ExtractRequest", "FinetuneRequest"
 _HOMES = {
     "extract": "featx.runners.local",
     "compare": "featx.workflows.compare",
-    "fit": "featx.workflows.compare",
+    "fit": "featx.workflows.fit",
     "finetune": "featx.workflows.finetune",
     "predict": "featx.workflows.predict",
     "load_model": "featx.models.model_file",

@@ -19,7 +19,7 @@ Arrays = Mapping[str, NDArray[Any]]
 CALIBRATIONS = {
     "logreg": "softmax of the scores",
     "mlp": "softmax of the scores",
-    "svm": "softmax of inverse_temperature times the margins; inverse_temperature fitted on cross-validated margins of the training part",
+    "svm": "softmax of the margins times the inverse temperature fitted on cross-validated margins",
 }
 """Kind of classifier: how its scores become probabilities, in words."""
 

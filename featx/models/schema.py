@@ -134,7 +134,7 @@ def problems_of_classifier(facts: dict[str, Any]) -> list[str]:
     if not (type(views := facts.get("views", 1)) is int and 1 <= views <= MAX_VIEWS):
         problems.append(f"it takes {views!r} views of an image"[:80])
     if not (math.isfinite(facts["sharpness"]) and facts["sharpness"] > 0):
-        problems.append(f"its inverse_temperature is {facts['sharpness']}")
+        problems.append(f"its sharpness is {facts['sharpness']}")
     return problems
 
 

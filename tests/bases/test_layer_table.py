@@ -14,7 +14,7 @@ from tests.conftest import load_base
 
 @pytest.fixture(scope="module")
 def rows() -> list[LayerRow]:
-    return layer_table("mobilenet_v2")
+    return layer_table(resolve(BaseChoice("mobilenet_v2")))
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ def rows() -> list[LayerRow]:
 )
 def test_receptive_fields_are_those_of_the_literature(name: str, layer: str, pixels: int) -> None:
     """Araujo, Norris and Sim (2019), table 1."""
-    assert next(row.receptive_field for row in layer_table(name) if row.name == layer) == pixels
+    assert next(row.receptive_field for row in layer_table(resolve(BaseChoice(name))) if row.name == layer) == pixels
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "googlenet", "shufflenet_v2_x0_5", "tiny"])
 def test_no_pixel_outside_of_the_receptive_field_moves_a_place_and_those_at_its_edge_do(name: str) -> None:
     base = load_base(name, "random")
     layer = base.layer("layer2")
-    field = layer_table(name)[layer.index].receptive_field
+    field = layer_table(resolve(BaseChoice(name)))[layer.index].receptive_field
     x = torch.randn(1, 3, *2 * (base.id.transform.crop,), requires_grad=True)
     y = x
     for stage in base.stages[: layer.index + 1]:
@@ -55,7 +55,7 @@ def test_bytes_of_a_pooling_are_those_of_its_numbers(rows: list[LayerRow]) -> No
 
 
 def test_attention_sees_the_whole_image() -> None:
-    rows = {row.name: row for row in layer_table("vit_b_32")}
+    rows = {row.name: row for row in layer_table(resolve(BaseChoice("vit_b_32")))}
     assert rows["conv_proj"].receptive_field == 32
     assert rows["encoder.layers.encoder_layer_0"].receptive_field >= 224
     assert rows["encoder.ln"].bytes["cls"] == rows["encoder.ln"].bytes["avg"] == 4 * 768
@@ -71,9 +71,9 @@ def test_what_would_take_too_long_is_estimated_by_the_rate_of_the_others() -> No
 
 def test_a_size_that_a_network_does_not_take_is_one_clear_error() -> None:
     with pytest.raises(RequestError, match="does not take images of 200 x 200 pixels .*leave out --crop"):
-        layer_table("vit_b_32", side=200)
+        layer_table(resolve(BaseChoice("vit_b_32", crop=200)))
 
 
 def test_an_unknown_base_names_the_nearest() -> None:
     with pytest.raises(UnknownName, match="unknown base 'resnet5'. Did you mean 'resnet50'"):
-        layer_table("resnet5")
+        layer_table(resolve(BaseChoice("resnet5")))

@@ -87,7 +87,7 @@ def test_a_base_that_is_no_file_need_not_be_named(featx: Featx, photos: Path, ca
     [
         ("x = 1", r"has no function stages\(\): it must return a list of \(name, module\)"),
         ("import no_such_module", "fails when it is run: ModuleNotFoundError: No module named 'no_such_module'"),
-        ("transform = {'side': 3}\ndef stages(): return []", "states a transform that is none"),
+        ("transform = {'side': 3}\ndef stages(): return []", "states an invalid transform"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
