@@ -25,15 +25,15 @@ from featx.features.catalog import choose_layer_sets, find_base
 from featx.features.dataset import load_dataset
 from featx.features.scaling import unit_length
 from featx.features.splits import make_folds
-from featx.linear.cross_validation import cross_validate
+from featx.linear.cross_validation import CVScores, cross_validate
 from featx.linear.spaces import PARETO
 from featx.requests import BaseChoice, CompareRequest
 from featx.store.store import FeatureStore
 
 POWERS = (1.0, 0.75, PARETO, 0.25)
-GRID = {name: one.values for name, one in CLASSIFIERS.items() if isinstance(one, Linear)}
+GRID = {name: clf.values for name, clf in CLASSIFIERS.items() if isinstance(clf, Linear)}
 ENOUGH = 1000
-"""Images judged for each cut, over all draws of the folds."""
+"""Images that validate for each layer set, over all draws of the folds."""
 
 Ways = dict[tuple[bool, float], list[float]]
 
@@ -48,19 +48,22 @@ def cuts(request: CompareRequest) -> Iterator[tuple[NDArray[np.float32], NDArray
         yield store.get(cut.keys[0], rows.manifest.digests[train]), rows.y[train], rows.groups[train]
 
 
-def judge(X: NDArray[np.float32], y: NDArray[np.intp], groups: NDArray[np.intp]) -> Ways:
+def score_ways(X: NDArray[np.float32], y: NDArray[np.intp], groups: NDArray[np.intp]) -> Ways:
     """Cross-validate every way to scale: points of accuracy of both classifiers, by (length one, power)."""
-    found: Ways = {}
+    ways: Ways = {}
     draws = [make_folds(y, groups, seed) for seed in range(math.ceil(ENOUGH / len(y)))]
     for is_unit in (False, True):
         rows = unit_length(X) if is_unit else X
         for power in POWERS:
-            every = [cross_validate(rows, y, folds, GRID, power=power) for folds in draws]
-            found[is_unit, power] = [
-                100 * float(np.mean([one[name].accuracy.mean(axis=0)[choose_value(name, one[name])] for one in every]))
-                for name in GRID
-            ]
-    return found
+            cv_scores = [cross_validate(rows, y, folds, GRID, power=power) for folds in draws]
+            ways[is_unit, power] = [mean_points(name, [scores[name] for scores in cv_scores]) for name in GRID]
+    return ways
+
+
+def mean_points(name: str, draws: list[CVScores]) -> float:
+    """Average the accuracy at the C chosen in each draw of the folds, in points."""
+    accuracies = [scores.accuracy.mean(axis=0)[choose_value(name, scores)] for scores in draws]
+    return 100 * float(np.mean(accuracies))
 
 
 def main() -> None:
@@ -73,7 +76,7 @@ def main() -> None:
     every: list[Ways] = []
     for data in asked.data:
         request = CompareRequest(data, BaseChoice(asked.base, asked.weights), poolings=("avg",), cache=asked.cache)
-        every += [judge(*cut) for cut in cuts(request)]
+        every += [score_ways(*cut) for cut in cuts(request)]
     lines = []
     for way in every[0]:
         gains = np.array([ways[way] for ways in every]) - [ways[False, 1.0] for ways in every]

@@ -17,7 +17,7 @@ from featx.bases.weights import is_file_name
 from featx.classifiers.calibration import calibrate
 from featx.classifiers.registry import CLASSIFIERS, Linear, find_classifier
 from featx.classifiers.search import Fitted, search
-from featx.classifiers.search_out_of_core import Passes, search_out_of_core
+from featx.classifiers.search_out_of_core import RowBlocks, search_out_of_core
 from featx.classifiers.to_arrays import as_classifier
 from featx.errors import ModelError, RequestError
 from featx.evaluation.metrics import figures
@@ -136,7 +136,7 @@ class Comparison:
         folds = with_views(folds, int(train.sum()), views, self.request.test_views)
         y, rows = np.tile(self.rows.y[train], views), features.rows(np.flatnonzero(train), views)
         if features.array is None:
-            return search_out_of_core(names, Passes(features.take, rows, features.block), y, folds[0])
+            return search_out_of_core(names, RowBlocks(features.take, rows, features.block), y, folds[0])
         X = features.take(rows)
         found: dict[str, Trained] = {}
         for name, fitted in search(names, X, y, folds, seed).items():
