@@ -28,11 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.keys import BaseId, FeatureKey, InputTransform
-from featx.store.header import BLOCK_BYTES
-from featx.store.part import RUN, Part
-from featx.store.paths import part_paths
+from featx.store.header import CHECKSUM_BLOCK_BYTES
+from featx.store.part import BLOCKS_PER_READ, Part
+from featx.store.paths import list_parts
 from featx.store.store import FeatureStore
-from featx.store.writer import PartWriter, rows_a_part
+from featx.store.writer import PartWriter, rows_per_part
 from featx.timing import Clock
 
 KEY = FeatureKey(BaseId("resnet50", "ab" * 32, InputTransform(256, 224)), "layer4")
@@ -76,7 +76,7 @@ class Throughput:
 
     def write(self) -> None:
         """Do what extraction does: batches into a writer that commits parts of 1024 rows."""
-        rows = rows_a_part(len(self.features))
+        rows = rows_per_part(len(self.features))
         writer = PartWriter(FeatureStore(self.folder / "store"), KEY, rows, {"host": "here"}, Clock())
         for low in range(0, len(self.features), BATCH):
             writer.append(self.names[low : low + BATCH], self.features[low : low + BATCH], 0.0)
@@ -118,15 +118,19 @@ class Throughput:
     def read_parts(self, is_checked: bool) -> None:
         """Read every part in the same pieces as `get`, with or without checking the checksums."""
         out = np.empty((1024, WIDTH), np.float32)
-        for path in part_paths(FeatureStore(self.folder / "store").folder(KEY)):
+        for path in list_parts(FeatureStore(self.folder / "store").folder(KEY)):
             with Part.open(path) as part:
                 rows = out[: part.header.shape[0]]
                 if is_checked:
                     part.read_blocks(0, rows)
                     continue
                 view = rows.data.cast("B")
-                for low in range(0, len(view), RUN * BLOCK_BYTES):
-                    os.preadv(part.handle, [view[low : low + RUN * BLOCK_BYTES]], part.header.offset + low)
+                for low in range(0, len(view), BLOCKS_PER_READ * CHECKSUM_BLOCK_BYTES):
+                    os.preadv(
+                        part.handle,
+                        [view[low : low + BLOCKS_PER_READ * CHECKSUM_BLOCK_BYTES]],
+                        part.header.offset + low,
+                    )
 
     def lines(self) -> list[Line]:
         rate = {name: self.features.nbytes / 2**20 / statistics.median(values) for name, values in self.seconds.items()}
@@ -185,9 +189,9 @@ from pathlib import Path
 import numpy as np
 from featx.store.verify import verify
 from featx.store.compact import compact
-from featx.store.paths import part_paths
-from featx.store.header import BLOCK_BYTES
-from featx.store.part import RUN, Part
+from featx.store.paths import list_parts
+from featx.store.header import CHECKSUM_BLOCK_BYTES
+from featx.store.part import BLOCKS_PER_READ, Part
 from featx.store.store import FeatureStore
 sys.path.insert(0, str(Path(sys.argv[3]).parent))
 from store import KEY, make_digests, peak, restart
