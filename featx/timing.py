@@ -48,6 +48,7 @@ class Clock:
 
 def format_shares(seconds: Mapping[str, float]) -> str:
     """Write seconds by step as shares of their sum, the largest first, such as "forward 66.0 %, decode 34.0 %"."""
+    # Nothing timed yet gives an empty text, not a division by zero.
     total = sum(seconds.values()) or 1.0
     ranked = sorted(seconds.items(), key=lambda item: -item[1])
     return ", ".join(f"{step} {100 * spent / total:.1f} %" for step, spent in ranked)

@@ -53,21 +53,21 @@ def lay_out(
         Place of each dataset in the file, in bytes; the last dataset's is the length of `head`.
     """
     memory = MemoryFile()
+    offsets = {}
     with h5py.File(memory, "w", locking=False) as file:
         for attribute, value in attributes.items():
             file.attrs[attribute] = value
         for dataset, values in datasets.items():
-            file.create_dataset(dataset, data=values)
-        reserve_dataset(file, name, shape, dtype)
-        # An empty dataset has no place; HDF5 then gives None.
-        offsets = {dataset: file[dataset].id.get_offset() or 0 for dataset in (*datasets, name)}
+            # An empty dataset has no place: HDF5 gives None then.
+            offsets[dataset] = file.create_dataset(dataset, data=values).id.get_offset() or 0
+        offsets[name] = reserve_dataset(file, name, shape, dtype)
     # The library may end its own part before the reserved space begins; the gap is zeros.
     head = memory.getvalue().ljust(offsets[name], b"\0")
     return head, offsets
 
 
-def reserve_dataset(file: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Create a contiguous dataset whose space is set aside at the end of the file but not written."""
+def reserve_dataset(file: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Create a contiguous dataset whose space is set aside at the end of the file but not written; return its place."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
@@ -75,4 +75,5 @@ def reserve_dataset(file: Any, name: str, shape: tuple[int, ...], dtype: np.dtyp
     properties.set_obj_track_times(False)
     hdf5_type = h5py.h5t.py_create(dtype, logical=True)
     space = h5py.h5s.create_simple(shape)
-    h5py.h5d.create(file.id, name.encode(), hdf5_type, space, properties)
+    dataset = h5py.h5d.create(file.id, name.encode(), hdf5_type, space, properties)
+    return dataset.get_offset() or 0

@@ -12,12 +12,12 @@ ALL[6:9, :8] = ALL[0, :8]  # digests that begin alike
 some_rows = st.lists(st.integers(0, len(ALL) - 1), max_size=20)
 
 
-@given(stored=some_rows, wanted=some_rows)
-def test_the_first_place_is_found_as_in_a_list(stored: list[int], wanted: list[int]) -> None:
+@given(stored=some_rows, queries=some_rows)
+def test_the_first_place_is_found_as_in_a_list(stored: list[int], queries: list[int]) -> None:
     index = DigestIndex([ALL[stored[:3]], ALL[stored[3:]]])
-    expected = [stored.index(row) if row in stored else -1 for row in wanted]
-    assert index.find(ALL[wanted]).tolist() == expected
-    assert [ALL[row].tobytes() in index for row in wanted] == [place >= 0 for place in expected]
+    expected = [stored.index(row) if row in stored else -1 for row in queries]
+    assert index.find(ALL[queries]).tolist() == expected
+    assert [ALL[row].tobytes() in index for row in queries] == [place >= 0 for place in expected]
 
 
 @given(stored=some_rows)
