@@ -30,8 +30,8 @@ from featx.keys import STORED_DTYPES, FeatureKey
 from featx.requests import ExtractRequest
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
-from featx.store.writer import PartWriter, rows_a_part
-from featx.timing import Clock, shares
+from featx.store.writer import PartWriter, rows_per_part
+from featx.timing import Clock, format_shares
 from featx.types import Pixels, Progress
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class Extraction:
             images=len(listing), layers=[key.layer for key in keys if not key.view], device=str(self.device)
         )
         self.summary.skipped = list(listing.skipped)
-        store, rows = FeatureStore(request.cache), rows_a_part(len(listing))
+        store, rows = FeatureStore(request.cache), rows_per_part(len(listing))
         self.provenance = {
             "host": platform.node(),
             "device": str(self.device),
@@ -271,6 +271,6 @@ def extract(request: ExtractRequest, progress: Progress | None = None) -> Extrac
     extraction.summary.engine = extraction.provenance.get("engine", "")
     extraction.summary.time = extraction.clock.with_idle(extraction.workers, time.perf_counter() - extraction.started)
     if extraction.summary.engine:
-        log.info("time of %d threads: %s", extraction.workers, shares(extraction.summary.time))
+        log.info("time of %d threads: %s", extraction.workers, format_shares(extraction.summary.time))
     extraction.summary.seconds = round(time.perf_counter() - started, 3)
     return extraction.summary

@@ -25,7 +25,7 @@ class StoredBase:
     layers : tuple of dict
         Its layers as `base.json` lists them: name, alias, shape, stride.
     is_default_transform : bool
-        Whether images were transformed as the base states, not as the user asked.
+        Whether images went through the transform that the base states, not through one of the user's.
     """
 
     id: BaseId
@@ -40,23 +40,28 @@ def read_base(file: Path) -> StoredBase:
     Raises
     ------
     OSError
-        If it is not there or cannot be read.
+        If it does not exist or cannot be read.
     ValueError
         If it is damaged, or describes another base than its folder's name says.
     """
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
-        base_id = BaseId.from_dict(fields["id"])
-        found = StoredBase(base_id, fields["source"], tuple(fields["layers"]), bool(fields["is_default_transform"]))
+        base = StoredBase(
+            id=BaseId.from_dict(fields["id"]),
+            source=fields["source"],
+            layers=tuple(fields["layers"]),
+            is_default_transform=bool(fields["is_default_transform"]),
+        )
+    # RecursionError: JSON nested thousands of levels deep.
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"it lacks what it should say: {error!r}") from error
-    if base_id.folder != file.parent.name:
-        raise ValueError("it describes another base than its folder")
-    return found
+        raise ValueError(f"a field is missing or of the wrong type: {error!r}") from error
+    if base.id.folder != file.parent.name:
+        raise ValueError("it describes another base than its folder is named for")
+    return base
 
 
 def write_base(root: Path, base: StoredBase) -> None:
-    """Write `base.json` unless a sound one is there.
+    """Write `base.json` unless an intact one exists.
 
     Raises
     ------
@@ -67,4 +72,5 @@ def write_base(root: Path, base: StoredBase) -> None:
     try:
         read_base(file)
     except (OSError, ValueError):
-        write_atomic(file, (json.dumps(asdict(base), indent=2) + "\n").encode())
+        text = json.dumps(asdict(base), indent=2) + "\n"
+        write_atomic(file, text.encode())

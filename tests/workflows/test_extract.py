@@ -17,7 +17,7 @@ from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
 from featx.errors import RequestError, UnknownName
 from featx.requests import BaseChoice, ExtractRequest
-from featx.runners.local import ExtractSummary, extract, feature_keys, rows_a_part
+from featx.runners.local import ExtractSummary, extract, feature_keys, rows_per_part
 from featx.store.store import FeatureStore
 from tests.conftest import picture
 
@@ -182,4 +182,4 @@ def test_a_crop_larger_than_the_image_is_refused(request_: ExtractRequest) -> No
 
 
 def test_parts_grow_with_the_data_set() -> None:
-    assert [rows_a_part(n) for n in (0, 10, 398, 1360, 20_000, 10**7)] == [32, 32, 32, 64, 1024, 1024]
+    assert [rows_per_part(n) for n in (0, 10, 398, 1360, 20_000, 10**7)] == [32, 32, 32, 64, 1024, 1024]
