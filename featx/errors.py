@@ -6,7 +6,7 @@ A message says what was asked (quoted), what is there, and what to do next.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -80,6 +80,18 @@ def shorten(names: Iterable[str], most: int = 12) -> str:
     return text if len(listed) <= most else f"{text} and {len(listed) - most} more"
 
 
+def first_line(error: Exception) -> str:
+    """Give the first line of an error's message; without a message, the name of its type."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def did_you_mean(asked: str, names: Sequence[str]) -> str:
+    """Suggest the nearest of some names as a sentence after a space; "" if none is near."""
+    nearest = difflib.get_close_matches(asked, names, n=1, cutoff=0.5)
+    return f" Did you mean '{nearest[0]}'?" if nearest else ""
+
+
 def unknown(kind: str, asked: str, known: Iterable[str], hint: str = "") -> UnknownName:
     """Build the error for a name that does not exist, with the nearest one that does.
 
@@ -95,7 +107,6 @@ def unknown(kind: str, asked: str, known: Iterable[str], hint: str = "") -> Unkn
         A closing sentence: what to do beside choosing another name.
     """
     names = [str(name) for name in known]
-    near = difflib.get_close_matches(asked, names, n=1, cutoff=0.5)
-    guess = f" Did you mean '{near[0]}'?" if near else ""
+    guess = did_you_mean(asked, names)
     listed = shorten(names, 40) or "none"
     return UnknownName(f"unknown {kind} '{asked}'.{guess} There are: {listed}.{' ' + hint if hint else ''}")
