@@ -6,7 +6,7 @@ A message says what was asked (quoted), what is there, and what to do next.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -82,13 +82,26 @@ def shorten(names: Iterable[str], most: int = 12) -> str:
     return f"{text} and {len(listed) - most} more"
 
 
+def first_line(error: Exception) -> str:
+    """Give the first line of an error's message; without a message, the name of its type."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def did_you_mean(name: str, choices: Sequence[str]) -> str:
+    """Suggest the most similar of some names as a sentence after a space; "" if none is similar."""
+    # Half of the letters must agree: below that, a guess is more puzzling than none.
+    similar = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return f" Did you mean '{similar[0]}'?" if similar else ""
+
+
 def unknown(kind: str, name: str, choices: Iterable[str], hint: str = "") -> UnknownName:
     """Build the error for a name that does not exist, with the most similar one that does.
 
     Parameters
     ----------
     kind : str
-        What the name stands for, such as "layer" or "classifier of `--clf`".
+        What the name should have named, such as "layer" or "classifier of `--clf`".
     name : str
         The name as it was given.
     choices : iterable of str
@@ -102,12 +115,7 @@ def unknown(kind: str, name: str, choices: Iterable[str], hint: str = "") -> Unk
         To be raised by the caller.
     """
     names = [str(choice) for choice in choices]
-    message = f"unknown {kind} '{name}'."
-    # Half of the letters must agree: below that, a guess is more puzzling than none.
-    similar = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if similar:
-        message += f" Did you mean '{similar[0]}'?"
-    message += f" There are: {shorten(names, 40) or 'none'}."
+    message = f"unknown {kind} '{name}'.{did_you_mean(name, names)} There are: {shorten(names, 40) or 'none'}."
     if hint:
         message += f" {hint}"
     return UnknownName(message)

@@ -22,6 +22,7 @@ from safetensors.numpy import load, save
 
 from featx.errors import ModelError, StoreError
 from featx.files import write_atomic
+from featx.keys import BASE_TENSOR_PREFIX as OWN
 from featx.keys import BaseId, FeatureKey
 from featx.models.array_classifier import CALIBRATIONS, ArrayClassifier
 from featx.models.model import Model
@@ -36,8 +37,6 @@ MAX_HEADER = 2**24
 """Bytes of a whole model file, and of its header, that are read at all: 10,000 classes need less."""
 
 SIZES = {"F64": 8, "F32": 4}
-OWN = "base."
-"""What names of tensors begin with that belong to a fine-tuned base of the model's own."""
 
 
 def save_model(model: Model, path: Path) -> None:
