@@ -18,7 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from featx.models.model_file import load_model
+    from featx.models.model import load_model
     from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest, PredictRequest
     from featx.runners.local import extract
     from featx.workflows.compare import compare
@@ -48,7 +48,7 @@ _HOMES = {
     "fit": "featx.workflows.fit",
     "finetune": "featx.workflows.finetune",
     "predict": "featx.workflows.predict",
-    "load_model": "featx.models.model_file",
+    "load_model": "featx.models.model",
     **dict.fromkeys(_REQUESTS, "featx.requests"),
 }
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.data.digest_cache import digest_all
-from featx.data.listing import Manifest, check_classes, conflicts, held_out
+from featx.data.listing import DigestedListing, check_classes, find_conflicts, find_held_out
 from featx.data.sources import list_images
 from featx.errors import DataError
 from featx.features.catalog import missing_features
@@ -31,7 +31,7 @@ class Rows:
 
     Attributes
     ----------
-    manifest : Manifest
+    manifest : DigestedListing
         Only images that have features.
     classes : list of str
     y : (n,) int
@@ -42,7 +42,7 @@ class Rows:
         The held-out rows.
     """
 
-    manifest: Manifest
+    manifest: DigestedListing
     classes: list[str]
     y: NDArray[np.intp]
     groups: NDArray[np.intp]
@@ -86,13 +86,13 @@ def load_dataset(
         log.warning("'%s' is left out: %s", file.path, file.reason)
     have = ~np.any([store.missing(key, manifest.digests) for key in keys], axis=0)
     manifest = keep_featured(request, manifest, have, [key.layer for key in keys])
-    for conflict in conflicts(manifest):
+    for conflict in find_conflicts(manifest):
         log.warning("%s", conflict)
     labels = manifest.listing.labels
     check_classes(labels, request.data)
     classes, y = np.unique(np.array(labels), return_inverse=True)
     _, groups = np.unique(manifest.digests.view("V32").reshape(-1), return_inverse=True)
-    test = held_out(manifest.listing.splits)
+    test = find_held_out(manifest.listing.splits)
     if test is None:
         test = hold_out_or_explain(y, groups, request)
     check_parts(classes, y, test, request.data)
@@ -110,8 +110,8 @@ def hold_out_or_explain(y: NDArray[np.intp], groups: NDArray[np.intp], request: 
 
 
 def keep_featured(
-    request: CompareRequest, manifest: Manifest, have: NDArray[np.bool_], layers: Sequence[str]
-) -> Manifest:
+    request: CompareRequest, manifest: DigestedListing, have: NDArray[np.bool_], layers: Sequence[str]
+) -> DigestedListing:
     """Drop images without features if they are broken; raise if a sound one has not been extracted."""
     listing = manifest.listing
     lacks = np.flatnonzero(~have).tolist()
@@ -126,4 +126,4 @@ def keep_featured(
     if not len(lacks):
         return manifest
     rows = np.flatnonzero(have)
-    return Manifest(listing.subset(rows.tolist()), manifest.digests[rows], manifest.unreadable)
+    return DigestedListing(listing.subset(rows.tolist()), manifest.digests[rows], manifest.unreadable)

@@ -21,8 +21,7 @@ from featx.engines.engine import LazyEngine, Plan
 from featx.engines.threads import cores, one_thread_each
 from featx.errors import DataError, ModelError, WeightsError, shorten, unknown
 from featx.keys import RECIPE
-from featx.models.model import Model
-from featx.models.model_file import load_model
+from featx.models.model import Model, load_model
 from featx.requests import BaseChoice, PredictRequest
 from featx.timing import Clock
 from featx.types import Progress
@@ -87,7 +86,7 @@ def find_weights(request: PredictRequest, model: Model) -> str:
     """
     if request.weights is not None:
         return request.weights
-    if model.tensors:
+    if model.base_tensors:
         return str(request.model)
     if is_file_name(model.weights) and not Path(model.weights).is_file():
         beside = Path(request.model).parent / Path(model.weights).name
@@ -168,8 +167,8 @@ def label(model: Model, paths: Sequence[str], features: dict[tuple[str, str], An
     chosen, probabilities = model.classifier.predict(X if model.views == 1 else X.reshape(len(paths), model.views, -1))
     found = []
     for path, code, shares in zip(paths, chosen, probabilities.round(6).tolist(), strict=True):
-        named = dict(zip(model.classes, shares, strict=True))
-        found.append(Prediction(path, model.classes[code], shares[code], named))
+        named = dict(zip(model.classes_, shares, strict=True))
+        found.append(Prediction(path, model.classes_[code], shares[code], named))
     return found
 
 

@@ -27,7 +27,7 @@ from featx.finetuning import trainer as training
 from featx.finetuning.plan import plan
 from featx.finetuning.schedule import TrainingState
 from featx.finetuning.trainer import Trainer
-from featx.models.model_file import load_model
+from featx.models.model import load_model
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest, PredictRequest
 from featx.runners.local import extract
 from featx.workflows.compare import compare
@@ -147,7 +147,7 @@ def test_the_model_predicts_what_was_judged(request_: FinetuneRequest, photos: P
     assert {path for path in wrong if found[path].label == wrong[path].label} == set()
     assert all(found[path].probability == pytest.approx(wrong[path].probability, abs=1e-3) for path in wrong)
     loaded = load_model(request_.out)
-    assert (loaded.views, loaded.weights, len(loaded.classes)) == (2, "m.featx", classes)
+    assert (loaded.views, loaded.weights, len(loaded.classes_)) == (2, "m.featx", classes)
 
 
 def test_a_model_that_moved_is_a_base_of_its_own_key(request_: FinetuneRequest, tmp_path: Path) -> None:
