@@ -10,7 +10,7 @@ from torch import nn
 from featx.bases.architectures.torchvision_stages import Adapter
 from featx.bases.base import CLASSIFIERS, Layer, Stage, describe_layers, find_layer
 from featx.bases.meta_device import build_on_meta
-from featx.keys import InputTransform
+from featx.keys import InputTransform, Precision
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Architecture:
     weights: str | None = None
     presets: Mapping[str, InputTransform] = field(default_factory=dict)
     transform: InputTransform | None = None
-    precision: str = "float32"
+    precision: Precision = "float32"
     builds_on_meta: bool = True
 
     @property
