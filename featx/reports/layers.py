@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-if TYPE_CHECKING:
-    from featx.bases.layer_table import LayerRow
+from featx.bases.layer_table import LayerRow
+from featx.reports.shown_rows import ShownRows
 
 HEADINGS = ("", "layer", "alias", "shape", "stride", "field", "parameters", "10^6 multiply-adds", "time")
 """Columns before those of the poolings."""
@@ -19,8 +18,23 @@ ESTIMATED = "~"
 """Mark of a time that was estimated."""
 
 
-def layer_table_text(rows: Sequence[LayerRow]) -> str:
-    """Write the layer table, and below it the totals and what was estimated."""
+class LayerTable(ShownRows[LayerRow]):
+    """The layers of a base in its order, as a list that shows itself as a table."""
+
+    def text(self, style: str) -> str:
+        """Write the table in a format of tabulate, and the totals below it."""
+        return layer_table_text(self.rows, style)
+
+
+def layer_table_text(rows: Sequence[LayerRow], style: str = "simple") -> str:
+    """Write the layer table, and below it the totals and what was estimated.
+
+    Parameters
+    ----------
+    rows : sequence of LayerRow
+    style : str
+        A format of tabulate.
+    """
     poolings: list[str] = []
     for row in rows:
         poolings += [name for name in row.bytes if name not in poolings]
@@ -33,7 +47,7 @@ def layer_table_text(rows: Sequence[LayerRow]) -> str:
         time_share += row.time_share
         lines.append([*layer_cells(row, time_share), *storage_cells(row, poolings)])
 
-    table = tabulate(lines, headings, colalign=alignment, disable_numparse=True)
+    table = tabulate(lines, headings, tablefmt=style, colalign=alignment, disable_numparse=True)
     return f"{table}\n\n{totals(rows)}"
 
 
