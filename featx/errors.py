@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from featx.requests import ExtractRequest
+
+class Command(Protocol):
+    """A request that can be written as the command that carries it out."""
+
+    def command(self) -> str:
+        """Write the command."""
+        ...
 
 
 class FeatxError(Exception):
@@ -56,11 +61,11 @@ class MissingFeatures(FeatxError, LookupError):
     ----------
     what : str
         What is missing, in words.
-    request : ExtractRequest, optional
+    request : Command, optional
         The request that would compute it; the command line writes it as a command.
     """
 
-    def __init__(self, what: str, request: ExtractRequest | None = None) -> None:
+    def __init__(self, what: str, request: Command | None = None) -> None:
         super().__init__(what)
         self.request = request
 

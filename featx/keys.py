@@ -72,7 +72,7 @@ class BaseId:
     architecture: str
     weights: str
     transform: InputTransform
-    precision: str = "float32"
+    precision: Precision = "float32"
     recipe: int = RECIPE
 
     @cached_property

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from featx.bases.architectures.torchvision_stages import Adapter
 from featx.bases.base import Layer, Stage, describe_layers, find_layer
 from featx.bases.meta_device import build_on_meta
-from featx.keys import InputTransform
+from featx.keys import InputTransform, Precision
 
 RANDOM_WEIGHTS = "random"
 """What `--weights` says for random numbers, always the same ones."""
@@ -61,7 +61,7 @@ class Architecture:
     weights: str | None = None
     presets: Mapping[str, InputTransform] = field(default_factory=dict)
     transform: InputTransform | None = None
-    precision: str = "float32"
+    precision: Precision = "float32"
     builds_on_meta: bool = True
     download: Callable[[str], Mapping[str, Tensor]] | None = None
 

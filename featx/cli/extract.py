@@ -66,7 +66,7 @@ def command(
     base: BaseChoice,
     layers: tuple[str, ...],
     poolings: tuple[str, ...],
-    store_dtype: str | None,
+    store_dtype: Any,
     cache: Path,
     as_json: bool,
     quiet: bool,
@@ -87,7 +87,7 @@ def command(
     layers = layers or only_layer(base.name)
     if not layers:
         raise click.UsageError("no layer asked for: give --layer once or more, such as --layer layer3 --layer layer4")
-    stored = store_dtype or "float32"
+    stored: Any = store_dtype or "float32"
     request = ExtractRequest(data, base, layers, poolings or ("avg",), cache=cache, store_dtype=stored, **options)
     from featx.runners.devices import extract_on_devices
 

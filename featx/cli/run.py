@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,11 +14,13 @@ from featx.cli.options import cache_option, json_option, print_json, progress_ba
 @click.command("run")
 @click.argument("experiment")
 @cache_option
-@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the table as CSV, too.")
+@click.option(
+    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table to this CSV file."
+)
 @json_option
 @verbosity_options
 def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, quiet: bool) -> None:
-    """Extract and compare as EXPERIMENT says: a TOML file, or the name of a built-in one ('digits').
+    """Extract, fine-tune if asked, and compare as EXPERIMENT says: a TOML file, or a built-in experiment ('digits').
 
     \b
     Example:
@@ -45,8 +48,13 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
     if csv_file:
         write_text(csv_file, to_csv(results))
     if as_json:
-        found = {"extract": summary.to_dict(), "compare": [result.to_dict() for result in results]}
-        print_json({**found, "finetune": tuned.to_dict()} if tuned else found)
+        report_json: dict[str, Any] = {
+            "extract": summary.to_dict(),
+            "compare": [result.to_dict() for result in results],
+        }
+        if tuned:
+            report_json["finetune"] = tuned.to_dict()
+        print_json(report_json)
     else:
         click.echo(f"\n{table(results)}\n")
         click.echo("\n".join(closing_lines(results, summary.extracted, summary.seconds)))

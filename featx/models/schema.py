@@ -18,7 +18,8 @@ FORMAT = "featx-model"
 VERSION = 2
 """Version of what the file says and how it is to be read; others are refused."""
 
-BASE_TENSOR_PREFIX = "base."
+from featx.keys import BASE_TENSOR_PREFIX
+
 """How names of tensors begin that belong to a fine-tuned base, which the model then holds itself."""
 
 # A transform of more pixels would take all memory with the first image.

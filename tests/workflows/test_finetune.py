@@ -368,7 +368,8 @@ def test_the_command_prints_both_reports_and_gives_the_fields_that_scripts_rely_
         ({"head": "mpl"}, UnknownName, "unknown head 'mpl'. Did you mean 'mlp'"),
         ({"augment": "lite"}, UnknownName, "Did you mean 'light'"),
         ({"out": Path("m.pt")}, RequestError, "must end in .featx"),
-        ({"views": 0, "base": replace(RANDOM, precision="bfloat16")}, RequestError, "train in float32; --views"),
+        ({"out": Path("m.pt"), "base": replace(RANDOM, precision="bfloat16")}, RequestError, ".featx.*; .*in float32"),
+        ({"views": 0, "hidden": 0}, RequestError, "'hidden' must be an integer of at least 1, not 0; 'views' must be"),
     ],
 )
 def test_bad_requests_are_one_clear_error(
