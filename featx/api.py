@@ -467,7 +467,7 @@ def load_model(path: str | Path) -> Model:
     --------
     >>> featx.load_model("digits.featx").scores["test_accuracy"]
     """
-    from featx.models.model_file import load_model
+    from featx.models.model import load_model
 
     return load_model(path)
 

@@ -23,10 +23,9 @@ from safetensors.numpy import save
 from featx.errors import ModelError, StoreError
 from featx.features.scaling import join
 from featx.files import write_atomic
-from featx.keys import BaseId, FeatureKey, InputTransform
+from featx.keys import BASE_TENSOR_PREFIX, BaseId, FeatureKey, InputTransform
 from featx.models.array_classifier import CALIBRATIONS, ArrayClassifier, Arrays
 from featx.models.schema import (
-    BASE_TENSOR_PREFIX,
     FORMAT,
     VERSION,
     BaseFacts,

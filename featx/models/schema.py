@@ -11,14 +11,13 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from featx.errors import ModelError, shorten
-from featx.keys import Precision, StoredDtype
+from featx.keys import BASE_TENSOR_PREFIX, Precision, StoredDtype
 from featx.models.array_classifier import Arrays
 
 FORMAT = "featx-model"
 VERSION = 2
 """Version of what the file says and how it is to be read; others are refused."""
 
-from featx.keys import BASE_TENSOR_PREFIX
 
 """How names of tensors begin that belong to a fine-tuned base, which the model then holds itself."""
 
