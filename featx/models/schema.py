@@ -18,9 +18,6 @@ FORMAT = "featx-model"
 VERSION = 2
 """Version of what the file says and how it is to be read; others are refused."""
 
-
-"""How names of tensors begin that belong to a fine-tuned base, which the model then holds itself."""
-
 # A transform of more pixels would take all memory with the first image.
 Side = Annotated[int, Meta(ge=1, le=2**13)]
 Views = Annotated[int, Meta(ge=1, le=1000)]
