@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.models.model_file import load_model
     from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest, PredictRequest
-    from featx.runners.local import extract
     from featx.workflows.compare import compare
+    from featx.workflows.extract import extract
     from featx.workflows.finetune import finetune
     from featx.workflows.fit import fit
     from featx.workflows.predict import predict
@@ -43,7 +43,7 @@ __all__ = [
 
 _REQUESTS = ("BaseChoice", "CompareRequest", "ExtractRequest", "FinetuneRequest", "PredictRequest")
 _HOMES = {
-    "extract": "featx.runners.local",
+    "extract": "featx.workflows.extract",
     "compare": "featx.workflows.compare",
     "fit": "featx.workflows.fit",
     "finetune": "featx.workflows.finetune",

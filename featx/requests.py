@@ -65,7 +65,7 @@ class ExtractRequest:
     layers, poolings : sequences of str
         Every layer with every pooling, all in one pass.
     device : str
-        "auto", "cpu", "cuda", "cuda:1" or "mps"; for `extract_on_devices` also several with commas, or "all" GPUs.
+        "auto", "cpu", "cuda", "cuda:1" or "mps"; for extraction also several with commas, or "all" GPUs.
     batch_size, workers : int or None
         Images a forward pass, and threads that decode; None chooses.
     store_dtype : str

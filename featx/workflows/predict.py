@@ -18,7 +18,7 @@ from featx.data.loader import Loaded, Loader
 from featx.data.sources import is_system_file, read_file, walk
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, Plan
-from featx.engines.threads import cores, one_thread_each
+from featx.engines.threads import count_cores, one_torch_thread
 from featx.errors import DataError, ModelError, WeightsError, shorten, unknown
 from featx.keys import RECIPE
 from featx.models.model import Model
@@ -203,7 +203,7 @@ def predict(request: PredictRequest, progress: Progress | None = None) -> Predic
     for key in model.keys:
         wanted.setdefault(key.layer, []).append(key.pooling)
     nothing, views, clock = [""] * len(paths), range(model.views), Clock()
-    plan = Plan(base, wanted, choose_device(request.device), request.batch_size, request.workers or cores())
+    plan = Plan(base, wanted, choose_device(request.device), request.batch_size, request.workers or count_cores())
     loader = Loader(
         Listing(str(request.model), paths, nothing, nothing, read_file),
         lambda name, row: True,
@@ -215,7 +215,7 @@ def predict(request: PredictRequest, progress: Progress | None = None) -> Predic
     engine = LazyEngine("auto", plan, len(paths), clock)
     broken: list[Loaded] = []
     labelled: list[Prediction] = []
-    with one_thread_each(plan.device):
+    with one_torch_thread(plan.device):
         for batch in loader(range(len(paths)), engine.start, engine.build):
             broken += [one for one in batch.loaded if not one.views]
             labelled += label(model, [paths[one.row] for one in batch.loaded if one.views], batch.features)

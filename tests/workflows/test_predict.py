@@ -19,7 +19,7 @@ from featx.evaluation.error_analysis import FitReport
 from featx.features.dataset import load_dataset
 from featx.models.model_file import load_model
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
-from featx.runners.local import extract
+from featx.workflows.extract import extract
 from featx.workflows.fit import fit
 from featx.workflows.predict import predict
 from tests.conftest import picture
