@@ -24,6 +24,7 @@ from featx.engines.torch_engine import TorchEngine, fuse_batchnorm
 from featx.errors import RequestError, unknown
 from featx.images.augment import make_views
 from featx.images.gpu_resize import DeviceResizer
+from featx.keys import FeatureKey
 from featx.timing import Clock
 from featx.types import LayerFeatures, Pixels, WantedLayers
 
@@ -109,6 +110,16 @@ def make_plan(base: Base, wanted: WantedLayers, device: torch.device, batch_size
         # On the CPU Pillow is fastest, and MPS lacks the float64 that Pillow's pixels need.
         resizer = DeviceResizer(base.id.transform, device)
     return Plan(base, wanted, device, batch_size, workers, device_batch, resizer)
+
+
+def group_poolings(keys: Sequence[FeatureKey]) -> WantedLayers:
+    """List the poolings of each layer that keys name."""
+    wanted: dict[str, list[str]] = {}
+    for key in keys:
+        poolings = wanted.setdefault(key.layer, [])
+        if key.pooling not in poolings:
+            poolings.append(key.pooling)
+    return wanted
 
 
 def make_eager(plan: Plan) -> TorchEngine:

@@ -22,7 +22,7 @@ from featx.data.listing import Listing
 from featx.data.loader import Batch
 from featx.engines.compute import compute_features
 from featx.engines.device import choose_device
-from featx.engines.engine import LazyEngine, make_plan
+from featx.engines.engine import LazyEngine, group_poolings, make_plan
 from featx.engines.threads import count_cores
 from featx.errors import RequestError, unknown
 from featx.keys import STORED_DTYPES, FeatureKey
@@ -35,7 +35,7 @@ from featx.runners.tally import RowOutcome, Tally
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
 from featx.timing import Clock, shares
-from featx.types import Progress, WantedLayers
+from featx.types import Progress
 
 log = logging.getLogger(__name__)
 
@@ -192,16 +192,6 @@ def list_feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
             first = FeatureKey(base.id, layer.name, pooling, request.store_dtype)
             keys.extend(replace(first, view=view) for view in range(request.views))
     return list(dict.fromkeys(keys))
-
-
-def group_poolings(keys: Sequence[FeatureKey]) -> WantedLayers:
-    """List the poolings of each layer that keys name."""
-    wanted: dict[str, list[str]] = {}
-    for key in keys:
-        poolings = wanted.setdefault(key.layer, [])
-        if key.pooling not in poolings:
-            poolings.append(key.pooling)
-    return wanted
 
 
 def describe_base(base: Base, architecture: Architecture) -> StoredBase:
