@@ -79,7 +79,7 @@ class Throughput:
     def write(self) -> None:
         """Do what extraction does: hand batches to a writer that commits parts of 1024 rows."""
         rows = rows_per_part(len(self.features))
-        writer = PartWriter(FeatureStore(self.folder / "store"), KEY, rows, {"host": "here"}, Clock())
+        writer = PartWriter(FeatureStore(self.folder / "store"), KEY, rows, lambda: {"host": "here"}, Clock())
         for low in range(0, len(self.features), BATCH):
             writer.append(self.digest_list[low : low + BATCH], self.features[low : low + BATCH], 0.0)
         writer.close(0.0)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from featx.models.model import Model
     from featx.reports.comparison import Table
     from featx.reports.layers import LayerTable
-    from featx.runners.local import ExtractSummary
+    from featx.runners.summary import ExtractSummary
     from featx.workflows.advise import Advice
     from featx.workflows.finetune import Report, Tuned
     from featx.workflows.predict import Predictions
@@ -89,10 +89,10 @@ def extract(
     >>> summary.images
     1797
     """
-    from featx.runners.devices import extract_on_devices
+    from featx.workflows.extract import extract as run_extract
 
     options["layers"] = as_names(layers)
-    return extract_on_devices(make_request(ExtractRequest, "extract", data, base, options), progress)
+    return run_extract(make_request(ExtractRequest, "extract", data, base, options), progress)
 
 
 def load_features(
@@ -319,13 +319,13 @@ def finetune(
     >>> tuned.finetuned.result.test_accuracy
     """
     from featx.finetuning.plan import plan
-    from featx.runners.local import extract
+    from featx.workflows.extract import extract as run_extract
     from featx.workflows.finetune import extractions, finetune
 
     options.update({"from": start, "out": out})
     request = make_request(FinetuneRequest, "finetune", data, base, options)
     for extraction in extractions(request, plan(request)):
-        extract(extraction, progress)
+        run_extract(extraction, progress)
     return finetune(request, report)
 
 
@@ -431,17 +431,17 @@ def run(
     """
     from featx.finetuning.plan import plan
     from featx.reports.comparison import Table
-    from featx.runners.devices import extract_on_devices
     from featx.workflows.compare import compare
     from featx.workflows.experiment_file import load_pipeline
+    from featx.workflows.extract import extract as run_extract
     from featx.workflows.finetune import extractions, finetune
 
     pipeline = load_pipeline(os.fspath(experiment), Path(cache) if cache else default_cache())
-    summary = extract_on_devices(pipeline.extract, progress)
+    summary = run_extract(pipeline.extract, progress)
     tuned = None
     if pipeline.finetune:
         for extraction in extractions(pipeline.finetune, plan(pipeline.finetune)):
-            extract_on_devices(extraction, progress)
+            run_extract(extraction, progress)
         tuned = finetune(pipeline.finetune)
     return ExperimentReport(summary, Table(compare(pipeline.compare, progress)), tuned)
 

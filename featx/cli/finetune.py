@@ -87,7 +87,7 @@ def command(data: str, base: BaseChoice, as_json: bool, quiet: bool, **options: 
 def run(request: FinetuneRequest, quiet: bool) -> tuple[Tuned, int]:
     """Extract what the cache lacks, then fine-tune: what came of it, and how many images failed."""
     from featx.finetuning.plan import plan
-    from featx.runners.local import extract
+    from featx.workflows.extract import extract
     from featx.workflows.finetune import extractions, finetune
 
     failed = 0

@@ -33,13 +33,13 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
     from featx.cli.extract import report
     from featx.files import write_text
     from featx.reports.table import closing_lines, table, to_csv
-    from featx.runners.devices import extract_on_devices
     from featx.workflows.compare import compare
     from featx.workflows.experiment_file import load_pipeline
+    from featx.workflows.extract import extract
 
     pipeline = load_pipeline(experiment, cache)
     with progress_bar("image", quiet) as progress:
-        summary = extract_on_devices(pipeline.extract, progress)
+        summary = extract(pipeline.extract, progress)
     if not as_json:
         report(summary, False, quiet)
     tuned = finetune.run(pipeline.finetune, quiet)[0] if pipeline.finetune else None

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from featx.classifiers.search import search
-from featx.engines.threads import one_thread_each
+from featx.engines.threads import one_torch_thread
 from featx.errors import DataError
 from featx.features.splits import Parts, make_folds, with_views
 from featx.finetuning.batches import PooledFeed
@@ -94,7 +94,7 @@ class HeadMaker:
 
     def make(self, report: EpochReport | None = None) -> Heads:
         """Make them, of the kind that the request names."""
-        with one_thread_each(torch.device("cpu")):  # batches of a head are small
+        with one_torch_thread(torch.device("cpu")):  # batches of a head are small
             return self.solved() if self.request.head == "linear" else self.trained(report)
 
     def solved(self) -> Heads:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from featx.data.loader import Loader
 from featx.engines.device import choose_device
-from featx.engines.threads import cores
+from featx.engines.threads import count_cores
 from featx.errors import DataError
 from featx.evaluation.error_analysis import FitReport, HeldOut, describe
 from featx.evaluation.metrics import figures
@@ -81,7 +81,7 @@ class Tuning:
 
     def load(self, rows: RowNumbers, prepare: Prepare) -> Iterator[LoadedRow]:
         """Read and decode images in threads."""
-        listing, workers = self.table.manifest.listing, self.request.workers or cores()
+        listing, workers = self.table.manifest.listing, self.request.workers or count_cores()
         yield from Loader(listing, lambda name, row: True, prepare, workers, Clock()).decoded(rows.tolist())
 
     def suffix_trainer(self, head: Head, rows: RowNumbers, checkpoint: Path) -> tuple[TrainablePart, Trainer]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -32,8 +32,8 @@ class PartWriter:
     key : FeatureKey
     part_rows : int
         Rows of a full part; wide rows fill one sooner, with `PART_BYTES`.
-    provenance : dict
-        Plain values that are stored with every part.
+    describe_provenance : callable
+        Gives the plain values that are stored with a part; called for each.
     clock : Clock
         Gets the seconds of writing as the step "write".
 
@@ -44,13 +44,19 @@ class PartWriter:
     """
 
     def __init__(
-        self, store: FeatureStore, key: FeatureKey, part_rows: int, provenance: dict[str, Any], clock: Clock
+        self,
+        store: FeatureStore,
+        key: FeatureKey,
+        part_rows: int,
+        describe_provenance: Callable[[], Mapping[str, Any]],
+        clock: Clock,
     ) -> None:
         self.store = store
         self.key = key
         self.part_rows = part_rows
-        self.provenance = provenance
         self.clock = clock
+        # Asked when a part is written: which engine computes is known by then.
+        self.describe_provenance = describe_provenance
         self.index = DigestIndex([header.digests.copy() for header in store.headers(key)])
         self.digests: list[NDArray[np.uint8]] = []
         self.features: list[NDArray[np.float32]] = []
@@ -105,7 +111,7 @@ class PartWriter:
     def write(self, digests: list[NDArray[np.uint8]], features: list[NDArray[np.float32]], seconds: float) -> None:
         """Write a part; runs in the writing thread."""
         joined = np.concatenate(digests)
-        provenance = {**self.provenance, "created": time.time(), "seconds": round(seconds * len(joined), 4)}
+        provenance = {**self.describe_provenance(), "created": time.time(), "seconds": round(seconds * len(joined), 4)}
         with self.clock.timed("write"):
             self.store.add(self.key, joined, features, provenance)
 

@@ -31,13 +31,13 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from featx.requests import BaseChoice, CompareRequest, ExportRequest, ExtractRequest
-from featx.runners.local import extract
 from featx.store.clean import clean
 from featx.store.compact import compact
 from featx.store.part import Part
 from featx.store.store import FeatureStore
 from featx.store.verify import verify
 from featx.workflows.export import export
+from featx.workflows.extract import extract
 from tests.store.samples import KEY, features_of, fill, make_digests
 
 IMAGES = 128

@@ -10,8 +10,8 @@ import pytest
 
 from featx.evaluation.protocol import Comparison
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.runners.local import extract
 from featx.workflows.compare import compare
+from featx.workflows.extract import extract
 from featx.workflows.fit import fit
 from tests.conftest import picture
 

@@ -10,8 +10,8 @@ import pytest
 from featx.errors import WeightsError
 from featx.evaluation.layer_scores import Evidence
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.runners.local import extract
 from featx.workflows.advise import LARGE, advise, decide
+from featx.workflows.extract import extract
 
 Featx = Callable[..., Any]
 

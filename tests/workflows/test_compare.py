@@ -14,8 +14,8 @@ import pytest
 
 from featx.errors import RequestError, UnknownName
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.runners.local import extract
 from featx.workflows.compare import compare
+from featx.workflows.extract import extract
 from featx.workflows.fit import fit
 from tests.conftest import picture, raises_missing
 

@@ -29,8 +29,8 @@ from featx.finetuning.schedule import TrainingState
 from featx.finetuning.trainer import Trainer
 from featx.models.model import load_model
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest, PredictRequest
-from featx.runners.local import extract
 from featx.workflows.compare import compare
+from featx.workflows.extract import extract
 from featx.workflows.finetune import Tuned, extractions, finetune
 from featx.workflows.fit import fit
 from featx.workflows.predict import predict

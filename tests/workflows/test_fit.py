@@ -9,8 +9,8 @@ import pytest
 from featx.errors import DataError, MissingFeatures, RequestError, UnknownName
 from featx.evaluation.result import best
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.runners.local import extract
 from featx.workflows.compare import compare
+from featx.workflows.extract import extract
 from tests.conftest import picture, raises_missing
 
 RANDOM = BaseChoice("tiny", "random")

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
+from featx.engines.compute import compute_features
+from featx.engines.engine import LazyEngine, make_plan
 from featx.errors import RequestError
 from featx.evaluation.protocol import Comparison
 from featx.features.splits import make_folds, with_views
@@ -22,14 +25,17 @@ from featx.images import decode as images
 from featx.images.augment import make_views
 from featx.images.transform import to_input
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
-from featx.runners.local import extract, feature_keys
+from featx.runners.local import list_feature_keys
 from featx.store.store import FeatureStore
+from featx.timing import Clock
 from featx.workflows.compare import compare
+from featx.workflows.extract import extract
 from featx.workflows.fit import fit
 from featx.workflows.predict import predict
 from tests.conftest import raises_missing
 
 RANDOM = BaseChoice("tiny", "random")
+CPU = torch.device("cpu")
 Stored = dict[str, NDArray[Any]]
 
 
@@ -42,7 +48,7 @@ def stored(request: ExtractRequest) -> Stored:
     """Features of every key, in the order of the rows."""
     manifest = digest_all(request.cache, list_images(request.data))
     store = FeatureStore(request.cache)
-    return {key.folder: store.get(key, manifest.digests) for key in feature_keys(open_base(request.base), request)}
+    return {key.folder: store.get(key, manifest.digests) for key in list_feature_keys(open_base(request.base), request)}
 
 
 def same(first: Stored, second: Stored) -> bool:
@@ -56,25 +62,31 @@ def test_a_view_is_what_the_network_makes_of_the_augmented_picture(request_: Ext
     for row in (0, 20):
         path, digest = manifest.listing.paths[row], manifest.digests[row].tobytes()
         views = make_views(images.decode(Path(path).read_bytes()), base.id.transform, digest, range(8))
-        for key in feature_keys(base, request_):
-            import torch
-
+        for key in list_feature_keys(base, request_):
             pixels = torch.from_numpy(np.array(views[key.view]))[None]
             with torch.inference_mode():
                 expected = base.forward(to_input(pixels, base.id.transform), {key.layer: ["avg"]})[key.layer, "avg"]
             assert np.allclose(found[key.folder][row], expected.numpy(), rtol=1e-4, atol=1e-6)
 
 
-def test_the_views_of_an_image_come_from_one_decoding(
-    request_: ExtractRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from featx.data import loader
+def test_the_views_of_an_image_come_from_one_decoding(request_: ExtractRequest) -> None:
+    listing = list_images(request_.data)
+    read: list[str] = []
+    prepared: list[bytes] = []
 
-    decoded = []
-    original = loader.decoding
-    monkeypatch.setattr(loader, "decoding", lambda data: decoded.append(1) or original(data))
-    summary = extract(request_)
-    assert (summary.images, summary.extracted, len(decoded)) == (36, 36, 36)
+    def read_and_count(path: str) -> bytes:
+        read.append(path)
+        return listing.read(path)
+
+    def choose_views(digest: bytes) -> range:
+        prepared.append(digest)  # asked once for each picture that was decoded
+        return range(8)
+
+    engine = LazyEngine("eager", make_plan(open_base(RANDOM), {"layer1": ["avg"]}, CPU, 8, 2), 36, Clock())
+    counted = replace(listing, read=read_and_count)
+    batches = list(compute_features(engine, counted, range(36), lambda digest, row: True, choose_views))
+    assert sum(len(batch.members) for batch in batches) == 8 * 36
+    assert (len(read), len(prepared)) == (36, 36)
 
 
 def test_further_views_leave_what_is_there_and_cost_only_themselves(request_: ExtractRequest) -> None:

@@ -18,7 +18,7 @@ from featx.bases.architectures.timm_models import read_config
 from featx.bases.architectures.timm_stages import compare_stages, in_order, scatter, tell_layout
 from featx.bases.base import ALIASES
 from featx.bases.registry import resolve
-from featx.engines.torch_engine import fused
+from featx.engines.torch_engine import fuse_batchnorm
 from featx.errors import RequestError, UnknownName, WeightsError
 from featx.images.transform import to_input, to_pixels
 from featx.requests import BaseChoice
@@ -173,7 +173,7 @@ def test_folding_batch_norm_keeps_the_features(timm: Any, name: str) -> None:
     scatter(base.network)  # type: ignore[arg-type]
     wanted, x = {layer.name: ["avg"] for layer in base.layers}, torch.randn(2, 3, 96, 96)
     with torch.inference_mode():
-        expected, found = base.forward(x.clone(), wanted), fused(base).forward(x.clone(), wanted)
+        expected, found = base.forward(x.clone(), wanted), fuse_batchnorm(base).forward(x.clone(), wanted)
     for key, features in expected.items():
         assert torch.allclose(found[key], features, rtol=0, atol=1e-4 * float(features.abs().max()))
 
