@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from featx.reports.layers import LayerTable
     from featx.runners.summary import ExtractSummary
     from featx.workflows.advise import Advice
-    from featx.workflows.finetune import Report, Tuned
+    from featx.workflows.finetune import FinetuneReport, PhaseReport
     from featx.workflows.predict import Predictions
 
     Progress = Callable[[int, int], None]
@@ -46,7 +46,7 @@ class ExperimentReport(NamedTuple):
 
     extract: ExtractSummary
     compare: Table
-    finetune: Tuned | None
+    finetune: FinetuneReport | None
 
 
 def extract(
@@ -283,9 +283,9 @@ def finetune(
     start: str,
     out: str | Path,
     progress: Progress | None = None,
-    report: Report | None = None,
+    report: PhaseReport | None = None,
     **options: Any,
-) -> Tuned:
+) -> FinetuneReport:
     """Train a head on the frozen base, then the stages from one on with it; features that lack are extracted first.
 
     Parameters
@@ -305,7 +305,7 @@ def finetune(
 
     Returns
     -------
-    Tuned
+    FinetuneReport
         `head` and `finetuned`: the reports before and after the stages were unfrozen.
 
     Raises
