@@ -18,6 +18,7 @@ from featx.bases.base import Base
 from featx.bases.loading import load_base
 from featx.bases.pooling import POOLINGS, pooled_shape
 from featx.bases.registry import resolve
+from featx.bases.weights import absolute_path
 from featx.data.digest_cache import KnownDigests, load_digests, save_digests
 from featx.data.listing import FailedImage, Listing
 from featx.data.loader import Batch, Loaded, Loader
@@ -264,7 +265,8 @@ def extract(request: ExtractRequest, progress: Progress | None = None) -> Extrac
     )
     own = architecture.input == architecture.native_transform
     extraction = Extraction(request, listing, base, keys)
-    store, described = FeatureStore(request.cache), StoredBase(base.id, base.source, layers, own)
+    store = FeatureStore(request.cache)
+    described = StoredBase(base.id, base.source, layers, own, absolute_path(request.base.weights))
     store.describe(described)
     extraction.visit(load_digests(request.cache, listing, request.rehash), progress)
     store.describe(described)  # again, in case the folder was removed meanwhile

@@ -26,12 +26,15 @@ class StoredBase:
         Its layers as `base.json` lists them: name, alias, shape, stride.
     is_default_transform : bool
         Whether images were transformed as the base states, not as the user asked.
+    weights_file : str or None
+        Absolute path of the file that the weights came from; None where they have a name, or in older caches.
     """
 
     id: BaseId
     source: str
     layers: tuple[dict[str, Any], ...]
     is_default_transform: bool
+    weights_file: str | None = None
 
 
 def read_base(file: Path) -> StoredBase:
@@ -47,7 +50,13 @@ def read_base(file: Path) -> StoredBase:
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
         base_id = BaseId.from_dict(fields["id"])
-        found = StoredBase(base_id, fields["source"], tuple(fields["layers"]), bool(fields["is_default_transform"]))
+        found = StoredBase(
+            base_id,
+            fields["source"],
+            tuple(fields["layers"]),
+            bool(fields["is_default_transform"]),
+            fields.get("weights_file"),
+        )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it lacks what it should say: {error!r}") from error
     if base_id.folder != file.parent.name:
@@ -56,7 +65,7 @@ def read_base(file: Path) -> StoredBase:
 
 
 def write_base(root: Path, base: StoredBase) -> None:
-    """Write `base.json` unless a sound one is there.
+    """Write `base.json` unless a sound one is there that still tells where the weights lie.
 
     Raises
     ------
@@ -65,6 +74,9 @@ def write_base(root: Path, base: StoredBase) -> None:
     """
     file = root / base.id.folder / BASE_FILE
     try:
-        read_base(file)
+        stored = read_base(file)
+        is_sound = base.weights_file is None or Path(stored.weights_file or "").is_file()
     except (OSError, ValueError):
+        is_sound = False
+    if not is_sound:
         write_atomic(file, (json.dumps(asdict(base), indent=2) + "\n").encode())
