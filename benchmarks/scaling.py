@@ -22,7 +22,7 @@ from tabulate import tabulate
 from featx.classifiers.registry import CLASSIFIERS, Linear
 from featx.classifiers.search import choose_value
 from featx.features.catalog import choose_layer_sets, find_base
-from featx.features.dataset import load_dataset
+from featx.features.dataset import list_dataset, load_dataset
 from featx.features.scaling import unit_length
 from featx.features.splits import make_folds
 from featx.linear.cross_validation import CVScores, cross_validate
@@ -41,7 +41,8 @@ Ways = dict[tuple[bool, float], list[float]]
 def cuts(request: CompareRequest) -> Iterator[tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.intp]]]:
     """Yield features (n, d), classes (n,) and groups (n,) of the training rows, cut by cut."""
     store = FeatureStore(request.cache)
-    found = choose_layer_sets(store, find_base(store, request), request)
+    digests = list_dataset(request).digests
+    found = choose_layer_sets(store, find_base(store, request, digests), request, digests)
     rows = load_dataset(request, store, [cut.keys[0] for cut in found])
     train = np.flatnonzero(~rows.test)
     for cut in found:

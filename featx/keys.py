@@ -113,7 +113,7 @@ class FeatureKey:
     base: BaseId
     layer: str
     pooling: str = "avg"
-    dtype: str = "float32"
+    dtype: StoredDtype = "float32"
     view: int = 0
 
     @property

@@ -46,6 +46,13 @@ def is_file_name(weights: str) -> bool:
     return weights.endswith(FILE_SUFFIXES) or "/" in weights
 
 
+def absolute_path(weights: str | None) -> str | None:
+    """Absolute path of the file that `--weights` names; None if it names none."""
+    if weights is None or not is_file_name(weights):
+        return None
+    return str(Path(weights).expanduser().resolve())
+
+
 def digest_tensors(tensors: Mapping[str, NDArray[Any]]) -> str:
     """Digest a network's tensors: names, shapes, dtypes and bytes, sorted by name.
 

@@ -17,6 +17,7 @@ from featx.bases.architecture import Architecture
 from featx.bases.base import Base
 from featx.bases.loading import load_base
 from featx.bases.pooling import POOLINGS, pooled_shape
+from featx.bases.weights import absolute_path
 from featx.data.digest_cache import KnownDigests, load_digests, save_digests
 from featx.data.listing import Listing
 from featx.data.loader import Batch
@@ -201,7 +202,7 @@ def describe_base(base: Base, architecture: Architecture) -> StoredBase:
         for layer in base.layers
     )
     is_default_transform = architecture.input == architecture.native_transform
-    return StoredBase(base.id, base.source, layers, is_default_transform)
+    return StoredBase(base.id, base.source, layers, is_default_transform, absolute_path(architecture.weights))
 
 
 def describe_provenance(engine: LazyEngine) -> dict[str, str]:

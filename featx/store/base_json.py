@@ -26,12 +26,15 @@ class StoredBase:
         Its layers as `base.json` lists them: name, alias, shape, stride.
     is_default_transform : bool
         Whether images went through the transform that the base states, not through one of the user's.
+    weights_file : str or None
+        Absolute path of the file that the weights came from; None where they have a name, or in older caches.
     """
 
     id: BaseId
     source: str
     layers: tuple[dict[str, Any], ...]
     is_default_transform: bool
+    weights_file: str | None = None
 
 
 def read_base(file: Path) -> StoredBase:
@@ -51,6 +54,7 @@ def read_base(file: Path) -> StoredBase:
             source=fields["source"],
             layers=tuple(fields["layers"]),
             is_default_transform=bool(fields["is_default_transform"]),
+            weights_file=fields.get("weights_file"),
         )
     # RecursionError: JSON nested thousands of levels deep.
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -61,7 +65,7 @@ def read_base(file: Path) -> StoredBase:
 
 
 def write_base(root: Path, base: StoredBase) -> None:
-    """Write `base.json` unless an intact one exists.
+    """Write `base.json` unless an intact one exists that still tells where the weights lie.
 
     Raises
     ------
@@ -70,7 +74,10 @@ def write_base(root: Path, base: StoredBase) -> None:
     """
     file = root / base.id.folder / BASE_FILE
     try:
-        read_base(file)
+        stored = read_base(file)
+        is_intact = base.weights_file is None or Path(stored.weights_file or "").is_file()
     except (OSError, ValueError):
+        is_intact = False
+    if not is_intact:
         text = json.dumps(asdict(base), indent=2) + "\n"
         write_atomic(file, text.encode())

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from featx.data.loader import Loader
 from featx.errors import MissingFeatures, WeightsError
-from featx.evaluation.layer_scores import Evidence, Labelled, choose, learning_curve, weigh
+from featx.evaluation.layer_scores import LabelledRows, LayerScore, choose_layer, learning_curve, score_layer
 from featx.features.catalog import LayerSet, choose_layer_sets, find_base
-from featx.features.dataset import Rows, load_dataset
+from featx.features.dataset import Dataset, load_dataset
 from featx.features.scaling import join
 from featx.requests import CompareRequest, default_cache
 from featx.store.base_json import StoredBase
@@ -71,7 +71,7 @@ class Advice:
         From the statistics in batch norms.
     learning_curve : list of (int, float)
         Images trained on, and cross-validated accuracy at the layer advised.
-    layers : list of Evidence
+    layers : list of LayerScore
         In the base's order.
     """
 
@@ -86,7 +86,7 @@ class Advice:
     case: str
     distances: dict[str, float]
     learning_curve: list[tuple[int, float]]
-    layers: list[Evidence]
+    layers: list[LayerScore]
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -97,35 +97,37 @@ class Advice:
 class Findings:
     """What was measured: evidence and features by layer, and the look through the base if there was one."""
 
-    evidence: list[Evidence]
-    features: dict[tuple[str, str], tuple[NDArray[Any], Labelled]]
+    evidence: list[LayerScore]
+    features: dict[tuple[str, str], tuple[NDArray[Any], LabelledRows]]
     similarity: float | None = None
     confidence: float | None = None
     distances: dict[str, float] | None = None
 
 
-def find_cached(request: CompareRequest) -> tuple[StoredBase | None, list[LayerSet]]:
+def find_cached(request: CompareRequest, rows: Dataset) -> tuple[StoredBase | None, list[LayerSet]]:
     """Find what is cached of a base; nothing is no error here."""
     store = FeatureStore(request.cache)
     try:
-        base = find_base(store, request)
-        return base, choose_layer_sets(store, base, request)
+        base = find_base(store, request, rows.digests)
+        return base, choose_layer_sets(store, base, request, rows.digests)
     except MissingFeatures:
         return None, []
 
 
-def labelled(rows: Rows, chosen: NDArray[np.intp]) -> Labelled:
+def labelled(rows: Dataset, chosen: NDArray[np.intp]) -> LabelledRows:
     """Take the labels of some rows; classes are counted anew, since a sample may lack some."""
-    return Labelled(np.unique(rows.y[chosen], return_inverse=True)[1], rows.groups[chosen])
+    return LabelledRows(np.unique(rows.y[chosen], return_inverse=True)[1], rows.groups[chosen])
 
 
-def complete(store: FeatureStore, cuts: Sequence[LayerSet], rows: Rows) -> list[LayerSet]:
+def complete(store: FeatureStore, cuts: Sequence[LayerSet], rows: Dataset) -> list[LayerSet]:
     """Keep the cuts that have features of every image."""
     digests = rows.manifest.digests
     return [cut for cut in cuts if not any(store.missing(key, digests).any() for key in cut.keys)]
 
 
-def judge_cached(request: CompareRequest, cuts: Sequence[LayerSet], rows: Rows, progress: Progress | None) -> Findings:
+def judge_cached(
+    request: CompareRequest, cuts: Sequence[LayerSet], rows: Dataset, progress: Progress | None
+) -> Findings:
     """Judge cached layers on all training images."""
     store, train = FeatureStore(request.cache), np.flatnonzero(~rows.test)
     truth = labelled(rows, train)
@@ -134,14 +136,14 @@ def judge_cached(request: CompareRequest, cuts: Sequence[LayerSet], rows: Rows, 
         X = join([store.get(key, rows.manifest.digests[train]) for key in cut.keys])
         if X.shape[1] <= WIDEST:
             name = cut.name, cut.keys[0].pooling
-            found.evidence.append(weigh(name, X, truth, request.seed, cached=True))
+            found.evidence.append(score_layer(name, X, truth, request.seed, cached=True))
             found.features[name] = X, truth
         if progress:
             progress(number, len(cuts))
     return found
 
 
-def draw(rows: Rows, seed: int) -> NDArray[np.intp]:
+def draw(rows: Dataset, seed: int) -> NDArray[np.intp]:
     """Draw a sample of the training part, of each class as many as there are, up to `SAMPLE` in all."""
     train = np.random.default_rng(seed).permutation(np.flatnonzero(~rows.test))
     rank = np.empty(len(train), np.intp)
@@ -152,7 +154,7 @@ def draw(rows: Rows, seed: int) -> NDArray[np.intp]:
     return np.sort(chosen)
 
 
-def look(request: CompareRequest, stored: StoredBase | None, rows: Rows, skip: set[str]) -> Findings:
+def look(request: CompareRequest, stored: StoredBase | None, rows: Dataset, skip: set[str]) -> Findings:
     """Run the base over a sample of images, and judge the layers that are not cached.
 
     Raises
@@ -195,7 +197,7 @@ def look(request: CompareRequest, stored: StoredBase | None, rows: Rows, skip: s
     seen = probe(base, batches(), names)
     truth = labelled(rows, np.array(kept, np.intp))
     features = {(name, "avg"): (join([X]), truth) for name, X in seen.features.items()}
-    found = [weigh(name, X, truth, request.seed, cached=False) for name, (X, _) in features.items()]
+    found = [score_layer(name, X, truth, request.seed, cached=False) for name, (X, _) in features.items()]
     return Findings(found, features, seen.similarity, seen.confidence, seen.distances)
 
 
@@ -204,7 +206,7 @@ def gain_of(curve: Sequence[tuple[int, float]]) -> float:
     return curve[-1][1] - curve[-2][1]
 
 
-def decide(chosen: Evidence, deepest: str, curve: Sequence[tuple[int, float]], large: bool) -> str:
+def decide(chosen: LayerScore, deepest: str, curve: Sequence[tuple[int, float]], large: bool) -> str:
     """Choose a strategy by what was measured.
 
     Fine-tuning is advised where there is much left to gain, more images would not bring it, and there are enough of
@@ -215,7 +217,7 @@ def decide(chosen: Evidence, deepest: str, curve: Sequence[tuple[int, float]], l
     return "linear" if chosen.layer == deepest else "shallow"
 
 
-def explain(chosen: Evidence, curve: Sequence[tuple[int, float]], others: Sequence[Evidence]) -> list[str]:
+def explain(chosen: LayerScore, curve: Sequence[tuple[int, float]], others: Sequence[LayerScore]) -> list[str]:
     """Say in plain words what speaks for the advice."""
     where = f"all {chosen.images} training images" if chosen.cached else f"a sample of {chosen.images} images"
     reasons = [f"{chosen.layer} with {chosen.clf} reaches {chosen.best:.3f}, cross-validated on {where}"]
@@ -230,7 +232,7 @@ def explain(chosen: Evidence, curve: Sequence[tuple[int, float]], others: Sequen
     return [*reasons, f"the last doubling of the training images brought {100 * gain:+.1f} points: {more}"]
 
 
-def next_command(request: CompareRequest, chosen: Evidence, strategy: str, found: Sequence[Evidence]) -> str:
+def next_command(request: CompareRequest, chosen: LayerScore, strategy: str, found: Sequence[LayerScore]) -> str:
     """Write the command that the advice comes to."""
     if strategy == "finetune":
         words = ["featx", "finetune", request.data, *request.base.flags(), "--from", chosen.layer]
@@ -262,8 +264,8 @@ def advise(request: CompareRequest, progress: Progress | None = None) -> Advice:
     FeatxError
         If names are unknown, the data set cannot be used, or there are neither weights nor cached features.
     """
-    stored, cuts = find_cached(request)
     rows = load_dataset(request, FeatureStore(request.cache), [])
+    stored, cuts = find_cached(request, rows)
     cuts = complete(FeatureStore(request.cache), cuts, rows)
     cached = judge_cached(request, cuts, rows, progress)
     skip = {part for one in cached.evidence for part in one.layer.split("+")}
@@ -277,10 +279,10 @@ def advise(request: CompareRequest, progress: Progress | None = None) -> Advice:
     return conclude(request, rows, cached, seen)
 
 
-def conclude(request: CompareRequest, rows: Rows, cached: Findings, seen: Findings) -> Advice:
+def conclude(request: CompareRequest, rows: Dataset, cached: Findings, seen: Findings) -> Advice:
     """Put together what was measured, and draw the conclusion."""
     found = [*cached.evidence, *seen.evidence]
-    chosen = choose(found)
+    chosen = choose_layer(found)
     X, truth = {**seen.features, **cached.features}[chosen.layer, chosen.pooling]
     curve = learning_curve(X, truth, chosen.clf, request.seed)
     images = int((~rows.test).sum())

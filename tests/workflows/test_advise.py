@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from featx.errors import WeightsError
-from featx.evaluation.layer_scores import Evidence
+from featx.evaluation.layer_scores import LayerScore
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
 from featx.workflows.advise import LARGE, advise, decide
 from featx.workflows.extract import extract
@@ -51,8 +51,8 @@ def test_without_weights_and_without_features_there_is_no_advice(photos: Path, c
         advise(CompareRequest(str(photos), BaseChoice("tiny", "gone.pth"), cache=cache))
 
 
-def evidence(layer: str, accuracy: float) -> Evidence:
-    return Evidence(layer, "avg", 9, LARGE, True, 0, 0, 0.5, {"logreg": accuracy, "svm": 0.1}, "logreg")
+def evidence(layer: str, accuracy: float) -> LayerScore:
+    return LayerScore(layer, "avg", 9, LARGE, True, 0, 0, 0.5, {"logreg": accuracy, "svm": 0.1}, "logreg")
 
 
 @pytest.mark.parametrize(
