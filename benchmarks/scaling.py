@@ -73,10 +73,12 @@ def main() -> None:
     parser.add_argument("--base", required=True)
     parser.add_argument("--weights")
     parser.add_argument("--cache", type=Path, required=True)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     every: list[Ways] = []
-    for data in asked.data:
-        request = CompareRequest(data, BaseChoice(asked.base, asked.weights), poolings=("avg",), cache=asked.cache)
+    for data in options.data:
+        request = CompareRequest(
+            data, BaseChoice(options.base, options.weights), poolings=("avg",), cache=options.cache
+        )
         every += [score_ways(*cut) for cut in cuts(request)]
     lines = []
     for way in every[0]:
@@ -84,9 +86,9 @@ def main() -> None:
         errors = gains.std(axis=0) / len(gains) ** 0.5
         words = [f"{gain:+.2f} ± {error:.2f}" for gain, error in zip(gains.mean(axis=0), errors, strict=True)]
         lines.append(["of length one" if way[0] else "as they come", way[1], *words])
-    names = ", ".join(Path(data).name for data in asked.data)
+    names = ", ".join(Path(data).name for data in options.data)
     table = tabulate(lines, ["rows", "power", *GRID], tablefmt="github", disable_numparse=True)
-    text = f"{asked.base}; {names}; {len(every)} cuts\n{table}\n\n"
+    text = f"{options.base}; {names}; {len(every)} cuts\n{table}\n\n"
     print(text)
     with (Path(__file__).parent / "results" / "scaling.txt").open("a") as file:
         file.write(text)

@@ -164,7 +164,7 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         with one_thread():
             for epoch in range(1, self.epochs + 1):
                 self._train_epoch(optimizer, X, y, random)
-                loss = val_loss(weights, X_val, y_val)
+                loss = compute_val_loss(weights, X_val, y_val)
                 if loss < best_loss:
                     best = _copy(weights)
                     best_loss = loss
@@ -227,7 +227,7 @@ def compute_logits(weights: Weights, X: NDArray[np.float32]) -> NDArray[np.float
     return np.maximum(X @ weight.T + bias, 0) @ weight_out.T + bias_out
 
 
-def val_loss(weights: Weights, X: NDArray[np.float32], y: NDArray[np.intp]) -> float:
+def compute_val_loss(weights: Weights, X: NDArray[np.float32], y: NDArray[np.intp]) -> float:
     """Compute the mean log-loss of rows, without dropout."""
     probabilities = softmax(compute_logits(weights, X), axis=1)
     of_truth = probabilities[np.arange(len(y)), y]

@@ -1,4 +1,4 @@
-"""Every classifier that can be asked for by name."""
+"""The classifiers by name."""
 
 from __future__ import annotations
 

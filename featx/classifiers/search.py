@@ -60,7 +60,7 @@ def search(names: Sequence[str], X: Matrix, y: NDArray[np.intp], folds: Sequence
     folds : sequence of (train rows, validation rows)
         Validation rows may be (m, v): views of one image, whose scores are averaged.
     seed : int
-        Of classifiers that draw at random.
+        Seed of classifiers that draw at random.
 
     Returns
     -------
@@ -127,12 +127,12 @@ def cross_validate_estimator(estimator: Any, X: Matrix, y: NDArray[np.intp], fol
     accuracies = []
     for train, val in folds:
         fitted = clone(pipeline).fit(X[train], y[train])
-        accuracies.append(val_accuracy(fitted, X, y, val))
+        accuracies.append(compute_val_accuracy(fitted, X, y, val))
     model = pipeline.fit(X, y)
     return Fitted(model, {}, float(np.mean(accuracies)), time.perf_counter() - started)
 
 
-def val_accuracy(fitted: Any, X: Matrix, y: NDArray[np.intp], val: NDArray[np.intp]) -> float:
+def compute_val_accuracy(fitted: Any, X: Matrix, y: NDArray[np.intp], val: NDArray[np.intp]) -> float:
     """Score an estimator on rows (m,), or on images by the mean probabilities of their views (m, v)."""
     if val.ndim == 1:
         return float((fitted.predict(X[val]) == y[val]).mean())

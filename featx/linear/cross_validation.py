@@ -47,7 +47,7 @@ class CVScores(NamedTuple):
     accuracy : (..., number of C) float64
         Share of the validation rows that are classified correctly.
     loss : (..., number of C) float64
-        Mean log-loss of the softmax of the scores. Scores of the SVM are not log-odds: there it means nothing by
+        Mean log-loss of the softmax of the scores. For the SVM, whose scores are not log-odds, it means nothing by
         itself.
     """
 
@@ -151,7 +151,7 @@ def score_fold(fold: PreparedFold, grid: Grid, options: SolverOptions = ROUGH) -
 def log_loss(scores: NDArray[np.float64], classes: NDArray[Any], truth: NDArray[Any]) -> float:
     """Average minus the logarithm of the true class's probability; rows of classes not trained on are left out.
 
-    Scikit-learn's `log_loss` takes probabilities, which round to 0 and 1 where scores still tell; and every class.
+    Scikit-learn's `log_loss` takes probabilities instead of scores, which round to 0 and 1, and needs every class.
 
     Parameters
     ----------

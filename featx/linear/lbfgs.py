@@ -128,7 +128,7 @@ def minimise(objective: Objective, start: Solution, options: SolverOptions, hist
     options : SolverOptions
         Its tolerance and its limit on steps.
     history : History
-        Of the fit before, brought up to date in place; an empty one is fine.
+        The history of the fit before, brought up to date in place; an empty one is fine.
 
     Returns
     -------

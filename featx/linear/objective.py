@@ -22,7 +22,7 @@ MIN_CURVATURE = 1e-12
 
 
 class State(NamedTuple):
-    """A point on the way: weights (k, r + 1), scores (k, n), the loss there, and the objective (g, 1)."""
+    """An iterate: weights (k, r + 1), their scores (k, n), the loss at them, and the objective (g, 1)."""
 
     weights: Array
     scores: Array
@@ -41,7 +41,7 @@ class Objective:
     z : (n, r + 1) float32 or float64
         Coordinates of the rows, and a last column of ones.
     transpose : (r + 1, n) same dtype
-        Of z, laid out for fast products.
+        The transpose of z, laid out for fast products.
     squares : (r + 1,) same dtype
         The diagonal of `z.T @ z`, off which it is nearly zero.
     penalty : (r + 1,) same dtype
@@ -107,7 +107,7 @@ def search_line(objective: Objective, state: State, direction: Array, change: Ar
     state : State
     direction : (k, r + 1)
     change : (k, n)
-        Of the scores, along the direction.
+        Change of the scores along the direction.
 
     Returns
     -------

@@ -35,7 +35,7 @@ FLOAT32_OPTIONS = SolverOptions(1e-7, 300)
 
 
 @dataclass(frozen=True)
-class Moments:
+class RowMoments:
     """What the rows are like, from reading them twice.
 
     Attributes
@@ -59,7 +59,7 @@ class StreamedTranspose:
     """Stands for z^T where weights (k, d + 1) are multiplied by it: the data are read once."""
 
     read_blocks: ReadBlocks
-    moments: Moments
+    moments: RowMoments
     # Numpy then leaves the product to this class.
     __array_ufunc__ = None
 
@@ -78,7 +78,7 @@ class StreamedRows:
     """Stands for z where residuals (k, n) are multiplied by it: the data are read once."""
 
     read_blocks: ReadBlocks
-    moments: Moments
+    moments: RowMoments
     __array_ufunc__ = None
 
     def __rmatmul__(self, residual: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -99,7 +99,7 @@ def _scale_blocks(read_blocks: ReadBlocks, scaling: Scaling) -> Iterator[NDArray
         yield ((x - scaling.mean) / scaling.scale).astype(np.float32)
 
 
-def compute_moments(read_blocks: ReadBlocks, max_moments: int = MAX_MOMENTS) -> Moments:
+def compute_moments(read_blocks: ReadBlocks, max_moments: int = MAX_MOMENTS) -> RowMoments:
     """Fit the scaling and find the coordinates in which second moments are diagonal, reading the data twice.
 
     Parameters
@@ -110,7 +110,7 @@ def compute_moments(read_blocks: ReadBlocks, max_moments: int = MAX_MOMENTS) -> 
 
     Returns
     -------
-    Moments
+    RowMoments
 
     Raises
     ------
@@ -120,12 +120,12 @@ def compute_moments(read_blocks: ReadBlocks, max_moments: int = MAX_MOMENTS) -> 
     scaling, variance_sums, labels = _fit_scaling(read_blocks)
     columns = len(variance_sums)
     if columns > max_moments:
-        return Moments(scaling, labels, None, variance_sums / scaling.scale**2)
+        return RowMoments(scaling, labels, None, variance_sums / scaling.scale**2)
     second_moments = np.zeros((columns, columns))
     for rows in _scale_blocks(read_blocks, scaling):
         second_moments += rows.T @ rows
     squares, basis = np.linalg.eigh(second_moments)
-    return Moments(scaling, labels, basis, np.clip(squares, 0.0, None))
+    return RowMoments(scaling, labels, basis, np.clip(squares, 0.0, None))
 
 
 def _fit_scaling(read_blocks: ReadBlocks) -> tuple[Scaling, NDArray[np.float64], NDArray[Any]]:
@@ -156,7 +156,7 @@ def fit_out_of_core(
     read_blocks: ReadBlocks,
     kind: str,
     values: Sequence[float],
-    moments: Moments | None = None,
+    moments: RowMoments | None = None,
     options: SolverOptions = FLOAT32_OPTIONS,
 ) -> list[LinearModel]:
     """Fit one classifier at several C, each from the one before.
@@ -168,7 +168,7 @@ def fit_out_of_core(
         "logreg" or "svm".
     values : sequence of float
         Rising.
-    moments : Moments, optional
+    moments : RowMoments, optional
         From `compute_moments` of the same rows; computed here where not given.
     options : SolverOptions
         Its tolerance and its limit on steps.
@@ -193,7 +193,7 @@ def fit_out_of_core(
     with one_thread():
         moments = moments or compute_moments(read_blocks)
         targets = require_classes(encode_labels(moments.labels))
-        objective = _build_objective(read_blocks, kind, moments, targets)
+        objective = _build_streamed_objective(read_blocks, kind, moments, targets)
         weights = np.zeros((targets.n_scores, len(objective.squares)))
         scores = np.zeros((targets.n_scores, len(targets.codes)))
         solution = Solution(weights, scores, 0.0, 0)
@@ -204,7 +204,7 @@ def fit_out_of_core(
     return models
 
 
-def _build_objective(read_blocks: ReadBlocks, kind: str, moments: Moments, targets: Targets) -> Objective:
+def _build_streamed_objective(read_blocks: ReadBlocks, kind: str, moments: RowMoments, targets: Targets) -> Objective:
     squares = np.append(moments.squares, len(targets.codes))
     penalty = np.ones(len(squares))
     if kind == "logreg":
@@ -219,7 +219,7 @@ def _build_objective(read_blocks: ReadBlocks, kind: str, moments: Moments, targe
     )
 
 
-def _to_model(kind: str, targets: Targets, moments: Moments, solution: Solution) -> LinearModel:
+def _to_model(kind: str, targets: Targets, moments: RowMoments, solution: Solution) -> LinearModel:
     weights = solution.weights[:, :-1]
     if moments.basis is not None:
         weights = weights @ moments.basis.T

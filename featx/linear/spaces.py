@@ -108,7 +108,7 @@ def compute_scale(mean: Array, variance: Array, n: int, power: float = PARETO) -
     Parameters
     ----------
     mean, variance : (d,) float64
-        Of the population: sums divided by n.
+        Population variances: sums of squares divided by n.
     n : int
     power : float
         Power of the standard deviation: 1 standardises. A factor common to all columns makes variances 1 on average

@@ -38,9 +38,9 @@ def test_row_space_and_column_space_meet(kind: str, shape: tuple[int, int]) -> N
 @pytest.mark.parametrize(("shape", "space"), [((50, 60), "rows"), ((60, 50), "columns")])
 def test_the_smaller_space_is_chosen_by_itself(kind: str, shape: tuple[int, int], space: str) -> None:
     x, labels = make_problem(Case(*shape, 3, 1.0, 11))
-    chosen = fit_linear(x, labels, kind)
-    told = fit_linear(x, labels, kind, options=SolverOptions(TIGHT.tolerance, space=space))  # type: ignore[arg-type]
-    assert chosen.weights.tobytes() == told.weights.tobytes()
+    automatic = fit_linear(x, labels, kind)
+    explicit = fit_linear(x, labels, kind, options=SolverOptions(TIGHT.tolerance, space=space))  # type: ignore[arg-type]
+    assert automatic.weights.tobytes() == explicit.weights.tobytes()
 
 
 @pytest.mark.parametrize("shape", [(80, 120), (120, 30)], ids=["rows", "columns"])
