@@ -46,9 +46,9 @@ class LayerRow:
         and excitation). It may be larger than the image; after attention or pooling over the whole image it is at least
         the image's side.
     parameters, total_parameters : int
-        Of the stage, and of all stages up to it.
+        Parameters of the stage, and of all stages up to it.
     multiply_adds, total_multiply_adds : int
-        In convolutions and matrix products, for one image: of the stage, and of all stages up to it.
+        Multiply-adds in convolutions and matrix products for one image: of the stage, and of all stages up to it.
     time_share : float
         Share of the whole network's time on this machine's CPU, one image at a time.
     time_measured : bool
@@ -84,9 +84,9 @@ class Trace:
     Attributes
     ----------
     shapes : list of tuple of int
-        Of the activation after it.
+        Shape of one image's activation after the stage.
     multiply_adds : list of int
-        Of the stage by itself.
+        Multiply-adds of the stage by itself.
     receptive_fields : list of int
         Side in pixels, as `LayerRow` states it.
     """
@@ -135,9 +135,9 @@ def time_stages(
     stages : sequence of Stage
         On the meta device; those that were measured are left on the CPU.
     shapes : sequence of tuple
-        Of one image before the first stage, and after each.
+        Shape of one image before the first stage, and after each.
     multiply_adds : sequence of int
-        Of each stage.
+        Multiply-adds of each stage.
 
     Returns
     -------

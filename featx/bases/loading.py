@@ -32,7 +32,7 @@ class LoadedWeights:
     Attributes
     ----------
     digest : str
-        Of the tensors, as `digest_tensors` and `digest_file` compute it.
+        Digest of the tensors, as `digest_tensors` and `digest_file` compute it.
     source : str
         Where they came from, as `Base.source` states it.
     left_out : set of str

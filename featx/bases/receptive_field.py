@@ -162,7 +162,7 @@ def field_in_pixels(module: nn.Module, activation: Tensor, side: int) -> int:
     Parameters
     ----------
     module : torch.nn.Module
-        Of the stage.
+        The stage's module.
     activation : tensor
         On the meta device, traced by a FieldTracer.
     side : int

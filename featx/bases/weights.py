@@ -186,7 +186,7 @@ def read_file(path: Path) -> dict[str, Tensor]:
     Parameters
     ----------
     path : Path
-        Of a file with one of `FILE_SUFFIXES`; any other is read as torch's.
+        A file with any other suffix than those of safetensors is read as torch's.
 
     Raises
     ------
