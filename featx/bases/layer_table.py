@@ -19,7 +19,7 @@ from featx.bases.pooling import POOLINGS, pooled_shape
 from featx.bases.receptive_field import FieldTracer, field_in_pixels, start_tracing
 from featx.errors import UnsupportedLayout
 
-BUDGET = 1.5
+TIME_BUDGET = 1.5
 """Seconds that may be spent on measuring time; stages beyond it are estimated from their multiply-adds."""
 
 FASTEST = 1e-11
@@ -128,7 +128,7 @@ def trace(stages: Sequence[Stage], side: int) -> Trace:
 def time_stages(
     stages: Sequence[Stage], shapes: Sequence[tuple[int, ...]], multiply_adds: Sequence[int]
 ) -> list[float | None]:
-    """Measure the seconds of each stage for one image on the CPU, weights set to zero, as far as `BUDGET` reaches.
+    """Measure the seconds of each stage for one image on the CPU, weights set to zero, as far as `TIME_BUDGET` reaches.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def time_stages(
     spent = 0.0
     counted = 1
     for stage, shape, cost in zip(stages, shapes, multiply_adds, strict=False):
-        left = BUDGET - (time.perf_counter() - started)
+        left = TIME_BUDGET - (time.perf_counter() - started)
         weights = count_parameters(stage.module)
         # The speed so far tells what to expect of the next stage; bounded, since the first ones are too small to tell.
         rate = min(max(spent / counted, FASTEST), SLOWEST)

@@ -102,7 +102,7 @@ def digest_file(path: Path) -> str:
         except (SafetensorError, OSError, TypeError, KeyError) as error:
             # bfloat16, which numpy lacks; or a damaged file, which torch's reader then words as an error.
             log.debug("numpy cannot read %s (%s): torch reads it", path, error)
-    return digest_tensors(as_arrays(read_file(path)))
+    return digest_tensors(as_arrays(read_weights(path)))
 
 
 def as_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
@@ -180,7 +180,7 @@ def check_exists(path: Path) -> None:
     raise WeightsError(f"weights file '{path}' {problem}. '{path.parent}' {holds}.")
 
 
-def read_file(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a weights file without running anything that it holds.
 
     Parameters
