@@ -77,7 +77,7 @@ class Architecture:
 
     def stages(self, network: nn.Module) -> tuple[Stage, ...]:
         """Take a network of this architecture apart."""
-        return tuple(Stage(*piece) for piece in self.adapter(network))
+        return tuple(Stage(*named_stage) for named_stage in self.adapter(network))
 
     def meta_stages(self) -> tuple[Stage, ...]:
         """Build the stages on torch's meta device, where tensors have shapes but no values."""

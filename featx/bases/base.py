@@ -285,9 +285,9 @@ def place_aliases(names: Sequence[str], strides: Sequence[int | None]) -> dict[i
     Parameters
     ----------
     names : sequence of str
-        Of the stages, in order.
+        Names of the stages, in order.
     strides : sequence of int or None
-        Of the stages; those with None are passed over.
+        Output strides of the stages; those with None are passed over.
 
     Returns
     -------

@@ -19,7 +19,7 @@ from featx.bases.pooling import POOLINGS, pooled_shape
 from featx.bases.receptive_field import FieldTracer, field_in_pixels, start_tracing
 from featx.errors import UnsupportedLayout
 
-BUDGET = 1.5
+TIME_BUDGET = 1.5
 """Seconds that may be spent on measuring time; stages beyond it are estimated from their multiply-adds."""
 
 FASTEST = 1e-11
@@ -46,9 +46,9 @@ class LayerRow:
         and excitation). It may be larger than the image; after attention or pooling over the whole image it is at least
         the image's side.
     parameters, total_parameters : int
-        Of the stage, and of all stages up to it.
+        Parameters of the stage, and of all stages up to it.
     multiply_adds, total_multiply_adds : int
-        In convolutions and matrix products, for one image: of the stage, and of all stages up to it.
+        Multiply-adds in convolutions and matrix products for one image: of the stage, and of all stages up to it.
     time_share : float
         Share of the whole network's time on this machine's CPU, one image at a time.
     time_measured : bool
@@ -84,9 +84,9 @@ class Trace:
     Attributes
     ----------
     shapes : list of tuple of int
-        Of the activation after it.
+        Shape of one image's activation after the stage.
     multiply_adds : list of int
-        Of the stage by itself.
+        Multiply-adds of the stage by itself.
     receptive_fields : list of int
         Side in pixels, as `LayerRow` states it.
     """
@@ -128,16 +128,16 @@ def trace(stages: Sequence[Stage], side: int) -> Trace:
 def time_stages(
     stages: Sequence[Stage], shapes: Sequence[tuple[int, ...]], multiply_adds: Sequence[int]
 ) -> list[float | None]:
-    """Measure the seconds of each stage for one image on the CPU, weights set to zero, as far as `BUDGET` reaches.
+    """Measure the seconds of each stage for one image on the CPU, weights set to zero, as far as `TIME_BUDGET` reaches.
 
     Parameters
     ----------
     stages : sequence of Stage
         On the meta device; those that were measured are left on the CPU.
     shapes : sequence of tuple
-        Of one image before the first stage, and after each.
+        Shape of one image before the first stage, and after each.
     multiply_adds : sequence of int
-        Of each stage.
+        Multiply-adds of each stage.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def time_stages(
     spent = 0.0
     counted = 1
     for stage, shape, cost in zip(stages, shapes, multiply_adds, strict=False):
-        left = BUDGET - (time.perf_counter() - started)
+        left = TIME_BUDGET - (time.perf_counter() - started)
         weights = count_parameters(stage.module)
         # The speed so far tells what to expect of the next stage; bounded, since the first ones are too small to tell.
         rate = min(max(spent / counted, FASTEST), SLOWEST)

@@ -16,7 +16,7 @@ from featx.bases.base import Base, Layer, Stage, describe_layers
 from featx.bases.meta_device import build_on_meta, fill_with_zeros
 from featx.bases.registry import resolve
 from featx.bases.state_dict import copy_tensors
-from featx.bases.weights import as_arrays, digest_tensors, is_file_name, read_file
+from featx.bases.weights import as_arrays, digest_tensors, is_file_name, read_weights
 from featx.errors import RequestError, unknown
 from featx.keys import BaseId
 from featx.requests import BaseChoice
@@ -32,7 +32,7 @@ class LoadedWeights:
     Attributes
     ----------
     digest : str
-        Of the tensors, as `digest_tensors` and `digest_file` compute it.
+        Digest of the tensors, as `digest_tensors` and `digest_file` compute it.
     source : str
         Where they came from, as `Base.source` states it.
     left_out : set of str
@@ -73,7 +73,7 @@ def load_base(architecture: Architecture) -> Base:
     network = build_network(architecture)
     stages = architecture.stages(network)
     owned = tensors_by_stage(stages, network)
-    classifier = set().union(*owned[find_classifier(stages, owned) :])
+    classifier = set().union(*owned[find_classifier_stage(stages, owned) :])
     loaded = load_weights(architecture, network, classifier)
     base_id = BaseId(architecture.name, loaded.digest, architecture.input, architecture.precision)
     layers = describe_by_running(architecture, stages) or architecture.layers()
@@ -104,7 +104,7 @@ def tensors_by_stage(stages: Sequence[Stage], network: nn.Module) -> list[set[st
     return owned
 
 
-def find_classifier(stages: Sequence[Stage], owned: Sequence[set[str]]) -> int:
+def find_classifier_stage(stages: Sequence[Stage], owned: Sequence[set[str]]) -> int:
     """Find the first stage that a base can do without: the classifier, or else the last stage that has tensors."""
     with_tensors = [index for index, names in enumerate(owned) if names]
     for index in with_tensors:
@@ -139,10 +139,10 @@ def load_weights(architecture: Architecture, network: nn.Module, classifier: Set
     bundled = bundled_file(architecture.name, weights)
     source = weights
     if bundled:
-        tensors = read_file(bundled)
+        tensors = read_weights(bundled)
     elif is_file_name(weights):
         path = Path(weights).expanduser()
-        tensors = read_file(path)
+        tensors = read_weights(path)
         source = path.name
     elif architecture.download:
         tensors = dict(architecture.download(weights))

@@ -132,7 +132,7 @@ def pooled_shape(pooling: str, shape: Sequence[int], layout: Layout) -> tuple[in
     pooling : str
         Name in `POOLINGS`.
     shape : sequence of int
-        Of one image's activation.
+        Shape of one image's activation.
     layout : Layout
 
     Raises

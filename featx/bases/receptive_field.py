@@ -89,10 +89,9 @@ def keep_field(field: Field, *_: Any) -> Field:
     return field
 
 
-def widen_by_convolution(
-    field: Field, x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, *_: Any
-) -> Field:
-    """Work out the field after aten::convolution."""
+def widen_by_convolution(field: Field, x: Tensor, weight: Tensor, bias: Any, *geometry: Any) -> Field:
+    """Work out the field after aten::convolution, whose geometry begins with stride, padding and dilation."""
+    stride, _, dilation = geometry[:3]
     return field.widen(weight.shape[-1], stride[0], dilation[0])
 
 
@@ -162,7 +161,7 @@ def field_in_pixels(module: nn.Module, activation: Tensor, side: int) -> int:
     Parameters
     ----------
     module : torch.nn.Module
-        Of the stage.
+        The stage's module.
     activation : tensor
         On the meta device, traced by a FieldTracer.
     side : int

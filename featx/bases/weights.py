@@ -109,7 +109,7 @@ def digest_file(path: Path) -> str:
         except (SafetensorError, OSError, TypeError, KeyError) as error:
             # bfloat16, which numpy lacks; or a damaged file, which torch's reader then words as an error.
             log.debug("numpy cannot read %s (%s): torch reads it", path, error)
-    return digest_tensors(as_arrays(read_file(path)))
+    return digest_tensors(as_arrays(read_weights(path)))
 
 
 def as_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
@@ -187,13 +187,13 @@ def check_exists(path: Path) -> None:
     raise WeightsError(f"weights file '{path}' {problem}. '{path.parent}' {holds}.")
 
 
-def read_file(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a weights file without running anything that it holds.
 
     Parameters
     ----------
     path : Path
-        Of a file with one of `FILE_SUFFIXES`; any other is read as torch's.
+        A file with any other suffix than those of safetensors is read as torch's.
 
     Raises
     ------

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from featx.bases.layer_table import BUDGET, LayerRow, layer_table, share_time, time_stages
+from featx.bases.layer_table import TIME_BUDGET, LayerRow, layer_table, share_time, time_stages
 from featx.bases.registry import resolve
 from featx.errors import RequestError, UnknownName
 from featx.requests import BaseChoice
@@ -31,7 +31,7 @@ def test_bytes_of_a_pooling_are_those_of_its_numbers(rows: list[LayerRow]) -> No
 def test_what_would_take_too_long_is_estimated_by_the_rate_of_the_others() -> None:
     stages = resolve(BaseChoice("tiny")).meta_stages()
     shapes = [(3, 32, 32), *[(32, 32, 32)] * 8]
-    assert time_stages(stages, shapes, [int(1e12 * BUDGET)] * 8) == [None] * 8
+    assert time_stages(stages, shapes, [int(1e12 * TIME_BUDGET)] * 8) == [None] * 8
     assert share_time([2.0, None, 0.0], [10, 5, 0]) == pytest.approx([2 / 3, 1 / 3, 0])
     assert share_time([None, None], [1, 3]) == pytest.approx([0.25, 0.75])
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from featx.bases.loading import open_base
-from featx.bases.weights import digest_file, read_file
+from featx.bases.weights import digest_file, read_weights
 from featx.errors import DataError, FeatxError, MissingFeatures, RequestError, UnknownName, WeightsError
 from featx.evaluation.result import TUNED, best
 from featx.finetuning.checkpoint import Checkpoint
@@ -58,7 +58,7 @@ def tensors(weights: str | Path) -> dict[str, Tensor]:
         network = open_base(RANDOM).network
         assert network is not None
         return dict(network.state_dict())
-    return read_file(Path(weights))
+    return read_weights(Path(weights))
 
 
 def changed(request: FinetuneRequest) -> set[str]:

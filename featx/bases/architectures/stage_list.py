@@ -10,7 +10,7 @@ from torch import nn
 
 from featx.bases.architecture import CUSTOM_WEIGHTS, Architecture
 from featx.bases.architectures.python_file import architecture_name, run_file
-from featx.bases.architectures.torchvision_stages import Piece, Stages
+from featx.bases.architectures.torchvision_stages import NamedStage, Stages
 from featx.errors import RequestError
 from featx.keys import InputTransform
 
@@ -23,24 +23,24 @@ class StageList(nn.Module):
 
     Parameters
     ----------
-    pieces : sequence of tuples
+    stages : sequence of tuples
         Name, module and, where its shape does not tell it, layout of each stage.
     """
 
-    def __init__(self, pieces: Sequence[Piece]) -> None:
+    def __init__(self, stages: Sequence[NamedStage]) -> None:
         super().__init__()
-        self.pieces = [(name, *layout) for name, _, *layout in pieces]
-        for name, module, *_ in pieces:
+        self.names_and_layouts = [(name, *layout) for name, _, *layout in stages]
+        for name, module, *_ in stages:
             # torch refuses dots in the name of a submodule.
             self.add_module(name.replace(".", "/"), module)
 
     def stages(self) -> Stages:
         """List the stages as they were given."""
-        for (name, *layout), module in zip(self.pieces, self.children(), strict=True):
+        for (name, *layout), module in zip(self.names_and_layouts, self.children(), strict=True):
             yield (name, module, *layout)  # type: ignore[misc]
 
 
-def build_stage_list(stages: Callable[[], Iterable[Piece]]) -> nn.Module:
+def build_stage_list(stages: Callable[[], Iterable[NamedStage]]) -> nn.Module:
     """Build the network whose stages a function lists, on the CPU whatever torch's default device is."""
     with torch.device("cpu"):
         return StageList(list(stages()))

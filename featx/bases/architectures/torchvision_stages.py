@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from featx.bases.pooling import Layout
 
-Piece = tuple[str, nn.Module] | tuple[str, nn.Module, Layout]
-Stages = Iterator[Piece]
-"""Name and module of each stage in order, and the layout of its output where its shape does not tell it."""
+NamedStage = tuple[str, nn.Module] | tuple[str, nn.Module, Layout]
+"""Name and module of a stage, and the layout of its output where its shape does not tell it."""
 
+Stages = Iterator[NamedStage]
 Adapter = Callable[[nn.Module], Stages]
+"""Lists the stages of a network in order."""
 
 
 class Mean(nn.Module):
