@@ -11,7 +11,7 @@ from joblib import cpu_count, parallel_config
 from numpy.typing import NDArray
 
 from featx.bases.state_dict import is_unused
-from featx.bases.weights import as_arrays, digest_tensors, is_file_name, read_file
+from featx.bases.weights import as_arrays, digest_tensors, is_file_name, read_weights
 from featx.errors import ModelError, RequestError, shorten
 from featx.evaluation.comparison import Comparison, open_comparison
 from featx.evaluation.error_analysis import FitReport, report_fit, take_held_out
@@ -124,7 +124,7 @@ def load_base_tensors(comparison: Comparison) -> Mapping[str, NDArray[Any]]:
     tensors = as_arrays(state)
     if digest_tensors(tensors) != stored.id.weights and choice.weights is not None and is_file_name(choice.weights):
         # A file may hold a classifier of other classes, which is part of its digest and which the network has not.
-        tensors = as_arrays(read_file(Path(choice.weights).expanduser()))
+        tensors = as_arrays(read_weights(Path(choice.weights).expanduser()))
     tensors = {name: np.array(tensor, order="C") for name, tensor in tensors.items() if not is_unused(name)}
     if digest_tensors(tensors) != stored.id.weights:
         raise ModelError(
