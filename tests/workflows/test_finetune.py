@@ -269,7 +269,8 @@ def test_a_rate_that_is_far_too_high_exits_with_1_and_a_model(
     result = featx("finetune", *words, "--out", request_.out, "--lr", 1e30, "--epochs", 3, "--epochs-head", 1, "--json")
     assert result.exit_code == 1
     printed = json.loads(result.stdout)
-    message = r"the loss became (NaN|infinite) in epoch 1, (batch \d|on the validation part): the weights of epoch 0 are kept; try a lower --lr"
+    place = r"(batch \d|on the validation part)"
+    message = f"the loss became (NaN|infinite) in epoch 1, {place}: the weights of epoch 0 are kept; try a lower --lr"
     assert re.fullmatch(message, printed["stopped"])
     assert f"error: {printed['stopped']}" in result.stderr
     assert printed["best_epoch"] == printed["epochs"] == 0
