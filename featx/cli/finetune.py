@@ -153,7 +153,7 @@ def exit_code(finetuned: FinetuneReport, failed: int) -> int:
 def run(request: FinetuneRequest, quiet: bool) -> tuple[FinetuneReport, int]:
     """Extract what the cache lacks, then fine-tune: the report, and how many images failed in all extractions."""
     from featx.finetuning.plan import plan
-    from featx.runners.local import extract
+    from featx.workflows.extract import extract
     from featx.workflows.finetune import extractions, finetune
 
     failed = 0

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from featx.classifiers.search import search
-from featx.engines.threads import one_thread_each
+from featx.engines.threads import one_torch_thread
 from featx.errors import DataError, RequestError
 from featx.features.scaling import join
 from featx.features.splits import Parts, make_folds, with_views
@@ -151,7 +151,7 @@ class HeadMaker:
             If a class has too few images to cross-validate the linear head.
         """
         # Batches of a head are small: several threads would wait for one another more than they compute.
-        with one_thread_each(torch.device("cpu")):
+        with one_torch_thread(torch.device("cpu")):
             if self.request.head == "linear":
                 return self.solve_heads()
             return self.train_heads(report)

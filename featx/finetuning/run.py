@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.engines.device import choose_device
-from featx.engines.threads import cores
+from featx.engines.threads import count_cores
 from featx.errors import DataError
-from featx.evaluation.error_analysis import FitReport, HeldOut, describe
-from featx.evaluation.metrics import figures
-from featx.evaluation.result import Result
-from featx.evaluation.result_cache import PROTOCOL, STATED, Evaluation, save_result
-from featx.features.dataset import Rows, load_dataset
+from featx.evaluation.error_analysis import FitReport, report_fit, take_held_out
+from featx.evaluation.protocol import ModelBase, Subject, Training, locate_weights, make_evaluation, make_model
+from featx.evaluation.result import Evaluation, spread_predictions
+from featx.evaluation.result_cache import save_result
+from featx.features.dataset import Dataset, load_dataset
 from featx.features.scaling import join
-from featx.features.splits import cut_parts
+from featx.features.splits import split_parts
 from featx.files import remove_given_up_beside
 from featx.finetuning.batches import BatchSource, CachedBatches, ImageBatches, SplitBatches, compute_pooled_views
 from featx.finetuning.checkpoint import Checkpoint
@@ -76,7 +75,7 @@ class FinetuningRun:
         self.store = FeatureStore(request.cache)
         self.device = choose_device(request.device)
         self.dataset = self.load_dataset()
-        self.parts = cut_parts(self.dataset.y, self.dataset.groups, self.dataset.test, request.seed)
+        self.parts = split_parts(self.dataset.y, self.dataset.groups, self.dataset.test, request.seed)
         self.features = self.open_features()
         self.images = self.make_image_batches()
         self.batches: BatchSource = self.make_cached_batches() if request.from_cache else self.images
@@ -103,7 +102,7 @@ class FinetuningRun:
         """Keys of the activations at the cut, if epochs run on those."""
         return self.keys(self.plan.cut, "flat") if self.request.from_cache else []
 
-    def load_dataset(self) -> Rows:
+    def load_dataset(self) -> Dataset:
         """Join the data set and what must be cached of it."""
         request = self.request
         poolings = ("avg", "flat") if request.from_cache else ("avg",)
@@ -137,7 +136,7 @@ class FinetuningRun:
             self.dataset.manifest.listing,
             self.digests,
             self.device,
-            request.workers or cores(),
+            request.workers or count_cores(),
             request.batch_size,
             request.augment,
             request.seed,
@@ -254,41 +253,37 @@ class FinetuningRun:
         progress: TrainingState,
         params: dict[str, float],
     ) -> FitReport:
-        """Judge a head on (m, v, d) features of held-out rows, keep the record, and make the model."""
-        request, parts, table = self.request, self.parts, self.dataset
+        """Evaluate a head on (m, v, d) features of the held-out rows that can be read, and make its model."""
+        request = self.request
+        dataset = self.dataset
         classifier = ArrayClassifier(*head.arrays())
-        predicted, probabilities = classifier.predict(X)
-        result = Result(
+        subject = Subject(
             base=self.plan.base.id.architecture,
             layer=self.plan.deepest if clf == "head" else self.plan.unfrozen,
             pooling="avg",
             clf=clf,
             dim=X.shape[2],
-            n_train=len(parts.train_val),
-            cv_accuracy=round(progress.best_accuracy, 6),
-            fit_seconds=round(sum(progress.seconds), 3),
-            params=params,
             views=request.views,
             test_views=request.test_views,
-            **figures(table.y[rows], predicted, probabilities),
         )
-        confidence = probabilities[np.arange(len(rows)), predicted].round(6)
-        # An image that cannot be read any more counts as wrong where rows of a table are compared image by image.
-        places = np.searchsorted(parts.test, rows)
-        every, sure = np.full(len(parts.test), UNREADABLE), np.zeros(len(parts.test))
-        every[places], sure[places] = predicted, confidence
-        save_result(request.cache, self.facts(clf), Evaluation(result, every, sure))
-        held_out = HeldOut([table.manifest.listing.paths[row] for row in rows], table.y[rows], table.classes)
-        return describe(Evaluation(result, predicted, confidence), held_out, partial(self.model, classifier, result))
+        training = Training(len(self.parts.train_val), progress.best_accuracy, sum(progress.seconds), params)
+        evaluation = make_evaluation(subject, training, dataset.y[rows], classifier.predict(X), classifier)
+        # Rows of a table are compared image by image, so the result that is kept has a prediction for each of them.
+        places = np.searchsorted(self.parts.test, rows)
+        of_every_row = spread_predictions(evaluation.predictions, places, len(self.parts.test))
+        save_result(request.cache, self.facts(clf), replace(evaluation, predictions=of_every_row))
+        return report_fit(evaluation, take_held_out(dataset, rows), self.model(evaluation))
 
-    def model(self, classifier: ArrayClassifier, result: Result) -> Model:
+    def model(self, evaluation: Evaluation) -> Model:
         """Join a head to all that prediction needs, the tensors of the base among it if they were changed."""
-        is_tuned, base = result.clf == "finetuned", self.plan.base
-        tensors = self.plan.tensors() if is_tuned else {}
-        key = FeatureKey(self.plan.finetuned_base(tensors).id if is_tuned else base.id, self.plan.deepest)
-        source = self.request.out.name if is_tuned else base.source
-        weights = source if is_tuned else self.request.base.weights or source
-        protocol = {"version": PROTOCOL, "words": WORDS, **self.facts(result.clf)}
-        scores = {key: value for key, value in result.to_dict().items() if key not in (*STATED, "fit_seconds")}
-        classes, views = tuple(self.dataset.classes), self.request.test_views
-        return Model((key,), source, weights, classes, classifier, result.params, protocol, scores, views, tensors)
+        clf = evaluation.result.clf
+        frozen = self.plan.base
+        if clf == "finetuned":
+            tensors = self.plan.tensors()
+            name = self.request.out.name
+            key = FeatureKey(self.plan.finetuned_base(tensors).id, self.plan.deepest)
+            base = ModelBase((key,), name, name, tensors)
+        else:
+            key = FeatureKey(frozen.id, self.plan.deepest)
+            base = ModelBase((key,), frozen.source, locate_weights(self.request.base, frozen.source))
+        return make_model(evaluation, base, self.dataset.classes, {"words": WORDS, **self.facts(clf)})

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from featx.bases.base import HEADS, Base, Stage
+from featx.bases.base import HEAD_STAGES, Base, Stage
 from featx.bases.pooling import POOLINGS
 from featx.bases.weights import as_arrays, digest_tensors
 from featx.errors import RequestError
@@ -166,7 +166,7 @@ def divide(base: Base, start: str) -> UnfreezePlan:
         If the base has fewer stages below its head, or the stage is part of the head.
     """
     architecture = base.id.architecture
-    below_head = [place for place, stage in enumerate(base.stages) if stage.name.split(".")[0] not in HEADS]
+    below_head = [place for place, stage in enumerate(base.stages) if stage.name.split(".")[0] not in HEAD_STAGES]
     last = max(below_head)
     if start.isdigit():
         first = last + 1 - int(start)

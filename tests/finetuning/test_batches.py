@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from featx.data.digest_cache import digest_all
-from featx.data.listing import Manifest
+from featx.data.listing import DigestedListing
 from featx.data.sources import list_images
 from featx.finetuning.batches import CachedBatches, ImageBatches, PooledBatches, SplitBatches
 from featx.finetuning.unfreeze import divide
@@ -18,11 +18,11 @@ from tests.conftest import load_base, picture
 
 
 @pytest.fixture
-def listed(photos: Path, cache: Path) -> Manifest:
+def listed(photos: Path, cache: Path) -> DigestedListing:
     return digest_all(cache, list_images(str(photos)), False)
 
 
-def make_image_batches(listed: Manifest, workers: int = 2) -> ImageBatches:
+def make_image_batches(listed: DigestedListing, workers: int = 2) -> ImageBatches:
     plan = divide(load_base("tiny", "random"), "layer3")
     return ImageBatches(plan, listed.listing, listed.digests, torch.device("cpu"), workers, 8, "standard", 1)
 
@@ -38,7 +38,7 @@ def make_cached_batches(cache: Path, digests: NDArray[np.uint8], views: int = 3)
     return CachedBatches(store, keys, digests, views, 4, 1)
 
 
-def test_an_epoch_is_the_same_whatever_the_threads_and_another_one_is_not(listed: Manifest) -> None:
+def test_an_epoch_is_the_same_whatever_the_threads_and_another_one_is_not(listed: DigestedListing) -> None:
     rows = np.arange(20)
     first = list(make_image_batches(listed, 1).train_batches(rows, 0))
     again = list(make_image_batches(listed, 3).train_batches(rows, 0))
@@ -51,7 +51,7 @@ def test_an_epoch_is_the_same_whatever_the_threads_and_another_one_is_not(listed
     assert sorted(np.concatenate([chosen for _, chosen in later])) == rows.tolist()
 
 
-def test_images_that_broke_or_changed_are_left_out_with_the_reason(listed: Manifest) -> None:
+def test_images_that_broke_or_changed_are_left_out_with_the_reason(listed: DigestedListing) -> None:
     paths = listed.listing.paths
     Path(paths[3]).write_bytes(b"broken")
     Path(paths[5]).unlink()

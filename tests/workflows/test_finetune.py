@@ -20,16 +20,16 @@ import torch
 from torch import Tensor
 
 from featx.bases.loading import open_base
-from featx.bases.weights import digest_file, read_file
+from featx.bases.weights import digest_file, read_weights
 from featx.errors import DataError, FeatxError, MissingFeatures, RequestError, UnknownName, WeightsError
 from featx.evaluation.result import TUNED, best
 from featx.finetuning.checkpoint import Checkpoint
 from featx.finetuning.plan import plan
 from featx.finetuning.schedule import TrainingState
-from featx.models.model_file import load_model
+from featx.models.model import load_model
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest, PredictRequest
-from featx.runners.local import extract
 from featx.workflows.compare import compare
+from featx.workflows.extract import extract
 from featx.workflows.finetune import FinetuneReport, extractions, finetune
 from featx.workflows.fit import fit
 from featx.workflows.predict import predict
@@ -58,7 +58,7 @@ def tensors(weights: str | Path) -> dict[str, Tensor]:
         network = open_base(RANDOM).network
         assert network is not None
         return dict(network.state_dict())
-    return read_file(Path(weights))
+    return read_weights(Path(weights))
 
 
 def changed(request: FinetuneRequest) -> set[str]:
@@ -150,7 +150,7 @@ def test_the_model_predicts_what_was_evaluated(
         assert predicted[mistake.path].label == mistake.predicted
         assert predicted[mistake.path].probability == pytest.approx(mistake.probability, abs=1e-3)
     loaded = load_model(request_.out)
-    assert (loaded.views, loaded.weights, len(loaded.classes)) == (2, "m.featx", classes)
+    assert (loaded.views, loaded.weights, len(loaded.classes_)) == (2, "m.featx", classes)
 
 
 def test_a_model_that_moved_is_a_base_of_its_own_key(request_: FinetuneRequest, tmp_path: Path) -> None:
@@ -269,8 +269,8 @@ def test_a_rate_that_is_far_too_high_exits_with_1_and_a_model(
     result = featx("finetune", *words, "--out", request_.out, "--lr", 1e30, "--epochs", 3, "--epochs-head", 1, "--json")
     assert result.exit_code == 1
     printed = json.loads(result.stdout)
-    place = r"(batch \d|on the validation part)"
-    message = f"the loss became (NaN|infinite) in epoch 1, {place}: the weights of epoch 0 are kept; try a lower --lr"
+    where = r"the loss became (NaN|infinite) in epoch 1, (batch \d|on the validation part)"
+    message = where + ": the weights of epoch 0 are kept; try a lower --lr"
     assert re.fullmatch(message, printed["stopped"])
     assert f"error: {printed['stopped']}" in result.stderr
     assert printed["best_epoch"] == printed["epochs"] == 0
@@ -328,7 +328,8 @@ def test_the_command_prints_both_reports_and_gives_the_fields_that_scripts_rely_
         ({"head": "mpl"}, UnknownName, "unknown head 'mpl'. Did you mean 'mlp'"),
         ({"augment": "lite"}, UnknownName, "Did you mean 'light'"),
         ({"out": Path("m.pt")}, RequestError, "must end in .featx"),
-        ({"views": 0, "base": replace(RANDOM, precision="bfloat16")}, RequestError, "train in float32; --views"),
+        ({"out": Path("m.pt"), "base": replace(RANDOM, precision="bfloat16")}, RequestError, ".featx.*; .*in float32"),
+        ({"views": 0, "hidden": 0}, RequestError, "'hidden' must be an integer of at least 1, not 0; 'views' must be"),
     ],
 )
 def test_bad_requests_are_one_clear_error(
