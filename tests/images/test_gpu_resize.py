@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from featx.engines.engine import Plan
 from featx.images.gpu_resize import PICTURES_PER_PRODUCT, DeviceResizer
 from featx.images.transform import to_pixels
 from featx.keys import InputTransform
-from featx.requests import BaseChoice, ExtractRequest
-from featx.runners.local import extract
-from tests.conftest import load_base
 
 CPU = torch.device("cpu")
 PRESETS = [(256, 224), (232, 224), (224, 224), (32, 32), (518, 518), (64, 50)]
@@ -101,12 +95,6 @@ def test_pillow_does_what_the_device_cannot(device: type[DeviceResizer], caplog:
     assert not resizer.takes(Image.new("RGB", (80, 60))), "from now on threads resize what they decode"
 
 
-@pytest.mark.parametrize(("device", "resizes"), [("cpu", False), ("mps", False), ("cuda", True)])
-def test_only_a_gpu_with_float64_resizes(device: str, resizes: bool) -> None:
-    plan = Plan(load_base("tiny", "random"), {}, torch.device(device), None, 1)
-    assert (plan.resizer is not None) == resizes
-
-
 @pytest.mark.weights
 def test_photos_too(shared: Path) -> None:
     transform = InputTransform(256, 224)
@@ -117,27 +105,3 @@ def test_photos_too(shared: Path) -> None:
     images = [image for image in images if resizer.takes(Image.fromarray(image))]
     assert len(images) > 10
     assert np.array_equal(resizer(images).numpy(), by_pillow(images, transform))
-
-
-def stored(cache: Path) -> dict[bytes, bytes]:
-    found = {}
-    for part in cache.rglob("part-*.h5"):
-        with h5py.File(part) as file:
-            rows = zip(file["digest"][:], file["features"][:], strict=True)
-            found |= {part.parent.name.encode() + name.tobytes(): feature.tobytes() for name, feature in rows}
-    return found
-
-
-def test_an_extraction_stores_the_same_bits(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base, cache = BaseChoice("tiny", "random"), tmp_path / "a"
-    plain = ExtractRequest(str(photos), base, ("layer2",), cache=cache, batch_size=8, views=3, engine="eager")
-    extract(plain)
-    monkeypatch.setattr(Plan, "device_batch", 8)
-    resizer = DeviceResizer(InputTransform(32, 32), CPU)
-    taken: list[bool] = []
-    monkeypatch.setattr(Plan, "resizer", resizer)
-    monkeypatch.setattr(resizer, "takes", lambda image: taken.append(DeviceResizer.takes(resizer, image)) or taken[-1])
-    summary = extract(replace(plain, cache=tmp_path / "b"))
-    assert summary.extracted == len(taken) > 0
-    assert all(taken)
-    assert stored(tmp_path / "a") == stored(tmp_path / "b")

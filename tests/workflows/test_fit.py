@@ -9,8 +9,8 @@ import pytest
 from featx.errors import DataError, MissingFeatures, RequestError, UnknownName
 from featx.evaluation.result import best
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.runners.local import extract
 from featx.workflows.compare import compare
+from featx.workflows.extract import extract
 from tests.conftest import picture, raises_missing
 
 RANDOM = BaseChoice("tiny", "random")
@@ -77,7 +77,7 @@ def test_an_empty_cache_comes_with_the_command_to_run(photos: Path, tmp_path: Pa
 
 def test_new_images_without_features_are_counted(request_: CompareRequest, photos: Path) -> None:
     picture(77, 0).save(photos / "red" / "new.png")
-    with pytest.raises(MissingFeatures, match="1 of 37 images have no features yet, such as .*new.png"):
+    with pytest.raises(MissingFeatures, match="1 of 37 images has no features yet, such as .*new.png"):
         compare(request_)
 
 
