@@ -1,15 +1,18 @@
 """featx: run a frozen convolutional base over images once, keep its features, train classifiers on them in seconds.
 
-The commands as functions, each imported when it is first used::
+The commands as functions, imported when they are first used::
 
-    from featx import BaseChoice, CompareRequest, ExtractRequest, PredictRequest, extract, fit, predict
+    import featx
 
-    base = BaseChoice("resnet50")
-    extract(ExtractRequest("photos", base, ["layer3", "layer4"]))
-    outcome = fit(CompareRequest("photos", base, ["layer3+layer4"], ["svm"]))
-    outcome.model.save("model.featx")
-    for image in predict(PredictRequest("model.featx", ["new"])).labelled:
+    featx.extract("photos", base="resnet50", layers=["layer3", "layer4"])
+    data = featx.load_features("photos", base="resnet50", layer="layer3")
+    featx.compare("photos", base="resnet50")
+    fitted = featx.fit("photos", base="resnet50", layer="layer3+layer4", clf="svm")
+    fitted.model.save("photos.featx")
+    for image in featx.predict("photos.featx", ["new"]).labelled:
         image.path, image.label, image.probability
+
+Every error is a `featx.errors.FeatxError`. The estimators of `featx.linear` work without the rest.
 """
 
 from __future__ import annotations
@@ -18,45 +21,47 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from featx.models.model_file import load_model
-    from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest, PredictRequest
-    from featx.workflows.compare import compare
-    from featx.workflows.extract import extract
-    from featx.workflows.finetune import finetune
-    from featx.workflows.fit import fit
-    from featx.workflows.predict import predict
+    from featx import errors, linear
+    from featx.api import (
+        advise,
+        compare,
+        extract,
+        finetune,
+        fit,
+        layers,
+        load_features,
+        load_model,
+        predict,
+        run,
+    )
+    from featx.requests import BaseChoice
 
 __version__ = "0.1.0"
 __all__ = [
     "BaseChoice",
-    "CompareRequest",
-    "ExtractRequest",
-    "FinetuneRequest",
-    "PredictRequest",
+    "advise",
     "compare",
+    "errors",
     "extract",
     "finetune",
     "fit",
+    "layers",
+    "linear",
+    "load_features",
     "load_model",
     "predict",
+    "run",
 ]
 
-_REQUESTS = ("BaseChoice", "CompareRequest", "ExtractRequest", "FinetuneRequest", "PredictRequest")
-_HOMES = {
-    "extract": "featx.workflows.extract",
-    "compare": "featx.workflows.compare",
-    "fit": "featx.workflows.fit",
-    "finetune": "featx.workflows.finetune",
-    "predict": "featx.workflows.predict",
-    "load_model": "featx.models.model_file",
-    **dict.fromkeys(_REQUESTS, "featx.requests"),
-}
+_MODULES = ("errors", "linear")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'featx' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"featx.{name}")
+    return getattr(importlib.import_module("featx.api"), name)
 
 
 def __dir__() -> list[str]:

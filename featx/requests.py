@@ -1,4 +1,7 @@
-"""What a user asks for: one dataclass a request, filled from flags or from TOML."""
+"""What a user asks for: one dataclass a request, filled from flags, from keywords or from TOML.
+
+The annotations of the fields say what is allowed; see `featx.fields`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,26 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from featx.fields import WRITTEN, CheckedFields
+from featx.keys import Precision, StoredDtype
+
+EngineName = Literal["auto", "torch", "compile", "openvino", "eager"]
+HeadKind = Literal["linear", "mlp"]
+AugmentPreset = Literal["none", "light", "standard"]
+KeepRule = Literal["proven", "best"]
+
+Count = Annotated[int, Meta(ge=1)]
+"""How many there are of something, one at least."""
+
+Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+"""What numpy and scikit-learn take as a seed."""
+
+Names = Annotated[Sequence[str], Meta(min_length=1)]
+"""Names, one at least."""
 
 
 def default_cache() -> Path:
@@ -15,35 +38,43 @@ def default_cache() -> Path:
 
 
 def half_the_memory() -> int:
-    """Half of this machine's memory in bytes; 8 GB where it does not say."""
+    """Return half of this machine's memory in bytes; 8 GB where it cannot be asked."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):
         return 8 * 10**9
 
 
+def repeat_flag(flag: str, values: Sequence[str]) -> list[str]:
+    """Write a flag once before each of its values."""
+    words = []
+    for value in values:
+        words += [flag, value]
+    return words
+
+
 @dataclass(frozen=True)
-class BaseChoice:
+class BaseChoice(CheckedFields):
     """Which base, in the user's words.
 
     Attributes
     ----------
     name : str
-        Name in `BASES`.
+        Name in `BASES`, a Python file, or `timm:` and the name of a network of timm.
     weights : str or None
-        A torchvision weights name, a path or "random"; None is the base's own default in stage one, and whatever the
-        cache holds in stage two.
+        A torchvision weights name, a path or "random"; None is the base's own default in extraction, and whatever the
+        cache holds in evaluation.
     resize, crop : int or None
         Pixels, instead of the base's own input transform.
-    precision : str
-        "float32" or "bfloat16".
+    precision : {"float32", "bfloat16"}
+        Arithmetic of the forward pass.
     """
 
-    name: str
+    name: str = field(metadata={WRITTEN: "base"})
     weights: str | None = None
-    resize: int | None = None
-    crop: int | None = None
-    precision: str = "float32"
+    resize: Count | None = None
+    crop: Count | None = None
+    precision: Precision = "float32"
 
     def flags(self) -> list[str]:
         """Write the choice as command-line flags, leaving out what is the default."""
@@ -51,89 +82,107 @@ class BaseChoice:
         for flag, value in (("--weights", self.weights), ("--resize", self.resize), ("--crop", self.crop)):
             if value is not None:
                 flags += [flag, str(value)]
-        return flags + (["--precision", self.precision] if self.precision != "float32" else [])
+        if self.precision != "float32":
+            flags += ["--precision", self.precision]
+        return flags
 
 
 @dataclass(frozen=True)
-class ExtractRequest:
-    """Stage one: features of these images at these layers.
+class ExtractRequest(CheckedFields):
+    """Extraction: the features of these images at these layers.
 
     Attributes
     ----------
     data : str
         A folder, a CSV file or the name of a built-in data set.
     layers, poolings : sequences of str
-        Every layer with every pooling, all in one pass.
+        Every layer with every pooling, all in one forward pass.
     device : str
-        "auto", "cpu", "cuda", "cuda:1" or "mps"; for extraction also several with commas, or "all" GPUs.
+        "auto", "cpu", "cuda", "cuda:1" or "mps"; several with commas between them; or "all" GPUs.
     batch_size, workers : int or None
-        Images a forward pass, and threads that decode; None chooses.
-    store_dtype : str
-        "float32" or "float16": how features are stored, part of their key.
-    engine : str
-        What computes: "auto", "torch", "openvino" or "eager".
+        Images in a forward pass, and threads that decode; None chooses.
     shard : tuple of (i, n) or None
         Only the i-th of n disjoint shares of the images, counted from 1.
     rehash : bool
         Read every file, also those that look unchanged.
+    store_dtype : {"float32", "float16"}
+        How features are stored, part of their key.
+    engine : {"auto", "torch", "compile", "openvino", "eager"}
+        What computes.
     views : int
         How many views of each image: 1 is the image as it is, further ones are augmentations of it.
     """
 
     data: str
     base: BaseChoice
-    layers: Sequence[str]
-    poolings: Sequence[str] = ("avg",)
+    layers: Names
+    poolings: Names = ("avg",)
     device: str = "auto"
-    batch_size: int | None = None
-    workers: int | None = None
+    batch_size: Count | None = None
+    workers: Count | None = None
     shard: tuple[int, int] | None = None
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)
-    store_dtype: str = "float32"
-    engine: str = "auto"
-    views: int = 1
+    store_dtype: StoredDtype = "float32"
+    engine: EngineName = "auto"
+    views: Count = 1
+
+    def contradictions(self) -> list[str]:
+        """Say that a share is not among those that there are."""
+        if self.shard is None:
+            return []
+        share, shares = self.shard
+        if 1 <= share <= shares:
+            return []
+        return [f"'shard' ({share}, {shares}) must be a share from 1 to the number of shares, such as (2, 8)"]
 
     def command(self) -> str:
-        """Write the request as the command that carries it out."""
-        words = ["featx", "extract", self.data, *self.base.flags()]
-        words += [word for layer in self.layers for word in ("--layer", layer)]
+        """Write the request as the command that computes the same features.
+
+        Every choice that is part of a feature's identity is repeated. What only says how to compute them is left out,
+        since another machine may carry the command out.
+        """
+        words = ["featx", "extract", self.data, *self.base.flags(), *repeat_flag("--layer", self.layers)]
         if tuple(self.poolings) != ("avg",):
-            words += [word for pooling in self.poolings for word in ("--pooling", pooling)]
-        words += ["--store-dtype", self.store_dtype] if self.store_dtype != "float32" else []
-        words += ["--views", str(self.views)] if self.views != 1 else []
+            words += repeat_flag("--pooling", self.poolings)
+        if self.store_dtype != "float32":
+            words += ["--store-dtype", self.store_dtype]
+        if self.views != 1:
+            words += ["--views", str(self.views)]
         if self.cache != default_cache():
             words += ["--cache", str(self.cache)]
         return shlex.join(words)
 
 
 @dataclass(frozen=True)
-class CompareRequest:
-    """Stage two: judge classifiers on cached layers.
+class CompareRequest(CheckedFields):
+    """Evaluation: classifiers trained on cached layers, and scored on the held-out part.
 
     Attributes
     ----------
     layers : sequence of str
-        Names joined by "+" are a mix of layers. Empty: every layer that is cached.
+        Names joined by "+" are a layer set, whose features are concatenated. Empty: every layer that is cached.
     classifiers : sequence of str
         Names in `CLASSIFIERS`; empty: all.
     poolings : sequence of str
         Empty: every pooling that is cached.
     seed : int
         Of the split, the folds and the classifiers.
-    store_dtype : str or None
-        "float32" or "float16"; None is whatever is cached, float32 where both are.
+    rehash : bool
+        Read every file, also those that look unchanged.
+    store_dtype : {"float32", "float16"} or None
+        None is whatever is cached, float32 where both are.
     refit : bool
-        Fit again what earlier runs left a result of.
+        Fit again even where an earlier run left the result.
     views : int
         Views of each training image that are trained on.
     test_views : int
-        Views of each judged image whose scores are averaged; at most `views`.
-    memory : int or None
-        Bytes that fitting may take, linear classifiers going through larger features in passes; None: half of what the
-        machine has.
+        Views of each test image whose scores are averaged; at most `views`.
     beside : sequence of BaseChoice
         Other bases for the same table, each with every layer that is cached.
+    memory : int or None
+        Bytes that fitting may take; linear classifiers are fitted out-of-core on larger features. None: half of what
+        the machine has.
     """
 
     data: str
@@ -141,15 +190,24 @@ class CompareRequest:
     layers: Sequence[str] = ()
     classifiers: Sequence[str] = ()
     poolings: Sequence[str] = ()
-    seed: int = 42
+    seed: Seed = 42
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)
-    store_dtype: str | None = None
+    store_dtype: StoredDtype | None = None
     refit: bool = False
-    views: int = 1
-    test_views: int = 1
+    views: Count = 1
+    test_views: Count = 1
     beside: Sequence[BaseChoice] = ()
-    memory: int | None = None
+    memory: Count | None = None
+
+    def contradictions(self) -> list[str]:
+        """Say that views are asked for in testing that nothing is trained on."""
+        if self.test_views <= self.views:
+            return []
+        return [
+            f"'test_views' is {self.test_views}, but 'views' is {self.views}: "
+            "only views that are trained on can be averaged"
+        ]
 
     def others(self) -> list[CompareRequest]:
         """Write the requests for the other bases of a table: every layer of each, whatever is asked of the first."""
@@ -157,15 +215,20 @@ class CompareRequest:
 
     def extraction(self, layers: Sequence[str], poolings: Sequence[str]) -> ExtractRequest:
         """Build the request that computes what this one needs."""
-        dtype = self.store_dtype or "float32"
         return ExtractRequest(
-            self.data, self.base, layers, poolings or ("avg",), cache=self.cache, store_dtype=dtype, views=self.views
+            self.data,
+            self.base,
+            layers,
+            poolings or ("avg",),
+            cache=self.cache,
+            store_dtype=self.store_dtype or "float32",
+            views=self.views,
         )
 
 
 @dataclass(frozen=True)
-class FinetuneRequest:
-    """Train a head on a frozen base, then the stages from one on.
+class FinetuneRequest(CheckedFields):
+    """Fine-tuning: a head is trained on the frozen base, then the stages from one on with it.
 
     Attributes
     ----------
@@ -173,27 +236,31 @@ class FinetuneRequest:
         The first stage that is unfrozen (`--from`), by name or alias, or how many stages counted from the end.
     out : pathlib.Path
         The model; its name ends in `.featx`.
-    head : str
-        "linear", which is solved as `fit` solves it, or "mlp", which is trained by gradients.
+    head : {"linear", "mlp"}
+        "linear" is solved as `fit` solves it, "mlp" is trained by gradients.
     hidden : int
         Width of the fully connected layer of "mlp".
     dropout : float
         Share of the last layer's inputs that is left out in each step.
-    augment : str
-        Name in `PRESETS`: how images are changed in each epoch of fine-tuning.
+    augment : {"none", "light", "standard"}
+        How images are changed in each epoch of fine-tuning; see `PRESETS`.
     views : int
-        Views of each training image that the head is trained on and, with `from_cache`, the suffix, too.
+        Views of each training image that the head is trained on and, with `from_cache`, the unfrozen stages, too.
     test_views : int
-        Views of each judged image whose scores are averaged.
+        Views of each test image whose scores are averaged.
     from_cache : bool
         Whether epochs run on cached activations at the cut instead of images.
-    epochs_head, epochs, patience : int
-        Epochs of the two phases at most, and those without improvement that end a phase.
-    lr_head, lr, lr_decay : float
-        Greatest learning rate of each phase; from the head down, each stage has `lr_decay` times that of the one above.
+    epochs_head, epochs : int
+        Maximum epochs of the two phases.
+    patience : int
+        Epochs without improvement that end a phase.
+    lr_head, lr : float
+        Peak learning rate of each phase.
+    lr_decay : float
+        From the head down, each stage has `lr_decay` times the learning rate of the one above.
     whole : bool
         Whether, once validation has chosen the epochs, both phases are run again on the whole training part.
-    keep : str
+    keep : {"proven", "best"}
         "proven": the frozen base is kept unless the best epoch beats it on the validation part beyond chance; "best":
         the best epoch, by whatever margin.
     thaw_batchnorm : bool
@@ -202,76 +269,85 @@ class FinetuneRequest:
 
     data: str
     base: BaseChoice
-    start: str
+    start: str = field(metadata={WRITTEN: "from"})
     out: Path
-    head: str = "linear"
-    hidden: int = 256
-    dropout: float = 0.5
-    augment: str = "light"
-    views: int = 6
-    test_views: int = 1
+    head: HeadKind = "linear"
+    hidden: Count = 256
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.5
+    augment: AugmentPreset = "light"
+    views: Count = 6
+    test_views: Count = 1
     from_cache: bool = False
-    epochs_head: int = 40
-    epochs: int = 20
-    patience: int = 6
-    lr_head: float = 1e-3
-    lr: float = 1e-4
-    lr_decay: float = 0.9
+    epochs_head: Annotated[int, Meta(ge=0)] = 40
+    epochs: Annotated[int, Meta(ge=0)] = 20
+    patience: Count = 6
+    lr_head: Annotated[float, Meta(gt=0)] = 1e-3
+    lr: Annotated[float, Meta(gt=0)] = 1e-4
+    lr_decay: Annotated[float, Meta(gt=0, le=1)] = 0.9
     whole: bool = False
-    keep: str = "proven"
+    keep: KeepRule = "proven"
     thaw_batchnorm: bool = False
-    batch_size: int = 32
-    seed: int = 42
+    batch_size: Count = 32
+    seed: Seed = 42
     device: str = "auto"
-    workers: int | None = None
+    workers: Count | None = None
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)
 
+    def contradictions(self) -> list[str]:
+        """Say that the model could not be named as weights, or the base not be trained."""
+        problems = []
+        if self.out.suffix != ".featx":
+            problems.append(f"the model '{self.out}' must end in .featx, so that --weights can name it")
+        if self.base.precision != "float32":
+            problems.append(f"precision {self.base.precision} is for extraction only: train in float32")
+        return problems
+
     def extraction(self, layer: str, pooling: str) -> ExtractRequest:
         """Build the request that computes the features of one layer which this one needs."""
-        views = max(self.views, self.test_views)
-        machine = {"device": self.device, "workers": self.workers, "rehash": self.rehash}
         return ExtractRequest(
             self.data,
             self.base,
             [layer],
             [pooling],
+            device=self.device,
+            workers=self.workers,
+            rehash=self.rehash,
             cache=self.cache,
-            views=views,
-            **machine,  # type: ignore[arg-type]
+            views=max(self.views, self.test_views),
         )
 
 
 @dataclass(frozen=True)
-class PredictRequest:
-    """Label new images with a model.
+class PredictRequest(CheckedFields):
+    """Prediction: labels of new images from a model.
 
     Attributes
     ----------
-    model : str or pathlib.Path
-        A file that `featx fit --out` wrote.
-    images : sequence of str
-        Files, and folders that are searched through and through.
+    model : str, pathlib.Path or Model
+        A file that `featx fit --out` wrote, or a model in hand.
+    images : sequence
+        Paths of files, and of folders that are searched through and through; from Python also pictures in memory.
     weights : str or None
         As for a base; None: those that the model names.
     device, batch_size, workers
         As in `ExtractRequest`.
     base : str or None
-        The Python file that the model's base is, if it is one: a file runs only where it is named. Else needless.
+        The Python file that defines the base of the model, if one does: a file runs only where it is named.
     """
 
-    model: str | Path
-    images: Sequence[str]
+    model: Any
+    images: Sequence[Any]
     weights: str | None = None
     device: str = "auto"
-    batch_size: int | None = None
-    workers: int | None = None
+    batch_size: Count | None = None
+    workers: Count | None = None
     base: str | None = None
 
 
 @dataclass(frozen=True)
-class ExportRequest:
-    """One key's features of a data set as one ordinary HDF5 file.
+class ExportRequest(CheckedFields):
+    """Export: one key's features of a data set as one ordinary HDF5 file.
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "featx"
 
 LADDER = (
-    ("errors", "files", "keys", "requests", "timing", "types"),
+    ("errors", "fields", "files", "keys", "requests", "timing", "types"),
     ("images", "linear"),
     ("bases", "store", "data"),
     ("engines",),
@@ -38,6 +38,7 @@ OWNERS = {
     "h5py": {"store"},
     "sklearn": {"classifiers", "linear", "evaluation", "features"},
     "click": {"cli"},
+    "msgspec": {"fields", "requests", "models"},
 }
 """Heavy libraries, and the rooms that may import each."""
 

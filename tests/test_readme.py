@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL))
 COMMANDS = [line.removeprefix(".venv/bin/") for line in SHELL.splitlines() if "featx " in line]
+PYTHON = "\n".join(re.findall(r"```python\n(import featx\n.*?)```", TEXT, re.DOTALL))
 TARGETS = sorted(set(re.findall(r"(?:`|^)make ([a-z]+)", TEXT, re.MULTILINE)))
 
 
@@ -43,6 +44,17 @@ def test_its_commands_run_in_order(
         words = shlex.split(line, comments=True)[1:]
         result = featx(*offline(words, photos, cache))
         assert result.exit_code == 0, f"{line}: {result.output} {getattr(result, 'error', '')}"
+
+
+def test_its_python_runs_from_a_folder_that_holds_the_photos(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FEATX_CACHE", raising=False)
+    monkeypatch.chdir(photos.parent)
+    offline_code = PYTHON.replace('base="resnet50"', 'base="tiny"')
+    assert "featx.predict" in offline_code
+    names: dict[str, Any] = {}
+    exec(compile(offline_code, "README.md", "exec"), names)  # the README is ours
+    assert len(names["table"]) == 4
+    assert (photos.parent / "photos.featx").is_file()
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

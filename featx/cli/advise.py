@@ -53,9 +53,6 @@ def command(
     Example:
       featx advise photos --base resnet50
     """
-    from featx.cli.fast_torchvision import import_without_compiler
-
-    import_without_compiler()
     from featx.workflows.advise import advise
 
     request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache)

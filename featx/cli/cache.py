@@ -1,20 +1,24 @@
-"""`featx cache`: what the store holds, and how it is looked after."""
+"""`featx cache`: list, remove, check, clean and export what the store holds."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from featx.cli import cache_check, cache_export
-from featx.cli.options import cache_option, json_option, print_json, verbosity_options
+from featx.cli.options import cache_option, count, json_option, print_json, verbosity_options
+
+if TYPE_CHECKING:
+    from featx.store.key_summary import KeySummary
 
 
 @click.group("cache")
 def command() -> None:
-    """Look after the feature store.
+    """List, check, clean and export the feature store.
 
     \b
     Example:
@@ -22,8 +26,8 @@ def command() -> None:
     """
 
 
-command.add_command(cache_check.verify)
-command.add_command(cache_check.clean)
+command.add_command(cache_check.verify_command)
+command.add_command(cache_check.clean_command)
 command.add_command(cache_export.command)
 
 
@@ -32,7 +36,7 @@ command.add_command(cache_export.command)
 @json_option
 @verbosity_options
 def list_keys(cache: Path, as_json: bool, quiet: bool) -> None:
-    """List what the cache holds: a row a base, layer and pooling.
+    """List the keys of the cache: one line for each base, layer and pooling.
 
     \b
     Example:
@@ -46,38 +50,48 @@ def list_keys(cache: Path, as_json: bool, quiet: bool) -> None:
     sources = {base.id: base.source for base in store.bases()}
     summaries = store.keys()
     if as_json:
-        print_json([{**asdict(s), "folder": s.key.folder, "source": sources.get(s.key.base)} for s in summaries])
-        return
-    if not summaries:
-        click.echo(f"the cache '{cache}' holds no features yet: featx extract fills it")
-        return
-    rows = [
-        (
-            s.key.folder,
-            sources.get(s.key.base, "?"),
-            f"{s.key.base.transform.crop} of {s.key.base.transform.resize} px",
-            s.images,
-            "x".join(map(str, s.shape)),
-            s.key.dtype,
-            f"{s.bytes / 1e6:.1f} MB",
-            s.parts,
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(s.modified)),
-            f"{s.seconds:.0f} s",
-        )
-        for s in summaries
+        print_json([key_json(summary, sources.get(summary.key.base)) for summary in summaries])
+    elif summaries:
+        rows = [key_cells(summary, sources.get(summary.key.base, "?")) for summary in summaries]
+        click.echo(tabulate(rows, KEY_HEADINGS, tablefmt="simple", disable_numparse=True))
+    else:
+        click.echo(f"the cache '{cache}' holds no features yet; run featx extract to fill it")
+
+
+KEY_HEADINGS = ("key", "weights", "input", "images", "shape", "dtype", "size", "parts", "when", "cost")
+
+
+def key_json(summary: KeySummary, source: str | None) -> dict[str, Any]:
+    """Give a key, and where the base's weights came from, as plain values for JSON."""
+    return {**asdict(summary), "folder": summary.key.folder, "source": source}
+
+
+def key_cells(summary: KeySummary, source: str) -> list[Any]:
+    """Write a key as one row of the table, in the order of `KEY_HEADINGS`."""
+    transform = summary.key.base.transform
+    modified = time.localtime(summary.modified)
+    return [
+        summary.key.folder,
+        source,
+        f"{transform.crop} of {transform.resize} px",
+        summary.images,
+        "x".join(map(str, summary.shape)),
+        summary.key.dtype,
+        f"{summary.bytes / 1e6:.1f} MB",
+        summary.parts,
+        time.strftime("%Y-%m-%d %H:%M", modified),
+        f"{summary.seconds:.0f} s",
     ]
-    headers = ("key", "weights", "input", "images", "shape", "dtype", "size", "parts", "when", "cost")
-    click.echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
 
 
 @command.command("rm")
 @click.argument("key")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
 @cache_option
 @json_option
 @verbosity_options
 def remove(key: str, yes: bool, cache: Path, as_json: bool, quiet: bool) -> None:
-    """Remove the features of KEY: a folder that `ls` shows, or the first parts of one, for all that lies in it.
+    """Remove the features of KEY: a key that `ls` shows, or BASE or BASE/LAYER for all keys below it.
 
     \b
     Example:
@@ -87,21 +101,28 @@ def remove(key: str, yes: bool, cache: Path, as_json: bool, quiet: bool) -> None
     from featx.store.store import FeatureStore
 
     store = FeatureStore(cache)
-    asked = key.strip("/")
+    folder = key.strip("/")
     summaries = store.keys()
-    chosen = [s for s in summaries if f"{s.key.folder}/".startswith(f"{asked}/")]
+    chosen = [summary for summary in summaries if f"{summary.key.folder}/".startswith(f"{folder}/")]
     if not chosen:
-        raise unknown(f"key in the cache '{cache}'", key, [s.key.folder for s in summaries])
+        raise unknown(f"key in the cache '{cache}'", key, [summary.key.folder for summary in summaries])
     if not yes:
-        for s in chosen:
+        for summary in chosen:
+            images = count(summary.images, "image")
             click.echo(
-                f"{s.key.folder}: {s.images} images, {s.bytes / 1e6:.1f} MB, {s.seconds:.0f} s of work", err=True
+                f"{summary.key.folder}: {images}, {summary.bytes / 1e6:.1f} MB, {summary.seconds:.0f} s to compute",
+                err=True,
             )
         click.confirm("Remove these features?", abort=True, err=True)
-    for s in chosen:
-        store.remove(s.key)
+    for summary in chosen:
+        store.remove(summary.key)
     if as_json:
-        print_json({"removed": [{"key": s.key.folder, "images": s.images, "bytes": s.bytes} for s in chosen]})
+        print_json({"removed": [removed_json(summary) for summary in chosen]})
     else:
-        size = sum(s.bytes for s in chosen) / 1e6
-        click.echo(f"removed {len(chosen)} {'keys' if len(chosen) > 1 else 'key'}, {size:.1f} MB")
+        megabytes = sum(summary.bytes for summary in chosen) / 1e6
+        click.echo(f"removed {count(len(chosen), 'key')}, {megabytes:.1f} MB")
+
+
+def removed_json(summary: KeySummary) -> dict[str, Any]:
+    """Give what was removed with a key as plain values for JSON."""
+    return {"key": summary.key.folder, "images": summary.images, "bytes": summary.bytes}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -35,7 +36,7 @@ def command(
     base: BaseChoice,
     layer: str,
     pooling: str | None,
-    store_dtype: str | None,
+    store_dtype: Any,
     out: Path,
     rehash: bool,
     cache: Path,

@@ -76,7 +76,7 @@ def command(
     base: BaseChoice,
     layers: tuple[str, ...],
     poolings: tuple[str, ...],
-    store_dtype: str | None,
+    store_dtype: Any,
     cache: Path,
     as_json: bool,
     quiet: bool,
@@ -91,9 +91,6 @@ def command(
     Example:
       featx extract photos --base resnet50 --layer layer3 --layer layer4
     """
-    from featx.cli.fast_torchvision import import_without_compiler
-
-    import_without_compiler()
     layers = layers or only_layer(base.name)
     if not layers:
         raise click.UsageError("no layer asked for: give --layer once or more, such as --layer layer3 --layer layer4")

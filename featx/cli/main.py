@@ -12,27 +12,31 @@ from typing import Any
 import click
 
 from featx import __version__
+from featx.cli.fast_torchvision import starts_fast
 from featx.errors import FeatxError, MissingFeatures, unknown
 
 COMMANDS = {
-    "layers": "Show what each layer of a base gives and costs.",
+    "layers": "Show shape, cost and storage of each layer of a base.",
     "extract": "Compute and store features of images.",
-    "fit": "Train and judge one classifier on cached features.",
-    "compare": "Compare cut depths and classifiers in a table.",
-    "advise": "Advise where to cut a base, by what is measured.",
-    "finetune": "Train a head, then stages of the base, too.",
+    "fit": "Train and evaluate one classifier on cached features.",
+    "compare": "Compare layers and classifiers in one table.",
+    "advise": "Recommend a layer and a next step, by measurement.",
+    "finetune": "Train a head, then fine-tune stages of the base with it.",
     "predict": "Label new images with a model.",
-    "run": "Carry out an experiment described in a TOML file.",
-    "cache": "Look after the feature store.",
+    "run": "Run an experiment described in a TOML file.",
+    "cache": "List, check, clean and export the feature store.",
 }
 """Name of a command: the line that `featx --help` shows; each lives in the module of its name."""
 
+TORCH_COMMANDS = frozenset({"layers", "extract", "advise", "finetune", "predict", "run"})
+"""Commands that run a network."""
+
 
 class LazyGroup(click.Group):
-    """A group that imports a command only when it is called, so that `--help` takes no time."""
+    """A group that imports a command only when it is called, so that `--help` answers at once."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands in the order of the work."""
+        """List the commands in the order in which they are used."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -40,7 +44,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"featx.cli.{name}").command
-        return command
+        return starts_fast(command) if name in TORCH_COMMANDS else command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -61,6 +65,8 @@ class LazyGroup(click.Group):
 def main() -> None:
     """Run a frozen base over images once, keep its features, and train classifiers on them in seconds.
 
+    `featx COMMAND --help` explains a command, with an example.
+
     \b
     Example:
       featx extract digits --base tiny --layer layer2 --layer layer4
@@ -76,13 +82,23 @@ class LineFormatter(logging.Formatter):
         return f"{record.levelname.lower()}: {record.getMessage()}"
 
 
+LOG_LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
+"""Verbosity to the least level that is logged."""
+
+
 def set_up_logging(verbosity: int) -> None:
-    """Send featx's log to stderr: warnings, with -v also what is going on, with -q errors only."""
+    """Send featx's log to stderr: warnings; with -v also what is going on, with -q errors only.
+
+    Parameters
+    ----------
+    verbosity : int
+        -1 for errors only, 0 for warnings, 1 for information, more for everything.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())
     logger = logging.getLogger("featx")
     logger.handlers[:] = [handler]
-    logger.setLevel({-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG))
+    logger.setLevel(LOG_LEVELS.get(verbosity, logging.DEBUG))
 
 
 def explain(error: FeatxError) -> str:
@@ -95,15 +111,17 @@ def explain(error: FeatxError) -> str:
 def run(args: list[str] | None = None) -> Any:
     """Run the command line and exit: 0 done, 1 a user's error or rows that failed, 2 bad usage."""
     set_up_logging(0)
-    gc.set_threshold(50_000, 20, 100)  # imports make objects by the hundred thousand, and no garbage
+    # Imports make objects by the hundred thousand and no garbage: collecting would only slow the start.
+    gc.set_threshold(50_000, 20, 100)
     try:
         main.main(args=args, prog_name="featx", standalone_mode=True)
     except FeatxError as error:
         click.echo(f"error: {explain(error)}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        click.echo("stopped; what was committed is kept", err=True)
+        click.echo("interrupted: what was committed is kept, and the same command continues from there", err=True)
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains while it exits
+        # Python flushes stdout once more while it exits, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from featx.requests import BaseChoice, default_cache
-from featx.types import Progress
+
+if TYPE_CHECKING:
+    from featx.types import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,19 +30,19 @@ cache_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else to stdout.")
 
-layers_option = click.option("--layer", "-l", "layers", multiple=True, help="Layer, by name or alias; repeatable.")
+layers_option = click.option("--layer", "-l", "layers", multiple=True, help="Name or alias of a layer; repeatable.")
 
 poolings_option = click.option(
     "--pooling",
     "poolings",
     multiple=True,
-    help="avg, max, avg+max, pyramid, cls (class token) or flat (all of it); repeatable.",
+    help="How to pool a layer: avg, max, avg+max, pyramid, cls (class token) or flat (the whole map); repeatable.",
 )
 
 store_dtype_option = click.option(
     "--store-dtype",
     type=click.Choice(["float32", "float16"]),
-    help="Numbers as they are stored; float16 takes half the room.  [default: float32]",
+    help="Number format of stored features; float16 takes half the space.  [default: float32]",
 )
 
 views_option = click.option(
@@ -49,7 +50,7 @@ views_option = click.option(
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Views of each image: itself, then mirror image, corners, random changes.",
+    help="Views of each image: the image itself, its mirror image, its corners, then random augmentations.",
 )
 
 test_views_option = click.option(
@@ -57,69 +58,120 @@ test_views_option = click.option(
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Views of each judged image whose scores are averaged; at most --views.",
+    help="Views of each test image whose scores are averaged; at most --views.",
 )
 
-rehash_option = click.option("--rehash", is_flag=True, help="Read every file, also those that look unchanged.")
+rehash_option = click.option("--rehash", is_flag=True, help="Read every file again, even if it looks unchanged.")
 
-refit_option = click.option("--refit", is_flag=True, help="Fit again what an earlier run left a result of.")
+refit_option = click.option("--refit", is_flag=True, help="Fit again, even if an earlier run left the result.")
+
+
+MEMORY = re.compile(r"([0-9]*\.?[0-9]+)\s*([kmgt]?)b?")
+"""An amount of memory in small letters: a number and, perhaps, a unit."""
+
+MEMORY_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+"""Bytes by the first letter of a unit."""
 
 
 def parse_memory(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     """Turn "8GB", "500 MB" or a number of bytes into bytes."""
     if value is None:
         return None
-    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([kmgt]?)b?", value.strip().lower())
-    if not found:
-        raise click.BadParameter(f"'{value}' is no amount of memory: write it like 8GB or 500MB")
-    return int(float(found[1]) * 1000 ** " kmgt".index(found[2] or " "))
+    match = MEMORY.fullmatch(value.strip().lower())
+    if not match:
+        raise click.BadParameter(f"'{value}' is not an amount of memory: write it like 8GB or 500MB")
+    number, unit = match.groups()
+    size = int(float(number) * MEMORY_UNITS[unit])
+    if size < 1:
+        raise click.BadParameter(f"'{value}' is less than one byte: write an amount like 8GB or 500MB")
+    return size
 
 
 memory_option = click.option(
     "--memory",
     callback=parse_memory,
     metavar="AMOUNT",
-    help="Memory for fitting, such as 8GB; larger features go through in passes.  [default: half of all]",
+    help="Memory for fitting, such as 8GB; features that need more are fitted out-of-core.  [default: half of all]",
 )
 
-seed_option = click.option("--seed", type=int, default=42, show_default=True, help="Of split, folds and classifiers.")
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    metavar="INTEGER",
+    default=42,
+    show_default=True,
+    help="Random seed for split, folds and classifiers.",
+)
 
 
-def base_options(command: F, multiple: bool = False) -> F:
+def add_options(command: Any, options: Sequence[Callable[[Any], Any]]) -> Any:
+    """Decorate a command with options; `--help` lists them in the order given."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+weights_option = click.option(
+    "--weights", help="Weights of the base: a published name, a file (.safetensors, .pth) or 'random'."
+)
+
+TRANSFORM_OPTIONS = (
+    click.option("--resize", type=click.IntRange(min=1), help="Shorter side in pixels.  [default: the base's own]"),
+    click.option("--crop", type=click.IntRange(min=1), help="Centre crop in pixels.  [default: the base's own]"),
+    click.option(
+        "--precision",
+        type=click.Choice(["float32", "bfloat16"]),
+        default="float32",
+        show_default=True,
+        help="Arithmetic of the forward pass.",
+    ),
+)
+
+
+def base_options(command: F) -> F:
     """Add `--base` and what belongs to it; the command receives one `base: BaseChoice`."""
-    said = "Name of a base, such as resnet50, tiny or hog"
-    said += "; repeatable: of others than the first, all that is cached is shown beside it." if multiple else "."
 
     @wraps(command)
     def with_choice(
-        *args: Any, base: Any, weights: str | None, resize: int | None, crop: int | None, precision: str, **kwargs: Any
+        *args: Any, base: str, weights: str | None, resize: int | None, crop: int | None, precision: Any, **kwargs: Any
     ) -> Any:
         return command(*args, base=BaseChoice(base, weights, resize, crop, precision), **kwargs)
 
-    options = [
-        click.option("--base", "-b", required=True, multiple=multiple, help=said),
-        click.option("--weights", help="Weights name, file (.safetensors, .pth) or 'random'."),
-        click.option("--resize", type=click.IntRange(min=1), help="Shorter side in pixels.  [default: the base's]"),
-        click.option("--crop", type=click.IntRange(min=1), help="Centre crop in pixels.  [default: the base's]"),
-        click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True),
-    ]
-    decorated: Any = with_choice
-    for option in reversed(options):
-        decorated = option(decorated)
+    base = click.option("--base", "-b", required=True, help="Name of a base, such as resnet50, tiny or hog.")
+    decorated: F = add_options(with_choice, [base, weights_option, *TRANSFORM_OPTIONS])
     return decorated
 
 
 def several_bases(command: F) -> F:
-    """Let `--base` be given more than once; the command receives the first as `base`, the others as `beside`."""
+    """Let `--base` be given more than once; the command receives the first as `base`, the others as `beside`.
+
+    Weights and transform are those of the first base.
+    """
 
     @wraps(command)
-    def with_choices(*args: Any, base: BaseChoice, **kwargs: Any) -> Any:
-        names: Any = base.name  # a tuple, as the option may be given more than once
-        first, *others = names
-        beside = tuple(BaseChoice(name, precision=base.precision) for name in others)
-        return command(*args, base=replace(base, name=first), beside=beside, **kwargs)
+    def with_choices(
+        *args: Any,
+        base: tuple[str, ...],
+        weights: str | None,
+        resize: int | None,
+        crop: int | None,
+        precision: Any,
+        **kwargs: Any,
+    ) -> Any:
+        first, *others = base
+        choice = BaseChoice(first, weights, resize, crop, precision)
+        beside = tuple(BaseChoice(name, precision=precision) for name in others)
+        return command(*args, base=choice, beside=beside, **kwargs)
 
-    decorated: Any = base_options(with_choices, multiple=True)
+    bases = click.option(
+        "--base",
+        "-b",
+        required=True,
+        multiple=True,
+        help="Name of a base, such as resnet50, tiny or hog; repeatable: every cached layer of the further bases is "
+        "added to the table.",
+    )
+    decorated: F = add_options(with_choices, [bases, weights_option, *TRANSFORM_OPTIONS])
     return decorated
 
 
@@ -133,8 +185,10 @@ def verbosity_options(command: F) -> F:
         set_up_logging(-1 if quiet else verbose)
         return command(*args, quiet=quiet, **kwargs)
 
-    decorated: Any = click.option("--quiet", "-q", is_flag=True, help="No progress bar; errors only.")(with_logging)
-    return click.option("--verbose", "-v", count=True, help="Say what is going on.")(decorated)
+    decorated: Any = click.option("--quiet", "-q", is_flag=True, help="Show no progress bar and log errors only.")(
+        with_logging
+    )
+    return click.option("--verbose", "-v", count=True, help="Log what is going on.")(decorated)
 
 
 @contextmanager
@@ -163,3 +217,8 @@ def progress_bar(unit: str, quiet: bool) -> Iterator[Progress | None]:
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout."""
     click.echo(json.dumps(value, indent=2))
+
+
+def count(number: int, thing: str) -> str:
+    """Write how many there are of a thing, such as "1 part" or "2 parts"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

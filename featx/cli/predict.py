@@ -51,9 +51,6 @@ def command(
       featx predict model.featx photos/new --csv labels.csv
     """
     request = PredictRequest(model, images, weights, device, batch_size, workers, base)
-    from featx.cli.fast_torchvision import import_without_compiler
-
-    import_without_compiler()
     from featx.files import write_text
     from featx.reports.classes import prediction_csv, prediction_table
     from featx.workflows.predict import predict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,19 +14,18 @@ from featx.cli.options import cache_option, json_option, print_json, progress_ba
 @click.command("run")
 @click.argument("experiment")
 @cache_option
-@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the table as CSV, too.")
+@click.option(
+    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table to this CSV file."
+)
 @json_option
 @verbosity_options
 def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, quiet: bool) -> None:
-    """Extract and compare as EXPERIMENT says: a TOML file, or the name of a built-in one ('digits').
+    """Extract, fine-tune if asked, and compare as EXPERIMENT says: a TOML file, or a built-in experiment ('digits').
 
     \b
     Example:
       featx run pipelines/flowers17.toml
     """
-    from featx.cli.fast_torchvision import import_without_compiler
-
-    import_without_compiler()
     from featx.cli import finetune
     from featx.cli.extract import report
     from featx.files import write_text
@@ -39,15 +39,20 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
         summary = extract(pipeline.extract, progress)
     if not as_json:
         report(summary, False, quiet)
-    tuned = finetune.run(pipeline.finetune, quiet)[0] if pipeline.finetune else None
+    tuned, failed = finetune.run(pipeline.finetune, quiet) if pipeline.finetune else (None, 0)
     with progress_bar("fit", quiet) as progress:
         results = compare(pipeline.compare, progress)
     if csv_file:
         write_text(csv_file, to_csv(results))
     if as_json:
-        found = {"extract": summary.to_dict(), "compare": [result.to_dict() for result in results]}
-        print_json({**found, "finetune": tuned.to_dict()} if tuned else found)
+        report_json: dict[str, Any] = {
+            "extract": summary.to_dict(),
+            "compare": [result.to_dict() for result in results],
+        }
+        if tuned:
+            report_json["finetune"] = tuned.to_dict()
+        print_json(report_json)
     else:
         click.echo(f"\n{table(results)}\n")
         click.echo("\n".join(closing_lines(results, summary.extracted, summary.seconds)))
-    sys.exit(1 if summary.failed or (tuned and (tuned.stopped or tuned.skipped)) else 0)
+    sys.exit(1 if summary.failed or (tuned and finetune.exit_code(tuned, failed)) else 0)

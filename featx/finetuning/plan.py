@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from featx.bases.loading import open_base
-from featx.errors import RequestError, unknown
-from featx.finetuning.head import HEAD_KINDS
-from featx.finetuning.unfreeze import KEEPS, UnfreezePlan, divide
-from featx.images.augment import PRESETS
+from featx.errors import RequestError
+from featx.finetuning.unfreeze import UnfreezePlan, divide
 from featx.requests import FinetuneRequest
 
 
@@ -18,25 +16,10 @@ def plan(request: FinetuneRequest) -> UnfreezePlan:
     FeatxError
         If names are unknown, or the request cannot be carried out.
     """
-    if request.head not in HEAD_KINDS:
-        raise unknown("head", request.head, HEAD_KINDS)
-    if request.keep not in KEEPS:
-        raise unknown("choice of `--keep`", request.keep, KEEPS)
-    if request.augment not in PRESETS:
-        raise unknown("preset of `--augment`", request.augment, PRESETS)
-    problems = []
-    if request.out.suffix != ".featx":
-        problems.append(f"--out '{request.out}' must end in .featx, so that --weights can name it")
-    if request.base.precision != "float32":
-        problems.append(f"--precision {request.base.precision} is for extraction only: train in float32")
-    if min(request.views, request.test_views, request.batch_size, request.hidden) < 1:
-        problems.append("--views, --test-views, --batch-size and --hidden must be 1 or more")
-    if problems:
-        raise RequestError("; ".join(problems))
-    division = divide(open_base(request.base), request.start)
-    if request.from_cache and division.cut is None:
+    unfreeze_plan = divide(open_base(request.base), request.start)
+    if request.from_cache and unfreeze_plan.cut is None:
         raise RequestError(
             f"--from-cache with --from '{request.start}': that is the first stage, nothing before it could be cached. "
-            "Choose a later one, or leave --from-cache out"
+            "Choose a later stage, or leave --from-cache out"
         )
-    return division
+    return unfreeze_plan

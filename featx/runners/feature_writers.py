@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from featx.data.loader import Batch
 from featx.keys import FeatureKey
 from featx.store.store import FeatureStore
-from featx.store.writer import PartWriter, rows_a_part
+from featx.store.writer import PartWriter, rows_per_part
 from featx.timing import Clock
 
 
@@ -39,7 +39,7 @@ class FeatureWriters:
         describe_provenance: Callable[[], Mapping[str, Any]],
         clock: Clock,
     ) -> None:
-        part_rows = rows_a_part(images)
+        part_rows = rows_per_part(images)
         self.writers: dict[tuple[str, str, int], PartWriter] = {}
         for key in keys:
             writer = PartWriter(store, key, part_rows, describe_provenance, clock)

@@ -17,6 +17,7 @@ from featx.bases.architecture import Architecture
 from featx.bases.base import Base
 from featx.bases.loading import load_base
 from featx.bases.pooling import POOLINGS, pooled_shape
+from featx.bases.weights import absolute_path
 from featx.data.digest_cache import KnownDigests, load_digests, save_digests
 from featx.data.listing import Listing
 from featx.data.loader import Batch
@@ -34,7 +35,7 @@ from featx.runners.summary import ExtractSummary
 from featx.runners.tally import RowOutcome, Tally
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
-from featx.timing import Clock, shares
+from featx.timing import Clock, format_shares
 from featx.types import Progress
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ def run_here(
 
     seconds_by_step = clock.with_idle(workers, time.perf_counter() - started)
     if engine.name:
-        log.info("time of %d threads: %s", workers, shares(seconds_by_step))
+        log.info("time of %d threads: %s", workers, format_shares(seconds_by_step))
     return ExtractSummary(
         images=len(listing) - tally.counts[RowOutcome.OTHER_SHARD],
         extracted=tally.counts[RowOutcome.EXTRACTED],
@@ -201,7 +202,7 @@ def describe_base(base: Base, architecture: Architecture) -> StoredBase:
         for layer in base.layers
     )
     is_default_transform = architecture.input == architecture.native_transform
-    return StoredBase(base.id, base.source, layers, is_default_transform)
+    return StoredBase(base.id, base.source, layers, is_default_transform, absolute_path(architecture.weights))
 
 
 def describe_provenance(engine: LazyEngine) -> dict[str, str]:

@@ -16,9 +16,9 @@ from featx.bases.registry import resolve
 from featx.bases.similarity import candidates, probe
 from featx.engines.compute import PixelBatches
 from featx.errors import MissingFeatures, WeightsError
-from featx.evaluation.layer_scores import Evidence, Labelled, choose, learning_curve, weigh
+from featx.evaluation.layer_scores import LabelledRows, LayerScore, choose_layer, learning_curve, score_layer
 from featx.features.catalog import LayerSet, choose_layer_sets, find_base
-from featx.features.dataset import Rows, load_dataset
+from featx.features.dataset import Dataset, load_dataset
 from featx.features.scaling import join
 from featx.requests import CompareRequest, default_cache
 from featx.store.base_json import StoredBase
@@ -84,7 +84,7 @@ class Advice:
         How far activations lie from the statistics in the stage's batch norms.
     learning_curve : list of (int, float)
         Images trained on, and cross-validated accuracy at the advised layer.
-    layers : list of Evidence
+    layers : list of LayerScore
         In the base's order.
     """
 
@@ -99,7 +99,7 @@ class Advice:
     case: str
     distances: dict[str, float]
     learning_curve: list[tuple[int, float]]
-    layers: list[Evidence]
+    layers: list[LayerScore]
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -112,13 +112,13 @@ class LayerScores:
 
     Attributes
     ----------
-    evidence : list of Evidence
-    features : dict of (layer, pooling) to ((n, d) float32, Labelled)
+    evidence : list of LayerScore
+    features : dict of (layer, pooling) to ((n, d) float32, LabelledRows)
         Features of n images, and their labels.
     """
 
-    evidence: list[Evidence] = field(default_factory=list)
-    features: dict[LayerName, tuple[Matrix, Labelled]] = field(default_factory=dict)
+    evidence: list[LayerScore] = field(default_factory=list)
+    features: dict[LayerName, tuple[Matrix, LabelledRows]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,8 +158,8 @@ def advise(request: CompareRequest, progress: Progress | None = None) -> Advice:
         If there are neither weights nor cached features.
     """
     store = FeatureStore(request.cache)
-    stored_base, layer_sets = find_cached(store, request)
     dataset = load_dataset(request, store, [])
+    stored_base, layer_sets = find_cached(store, request, dataset)
     complete_sets = keep_complete(store, layer_sets, dataset)
     cached = score_cached(request, complete_sets, dataset, progress)
     scored_layers = {layer for evidence in cached.evidence for layer in evidence.layer.split("+")}
@@ -175,16 +175,18 @@ def advise(request: CompareRequest, progress: Progress | None = None) -> Advice:
     return conclude(request, dataset, cached, sample)
 
 
-def find_cached(store: FeatureStore, request: CompareRequest) -> tuple[StoredBase | None, list[LayerSet]]:
+def find_cached(
+    store: FeatureStore, request: CompareRequest, dataset: Dataset
+) -> tuple[StoredBase | None, list[LayerSet]]:
     """Find the base and its layers in the cache; that nothing is cached is not an error here."""
     try:
-        base = find_base(store, request)
-        return base, choose_layer_sets(store, base, request)
+        base = find_base(store, request, dataset.digests)
+        return base, choose_layer_sets(store, base, request, dataset.digests)
     except MissingFeatures:
         return None, []
 
 
-def keep_complete(store: FeatureStore, layer_sets: Sequence[LayerSet], dataset: Rows) -> list[LayerSet]:
+def keep_complete(store: FeatureStore, layer_sets: Sequence[LayerSet], dataset: Dataset) -> list[LayerSet]:
     """Keep the layer sets that have features of every image."""
     digests = dataset.manifest.digests
 
@@ -194,14 +196,14 @@ def keep_complete(store: FeatureStore, layer_sets: Sequence[LayerSet], dataset: 
     return [layer_set for layer_set in layer_sets if is_complete(layer_set)]
 
 
-def label_rows(dataset: Rows, rows: RowNumbers) -> Labelled:
+def label_rows(dataset: Dataset, rows: RowNumbers) -> LabelledRows:
     """Take the labels of some rows; classes are numbered anew, since a sample may lack some."""
     _, y = np.unique(dataset.y[rows], return_inverse=True)
-    return Labelled(y, dataset.groups[rows])
+    return LabelledRows(y, dataset.groups[rows])
 
 
 def score_cached(
-    request: CompareRequest, layer_sets: Sequence[LayerSet], dataset: Rows, progress: Progress | None
+    request: CompareRequest, layer_sets: Sequence[LayerSet], dataset: Dataset, progress: Progress | None
 ) -> LayerScores:
     """Score cached layers on all training images."""
     store = FeatureStore(request.cache)
@@ -213,14 +215,14 @@ def score_cached(
         X = join([store.get(key, digests) for key in layer_set.keys])
         if X.shape[1] <= MOST_NUMBERS:
             name = (layer_set.name, layer_set.keys[0].pooling)
-            scores.evidence.append(weigh(name, X, labels, request.seed, cached=True))
+            scores.evidence.append(score_layer(name, X, labels, request.seed, cached=True))
             scores.features[name] = (X, labels)
         if progress:
             progress(number, len(layer_sets))
     return scores
 
 
-def draw_sample(dataset: Rows, seed: int) -> RowNumbers:
+def draw_sample(dataset: Dataset, seed: int) -> RowNumbers:
     """Draw a sample of the training part: the classes in turn, each as long as it has images, up to a size in all."""
     train = np.random.default_rng(seed).permutation(np.flatnonzero(~dataset.test))
     turn = np.empty(len(train), np.intp)
@@ -247,7 +249,7 @@ def load_sample_base(request: CompareRequest, stored_base: StoredBase | None) ->
     return load_base(replace(architecture, transform=stored_base.id.transform))
 
 
-def score_sample(request: CompareRequest, base: Base, dataset: Rows, scored_layers: set[str]) -> SampleScores:
+def score_sample(request: CompareRequest, base: Base, dataset: Dataset, scored_layers: set[str]) -> SampleScores:
     """Run the base over a sample of images, and score the layers that are not scored yet."""
     sample = draw_sample(dataset, request.seed)
     batches = PixelBatches(dataset.manifest.listing, sample.tolist(), base.id.transform)
@@ -259,15 +261,15 @@ def score_sample(request: CompareRequest, base: Base, dataset: Rows, scored_laye
     for layer, averages in probed.features.items():
         name = (layer, "avg")
         X = join([averages])
-        evidence.append(weigh(name, X, labels, request.seed, cached=False))
+        evidence.append(score_layer(name, X, labels, request.seed, cached=False))
         features[name] = (X, labels)
     return SampleScores(evidence, features, probed.similarity, probed.confidence, probed.distances)
 
 
-def conclude(request: CompareRequest, dataset: Rows, cached: LayerScores, sample: SampleScores) -> Advice:
+def conclude(request: CompareRequest, dataset: Dataset, cached: LayerScores, sample: SampleScores) -> Advice:
     """Draw the conclusion from what was measured."""
     evidence = [*cached.evidence, *sample.evidence]
-    chosen = choose(evidence)
+    chosen = choose_layer(evidence)
     scored_with = cached if chosen.cached else sample
     X, labels = scored_with.features[chosen.layer, chosen.pooling]
     curve = learning_curve(X, labels, chosen.clf, request.seed)
@@ -304,7 +306,7 @@ def gain_of_last_doubling(curve: Sequence[tuple[int, float]]) -> float:
     return curve[-1][1] - curve[-2][1]
 
 
-def decide(chosen: Evidence, deepest: str, curve: Sequence[tuple[int, float]], is_large: bool) -> str:
+def decide(chosen: LayerScore, deepest: str, curve: Sequence[tuple[int, float]], is_large: bool) -> str:
     """Choose a strategy by what was measured.
 
     Fine-tuning is advised where there is much left to gain, more images would not bring it, and there are enough of
@@ -315,7 +317,7 @@ def decide(chosen: Evidence, deepest: str, curve: Sequence[tuple[int, float]], i
     return "linear" if chosen.layer == deepest else "shallow"
 
 
-def give_reasons(chosen: Evidence, curve: Sequence[tuple[int, float]], evidence: Sequence[Evidence]) -> list[str]:
+def give_reasons(chosen: LayerScore, curve: Sequence[tuple[int, float]], evidence: Sequence[LayerScore]) -> list[str]:
     """Say in plain words what the advice rests on."""
     images = f"all {chosen.images} training images" if chosen.cached else f"a sample of {chosen.images} images"
     reasons = [f"{chosen.layer} with {chosen.clf} reaches {chosen.best:.3f}, cross-validated on {images}"]
@@ -328,14 +330,14 @@ def give_reasons(chosen: Evidence, curve: Sequence[tuple[int, float]], evidence:
     return reasons
 
 
-def compare_with_second(chosen: Evidence, second: Evidence) -> str:
+def compare_with_second(chosen: LayerScore, second: LayerScore) -> str:
     """Say how far behind the second layer is: within one standard error of the difference it counts as tied."""
     error = np.sqrt(2 * chosen.best * (1 - chosen.best) / chosen.images)
     rank = "statistically tied" if second.best >= chosen.best - error else "runner-up"
     return f"{rank}: {second.layer} ({second.pooling}), {second.best:.3f}"
 
 
-def next_command(request: CompareRequest, chosen: Evidence, strategy: str, evidence: Sequence[Evidence]) -> str:
+def next_command(request: CompareRequest, chosen: LayerScore, strategy: str, evidence: Sequence[LayerScore]) -> str:
     """Write the command that the advice comes to."""
     if strategy == "finetune":
         words = ["featx", "finetune", request.data, *request.base.flags(), "--from", chosen.layer]

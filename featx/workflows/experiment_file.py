@@ -4,61 +4,31 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from featx.bases.weights import is_file_name
-from featx.errors import RequestError, unknown
+from featx.errors import FeatxError, RequestError
 from featx.evaluation.result import TUNED
+from featx.fields import (
+    convert_fields,
+    find_missing,
+    find_unknown,
+    named,
+    raise_problems,
+    written_names,
+)
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest
 
-FIELDS: dict[str, type] = {
-    "data": str,
-    "base": str,
-    "weights": str,
-    "resize": int,
-    "crop": int,
-    "precision": str,
-    "layers": list,
-    "poolings": list,
-    "store_dtype": str,
-    "classifiers": list,
-    "device": str,
-    "engine": str,
-    "batch_size": int,
-    "workers": int,
-    "seed": int,
-    "views": int,
-    "test_views": int,
-    "finetune": dict,
-}
-"""Keys of an experiment and the type of each; `data`, `base` and `layers` must be there."""
+Values = dict[str, Any]
 
-TUNING: dict[str, type] = {
-    "from": str,
-    "head": str,
-    "keep": str,
-    "hidden": int,
-    "dropout": float,
-    "augment": str,
-    "views": int,
-    "test_views": int,
-    "from_cache": bool,
-    "epochs_head": int,
-    "epochs": int,
-    "patience": int,
-    "lr_head": float,
-    "lr": float,
-    "lr_decay": float,
-    "whole": bool,
-    "thaw_batchnorm": bool,
-    "batch_size": int,
-}
-"""Keys of the table `[finetune]`, as the command's options; `from` must be there."""
+GIVEN = ("cache", "rehash", "refit", "shard", "memory", "beside")
+"""Fields that belong to one run of an experiment, not to the experiment."""
 
-REQUIRED = ("data", "base", "layers")
+SHARED = ("data", "base", "seed", "device", "workers")
+"""Fields of fine-tuning that the experiment states once for all of its requests."""
 
 
 @dataclass(frozen=True)
@@ -82,45 +52,93 @@ def find_experiment(name: str) -> Path:
     if path.is_file():
         return path
     package = Path(str(files("featx")))
-    folders = [package / "pipelines", package.parent / "pipelines"]  # as installed; as in a checkout
-    for folder in folders:
-        if name.isidentifier() and (folder / f"{name}.toml").is_file():
-            return folder / f"{name}.toml"
-    there = sorted({file.stem for folder in folders for file in folder.glob("*.toml")})
+    # The first as installed, the second in a checkout.
+    folders = [package / "pipelines", package.parent / "pipelines"]
+    built_in = {file.stem: file for folder in folders for file in folder.glob("*.toml")}
+    if name in built_in:
+        return built_in[name]
     raise RequestError(
-        f"experiment '{name}' does not exist: give the path of a TOML file, or one of {', '.join(there)}"
+        f"experiment '{name}' does not exist: give the path of a TOML file, or one of {', '.join(sorted(built_in))}"
     )
 
 
-def check_fields(fields: dict[str, Any], path: Path, known: Mapping[str, type], required: Sequence[str]) -> None:
-    """Raise unless every key is known, of its type, and nothing that is needed is missing.
+def read_toml(path: Path) -> Values:
+    """Read a TOML file.
 
     Raises
     ------
-    UnknownName
-        For an unknown key, with the nearest one.
     RequestError
-        With all other problems at once.
+        If it is not valid TOML.
     """
-    for name in fields:
-        if name not in known:
-            raise unknown(f"key of '{path}'", name, known)
-    problems = [f"'{name}' is missing" for name in required if name not in fields]
-    for name, value in fields.items():
-        kind = known[name]
-        if kind is float and type(value) is int:
-            continue
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            problems.append(f"'{name}' must be a {kind.__name__}, not {value!r}")
-        elif isinstance(value, list) and not (value and all(isinstance(item, str) for item in value)):
-            problems.append(f"'{name}' must be a list of names, not {value!r}")
-    if problems:
-        raise RequestError(f"'{path}': {'; '.join(problems)}")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"'{path}' is not valid TOML: {error}") from error
 
 
-def beside(path: Path, value: str, is_path: bool) -> str:
-    """Resolve a path that stands in an experiment: it counts from the experiment's own folder."""
-    return str(path.parent / Path(value).expanduser()) if is_path else value
+def resolve_paths(values: Values, folder: Path) -> Values:
+    """Let the paths of an experiment count from its own folder; names of data sets and weights stay names."""
+    resolved = dict(values)
+    data = values.get("data")
+    if isinstance(data, str) and data != "digits":
+        resolved["data"] = str(folder / Path(data).expanduser())
+    weights = values.get("weights")
+    if isinstance(weights, str) and is_file_name(weights):
+        resolved["weights"] = str(folder / Path(weights).expanduser())
+    return resolved
+
+
+def allowed_keys(request: type, left_out: tuple[str, ...]) -> list[str]:
+    """List the keys of a table that fill a request."""
+    return [name for name in written_names(request).values() if name not in left_out]
+
+
+def check_experiment(values: Values) -> list[FeatxError]:
+    """Find everything that is wrong with the keys of an experiment, outside its table `[finetune]`."""
+    known = ["finetune"]
+    for request in (BaseChoice, ExtractRequest, CompareRequest):
+        known += allowed_keys(request, GIVEN)
+    problems = find_unknown(values, list(dict.fromkeys(known)))
+    problems += find_missing(values, ["data", "base", "layers"])
+
+    allowed = {name: value for name, value in values.items() if name in known}
+    problems += convert_fields(BaseChoice, allowed)[1]
+    # To the others, a base is more than its name.
+    allowed.pop("base", None)
+    problems += convert_fields(ExtractRequest, allowed)[1]
+    problems += convert_fields(CompareRequest, allowed)[1]
+    return problems
+
+
+def check_finetuning(tuning: Any) -> list[FeatxError]:
+    """Find everything that is wrong with the table `[finetune]` of an experiment."""
+    if not isinstance(tuning, Mapping):
+        return [RequestError(f"'finetune' must be a table, not {tuning!r}")]
+    known = allowed_keys(FinetuneRequest, (*GIVEN, *SHARED, "out"))
+    allowed = {name: value for name, value in tuning.items() if name in known}
+    return [
+        *find_unknown(tuning, known, "key of [finetune]"),
+        *find_missing(tuning, ["from"]),
+        *convert_fields(FinetuneRequest, allowed)[1],
+    ]
+
+
+def choose(request: type, values: Values) -> Values:
+    """Take the values of an experiment that fill a request, converted, by attribute."""
+    return convert_fields(request, {name: value for name, value in values.items() if name != "base"})[0]
+
+
+def split_layer_sets(layer_sets: Sequence[str]) -> list[str]:
+    """List the layers that layer sets such as "layer3+layer4" are made of, each once."""
+    layers: dict[str, None] = {}
+    for layer_set in layer_sets:
+        layers.update(dict.fromkeys(layer_set.split("+")))
+    return list(layers)
+
+
+def choose_training_device(device: str) -> str:
+    """Choose the device to train on where several extract."""
+    return "auto" if device == "all" or "," in device else device
 
 
 def load_pipeline(name: str, cache: Path) -> Pipeline:
@@ -134,44 +152,38 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
 
     Raises
     ------
-    RequestError
-        If it does not exist, is no TOML, or lacks what is needed.
     UnknownName
-        If it holds an unknown key.
+        If it holds an unknown key and nothing else is wrong.
+    RequestError
+        If it does not exist, is not TOML, or for all that is wrong with its keys.
     """
     path = find_experiment(name)
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RequestError(f"'{path}' is no valid TOML: {error}") from error
-    check_fields(fields, path, FIELDS, REQUIRED)
-    tuning = fields.get("finetune")
+    values = resolve_paths(read_toml(path), path.parent)
+    tuning = values.pop("finetune", None)
+    problems = check_experiment(values)
     if tuning is not None:
-        check_fields(tuning, path, TUNING, ("from",))
-    data = beside(path, fields["data"], fields["data"] != "digits")
-    weights = fields.get("weights")
-    if weights is not None:
-        weights = beside(path, weights, is_file_name(weights))
-    base = BaseChoice(
-        fields["base"], weights, fields.get("resize"), fields.get("crop"), fields.get("precision", "float32")
-    )
-    parts = tuple(dict.fromkeys(part for mix in fields["layers"] for part in mix.split("+")))
-    poolings = tuple(fields.get("poolings", ["avg"]))
-    names = ("device", "engine", "batch_size", "workers", "store_dtype", "views")
-    device = {name: fields[name] for name in names if name in fields}
-    machine = {name: fields[name] for name in ("device", "workers") if name in fields}
-    if "," in machine.get("device", "") or machine.get("device") == "all":
-        machine["device"] = "auto"  # several devices extract, one trains
-    classifiers, seed = tuple(fields.get("classifiers", ())), fields.get("seed", 42)
-    finetune = None
-    if tuning is not None:
-        recipe = {name: value for name, value in tuning.items() if name != "from"}
-        out = cache / "models" / f"{path.stem}.featx"
-        finetune = FinetuneRequest(data, base, tuning["from"], out, seed=seed, cache=cache, **machine, **recipe)
-        classifiers += TUNED if classifiers else ()
-    stage_two = {name: fields[name] for name in ("store_dtype", "views", "test_views") if name in fields}
-    return Pipeline(
-        ExtractRequest(data, base, parts, poolings, cache=cache, **device),
-        CompareRequest(data, base, tuple(fields["layers"]), classifiers, poolings, seed, cache=cache, **stage_two),
-        finetune,
-    )
+        problems += check_finetuning(tuning)
+    raise_problems(problems, f"'{path}'")
+
+    with named(f"'{path}'"):
+        base = BaseChoice(**convert_fields(BaseChoice, values)[0])
+        extract = ExtractRequest(base=base, cache=cache, **choose(ExtractRequest, values))
+        compare = CompareRequest(base=base, cache=cache, **choose(CompareRequest, values))
+        # Other experiments may have left other poolings in the cache.
+        compare = replace(compare, poolings=extract.poolings)
+        extract = replace(extract, layers=split_layer_sets(extract.layers))
+        if tuning is None:
+            return Pipeline(extract, compare)
+        if compare.classifiers:
+            compare = replace(compare, classifiers=(*compare.classifiers, *TUNED))
+        finetune = FinetuneRequest(
+            extract.data,
+            base,
+            out=cache / "models" / f"{path.stem}.featx",
+            seed=compare.seed,
+            device=choose_training_device(extract.device),
+            workers=extract.workers,
+            cache=cache,
+            **convert_fields(FinetuneRequest, tuning)[0],
+        )
+    return Pipeline(extract, compare, finetune)

@@ -22,8 +22,7 @@ from featx.engines.engine import LazyEngine, group_poolings, make_plan
 from featx.engines.threads import count_cores
 from featx.errors import ModelError, WeightsError, unknown
 from featx.keys import RECIPE
-from featx.models.model import Model
-from featx.models.model_file import load_model
+from featx.models.model import Model, load_model
 from featx.requests import BaseChoice, PredictRequest
 from featx.timing import Clock
 from featx.types import LayerFeatures, Progress
@@ -149,8 +148,8 @@ def classify(model: Model, paths: Sequence[str], features: LayerFeatures) -> lis
     predictions = []
     # Six digits, as the files that scripts read have always had.
     for path, code, rounded in zip(paths, codes, probabilities.round(6).tolist(), strict=True):
-        by_class = dict(zip(model.classes, rounded, strict=True))
-        predictions.append(Prediction(path, model.classes[code], rounded[code], by_class))
+        by_class = dict(zip(model.classes_, rounded, strict=True))
+        predictions.append(Prediction(path, model.classes_[code], rounded[code], by_class))
     return predictions
 
 
@@ -173,7 +172,7 @@ def load_model_base(request: PredictRequest, model: Model) -> Base:
             "extract and fit again, or use the featx that made it"
         )
     in_hand: object = request.model
-    if request.weights is None and model.tensors and isinstance(in_hand, Model):
+    if request.weights is None and model.base_tensors and isinstance(in_hand, Model):
         # Weights come from files only: there they are checked against the network and digested.
         with TemporaryDirectory(prefix="featx-") as folder:
             file = Path(folder) / "model.featx"
@@ -194,7 +193,7 @@ def choose_weights(request: PredictRequest, model: Model) -> str:
     """
     if request.weights is not None:
         return request.weights
-    if model.tensors:
+    if model.base_tensors:
         return str(request.model)
     weights = model.weights
     if not is_file_name(weights):

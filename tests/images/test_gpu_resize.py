@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from featx.images.gpu_resize import TOGETHER, DeviceResizer
+from featx.images.gpu_resize import PICTURES_PER_PRODUCT, DeviceResizer
 from featx.images.transform import to_pixels
 from featx.keys import InputTransform
 
@@ -35,7 +35,7 @@ def test_every_pixel_is_pillows(resize: int, crop: int, interpolation: str) -> N
     resizer = DeviceResizer(transform, CPU)
     images = [image for image in pictures(60, resize + crop) if resizer.takes(Image.fromarray(image))]
     images.append(np.random.default_rng(0).integers(0, 256, (resize, resize + 7, 3), dtype=np.uint8))
-    assert len(images) > TOGETHER
+    assert len(images) > PICTURES_PER_PRODUCT
     assert resizer.is_exact
     assert np.array_equal(resizer(images).numpy(), by_pillow(images, transform))
 
@@ -43,9 +43,9 @@ def test_every_pixel_is_pillows(resize: int, crop: int, interpolation: str) -> N
 def test_what_is_resized_already_stays_as_it_is() -> None:
     transform = InputTransform(64, 50)
     images = [*pictures(2, 1), np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8)]
-    found = DeviceResizer(transform, CPU)(images).numpy()
-    assert np.array_equal(found[2], images[2])
-    assert np.array_equal(found[:2], by_pillow(images[:2], transform))
+    pixels = DeviceResizer(transform, CPU)(images).numpy()
+    assert np.array_equal(pixels[2], images[2])
+    assert np.array_equal(pixels[:2], by_pillow(images[:2], transform))
 
 
 @pytest.mark.parametrize(
@@ -68,22 +68,29 @@ def test_sums_never_outgrow_float32() -> None:
     assert (resizer([white]) == 255).all()
 
 
-@pytest.mark.parametrize("trouble", ["inexact", "memory"])
-def test_pillow_does_what_the_device_cannot(
-    trouble: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail(self: DeviceResizer, images: list[np.ndarray]) -> torch.Tensor:
-        if trouble == "memory":
-            raise torch.OutOfMemoryError
+class InexactDevice(DeviceResizer):
+    """A device whose arithmetic is not Pillow's."""
+
+    def resize(self, images: list[np.ndarray]) -> torch.Tensor:
         return torch.zeros((len(images), 50, 50, 3), dtype=torch.uint8)
 
-    monkeypatch.setattr(DeviceResizer, "resize", fail)
-    images, transform = pictures(3, 2), InputTransform(64, 50)
-    resizer = DeviceResizer(transform, CPU)
+
+class FullDevice(DeviceResizer):
+    """A device that has no memory left."""
+
+    def resize(self, images: list[np.ndarray]) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+
+@pytest.mark.parametrize("device", [InexactDevice, FullDevice])
+def test_pillow_does_what_the_device_cannot(device: type[DeviceResizer], caplog: pytest.LogCaptureFixture) -> None:
+    images = pictures(3, 2)
+    transform = InputTransform(64, 50)
+    resizer = device(transform, CPU)
     assert resizer.takes(Image.new("RGB", (80, 60)))
     with caplog.at_level("INFO"):
-        found = resizer(images).numpy()
-    assert np.array_equal(found, by_pillow(images, transform))
+        pixels = resizer(images).numpy()
+    assert np.array_equal(pixels, by_pillow(images, transform))
     assert "CPU" in caplog.text
     assert not resizer.takes(Image.new("RGB", (80, 60))), "from now on threads resize what they decode"
 

@@ -8,7 +8,7 @@ import pytest
 from featx.errors import NotFinite, StoreError
 from featx.store.part import PART_BYTES
 from featx.store.store import FeatureStore
-from featx.store.writer import PartWriter, rows_a_part
+from featx.store.writer import PartWriter, rows_per_part
 from featx.timing import Clock
 from tests.store.samples import KEY, features_of, make_digests, part_files
 
@@ -65,4 +65,4 @@ def test_a_cache_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("images", "rows"), [(0, 32), (36, 32), (1797, 128), (10_000, 512), (10**6, 1024)])
 def test_a_part_holds_about_a_sixteenth_of_the_data_set(images: int, rows: int) -> None:
-    assert rows_a_part(images) == rows
+    assert rows_per_part(images) == rows

@@ -10,7 +10,7 @@ import pytest
 from featx.bases import registry
 from featx.bases.architecture import Architecture
 from featx.errors import WeightsError
-from featx.evaluation.layer_scores import Evidence
+from featx.evaluation.layer_scores import LayerScore
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
 from featx.workflows.advise import LARGE, advise, decide, give_reasons
 from featx.workflows.extract import extract
@@ -72,8 +72,8 @@ def test_a_broken_image_in_the_sample_is_passed_over(photos: Path, cache: Path) 
     assert {layer.images for layer in advice.layers} <= {advice.images, advice.images - 1}
 
 
-def evidence(layer: str, accuracy: float) -> Evidence:
-    return Evidence(layer, "avg", 9, LARGE, True, 0, 0, 0.5, {"logreg": accuracy, "svm": 0.1}, "logreg")
+def evidence(layer: str, accuracy: float) -> LayerScore:
+    return LayerScore(layer, "avg", 9, LARGE, True, 0, 0, 0.5, {"logreg": accuracy, "svm": 0.1}, "logreg")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import pytest
 
 from featx.errors import RequestError, UnknownName
-from featx.workflows.experiment_file import FIELDS, load_pipeline
+from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.workflows.experiment_file import load_pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,17 +43,47 @@ def test_several_devices_extract_and_one_trains(tmp_path: Path, cache: Path, ask
 
 
 def test_an_unknown_key_names_the_nearest(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(UnknownName, match="unknown key of .*x.toml' 'layer'. Did you mean 'layers'"):
-        load_pipeline(write(tmp_path, 'data = "digits"\nbase = "tiny"\nlayer = ["layer3"]'), cache)
+    text = 'data = "digits"\nbase = "tiny"\nlayers = ["layer3"]\n'
+    with pytest.raises(UnknownName, match="x.toml': unknown key 'pooling'. Did you mean 'poolings'"):
+        load_pipeline(write(tmp_path, text + 'pooling = ["avg"]'), cache)
+    with pytest.raises(UnknownName, match="unknown store dtype 'float15'. Did you mean 'float16'"):
+        load_pipeline(write(tmp_path, text + 'store_dtype = "float15"'), cache)
 
 
 def test_all_problems_are_named_at_once(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(RequestError, match="'base' is missing; 'data' must be a str, not 3; 'layers' must be a list"):
-        load_pipeline(write(tmp_path, "data = 3\nlayers = []"), cache)
+    text = "data = 3\nlayers = []\nlayer = 1\nviews = true\n"
+    with pytest.raises(RequestError) as caught:
+        load_pipeline(write(tmp_path, text + "[finetune]\nlr = 0"), cache)
+    path, _, problems = str(caught.value).partition("x.toml': ")
+    assert path.startswith("'")
+    assert [problem.partition(". There are")[0] for problem in problems.replace("? There", ". There").split("; ")] == [
+        "unknown key 'layer'. Did you mean 'layers'",
+        "'base' is missing",
+        "'data' must be a string, not 3",
+        "'layers' must be a list of strings (at least 1), not []",
+        "'views' must be an integer of at least 1, not True",
+        "'from' is missing",
+        "'lr' must be a number above 0, not 0",
+    ]
 
 
-def test_what_is_no_toml_says_where_it_breaks(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(RequestError, match="is no valid TOML: Invalid value .at line 1"):
+def test_requests_that_contradict_themselves_name_the_file(tmp_path: Path, cache: Path) -> None:
+    text = 'data = "digits"\nbase = "tiny"\nlayers = ["layer3"]\n'
+    with pytest.raises(RequestError, match="x.toml': 'test_views' is 2, but 'views' is 1"):
+        load_pipeline(write(tmp_path, text + "test_views = 2"), cache)
+    with pytest.raises(RequestError, match="x.toml': precision bfloat16 is for extraction only"):
+        load_pipeline(write(tmp_path, text + 'precision = "bfloat16"\n[finetune]\nfrom = "layer4"'), cache)
+
+
+@pytest.mark.parametrize("key", ["cache", "shard", "rehash", "refit", "beside"])
+def test_what_belongs_to_one_run_is_not_part_of_an_experiment(tmp_path: Path, cache: Path, key: str) -> None:
+    text = f'data = "digits"\nbase = "tiny"\nlayers = ["layer3"]\n{key} = 1'
+    with pytest.raises(UnknownName, match=f"unknown key '{key}'"):
+        load_pipeline(write(tmp_path, text), cache)
+
+
+def test_what_is_not_toml_says_where_it_breaks(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(RequestError, match="is not valid TOML: Invalid value .at line 1"):
         load_pipeline(write(tmp_path, "data = = 3"), cache)
 
 
@@ -69,19 +101,34 @@ def test_the_built_in_experiment_is_found_by_name(cache: Path) -> None:
     assert load_pipeline("digits", cache).extract.data == "digits"
 
 
-def test_every_field_is_used() -> None:
-    source = (ROOT / "featx" / "pipeline.py").read_text()
-    assert all(source.count(f'"{name}"') >= 2 for name in FIELDS)
+def as_toml(values: dict[str, Any]) -> str:
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
 
 
-def test_a_mix_is_extracted_layer_by_layer_and_compared_as_a_mix(tmp_path: Path, cache: Path) -> None:
+def test_every_key_reaches_the_requests_it_is_for(tmp_path: Path, cache: Path) -> None:
+    base = {"base": "tiny", "weights": "random", "resize": 40, "crop": 32, "precision": "bfloat16"}
+    both = {"data": "digits", "layers": ["layer3"], "poolings": ["max"], "store_dtype": "float16", "views": 3}
+    extraction = {"device": "cpu", "engine": "eager", "batch_size": 4, "workers": 2}
+    evaluation = {"classifiers": ["svm"], "seed": 7, "test_views": 2}
+    pipeline = load_pipeline(write(tmp_path, as_toml(base | both | extraction | evaluation)), cache)
+    choice = BaseChoice("tiny", "random", 40, 32, "bfloat16")
+    assert pipeline.extract == ExtractRequest(base=choice, cache=cache, **both, **extraction)
+    assert pipeline.compare == CompareRequest(base=choice, cache=cache, **both, **evaluation)
+
+
+def test_without_poolings_only_avg_is_compared_whatever_is_cached(tmp_path: Path, cache: Path) -> None:
+    pipeline = load_pipeline(write(tmp_path, 'data = "digits"\nbase = "tiny"\nlayers = ["layer3"]'), cache)
+    assert pipeline.compare.poolings == ("avg",)
+
+
+def test_a_layer_set_is_extracted_layer_by_layer_and_compared_as_a_whole(tmp_path: Path, cache: Path) -> None:
     text = 'data = "digits"\nbase = "tiny"\nlayers = ["layer4", "layer3+layer4"]'
     pipeline = load_pipeline(write(tmp_path, text), cache)
     assert pipeline.extract.layers == ("layer4", "layer3")
     assert pipeline.compare.layers == ("layer4", "layer3+layer4")
 
 
-def test_a_table_finetune_is_a_request_of_its_own_and_its_rows_are_in_the_table(tmp_path: Path, cache: Path) -> None:
+def test_the_table_finetune_is_a_request_of_its_own_and_its_rows_are_in_the_table(tmp_path: Path, cache: Path) -> None:
     text = 'data = "photos"\nbase = "tiny"\nlayers = ["layer3"]\nclassifiers = ["svm"]\nseed = 3\n[finetune]\n'
     pipeline = load_pipeline(write(tmp_path, text + 'from = "layer4"\nepochs = 2\nfrom_cache = true'), cache)
     tuning = pipeline.finetune
@@ -90,10 +137,14 @@ def test_a_table_finetune_is_a_request_of_its_own_and_its_rows_are_in_the_table(
     assert tuning.from_cache
     assert tuning.out == cache / "models" / "x.featx"
     assert pipeline.compare.classifiers == ("svm", "head", "finetuned")
-    with pytest.raises(UnknownName, match="unknown key of .*x.toml' 'epoch'. Did you mean 'epochs'"):
-        load_pipeline(write(tmp_path, text + "epoch = 2"), cache)
-    with pytest.raises(RequestError, match="'from' is missing; 'epochs' must be a int"):
+    with pytest.raises(UnknownName, match=r"x.toml': unknown key of \[finetune\] 'epoch'. Did you mean 'epochs'"):
+        load_pipeline(write(tmp_path, text + 'from = "layer4"\nepoch = 2'), cache)
+    with pytest.raises(RequestError, match="'from' is missing; 'epochs' must be an integer of at least 0, not '2'"):
         load_pipeline(write(tmp_path, text + 'epochs = "2"'), cache)
+    with pytest.raises(RequestError, match="'from' is missing"):
+        load_pipeline(write(tmp_path, text), cache)
+    with pytest.raises(RequestError, match="'finetune' must be a table, not 'layer4'"):
+        load_pipeline(write(tmp_path, text.removesuffix("[finetune]\n") + 'finetune = "layer4"'), cache)
     assert load_pipeline(write(tmp_path, text.removesuffix("[finetune]\n")), cache).finetune is None
 
 
@@ -102,9 +153,9 @@ def test_run_fine_tunes_and_shows_everything_in_one_table(
 ) -> None:
     text = f'data = "{photos.name}"\nbase = "tiny"\nweights = "random"\nlayers = ["layer1"]\nclassifiers = ["svm"]\n'
     write(tmp_path, text + '[finetune]\nfrom = "layer4"\nepochs = 1\nepochs_head = 1\nviews = 1')
-    found = featx("run", tmp_path / "x.toml", "--cache", cache)
-    assert found.exit_code == 0
-    assert [line.split()[2:3] for line in found.stdout.splitlines() if " finetuned " in line]
-    assert "cv acc is the accuracy on the part of the training images that chose the epoch" in found.stdout
+    result = featx("run", tmp_path / "x.toml", "--cache", cache)
+    assert result.exit_code == 0
+    assert [line.split()[2:3] for line in result.stdout.splitlines() if " finetuned " in line]
+    assert "cv acc is the accuracy on the part of the training images that chose the epoch" in result.stdout
     assert (cache / "models" / "x.featx").is_file()
     assert featx("cache", "verify", "--cache", cache).exit_code == 0

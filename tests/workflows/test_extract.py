@@ -23,7 +23,7 @@ from featx.runners.local import list_feature_keys
 from featx.runners.summary import ExtractSummary
 from featx.store.part import Part
 from featx.store.store import FeatureStore
-from featx.store.writer import rows_a_part
+from featx.store.writer import rows_per_part
 from featx.workflows.extract import extract
 from tests.conftest import picture
 
@@ -231,4 +231,4 @@ def test_a_crop_larger_than_the_image_is_refused(request_: ExtractRequest) -> No
 
 
 def test_parts_grow_with_the_data_set() -> None:
-    assert [rows_a_part(n) for n in (0, 10, 398, 1360, 20_000, 10**7)] == [32, 32, 32, 64, 1024, 1024]
+    assert [rows_per_part(n) for n in (0, 10, 398, 1360, 20_000, 10**7)] == [32, 32, 32, 64, 1024, 1024]

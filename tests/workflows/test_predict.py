@@ -23,7 +23,7 @@ from featx.bases.weights import as_arrays
 from featx.errors import DataError, ModelError, UnknownName, WeightsError
 from featx.evaluation.error_analysis import FitReport
 from featx.features.dataset import load_dataset
-from featx.models.model_file import load_model
+from featx.models.model import load_model
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
 from featx.workflows.extract import extract
 from featx.workflows.fit import fit

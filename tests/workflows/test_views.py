@@ -19,7 +19,7 @@ from featx.data.sources import list_images
 from featx.engines.compute import compute_features
 from featx.engines.engine import LazyEngine, make_plan
 from featx.errors import RequestError
-from featx.evaluation.protocol import Comparison
+from featx.evaluation.comparison import open_comparison
 from featx.features.splits import make_folds, with_views
 from featx.images import decode as images
 from featx.images.augment import make_views
@@ -134,8 +134,8 @@ def test_classifiers_train_on_all_views_and_average_scores(request_: ExtractRequ
     extract(request_)
     asked = CompareRequest(request_.data, RANDOM, ("layer1+layer3",), (clf,), cache=request_.cache)
     asked = replace(asked, views=3, test_views=test_views)
-    experiment = Comparison.open(asked)
-    (cut,) = experiment.cuts
+    experiment = open_comparison(asked)
+    (cut,) = experiment.layer_sets
     features = experiment.features(cut)
     assert features.array is not None
     assert features.array.shape == (3 * 36, 160)
@@ -143,8 +143,8 @@ def test_classifiers_train_on_all_views_and_average_scores(request_: ExtractRequ
     outcome = fit(asked)
     result = outcome.result
     assert (result.views, result.test_views, result.n_train, result.n_test) == (3, test_views, 27, 9)
-    scores = np.stack([outcome.model.classifier.scores(X[view, experiment.rows.test]) for view in range(test_views)])
-    right = scores.mean(axis=0).argmax(axis=1) == experiment.rows.y[experiment.rows.test]
+    scores = np.stack([outcome.model.classifier.scores(X[view, experiment.dataset.test]) for view in range(test_views)])
+    right = scores.mean(axis=0).argmax(axis=1) == experiment.dataset.y[experiment.dataset.test]
     assert right.mean() == pytest.approx(result.test_accuracy, abs=1e-6)
     assert result.test_accuracy > 0.8
     assert result.cv_accuracy > 0.8
@@ -172,22 +172,22 @@ def test_views_that_are_not_cached_come_with_the_command_to_run(request_: Extrac
 
 @pytest.mark.parametrize(("views", "tested"), [(1, 2), (0, 0), (3, 0)])
 def test_impossible_numbers_of_views_are_an_error(request_: ExtractRequest, views: int, tested: int) -> None:
-    with pytest.raises(RequestError, match=f"{tested} test views of {views} views"):
+    with pytest.raises(RequestError, match="'test_views' (is 2, but 'views' is 1|must be an integer of at least 1)"):
         compare(CompareRequest(request_.data, RANDOM, cache=request_.cache, views=views, test_views=tested))
-    with pytest.raises(RequestError, match="0 views of each image"):
+    with pytest.raises(RequestError, match="'views' must be an integer of at least 1, not 0"):
         extract(replace(request_, views=0))
 
 
 def test_a_model_of_several_test_views_predicts_what_was_judged(request_: ExtractRequest, tmp_path: Path) -> None:
     extract(request_)
     asked = CompareRequest(request_.data, RANDOM, ("layer1",), ("svm",), cache=request_.cache, views=4, test_views=4)
-    experiment = Comparison.open(asked)
+    experiment = open_comparison(asked)
     outcome = fit(asked)
     outcome.model.save(tmp_path / "m.featx")
     found = {one.path: one for one in predict(PredictRequest(tmp_path / "m.featx", [request_.data])).labelled}
-    held, features = np.flatnonzero(experiment.rows.test), experiment.features(experiment.cuts[0])
+    held, features = np.flatnonzero(experiment.dataset.test), experiment.features(experiment.layer_sets[0])
     X = features.take(features.rows(held, 4)).reshape(4, len(held), -1).swapaxes(0, 1)
-    paths = np.array(experiment.rows.manifest.listing.paths)[experiment.rows.test]
+    paths = np.array(experiment.dataset.manifest.listing.paths)[experiment.dataset.test]
     for path, shares in zip(paths, outcome.model.classifier.predict(X)[1], strict=True):
         assert list(found[path].probabilities.values()) == pytest.approx(shares, abs=2e-4)
 

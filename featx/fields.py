@@ -1,0 +1,255 @@
+"""Check the fields of a request by their own annotations.
+
+A request says once, in its annotations, what each field may hold: `views: Annotated[int, Meta(ge=1)] = 1`. Whatever
+fills it, flags, keywords or a TOML file, is converted and checked by that. The checking itself is msgspec's; the
+wording is ours, since msgspec speaks of JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from featx.errors import FeatxError, RequestError, unknown
+
+T = TypeVar("T")
+
+WRITTEN = "written"
+"""Metadata of a field that users write under another name than its attribute's, such as `from` for `start`."""
+
+
+class CheckedFields:
+    """Base of dataclasses whose fields are converted and checked when they are made."""
+
+    def __post_init__(self) -> None:
+        values = {written: getattr(self, name) for name, written in written_names(type(self)).items()}
+        converted, problems = convert_fields(type(self), values)
+        raise_problems(problems)
+        for name, value in converted.items():
+            # The dataclasses are frozen for everyone else.
+            object.__setattr__(self, name, value)
+        raise_problems([RequestError(text) for text in self.contradictions()])
+
+    def contradictions(self) -> list[str]:
+        """Say which fields, each sound by itself, contradict one another."""
+        return []
+
+
+def written_names(request: type) -> dict[str, str]:
+    """Map the attributes of a dataclass to the names under which users write them."""
+    return {field.name: field.metadata.get(WRITTEN, field.name) for field in dataclasses.fields(request)}
+
+
+@cache
+def annotations_of(request: type) -> dict[str, Any]:
+    """Map the attributes of a dataclass to their annotations, with what `Annotated` adds."""
+    return get_type_hints(request, include_extras=True)
+
+
+def required_names(request: type) -> list[str]:
+    """List the fields that have no default, under the names that users write."""
+    missing = dataclasses.MISSING
+    names = written_names(request)
+    return [
+        names[field.name]
+        for field in dataclasses.fields(request)
+        if field.default is missing and field.default_factory is missing
+    ]
+
+
+def convert_fields(request: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[FeatxError]]:
+    """Convert values to the types of the fields that they are for.
+
+    Parameters
+    ----------
+    request : type
+        A dataclass.
+    values : mapping of str to any
+        By the names that users write; names that are not the dataclass's are passed over.
+
+    Returns
+    -------
+    converted : dict of str to any
+        By attribute; only what is sound.
+    problems : list of FeatxError
+        One for each value that is not.
+    """
+    annotations = annotations_of(request)
+    converted: dict[str, Any] = {}
+    problems: list[FeatxError] = []
+    for name, written in written_names(request).items():
+        if written not in values:
+            continue
+        try:
+            converted[name] = convert(values[written], annotations[name], written)
+        except FeatxError as error:
+            problems.append(error)
+    return converted, problems
+
+
+def convert(value: Any, annotation: Any, name: str) -> Any:
+    """Convert one value to what an annotation allows.
+
+    A list becomes a tuple, so that requests are equal and hashable by their values.
+
+    Raises
+    ------
+    UnknownName
+        If the annotation lists choices and the value is another text.
+    RequestError
+        If the value is of another type, or out of range.
+    """
+    try:
+        converted = msgspec.convert(plain(value), annotation, dec_hook=make_path)
+    except (msgspec.ValidationError, NotImplementedError) as error:
+        from msgspec.inspect import LiteralType, type_info
+
+        kind = without_none(type_info(annotation))
+        if isinstance(kind, LiteralType) and isinstance(value, str):
+            raise unknown(name.replace("_", " "), value, map(str, kind.values)) from error
+        raise RequestError(f"'{name}' must be {describe_type(kind)}, not {value!r}") from error
+    return tuple(converted) if isinstance(converted, list) else converted
+
+
+def plain(value: Any) -> Any:
+    """Turn a path into its text, and a number of numpy's into Python's own."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, bool | int | float):
+        # numpy's double is a float, but not exactly one.
+        return float(value) if isinstance(value, float) else value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    return value
+
+
+def make_path(kind: type, value: Any) -> Any:
+    """Make a path of a text, which msgspec does not do by itself."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError
+
+
+def without_none(kind: Any) -> Any:
+    """Take the type out of an optional one."""
+    from msgspec.inspect import NoneType, UnionType
+
+    if not isinstance(kind, UnionType):
+        return kind
+    others = [member for member in kind.types if not isinstance(member, NoneType)]
+    return others[0]
+
+
+PLAIN_TYPES = {
+    "BoolType": "true or false",
+    "IntType": "an integer",
+    "FloatType": "a number",
+    "StrType": "a string",
+    "ListType": "a list",
+    "TupleType": "a pair of integers",
+}
+"""Types that msgspec tells apart, in the words of users; the others name their class."""
+
+
+def describe_type(kind: Any) -> str:
+    """Say in words what a type that msgspec has inspected allows.
+
+    Parameters
+    ----------
+    kind : msgspec.inspect.Type
+    """
+    text = PLAIN_TYPES.get(type(kind).__name__)
+    if hasattr(kind, "values"):
+        return f"one of {', '.join(map(repr, kind.values))}"
+    if text is None:
+        return f"a {kind.cls.__name__}"
+    if item_type := getattr(kind, "item_type", None):
+        text += f" of {describe_type(item_type).removeprefix('a ')}s"
+    limits = {"of at least {}": "ge", "above {}": "gt", "at most {}": "le", "below {}": "lt"}
+    bounds = [
+        words.format(getattr(kind, limit)) for words, limit in limits.items() if getattr(kind, limit, None) is not None
+    ]
+    if getattr(kind, "min_length", None):
+        bounds.append(f"(at least {kind.min_length})")
+    return " ".join([text, " and ".join(bounds)]).strip()
+
+
+def find_unknown(values: Mapping[str, Any], known: Collection[str], kind: str = "key") -> list[FeatxError]:
+    """Find names that no field has: an error each, with the nearest one; `kind` says what such a name is."""
+    return [unknown(kind, name, known) for name in values if name not in known]
+
+
+def find_missing(values: Mapping[str, Any], required: Iterable[str]) -> list[FeatxError]:
+    """Find names that are needed and not there: an error each."""
+    return [RequestError(f"'{name}' is missing") for name in required if name not in values]
+
+
+def raise_problems(problems: Iterable[FeatxError], where: str = "") -> None:
+    """Raise one error for all problems; nothing happens where there are none.
+
+    Parameters
+    ----------
+    problems : iterable of FeatxError
+    where : str
+        What the error begins with: the file or the function that holds the values.
+
+    Raises
+    ------
+    FeatxError
+        With all problems, each said once: of their class if they share one, else a RequestError.
+    """
+    by_text = {str(problem): problem for problem in problems}
+    if not by_text:
+        return
+    text = "; ".join(text.removesuffix(".") for text in by_text)
+    kinds = {type(problem) for problem in by_text.values()}
+    kind = kinds.pop() if len(kinds) == 1 else RequestError
+    raise kind(f"{where}: {text}" if where else text)
+
+
+@contextmanager
+def named(where: str) -> Iterator[None]:
+    """Let errors about requests that are made inside begin with where their values stand."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(f"{where}: {error}") from error
+
+
+def fill(request: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Fill a request with values that a user gave by name.
+
+    Parameters
+    ----------
+    request : type
+        A dataclass that derives from `CheckedFields`.
+    values : mapping of str to any
+        By the names that users write.
+    where : str
+        What an error begins with, such as "featx.extract()".
+
+    Raises
+    ------
+    UnknownName
+        If a name is not a field's, with the nearest one.
+    RequestError
+        With all problems at once.
+    """
+    converted, problems = convert_fields(request, values)
+    known = written_names(request).values()
+    raise_problems(
+        [*find_unknown(values, known, "option"), *find_missing(values, required_names(request)), *problems],
+        where,
+    )
+    with named(where):
+        return request(**converted)
