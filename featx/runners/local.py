@@ -41,7 +41,7 @@ from featx.types import Progress
 log = logging.getLogger(__name__)
 
 
-def run(
+def run_here(
     request: ExtractRequest, architecture: Architecture, listing: Listing, progress: Progress | None = None
 ) -> ExtractSummary:
     """Compute and store the features that a request asks for and the store lacks.
