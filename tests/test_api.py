@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import featx
-from featx.api import as_images
+from featx.api.keywords import as_images
 from featx.errors import FeatxError, MissingFeatures, RequestError, UnknownName
 from featx.evaluation.result import Result
 from featx.reports.comparison import Table
