@@ -13,13 +13,15 @@ def plan(request: FinetuneRequest) -> UnfreezePlan:
 
     Raises
     ------
-    FeatxError
-        If names are unknown, or the request cannot be carried out.
+    UnknownName
+        If there is no such base or stage.
+    RequestError
+        If nothing lies before the cut whose output could be cached.
     """
-    division = divide(open_base(request.base), request.start)
-    if request.from_cache and division.cut is None:
+    unfreeze_plan = divide(open_base(request.base), request.start)
+    if request.from_cache and unfreeze_plan.cut is None:
         raise RequestError(
             f"--from-cache with --from '{request.start}': that is the first stage, nothing before it could be cached. "
-            "Choose a later one, or leave --from-cache out"
+            "Choose a later stage, or leave --from-cache out"
         )
-    return division
+    return unfreeze_plan
