@@ -13,7 +13,7 @@ CHOICE = "$(DATA)" --base "$(BASE)" $(WEIGHTS_FLAG)
 PHOTOS = $(filter-out digits,$(DATA))
 REQUEST = $(CHOICE) $(POOLING_FLAG)
 
-.PHONY: help setup demo extract fit compare finetune test stress bench check format clean
+.PHONY: help setup demo extract fit compare finetune test test-fast stress bench check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,23 +26,26 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 setup: $(VENV)/installed ## Make .venv and install featx with everything it needs
 
-demo: setup ## The whole story on built-in data: every layer, every classifier, the table of cut depths
+demo: setup ## Tell the whole story on built-in data: every layer, every classifier, one table
 	$(FEATX) run digits
 
 extract: setup ## Compute and store features: make extract LAYER=layer3 [DATA=photos BASE=resnet50]
 	$(FEATX) extract $(REQUEST) $(foreach layer,$(LAYER),--layer "$(layer)")
 
-fit: extract ## Train and judge one classifier: make fit CLF=svm
+fit: extract ## Train and evaluate one classifier: make fit CLF=svm
 	$(FEATX) fit $(REQUEST) --layer "$(firstword $(LAYER))" --clf "$(CLF)"
 
-compare: setup ## The table of every cached layer and every classifier
+compare: setup ## Print the table of cached layers and classifiers
 	$(FEATX) compare $(REQUEST)
 
-finetune: setup ## A head on the frozen base, then stages unfrozen: make finetune FROM=layer4 [DATA=photos]
+finetune: setup ## Train a head on the frozen base, then unfreeze stages: make finetune FROM=layer4 [DATA=photos]
 	$(FEATX) finetune $(CHOICE) --from "$(FROM)" --out "$(notdir $(DATA)).featx"
 
 test: setup ## Run the tests
 	$(VENV)/bin/python -m pytest
+
+test-fast: setup ## Run the quick tests: an answer in under a minute
+	$(VENV)/bin/python -m pytest -m "not slow" -n 2 --maxfail 5
 
 stress: setup ## The long form of the crash, fault and fuzz tests (many minutes)
 	FEATX_STRESS=1 $(VENV)/bin/python -m pytest -m stress

@@ -1,4 +1,4 @@
-"""How fast stage one is, beside what people use instead, on the same images, base, layer and machine, in one run.
+"""How fast extraction is, beside what people use instead, on the same images, base, layer and machine, in one run.
 
     python benchmarks/extract.py DATA [--base mobilenet_v2] [--weights FILE] [--rounds 5] [--device auto]
     python benchmarks/extract.py --made            # a cached run over 10,000 images; memory of 2,000 and 20,000
@@ -41,13 +41,13 @@ from featx.bases.base import Base
 from featx.bases.loading import open_base
 from featx.data.sources import list_images
 from featx.engines.device import choose_device
-from featx.engines.engine import LazyEngine, Plan
-from featx.engines.threads import cores, one_thread_each
+from featx.engines.engine import LazyEngine, Plan, make_plan
+from featx.engines.threads import count_cores, one_torch_thread
 from featx.files import digest
 from featx.images.decode import decoding
 from featx.requests import BaseChoice, ExtractRequest
-from featx.runners.local import extract
 from featx.timing import Clock
+from featx.workflows.extract import extract
 
 IMAGENET = models.ResNet18_Weights.IMAGENET1K_V1.transforms
 ALL = ("layer1", "layer2", "layer3", "layer4")
@@ -106,7 +106,7 @@ def network_of(asked: argparse.Namespace) -> torch.nn.Module:
 
 def batches(data: str, transform: Callable[..., Any]) -> Iterator[torch.Tensor]:
     """Load a folder of images as a hand-written script does."""
-    workers = cores()
+    workers = count_cores()
     yield from (x for x, _ in DataLoader(ImageFolder(data, transform), batch_size=32, num_workers=workers))
 
 
@@ -165,8 +165,8 @@ def sample(asked: argparse.Namespace) -> list[str]:
 def over_threads(work: Callable[[Any], object], items: list[Any], seconds: float = 6.0) -> float:
     """Work through the items in a thread a core, again and again; items a second."""
     done, until = 0, now() + seconds
-    with ThreadPoolExecutor(cores()) as pool:
-        list(pool.map(work, items[: 2 * cores()]))
+    with ThreadPoolExecutor(count_cores()) as pool:
+        list(pool.map(work, items[: 2 * count_cores()]))
         started = now()
         until = started + seconds
         while now() < until:
@@ -183,7 +183,7 @@ def decoded(path: str, plan: Plan) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 def run_decode(asked: argparse.Namespace, folder: Path) -> float:
     """Read, hash, decode and, on the CPU, resize and crop, with a thread a core, and nothing else."""
-    plan = Plan(open_base(BaseChoice(asked.base, "random")), {}, choose_device(asked.device), None, cores())
+    plan = make_plan(open_base(BaseChoice(asked.base, "random")), {}, choose_device(asked.device), None, count_cores())
     return over_threads(lambda path: decoded(path, plan), sample(asked))
 
 
@@ -193,12 +193,12 @@ def run_forward(asked: argparse.Namespace, folder: Path) -> float:
     base = open_base(BaseChoice(asked.base, asked.weights or "random", precision=asked.precision))
     wanted = {base.layer(name).name: ["avg"] for name in layers_of(asked)}
     few = 8 if device.type == "cpu" else 256
-    here = Plan(base, wanted, torch.device("cpu"), None, 1)
+    here = make_plan(base, wanted, torch.device("cpu"), None, 1)
     pixels = [decoded(path, here) for path in sample(asked)]
     stacks = [pixels[first : first + few] for first in range(0, len(pixels) - few + 1, few)]
-    plan = Plan(base, wanted, device, None, cores() if device.type == "cpu" else 1)
+    plan = make_plan(base, wanted, device, None, count_cores() if device.type == "cpu" else 1)
     engine = LazyEngine("auto", plan, 10**6, Clock())
-    with one_thread_each(device):
+    with one_torch_thread(device):
         engine.start(stacks[0])()
         if device.type == "cpu":
             return few * over_threads(lambda stack: engine.start(stack)(), stacks)
@@ -326,7 +326,7 @@ def main() -> None:
         lines = run_made(asked, Path(folder)) if asked.made else compare(asked)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     what = "generated images, tiny" if asked.made else f"{Path(asked.data).name}, {asked.base}, {asked.precision}"
-    table = "\n".join([f"{what}; {cores()} cores, {device}, torch {torch.__version__}", *lines]) + "\n"
+    table = "\n".join([f"{what}; {count_cores()} cores, {device}, torch {torch.__version__}", *lines]) + "\n"
     print(table)
     where = "-gpu" if torch.cuda.is_available() else ""
     name = "made" if asked.made else asked.base + where

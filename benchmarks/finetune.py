@@ -18,7 +18,7 @@ from tabulate import tabulate
 
 from featx.finetuning.plan import plan
 from featx.requests import BaseChoice, FinetuneRequest
-from featx.runners.local import extract
+from featx.workflows.extract import extract
 from featx.workflows.finetune import extractions, finetune
 
 

@@ -38,12 +38,12 @@ from featx.linear.fit import fit_linear
 
 GENERATED = {"wide": (3680, 2048, 37, 200), "maps": (1020, 62720, 17, 400), "tall": (50_000, 512, 10, 60)}
 POWER = 1.0
-"""Of the standard deviation that columns are divided by: both standardise here, as scikit-learn does."""
+"""Power of the standard deviation that columns are divided by: both standardise here, as scikit-learn does."""
 
 VALUES = {"logreg": np.logspace(-4, 2, 13).tolist(), "svm": np.logspace(-4, 2, 7).tolist()}
 
 HESSIAN = 2000
-"""Most weights for which scikit-learn's Newton method is the reference."""
+"""Largest number of weights for which scikit-learn's Newton method is the reference."""
 
 REACHABLE = {"logreg": 10_000_000, "svm": 2_000_000}
 """Largest feature matrix, in numbers, for which the converged solution is computed: others would take hours."""
@@ -115,30 +115,40 @@ def measure(case: Case, clf: str, quick: bool) -> Row:
     x, y = case.x[train], case.y[train]
     folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(x, y))[: 2 if quick else 5]
     values = VALUES[clf][:: 6 if clf == "logreg" else 3] if quick else VALUES[clf]
-    first, scores = ours(clf, x, y, folds, values)
+    featx_seconds, scores = time_featx(clf, x, y, folds, values)
     start = time.perf_counter()
-    theirs = scored(x, y, folds, values, reference(clf))
-    spent = time.perf_counter() - start
-    limit = None if quick or x.size > REACHABLE[clf] else scored(x, y, folds, values, converged(clf, x, y))
-    seconds = min(first, ours(clf, x, y, folds, values)[0])
-    best, rival = values[int(scores.argmax())], values[int(theirs.argmax())]
+    sklearn_scores = grid_search(x, y, folds, values, reference(clf))
+    sklearn_seconds = time.perf_counter() - start
+    difference = largest_difference(scores, sklearn_scores)
+    difference_to_converged = None
+    if not quick and x.size <= REACHABLE[clf]:
+        converged_scores = grid_search(x, y, folds, values, converged(clf, x, y))
+        difference_to_converged = largest_difference(scores, converged_scores)
+    featx_seconds = min(featx_seconds, time_featx(clf, x, y, folds, values)[0])
+    model = fit_linear(x, y, clf, values[int(scores.argmax())], power=POWER)
+    sklearn_model = reference(clf, values[int(sklearn_scores.argmax())]).fit(x, y)
     return Row(
-        case.name,
-        clf,
-        f"{x.shape[0]} x {x.shape[1]}",
-        len(values),
-        len(folds),
-        round(seconds, 3),
-        round(spent, 3),
-        round(spent / seconds, 1),
-        round(100 * float(np.abs(scores - theirs).max()), 2),
-        None if limit is None else round(100 * float(np.abs(scores - limit).max()), 2),
-        round(100 * float(np.mean(fit_linear(x, y, clf, best, power=POWER).predict(case.x[test]) == case.y[test])), 2),
-        round(100 * float(reference(clf, rival).fit(x, y).score(case.x[test], case.y[test])), 2),
+        case=case.name,
+        clf=clf,
+        shape=f"{x.shape[0]} x {x.shape[1]}",
+        values=len(values),
+        folds=len(folds),
+        featx_seconds=round(featx_seconds, 3),
+        sklearn_seconds=round(sklearn_seconds, 3),
+        ratio=round(sklearn_seconds / featx_seconds, 1),
+        cv_difference=difference,
+        cv_difference_to_converged=difference_to_converged,
+        featx_test=round(100 * float(np.mean(model.predict(case.x[test]) == case.y[test])), 2),
+        sklearn_test=round(100 * float(sklearn_model.score(case.x[test], case.y[test])), 2),
     )
 
 
-def ours(clf: str, x: Any, y: Any, folds: Any, values: list[float]) -> tuple[float, NDArray[np.float64]]:
+def largest_difference(scores: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+    """Compare mean accuracies at every C: the largest difference in points."""
+    return round(100 * float(np.abs(scores - others).max()), 2)
+
+
+def time_featx(clf: str, x: Any, y: Any, folds: Any, values: list[float]) -> tuple[float, NDArray[np.float64]]:
     """Time our search; return the seconds and the mean accuracy at every C."""
     start = time.perf_counter()
     scores = cross_validate(x, y, folds, {clf: values}, cpu_count(), POWER)[clf].accuracy.mean(axis=0)
@@ -191,7 +201,7 @@ def converged(clf: str, x: Any, y: Any) -> Any:
     return make_pipeline(StandardScaler(), model)
 
 
-def scored(x: Any, y: Any, folds: Any, values: list[float], pipeline: Any) -> NDArray[np.float64]:
+def grid_search(x: Any, y: Any, folds: Any, values: list[float], pipeline: Any) -> NDArray[np.float64]:
     """Run scikit-learn's grid search; return the mean accuracy at every C."""
     search = GridSearchCV(pipeline, {pipeline.steps[-1][0] + "__C": values}, cv=folds, refit=False)
     with warnings.catch_warnings():

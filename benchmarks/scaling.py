@@ -22,18 +22,18 @@ from tabulate import tabulate
 from featx.classifiers.registry import CLASSIFIERS, Linear
 from featx.classifiers.search import choose_value
 from featx.features.catalog import choose_layer_sets, find_base
-from featx.features.dataset import load_dataset
+from featx.features.dataset import list_dataset, load_dataset
 from featx.features.scaling import unit_length
 from featx.features.splits import make_folds
-from featx.linear.cross_validation import cross_validate
+from featx.linear.cross_validation import CVScores, cross_validate
 from featx.linear.spaces import PARETO
 from featx.requests import BaseChoice, CompareRequest
 from featx.store.store import FeatureStore
 
 POWERS = (1.0, 0.75, PARETO, 0.25)
-GRID = {name: one.values for name, one in CLASSIFIERS.items() if isinstance(one, Linear)}
+GRID = {name: clf.values for name, clf in CLASSIFIERS.items() if isinstance(clf, Linear)}
 ENOUGH = 1000
-"""Images judged for each cut, over all draws of the folds."""
+"""Images that validate for each layer set, over all draws of the folds."""
 
 Ways = dict[tuple[bool, float], list[float]]
 
@@ -41,26 +41,30 @@ Ways = dict[tuple[bool, float], list[float]]
 def cuts(request: CompareRequest) -> Iterator[tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.intp]]]:
     """Yield features (n, d), classes (n,) and groups (n,) of the training rows, cut by cut."""
     store = FeatureStore(request.cache)
-    found = choose_layer_sets(store, find_base(store, request), request)
+    digests = list_dataset(request).digests
+    found = choose_layer_sets(store, find_base(store, request, digests), request, digests)
     rows = load_dataset(request, store, [cut.keys[0] for cut in found])
     train = np.flatnonzero(~rows.test)
     for cut in found:
         yield store.get(cut.keys[0], rows.manifest.digests[train]), rows.y[train], rows.groups[train]
 
 
-def judge(X: NDArray[np.float32], y: NDArray[np.intp], groups: NDArray[np.intp]) -> Ways:
+def score_ways(X: NDArray[np.float32], y: NDArray[np.intp], groups: NDArray[np.intp]) -> Ways:
     """Cross-validate every way to scale: points of accuracy of both classifiers, by (length one, power)."""
-    found: Ways = {}
+    ways: Ways = {}
     draws = [make_folds(y, groups, seed) for seed in range(math.ceil(ENOUGH / len(y)))]
     for is_unit in (False, True):
         rows = unit_length(X) if is_unit else X
         for power in POWERS:
-            every = [cross_validate(rows, y, folds, GRID, power=power) for folds in draws]
-            found[is_unit, power] = [
-                100 * float(np.mean([one[name].accuracy.mean(axis=0)[choose_value(name, one[name])] for one in every]))
-                for name in GRID
-            ]
-    return found
+            cv_scores = [cross_validate(rows, y, folds, GRID, power=power) for folds in draws]
+            ways[is_unit, power] = [mean_points(name, [scores[name] for scores in cv_scores]) for name in GRID]
+    return ways
+
+
+def mean_points(name: str, draws: list[CVScores]) -> float:
+    """Average the accuracy at the C chosen in each draw of the folds, in points."""
+    accuracies = [scores.accuracy.mean(axis=0)[choose_value(name, scores)] for scores in draws]
+    return 100 * float(np.mean(accuracies))
 
 
 def main() -> None:
@@ -69,20 +73,22 @@ def main() -> None:
     parser.add_argument("--base", required=True)
     parser.add_argument("--weights")
     parser.add_argument("--cache", type=Path, required=True)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     every: list[Ways] = []
-    for data in asked.data:
-        request = CompareRequest(data, BaseChoice(asked.base, asked.weights), poolings=("avg",), cache=asked.cache)
-        every += [judge(*cut) for cut in cuts(request)]
+    for data in options.data:
+        request = CompareRequest(
+            data, BaseChoice(options.base, options.weights), poolings=("avg",), cache=options.cache
+        )
+        every += [score_ways(*cut) for cut in cuts(request)]
     lines = []
     for way in every[0]:
         gains = np.array([ways[way] for ways in every]) - [ways[False, 1.0] for ways in every]
         errors = gains.std(axis=0) / len(gains) ** 0.5
         words = [f"{gain:+.2f} ± {error:.2f}" for gain, error in zip(gains.mean(axis=0), errors, strict=True)]
         lines.append(["of length one" if way[0] else "as they come", way[1], *words])
-    names = ", ".join(Path(data).name for data in asked.data)
+    names = ", ".join(Path(data).name for data in options.data)
     table = tabulate(lines, ["rows", "power", *GRID], tablefmt="github", disable_numparse=True)
-    text = f"{asked.base}; {names}; {len(every)} cuts\n{table}\n\n"
+    text = f"{options.base}; {names}; {len(every)} cuts\n{table}\n\n"
     print(text)
     with (Path(__file__).parent / "results" / "scaling.txt").open("a") as file:
         file.write(text)

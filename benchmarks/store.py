@@ -28,15 +28,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.keys import BaseId, FeatureKey, InputTransform
-from featx.store.header import BLOCK_BYTES
-from featx.store.part import RUN, Part
-from featx.store.paths import part_paths
+from featx.store.header import CHECKSUM_BLOCK_BYTES
+from featx.store.part import BLOCKS_PER_READ, Part
+from featx.store.paths import list_parts
 from featx.store.store import FeatureStore
-from featx.store.writer import PartWriter, rows_a_part
+from featx.store.writer import PartWriter, rows_per_part
 from featx.timing import Clock
 
 KEY = FeatureKey(BaseId("resnet50", "ab" * 32, InputTransform(256, 224)), "layer4")
-BATCH, WIDTH = 256, 2048
+BATCH = 256
+WIDTH = 2048
+READ_BYTES = BLOCKS_PER_READ * CHECKSUM_BLOCK_BYTES
 Line = tuple[str, str, str]
 
 
@@ -63,7 +65,7 @@ class Throughput:
         self.folder = folder
         self.features = np.random.default_rng(0).standard_normal((rows, WIDTH), dtype=np.float32)
         self.digests = make_digests(rows)
-        self.names = [row.tobytes() for row in self.digests]
+        self.digest_list = [row.tobytes() for row in self.digests]
         self.file = folder / "plain.npy"
         self.seconds: dict[str, list[float]] = {}
 
@@ -75,15 +77,15 @@ class Throughput:
         sync(self.file)
 
     def write(self) -> None:
-        """Do what extraction does: batches into a writer that commits parts of 1024 rows."""
-        rows = rows_a_part(len(self.features))
-        writer = PartWriter(FeatureStore(self.folder / "store"), KEY, rows, {"host": "here"}, Clock())
+        """Do what extraction does: hand batches to a writer that commits parts of 1024 rows."""
+        rows = rows_per_part(len(self.features))
+        writer = PartWriter(FeatureStore(self.folder / "store"), KEY, rows, lambda: {"host": "here"}, Clock())
         for low in range(0, len(self.features), BATCH):
-            writer.append(self.names[low : low + BATCH], self.features[low : low + BATCH], 0.0)
+            writer.append(self.digest_list[low : low + BATCH], self.features[low : low + BATCH], 0.0)
         writer.close(0.0)
 
     def add(self) -> None:
-        """Add a part for each batch, durable before the next one begins."""
+        """Commit a part for each batch, durable before the next one begins."""
         store = FeatureStore(self.folder / "store")
         for low in range(0, len(self.features), BATCH):
             store.add(KEY, self.digests[low : low + BATCH], self.features[low : low + BATCH], {"host": "here"})
@@ -95,44 +97,56 @@ class Throughput:
         assert FeatureStore(self.folder / "store").get(KEY, self.digests).shape == self.features.shape
 
     def turn(self) -> None:
-        store = self.folder / "store"
-        for name, work, before in (
-            ("save", self.save, self.file),
-            ("save and sync", self.save_and_sync, self.file),
-            ("load", self.load, None),
-            ("add", self.add, store),
-            ("get small parts", self.get, None),
-            ("write", self.write, store),
-            ("load again", self.load, None),
-            ("get", self.get, None),
-        ):
-            if before is None:
-                work()  # once unmeasured: both shall find their files in memory
-            else:
-                shutil.rmtree(before) if before.is_dir() else before.unlink(missing_ok=True)
-                os.sync()  # nobody shall pay for what came before
-            self.seconds.setdefault(name, []).append(timed(work))
-        for name, is_checked in (("checked", True), ("unchecked", False)):
-            self.seconds.setdefault(name, []).append(timed(partial(self.read_parts, is_checked)))
+        """Measure everything once; what reads follows what writes the files that it reads."""
+        self.measure_writing("save", self.save)
+        self.measure_writing("save and sync", self.save_and_sync)
+        self.measure_reading("load", self.load)
+        self.measure_writing("add", self.add)
+        self.measure_reading("get small parts", self.get)
+        self.measure_writing("write", self.write)
+        self.measure_reading("load again", self.load)
+        self.measure_reading("get", self.get)
+        self.measure("checked", partial(self.read_parts, is_checked=True))
+        self.measure("unchecked", partial(self.read_parts, is_checked=False))
+
+    def measure(self, name: str, work: Callable[[], object]) -> None:
+        self.seconds.setdefault(name, []).append(timed(work))
+
+    def measure_writing(self, name: str, work: Callable[[], object]) -> None:
+        target = self.folder / "store"
+        if name.startswith("save"):
+            target = self.file
+        if target.is_dir():
+            shutil.rmtree(target)
+        target.unlink(missing_ok=True)
+        # Nobody should pay for what was written before.
+        os.sync()
+        self.measure(name, work)
+
+    def measure_reading(self, name: str, work: Callable[[], object]) -> None:
+        # Once without measuring, so that the store and numpy both find their files in memory.
+        work()
+        self.measure(name, work)
 
     def read_parts(self, is_checked: bool) -> None:
         """Read every part in the same pieces as `get`, with or without checking the checksums."""
         out = np.empty((1024, WIDTH), np.float32)
-        for path in part_paths(FeatureStore(self.folder / "store").folder(KEY)):
+        for path in list_parts(FeatureStore(self.folder / "store").folder(KEY)):
             with Part.open(path) as part:
                 rows = out[: part.header.shape[0]]
                 if is_checked:
                     part.read_blocks(0, rows)
                     continue
                 view = rows.data.cast("B")
-                for low in range(0, len(view), RUN * BLOCK_BYTES):
-                    os.preadv(part.handle, [view[low : low + RUN * BLOCK_BYTES]], part.header.offset + low)
+                for low in range(0, len(view), READ_BYTES):
+                    os.preadv(part.handle, [view[low : low + READ_BYTES]], part.header.offset + low)
 
     def lines(self) -> list[Line]:
-        rate = {name: self.features.nbytes / 2**20 / statistics.median(values) for name, values in self.seconds.items()}
+        megabytes = self.features.nbytes / 2**20
         median = {name: statistics.median(values) for name, values in self.seconds.items()}
+        rate = {name: megabytes / seconds for name, seconds in median.items()}
 
-        def against(name: str, other: str) -> str:
+        def compare(name: str, other: str) -> str:
             ratios = [a / b for a, b in zip(self.seconds[other], self.seconds[name], strict=True)]
             return f"{statistics.median(ratios):.2f} x {other.removesuffix(' again')} (goal 0.8)"
 
@@ -141,12 +155,12 @@ class Throughput:
         return [
             ("numpy.save", f"{rate['save']:.0f} MiB/s", "not waiting for the disk"),
             ("numpy.save and fsync", f"{rate['save and sync']:.0f} MiB/s", ""),
-            ("store, batches of 256 rows in parts of 1024", f"{rate['write']:.0f} MiB/s", against("write", "save")),
-            ("", "", against("write", "save and sync")),
-            ("store, each batch of 256 rows a part", f"{rate['add']:.0f} MiB/s", against("add", "save and sync")),
+            ("store, batches of 256 rows in parts of 1024", f"{rate['write']:.0f} MiB/s", compare("write", "save")),
+            ("", "", compare("write", "save and sync")),
+            ("store, each batch of 256 rows a part", f"{rate['add']:.0f} MiB/s", compare("add", "save and sync")),
             ("numpy.load", f"{rate['load']:.0f} MiB/s", ""),
-            ("store.get from parts of 1024", f"{rate['get']:.0f} MiB/s", against("get", "load again")),
-            ("store.get from parts of 256", f"{rate['get small parts']:.0f} MiB/s", against("get small parts", "load")),
+            ("store.get from parts of 1024", f"{rate['get']:.0f} MiB/s", compare("get", "load again")),
+            ("store.get from parts of 256", f"{rate['get small parts']:.0f} MiB/s", compare("get small parts", "load")),
             ("checking the checksums", f"{checks * 1e3:.0f} ms", share),
         ]
 
@@ -160,7 +174,7 @@ def fill_million(folder: Path, rows: int, width: int) -> tuple[FeatureStore, NDA
     return store, digests
 
 
-def million(folder: Path, rows: int, width: int, repeats: int) -> list[Line]:
+def measure_million(folder: Path, rows: int, width: int, repeats: int) -> list[Line]:
     """Measure listing and random reads of a large store."""
     store, digests = fill_million(folder, rows, width)
     some = digests[np.random.default_rng(1).choice(rows, min(rows, 10_000), replace=False)]
@@ -175,7 +189,7 @@ def million(folder: Path, rows: int, width: int, repeats: int) -> list[Line]:
         ("featx cache ls of them", f"{summing:.2f} s", ""),
         ("missing: all of them", f"{missing:.2f} s", ""),
         (f"get of {len(some):,} random rows of {width} numbers", f"{statistics.median(getting):.2f} s", ""),
-        *peaks(folder / "million", rows),
+        *measure_peaks(folder / "million", rows),
     ]
 
 
@@ -185,46 +199,47 @@ from pathlib import Path
 import numpy as np
 from featx.store.verify import verify
 from featx.store.compact import compact
-from featx.store.paths import part_paths
-from featx.store.header import BLOCK_BYTES
-from featx.store.part import RUN, Part
+from featx.store.paths import list_parts
+from featx.store.header import CHECKSUM_BLOCK_BYTES
+from featx.store.part import BLOCKS_PER_READ, Part
 from featx.store.store import FeatureStore
 sys.path.insert(0, str(Path(sys.argv[3]).parent))
-from store import KEY, make_digests, peak, restart
+from store import KEY, make_digests, read_peak, restart_peak
 store = FeatureStore(Path(sys.argv[1]))
 rows = int(sys.argv[2])
 if sys.argv[4] == "get":
     digests = make_digests(rows)[:: max(1, rows // 10_000)].copy()
-    before = restart()
+    before = restart_peak()
     result = store.get(KEY, digests)
-    print(peak() - before - result.nbytes / 2**20)
+    print(read_peak() - before - result.nbytes / 2**20)
 else:
-    before = restart()
+    before = restart_peak()
     verify(store.root)
-    print(peak() - before)
+    print(read_peak() - before)
 """
 
 
-def peak() -> float:
+def read_peak() -> float:
     """Largest memory of this process so far, in MiB."""
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
-def restart() -> float:
-    """Forget the peak so far; return the memory that is taken now, in MiB."""
+def restart_peak() -> float:
+    """Forget the peak so far; return the memory in use now, in MiB."""
     Path("/proc/self/clear_refs").write_text("5")
-    return peak()
+    return read_peak()
 
 
-def peaks(store: Path, rows: int) -> list[Line]:
+def measure_peaks(store: Path, rows: int) -> list[Line]:
     """Measure the memory of a process that gets 10,000 rows, beyond the result, and of one that verifies everything."""
-    found = []
-    for what in ("get", "verify"):
-        words = [sys.executable, "-c", PEAK, str(store), str(rows), __file__, what]
-        found.append(float(subprocess.run(words, capture_output=True, text=True, check=True).stdout))
+    megabytes = {}
+    for work in ("get", "verify"):
+        command = [sys.executable, "-c", PEAK, str(store), str(rows), __file__, work]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        megabytes[work] = float(done.stdout)
     return [
-        ("memory of get beyond the result", f"{found[0]:.0f} MiB", "one part has 8 MiB"),
-        ("memory of verify", f"{found[1]:.0f} MiB", ""),
+        ("memory of get beyond the result", f"{megabytes['get']:.0f} MiB", "one part has 8 MiB"),
+        ("memory of verify", f"{megabytes['verify']:.0f} MiB", ""),
     ]
 
 
@@ -244,7 +259,7 @@ def main() -> None:
         lines = throughput.lines()
         shutil.rmtree(folder / "store")
         if given.million:
-            lines += million(folder, given.million, given.million_width, given.repeats)
+            lines += measure_million(folder, given.million, given.million_width, given.repeats)
     finally:
         shutil.rmtree(folder)
     versions = f"{platform.machine()}, numpy {np.__version__}, h5py {h5py.__version__}"

@@ -1,4 +1,4 @@
-"""What can go wrong, each error also a built-in, so that callers may catch either.
+"""What can go wrong. Each error is also a built-in, so that callers may catch either.
 
 A message says what was asked (quoted), what is there, and what to do next.
 """
@@ -6,7 +6,7 @@ A message says what was asked (quoted), what is there, and what to do next.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 
@@ -31,7 +31,7 @@ class UnsupportedLayout(FeatxError, ValueError):
 
 
 class DataError(FeatxError, ValueError):
-    """A data set that cannot be used as it is: empty, without classes, too few images of a class."""
+    """A data set that cannot be used as it is: empty, without classes, or with too few images of a class."""
 
 
 class WeightsError(FeatxError, ValueError):
@@ -51,11 +51,11 @@ class NewerPart(StoreError):
 
 
 class NotFinite(FeatxError, ValueError):
-    """Features that are infinite, no numbers, or too large for the stored dtype."""
+    """Features that contain NaN or inf, or overflow the stored dtype."""
 
 
 class MissingFeatures(FeatxError, LookupError):
-    """Features that were asked for and that no part of the store holds yet.
+    """Features that were requested and that no part of the store holds yet.
 
     Parameters
     ----------
@@ -82,25 +82,45 @@ def shorten(names: Iterable[str], most: int = 12) -> str:
     """Join names with commas, and say how many more there are after `most` of them."""
     listed = list(names)
     text = ", ".join(listed[:most])
-    return text if len(listed) <= most else f"{text} and {len(listed) - most} more"
+    if len(listed) <= most:
+        return text
+    return f"{text} and {len(listed) - most} more"
 
 
-def unknown(kind: str, asked: str, known: Iterable[str], hint: str = "") -> UnknownName:
-    """Build the error for a name that does not exist, with the nearest one that does.
+def first_line(error: Exception) -> str:
+    """Give the first line of an error's message; without a message, the name of its type."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def did_you_mean(name: str, choices: Sequence[str]) -> str:
+    """Suggest the most similar of some names as a sentence after a space; "" if none is similar."""
+    # Half of the letters must agree: below that, a guess is more puzzling than none.
+    similar = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return f" Did you mean '{similar[0]}'?" if similar else ""
+
+
+def unknown(kind: str, name: str, choices: Iterable[str], hint: str = "") -> UnknownName:
+    """Build the error for a name that does not exist, with the most similar one that does.
 
     Parameters
     ----------
     kind : str
         What the name should have named, such as "layer" or "classifier of `--clf`".
-    asked : str
+    name : str
         The name as it was given.
-    known : iterable of str
+    choices : iterable of str
         Every name that would have been right.
     hint : str
         A closing sentence: what to do beside choosing another name.
+
+    Returns
+    -------
+    UnknownName
+        To be raised by the caller.
     """
-    names = [str(name) for name in known]
-    near = difflib.get_close_matches(asked, names, n=1, cutoff=0.5)
-    guess = f" Did you mean '{near[0]}'?" if near else ""
-    listed = shorten(names, 40) or "none"
-    return UnknownName(f"unknown {kind} '{asked}'.{guess} There are: {listed}.{' ' + hint if hint else ''}")
+    names = [str(choice) for choice in choices]
+    message = f"unknown {kind} '{name}'.{did_you_mean(name, names)} There are: {shorten(names, 40) or 'none'}."
+    if hint:
+        message += f" {hint}"
+    return UnknownName(message)

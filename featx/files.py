@@ -1,4 +1,4 @@
-"""Digests of bytes, and files that are either whole or not there."""
+"""Digests of bytes, and files that either exist whole or do not exist."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from pathlib import Path
 from featx.errors import StoreError
 
 TEMPORARY = ".tmp-featx-"
+"""How the names of unfinished files begin."""
+
 TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + r"(?P<host>[^/]*)-\d+-[0-9a-f]{8}(-.*)?")
+
+TARGET_CHARACTERS = 80
+"""Characters of the target's name in that of its temporary file: file systems allow 255 bytes in all."""
+
 FOREIGN_AGE = 24 * 3600
 """Seconds after which an unfinished file of another machine, whose locks may not reach here, counts as given up."""
 
@@ -38,18 +44,19 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it so that they survive a power cut.
+    """Create a folder and those above it so that they survive a power cut.
 
     Raises
     ------
     OSError
-        If one cannot be made, or is a file.
+        If one cannot be created, or is a file.
     """
     if folder.is_dir():
         return
     if folder.parent != folder:
         make_folder(folder.parent)
-    with suppress(FileExistsError):  # another writer made it
+    # Another writer may have created it meanwhile.
+    with suppress(FileExistsError):
         folder.mkdir()
         sync_folder(folder.parent)
     if not folder.is_dir():
@@ -64,21 +71,23 @@ def write_all(handle: int, data: bytes | memoryview) -> None:
 
 
 def host_name() -> str:
-    """Name of this machine as temporary files bear it."""
+    """Give the name of this machine as it stands in the names of temporary files."""
     return re.sub(r"[^\w.]", "_", platform.node())[:64]
 
 
 def open_unfinished(target: Path) -> tuple[int, Path]:
-    """Create and lock a file beside the target: the lock says that its writer lives, and dies with it."""
+    """Create and lock a file beside the target: the lock says that its writer lives, and ends with it."""
     while True:
-        name = f"{TEMPORARY}{host_name()}-{os.getpid()}-{secrets.token_hex(4)}-{target.name[:80]}"
+        name = f"{TEMPORARY}{host_name()}-{os.getpid()}-{secrets.token_hex(4)}-{target.name[:TARGET_CHARACTERS]}"
         path = target.parent / name
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        with suppress(OSError):  # a file system without locks: age alone decides (see `remove_given_up`)
+        # A file system without locks: age alone decides (see `remove_given_up`).
+        with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
             return handle, path
-        os.close(handle)  # removed between creation and lock, as if its writer had died
+        # Another process removed it between creation and lock, as if its writer had died: try again.
+        os.close(handle)
 
 
 @contextmanager
@@ -86,19 +95,20 @@ def atomic_file(target: Path) -> Iterator[tuple[int, Path]]:
     """Give an open temporary file beside the target; on leaving, sync it and rename it to the target.
 
     Readers see the old file or the whole new one, never a part of it. When the block raises, the temporary file is
-    removed and the target is as it was. A writer that is killed leaves a temporary
-    file that `remove_given_up` finds.
+    removed and the target is as it was. A writer that is killed leaves a temporary file, which `remove_given_up`
+    recognises.
 
     Parameters
     ----------
     target : pathlib.Path
-        Where the file shall stand; missing folders above it are made.
+        Where the file goes; missing folders above it are created.
 
     Yields
     ------
     handle : int
+        Open for reading and writing.
     path : pathlib.Path
-        Of the temporary file.
+        Path of the temporary file.
 
     Raises
     ------
@@ -122,35 +132,37 @@ def atomic_file(target: Path) -> Iterator[tuple[int, Path]]:
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Give the path of a temporary file as `atomic_file` does, to be opened and written by whoever."""
+    """Give the path of a temporary file as `atomic_file` does, for libraries that open files by path."""
     with atomic_file(target) as (_, unfinished):
         yield unfinished
 
 
 def remove_given_up(unfinished: Path) -> bool:
-    """Remove a temporary file whose writer is dead; tell whether it was so.
+    """Remove a temporary file whose writer is dead; tell whether it was removed.
 
     A writer is dead when nobody holds its lock and, if it ran on another machine, a day has passed since it last wrote.
     """
-    named = TEMPORARY_NAME.fullmatch(unfinished.name)
-    if named is None:
+    match = TEMPORARY_NAME.fullmatch(unfinished.name)
+    if match is None:
         return False
     try:
         handle = os.open(unfinished, os.O_RDWR)
     except OSError:
         return False
     try:
-        is_removable = time.time() - os.fstat(handle).st_mtime > FOREIGN_AGE
+        is_dead = time.time() - os.fstat(handle).st_mtime > FOREIGN_AGE
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_removable |= named["host"] == host_name()
+            is_dead |= match["host"] == host_name()
         except BlockingIOError:
             return False
-        except OSError:  # no locks here: age decides
+        # A file system without locks: age decides.
+        except OSError:
             pass
-        if is_removable:
-            unfinished.unlink()  # while the lock is held: a writer that waits for it sees that the file is gone
-        return is_removable
+        if is_dead:
+            # While the lock is held: a writer that waits for it in `open_unfinished` sees that the file is gone.
+            unfinished.unlink()
+        return is_dead
     except OSError:
         return False
     finally:
@@ -159,14 +171,21 @@ def remove_given_up(unfinished: Path) -> bool:
 
 def remove_given_up_beside(target: Path) -> None:
     """Remove what killed writers of this very file left beside it."""
+    suffix = f"-{target.name[:TARGET_CHARACTERS]}"
     with suppress(OSError):
-        for unfinished in list(target.parent.iterdir()):
-            if unfinished.name.startswith(TEMPORARY) and unfinished.name.endswith(f"-{target.name[:80]}"):
-                remove_given_up(unfinished)
+        for path in list(target.parent.iterdir()):
+            if path.name.startswith(TEMPORARY) and path.name.endswith(suffix):
+                remove_given_up(path)
 
 
 def write_atomic(target: Path, data: bytes) -> None:
-    """Write a whole file at once, atomically (see `atomic_file`)."""
+    """Write a whole file at once, atomically (see `atomic_file`).
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written or the disk is full.
+    """
     with atomic_file(target) as (handle, _):
         write_all(handle, data)
 

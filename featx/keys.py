@@ -11,6 +11,9 @@ from typing import Any, Literal, Self
 RECIPE = 1
 """Version of our own numerics: raise it when decoding, pooling or arithmetic change what a feature means."""
 
+BASE_TENSOR_PREFIX = "base."
+"""Prefix of the names of a fine-tuned base's tensors in a model file, beside those of the classifier."""
+
 Precision = Literal["float32", "bfloat16"]
 StoredDtype = Literal["float32", "float16"]
 STORED_DTYPES = ("float32", "float16")
@@ -41,7 +44,11 @@ class InputTransform:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Build it from what `dataclasses.asdict` and JSON made of it."""
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        plain: dict[str, Any] = dict(fields)
+        # JSON has made lists of the tuples, and a key must be hashable.
+        for name, value in fields.items():
+            if isinstance(value, list):
+                plain[name] = tuple(value)
         return cls(**plain)
 
 
@@ -76,12 +83,14 @@ class BaseId:
     @property
     def folder(self) -> str:
         """Name of the folder in the cache, such as `resnet50-0123456789ab`."""
+        # Windows allows no colon, as in `timm:NAME`. 12 digits keep bases apart; every part states its key in full.
         return f"{self.architecture.replace(':', '-')}-{self.digest[:12]}"
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Build it from what `dataclasses.asdict` and JSON made of it."""
-        return cls(**{**fields, "transform": InputTransform.from_dict(fields["transform"])})
+        transform = InputTransform.from_dict(fields["transform"])
+        return cls(**{**fields, "transform": transform})
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ class FeatureKey:
     base: BaseId
     layer: str
     pooling: str = "avg"
-    dtype: str = "float32"
+    dtype: StoredDtype = "float32"
     view: int = 0
 
     @property
@@ -132,10 +141,11 @@ class FeatureKey:
         Raises
         ------
         ValueError
-            If the text is no JSON or lacks fields.
+            If the text is not JSON or fields are missing.
         """
         try:
             fields = json.loads(text)
-            return cls(**{**fields, "base": BaseId.from_dict(fields["base"])})
+            base = BaseId.from_dict(fields["base"])
+            return cls(**{**fields, "base": base})
         except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"no feature key: {error}") from error
+            raise ValueError(f"not a feature key: {error}") from error

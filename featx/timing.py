@@ -17,7 +17,7 @@ class Clock:
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """Count the seconds inside the block for a step, also when it raises."""
+        """Count the seconds that the block takes for a step, also when it raises."""
         started = time.perf_counter()
         try:
             yield
@@ -27,13 +27,28 @@ class Clock:
                 self.seconds[step] = self.seconds.get(step, 0.0) + elapsed
 
     def with_idle(self, workers: int, elapsed: float) -> dict[str, float]:
-        """Give all steps in seconds, and what the workers had left of the time that passed as "waiting"."""
-        used = {step: round(seconds, 3) for step, seconds in self.seconds.items()}
-        return {**used, "waiting": round(max(0.0, workers * elapsed - sum(used.values())), 3)}
+        """Give the seconds of all steps, and the idle time of the workers as the step "waiting".
+
+        Parameters
+        ----------
+        workers : int
+            Threads that could work all the time.
+        elapsed : float
+            Seconds that have passed.
+
+        Returns
+        -------
+        dict of str to float
+            Seconds by step, to the millisecond.
+        """
+        by_step = {step: round(seconds, 3) for step, seconds in self.seconds.items()}
+        idle = workers * elapsed - sum(by_step.values())
+        return {**by_step, "waiting": round(max(0.0, idle), 3)}
 
 
-def shares(seconds: Mapping[str, float]) -> str:
+def format_shares(seconds: Mapping[str, float]) -> str:
     """Write seconds by step as shares of their sum, the largest first, such as "forward 66.0 %, decode 34.0 %"."""
+    # Nothing timed yet gives an empty text, not a division by zero.
     total = sum(seconds.values()) or 1.0
     ranked = sorted(seconds.items(), key=lambda item: -item[1])
     return ", ".join(f"{step} {100 * spent / total:.1f} %" for step, spent in ranked)

@@ -23,3 +23,13 @@ def test_an_unknown_name_comes_with_the_nearest_and_the_list() -> None:
 
 def test_a_long_list_is_cut_and_counted() -> None:
     assert errors.shorten(map(str, range(5)), 2) == "0, 1 and 3 more"
+
+
+def test_a_suggestion_is_a_sentence_or_nothing() -> None:
+    assert errors.did_you_mean("resnet5", ["resnet50", "vgg11"]) == " Did you mean 'resnet50'?"
+    assert errors.did_you_mean("quince", ["resnet50", "vgg11"]) == ""
+
+
+def test_an_error_without_a_message_is_told_by_its_type() -> None:
+    assert errors.first_line(ValueError("what happened\nand a page of advice")) == "what happened"
+    assert errors.first_line(EOFError()) == "EOFError"

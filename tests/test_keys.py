@@ -39,6 +39,6 @@ def test_equal_keys_are_one_in_a_set() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"base": 3}', '{"base": {"transform": []}}'])
-def test_what_is_no_key_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no feature key|Expecting value"):
+def test_what_is_not_a_key_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a feature key|Expecting value"):
         FeatureKey.from_json(text)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from featx.timing import Clock, shares
+from featx.timing import Clock, format_shares
 
 
 def test_seconds_of_all_threads_are_added_up() -> None:
@@ -27,12 +27,12 @@ def test_a_step_that_raises_is_counted_too() -> None:
     assert "decode" in clock.seconds
 
 
-def test_what_workers_do_not_spend_they_wait() -> None:
+def test_what_the_steps_do_not_take_is_waiting() -> None:
     clock = Clock()
     clock.seconds = {"read": 1.0, "forward": 5.0}
     assert clock.with_idle(2, 4.0) == {"read": 1.0, "forward": 5.0, "waiting": 2.0}
 
 
 def test_shares_are_of_the_sum_and_the_largest_comes_first() -> None:
-    assert shares({"read": 1.0, "forward": 3.0}) == "forward 75.0 %, read 25.0 %"
-    assert shares({}) == ""
+    assert format_shares({"read": 1.0, "forward": 3.0}) == "forward 75.0 %, read 25.0 %"
+    assert format_shares({}) == ""

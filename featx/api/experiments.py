@@ -11,8 +11,8 @@ from featx.requests import default_cache
 
 if TYPE_CHECKING:
     from featx.reports.comparison import Table
-    from featx.runners.local import ExtractSummary
-    from featx.workflows.finetune import Tuned
+    from featx.runners.summary import ExtractSummary
+    from featx.workflows.finetune import FinetuneReport
 
 
 class ExperimentReport(NamedTuple):
@@ -20,7 +20,7 @@ class ExperimentReport(NamedTuple):
 
     extract: ExtractSummary
     compare: Table
-    finetune: Tuned | None
+    finetune: FinetuneReport | None
 
 
 def run(
@@ -56,16 +56,16 @@ def run(
     """
     from featx.finetuning.plan import plan
     from featx.reports.comparison import Table
-    from featx.runners.devices import extract_on_devices
     from featx.workflows.compare import compare
     from featx.workflows.experiment_file import load_pipeline
+    from featx.workflows.extract import extract
     from featx.workflows.finetune import extractions, finetune
 
     pipeline = load_pipeline(os.fspath(experiment), Path(cache) if cache else default_cache())
-    summary = extract_on_devices(pipeline.extract, progress)
+    summary = extract(pipeline.extract, progress)
     tuned = None
     if pipeline.finetune:
         for extraction in extractions(pipeline.finetune, plan(pipeline.finetune)):
-            extract_on_devices(extraction, progress)
+            extract(extraction, progress)
         tuned = finetune(pipeline.finetune)
     return ExperimentReport(summary, Table(compare(pipeline.compare, progress)), tuned)

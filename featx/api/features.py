@@ -12,7 +12,7 @@ from featx.requests import BaseChoice, CompareRequest, ExtractRequest
 if TYPE_CHECKING:
     from featx.features.load import LabelledFeatures
     from featx.reports.layers import LayerTable
-    from featx.runners.local import ExtractSummary
+    from featx.runners.summary import ExtractSummary
     from featx.workflows.advise import Advice
 
 
@@ -56,10 +56,10 @@ def extract(
     >>> summary.images
     1797
     """
-    from featx.runners.devices import extract_on_devices
+    from featx.workflows.extract import extract as run_extract
 
     options["layers"] = as_names(layers)
-    return extract_on_devices(make_request(ExtractRequest, "extract", data, base, options), progress)
+    return run_extract(make_request(ExtractRequest, "extract", data, base, options), progress)
 
 
 def load_features(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from featx.evaluation.error_analysis import FitReport
     from featx.models.model import Model
     from featx.reports.comparison import Table
-    from featx.workflows.finetune import Report, Tuned
+    from featx.workflows.finetune import FinetuneReport, PhaseReport
     from featx.workflows.predict import Predictions
 
 
@@ -159,9 +159,9 @@ def finetune(
     start: str,
     out: str | Path,
     progress: Progress | None = None,
-    report: Report | None = None,
+    report: PhaseReport | None = None,
     **options: Any,
-) -> Tuned:
+) -> FinetuneReport:
     """Train a head on the frozen base, then the stages from one on with it; features that lack are extracted first.
 
     Parameters
@@ -181,7 +181,7 @@ def finetune(
 
     Returns
     -------
-    Tuned
+    FinetuneReport
         `head` and `finetuned`: the reports before and after the stages were unfrozen.
 
     Raises
@@ -195,7 +195,7 @@ def finetune(
     >>> tuned.finetuned.result.test_accuracy
     """
     from featx.finetuning.plan import plan
-    from featx.runners.local import extract
+    from featx.workflows.extract import extract
     from featx.workflows.finetune import extractions, finetune
 
     options.update({"from": start, "out": out})
@@ -226,6 +226,6 @@ def load_model(path: str | Path) -> Model:
     --------
     >>> featx.load_model("digits.featx").scores["test_accuracy"]
     """
-    from featx.models.model_file import load_model
+    from featx.models.model import load_model
 
     return load_model(path)

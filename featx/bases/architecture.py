@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from torch import nn
+from torch import Tensor, nn
 
 from featx.bases.architectures.torchvision_stages import Adapter
-from featx.bases.base import CLASSIFIERS, Layer, Stage, describe_layers, find_layer
+from featx.bases.base import Layer, Stage, describe_layers, find_layer
 from featx.bases.meta_device import build_on_meta
 from featx.keys import InputTransform, Precision
+
+RANDOM_WEIGHTS = "random"
+"""What `--weights` says for random numbers, always the same ones."""
+
+NO_WEIGHTS = "none"
+"""Name of the weights of hand-crafted features, which have none."""
+
+CUSTOM_WEIGHTS = "own"
+"""Name of the weights that a custom network is built with, as caches and model files spell it."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +29,7 @@ class Architecture:
     Attributes
     ----------
     name : str
-        Name as feature keys state it: of a Python file, its file name and a digest of its contents.
+        Name as feature keys state it: for a Python file, its file name and a digest of its contents.
     build : callable
         Makes the network with random weights.
     adapter : callable
@@ -28,18 +37,20 @@ class Architecture:
     native_transform : InputTransform
         What the weights were trained to see.
     default_weights : str
-        What `--weights` means when it is not given; "none" where nothing was learned.
+        What `--weights` means when it is not given; `NO_WEIGHTS` where nothing was learned.
     weights : str or None
         What `--weights` named: a published name, a file or "random"; None is the default.
     presets : mapping of weights name to InputTransform
         What each of the published weights was trained to see.
     transform : InputTransform or None
-        What the base shall see; None is `native_transform`.
+        How this request transforms images; None is `native_transform`.
     precision : str
         "float32" or "bfloat16".
     builds_on_meta : bool
-        Whether torch's meta device can stand in for the network while weights are loaded. Hand-crafted features have
-        none, and a Python file or timm may compute with its weights while it builds.
+        Whether torch's meta device can stand in for the network while weights are loaded. Hand-crafted features have no
+        weights to wait for, and a Python file or timm may compute with its weights while it builds.
+    download : callable or None
+        Fetches published weights by their name; None where nobody publishes any.
     """
 
     name: str
@@ -52,6 +63,7 @@ class Architecture:
     transform: InputTransform | None = None
     precision: Precision = "float32"
     builds_on_meta: bool = True
+    download: Callable[[str], Mapping[str, Tensor]] | None = None
 
     @property
     def input(self) -> InputTransform:
@@ -61,14 +73,15 @@ class Architecture:
     @property
     def is_handcrafted(self) -> bool:
         """Whether its features were designed, not learned, so that there is no depth to choose."""
-        return self.default_weights == "none"
+        return self.default_weights == NO_WEIGHTS
 
     def stages(self, network: nn.Module) -> tuple[Stage, ...]:
         """Take a network of this architecture apart."""
-        return tuple(Stage(*piece) for piece in self.adapter(network))
+        return tuple(Stage(*named_stage) for named_stage in self.adapter(network))
 
     def meta_stages(self) -> tuple[Stage, ...]:
-        """Build the stages on torch's meta device: shapes, and no numbers."""
+        """Build the stages on torch's meta device, where tensors have shapes but no values."""
+        # What was computed while building is real, and has to follow the parameters.
         return self.stages(build_on_meta(self.build).to("meta"))
 
     def layers(self, side: int | None = None) -> tuple[Layer, ...]:
@@ -97,10 +110,14 @@ class Architecture:
         return find_layer(self.name, self.layers(), name)
 
     def default_layer(self) -> str:
-        """Name the layer to begin with: `layer4` where it exists, else the last one before the classifier."""
-        layers = self.layers()
+        """Name the layer to begin with: `layer4` where it exists, else the last one before the classifier.
+
+        `names.suggested_layer` answers without torch, for the bases where the name alone tells.
+        """
+        stages = self.meta_stages()
+        layers = describe_layers(stages, self.input.crop)
         for layer in layers:
             if "layer4" in (layer.name, *layer.alias.split(",")):
                 return "layer4"
-        before_classifier = [layer.name for layer in layers if layer.name.split(".")[0] not in CLASSIFIERS]
-        return before_classifier[-1]
+        before_classifier = [stage for stage in stages if not stage.is_classifier]
+        return before_classifier[-1].name

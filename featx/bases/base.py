@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from featx.bases.pooling import POOLINGS, Layout, layout_of, places
-from featx.errors import RequestError, unknown
+from featx.errors import RequestError, first_line, unknown
 from featx.keys import BaseId
 
 ALIASES = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}
 """Names that mean the same depth in every convolutional base, and the output stride each stands for."""
 
-CLASSIFIERS = {"classifier", "fc", "head", "heads"}
+CLASSIFIER_STAGES = {"classifier", "fc", "head", "heads"}
 """First parts of the names of stages that turn features into classes."""
 
-HEADS = CLASSIFIERS | {"avgpool", "flatten", "dropout", "norm", "permute"}
-"""First parts of the names of stages that are no depth of their own, so that no alias points at them."""
+HEAD_STAGES = CLASSIFIER_STAGES | {"avgpool", "flatten", "dropout", "norm", "permute"}
+"""First parts of the names of stages that add no depth of their own, so that no alias points at them."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,25 @@ class Stage:
     module: nn.Module
     layout: Layout | None = None
 
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it belongs to the classifier, judged by its name."""
+        return self.name.split(".")[0] in CLASSIFIER_STAGES
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether anything in it was, or could be, learned."""
+        return next(self.module.parameters(), None) is not None
+
 
 @dataclass(frozen=True)
 class Layer:
-    """What a stage's output looks like.
+    """The output of a stage: its name, shape and depth.
 
     Attributes
     ----------
     index : int
-        Place of the stage in the base.
+        Position of the stage in the base.
     name : str
         Exact name of the stage.
     alias : str
@@ -56,7 +66,7 @@ class Layer:
     shape : tuple of int
         Shape of one image's activation, such as (256, 14, 14).
     stride : int or None
-        Pixels of input a step on the map stands for, rounded to a power of two; None without a map.
+        Pixels of the input that one step on the map stands for, rounded to a power of two; None without a map.
     layout : Layout
     """
 
@@ -76,13 +86,13 @@ class Base:
     ----------
     id : BaseId
     source : str
-        Where the weights came from, in plain words: a torchvision name, a file's name, "random", "bundled".
+        Where the weights came from: a published name, the name of a file, or "random".
     stages : tuple of Stage
         Running them in order is the network.
     layers : tuple of Layer
         One for each stage.
     network : torch.nn.Module or None
-        What the stages are taken from: it knows the names of their tensors in files.
+        The network that the stages are parts of: it knows what files call their tensors.
     """
 
     id: BaseId
@@ -92,7 +102,7 @@ class Base:
     network: nn.Module | None = field(default=None, repr=False, compare=False)
 
     def layer(self, name: str) -> Layer:
-        """Find a layer by its exact name or by an alias.
+        """Find a layer by its exact name, else by alias.
 
         Raises
         ------
@@ -102,8 +112,11 @@ class Base:
         return find_layer(self.id.architecture, self.layers, name)
 
     def outputs(self, wanted: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-        """List layer and pooling of what `forward` gives, in its order."""
-        return [(stage.name, pooling) for stage in self.stages for pooling in wanted.get(stage.name, ())]
+        """List the (layer, pooling) pairs that `forward` returns, in its order."""
+        pairs: list[tuple[str, str]] = []
+        for stage in self.stages:
+            pairs.extend((stage.name, pooling) for pooling in wanted.get(stage.name, ()))
+        return pairs
 
     def forward(self, images: Tensor, wanted: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], Tensor]:
         """Run the stages up to the deepest layer wanted, pooling on the way.
@@ -146,7 +159,8 @@ def find_layer(architecture: str, layers: Sequence[Layer], name: str) -> Layer:
         if name in layer.alias.split(","):
             return layer
     aliases = [alias for layer in layers for alias in layer.alias.split(",") if alias]
-    raise unknown(f"layer of {architecture}", name, [*aliases, *(layer.name for layer in layers)])
+    exact_names = [layer.name for layer in layers]
+    raise unknown(f"layer of {architecture}", name, [*aliases, *exact_names])
 
 
 def describe_layers(stages: Sequence[Stage], side: int, device: str = "meta") -> tuple[Layer, ...]:
@@ -158,90 +172,102 @@ def describe_layers(stages: Sequence[Stage], side: int, device: str = "meta") ->
     side : int
         Height and width of the input in pixels.
     device : str
-        Where their modules lie. On torch's meta device one image has no numbers; elsewhere a batch has no image, which
-        is far faster, but some networks cannot be run so.
+        Where the modules of the stages are. On torch's meta device one image without values is run; elsewhere a batch
+        of no images, which is far faster but not possible with every network.
 
     Raises
     ------
     RequestError
         If the network takes no images of this size, or no empty batches.
     """
-    x = torch.empty(1 if device == "meta" else 0, 3, side, side, device=device)
-    return arrange_layers(stages, activation_shapes(stages, x), side)
+    # On the meta device an empty batch saves nothing, and vision transformers cannot reshape one.
+    images = 1 if device == "meta" else 0
+    x = torch.empty(images, 3, side, side, device=device)
+    shapes: list[tuple[int, ...]] = []
+    for stage in stages:
+        x = run_stage(stage, x, side)
+        shapes.append(tuple(x.shape[1:]))
+    return arrange_layers(stages, shapes, side)
 
 
-def arrange_layers(stages: Sequence[Stage], shapes: Sequence[tuple[int, ...]], side: int) -> tuple[Layer, ...]:
-    """Put together what is known of each stage: where aliases point, strides and layouts."""
-    layouts = [stage.layout or layout_of(shape) for stage, shape in zip(stages, shapes, strict=True)]
-    strides = [stride_of(shape, layout, side) for shape, layout in zip(shapes, layouts, strict=True)]
-    heads = mark_heads(stages)
-    if has_aliases(stages):
-        depths = [None if head else stride for head, stride in zip(heads, strides, strict=True)]
-        aliases = place_aliases([stage.name for stage in stages], depths)
-    else:
-        aliases = {}
-    return tuple(
-        Layer(index, stage.name, aliases.get(index, ""), shape, stride, layout)
-        for index, (stage, shape, stride, layout) in enumerate(zip(stages, shapes, strides, layouts, strict=True))
-    )
-
-
-def activation_shapes(
-    stages: Sequence[Stage], x: Tensor, visit: Callable[[Tensor], None] = lambda x: None
-) -> list[tuple[int, ...]]:
-    """Work out the shape of one image's activation after each stage.
+def run_stage(stage: Stage, x: Tensor, side: int) -> Tensor:
+    """Run one stage on the activation before it, without gradients.
 
     Parameters
     ----------
-    x : (1 or 0, 3, side, side) tensor
-    visit : callable
-        Called with each activation.
+    stage : Stage
+    x : (n, ...) tensor
+    side : int
+        Height and width in pixels of the images that `x` comes from, for the message.
 
     Raises
     ------
     RequestError
         If the network takes no images of this size.
     """
-    shapes, size = [], x.shape[2:]
     try:
         with torch.no_grad():
-            for stage in stages:
-                x = stage.module(x)
-                shapes.append(tuple(x.shape[1:]))
-                visit(x)
+            output: Tensor = stage.module(x)
+    # Too small an image is a RuntimeError of torch; vision transformers assert their size.
     except (RuntimeError, AssertionError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RequestError(
-            f"the base does not take images of {size[0]} x {size[1]} pixels ({reason}): leave out --crop"
+            f"the base does not take images of {side} x {side} pixels ({first_line(error)}): leave out --crop"
         ) from error
-    return shapes
+    return output
+
+
+def arrange_layers(stages: Sequence[Stage], shapes: Sequence[tuple[int, ...]], side: int) -> tuple[Layer, ...]:
+    """Make a Layer of each stage and the shape of one image after it: with its layout, its stride and its alias."""
+    layouts: list[Layout] = []
+    strides: list[int | None] = []
+    for stage, shape in zip(stages, shapes, strict=True):
+        layout = stage.layout or layout_of(shape)
+        layouts.append(layout)
+        strides.append(output_stride(shape, layout, side))
+    aliases: dict[int, str] = {}
+    if has_aliases(stages):
+        aliases = place_aliases([stage.name for stage in stages], hide_heads(stages, strides))
+    layers = []
+    for index, (stage, shape, stride, layout) in enumerate(zip(stages, shapes, strides, layouts, strict=True)):
+        layers.append(Layer(index, stage.name, aliases.get(index, ""), shape, stride, layout))
+    return tuple(layers)
 
 
 def has_aliases(stages: Sequence[Stage]) -> bool:
-    """Whether depth is told by strides: so in networks of maps, not of tokens, nor where nothing was learned."""
-    learned = any(True for stage in stages for _ in stage.module.parameters())
-    return learned and not any(stage.layout in ("tokens", "patches") for stage in stages)
+    """Whether strides tell depth: they do in networks of maps, not of tokens, nor where nothing was learned."""
+    has_tokens = any(stage.layout in ("tokens", "patches") for stage in stages)
+    return not has_tokens and any(stage.has_parameters for stage in stages)
 
 
-def stride_of(shape: Sequence[int], layout: Layout, side: int) -> int | None:
-    """Output stride, rounded to a power of two; None for a map of one pixel, which has no place any more."""
+def output_stride(shape: Sequence[int], layout: Layout, side: int) -> int | None:
+    """Work out a layer's stride, rounded to a power of two; None for vectors and for maps of a single place."""
     size = places(shape, layout)
-    return 2 ** round(math.log2(side / size[0])) if size and size[0] > 1 else None
+    if size is None or size[0] <= 1:
+        return None
+    # Maps of odd sides divide unevenly: 35 of 299 pixels, as in Inception, is a stride of 8.
+    return 2 ** round(math.log2(side / size[0]))
 
 
-def mark_heads(stages: Sequence[Stage]) -> list[bool]:
-    """Mark the stages that are no depth of their own.
+def hide_heads(stages: Sequence[Stage], strides: Sequence[int | None]) -> list[int | None]:
+    """Replace by None the strides of stages that add no depth of their own.
 
     They are part of the classifier, or convolve only within each place (the 1 x 1 end of a MobileNet), or follow such a
     stage without any convolution (its normalisation and rectifier).
     """
-    marks: list[bool] = []
-    for stage in stages:
-        kernels = [m.kernel_size for m in stage.module.modules() if isinstance(m, nn.Conv2d)]
-        pointwise = bool(kernels) and all(kernel == (1, 1) for kernel in kernels)
-        follows = bool(marks) and marks[-1] and is_pointwise_follower(stage.module)
-        marks.append(pointwise or follows or stage.name.split(".")[0] in HEADS)
-    return marks
+    visible: list[int | None] = []
+    in_head = False
+    for stage, stride in zip(stages, strides, strict=True):
+        follows_head = in_head and is_pointwise_follower(stage.module)
+        is_named_head = stage.name.split(".")[0] in HEAD_STAGES
+        in_head = is_named_head or follows_head or convolves_pointwise(stage.module)
+        visible.append(None if in_head else stride)
+    return visible
+
+
+def convolves_pointwise(module: nn.Module) -> bool:
+    """Whether a module has convolutions, and all of them are 1 x 1."""
+    kernels = {part.kernel_size for part in module.modules() if isinstance(part, nn.Conv2d)}
+    return kernels == {(1, 1)}
 
 
 def is_pointwise_follower(module: nn.Module) -> bool:
@@ -254,12 +280,33 @@ def place_aliases(names: Sequence[str], strides: Sequence[int | None]) -> dict[i
 
     Where a network passes through every stride this is the last stage *of* that stride; one that ends earlier
     (SqueezeNet ends at 16) has its deeper aliases at its last map, so that every alias exists for every base.
-    Stages of the head are passed over by a stride of None. A base whose own stages bear such names keeps its names.
+    A base whose own stages bear these names keeps its names.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the stages, in order.
+    strides : sequence of int or None
+        Output strides of the stages; those with None are passed over.
+
+    Returns
+    -------
+    dict of index of a stage to its aliases, joined by commas
     """
-    found: dict[int, list[str]] = {}
-    if not set(ALIASES) <= set(names):
-        for alias, stride in ALIASES.items():
-            fitting = [i for i, own in enumerate(strides) if own is not None and 1 < own <= stride]
-            if fitting and alias not in names:
-                found.setdefault(fitting[-1], []).append(alias)
-    return {index: ",".join(aliases) for index, aliases in found.items()}
+    if set(ALIASES) <= set(names):
+        return {}
+    aliases: dict[int, list[str]] = {}
+    for alias, stride in ALIASES.items():
+        index = last_of_stride(strides, stride)
+        if index is not None and alias not in names:
+            aliases.setdefault(index, []).append(alias)
+    return {index: ",".join(joined) for index, joined in aliases.items()}
+
+
+def last_of_stride(strides: Sequence[int | None], most: int) -> int | None:
+    """Find the last stage that has a stride of at most `most`; a stride of 1 is no depth at all."""
+    last = None
+    for index, stride in enumerate(strides):
+        if stride is not None and 1 < stride <= most:
+            last = index
+    return last

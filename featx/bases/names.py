@@ -1,4 +1,11 @@
-"""Names of bases and poolings, as plain data: no error about a name imports torch."""
+"""Names of bases and poolings, as plain data: nothing here imports torch, so an error about a name is quick.
+
+To add a base: a torchvision network of a family that is listed here takes one entry, in `TORCHVISION_FAMILIES`; a new
+family also needs its adapter in `ADAPTERS` of `architectures/torchvision_stages.py`. A hand-crafted base needs its name
+in `HANDCRAFTED_BASES` and its builder in `DESCRIPTORS` of `architectures/handcrafted.py`. Networks of timm and Python
+files need nothing. To add a pooling: its name in `POOLING_NAMES`, its function in `POOLINGS` of `pooling.py`.
+`tests/contract/test_bases.py` fails where names and registries disagree.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +40,10 @@ TORCHVISION_FAMILIES: dict[str, tuple[str, ...]] = {
     "maxvit": ("maxvit_t",),
     "vit": ("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"),
 }
-"""Family of architectures of torchvision, whose networks one adapter takes apart: their names."""
+"""Family of torchvision architectures that one adapter takes apart: the names of its members."""
+
+FAMILIES_WITHOUT_ALIASES = ("vit",)
+"""Families whose layers are all of one depth in pixels (tokens), so that no `layer1` ... `layer4` point at them."""
 
 HANDCRAFTED_BASES = ("hog", "lbp", "daisy", "color-histogram")
 """Bases without weights: features that were designed, not learned."""
@@ -49,16 +59,45 @@ POOLING_NAMES = ("avg", "max", "avg+max", "pyramid", "cls", "flat")
 """Every pooling, in the order in which tables show them."""
 
 TIMM_PREFIX = "timm:"
-"""Beginning of the name of a base that timm builds."""
+"""Prefix of the name of a base that timm builds."""
 
 
 def is_python_file(name: str) -> bool:
-    """Whether `--base` names a Python file."""
+    """Whether `--base` names a Python file that defines a custom network."""
     return name.endswith(".py")
 
 
+def suggested_layer(name: str) -> str | None:
+    """Name the layer to suggest for a base where the user named none, without building its network.
+
+    Parameters
+    ----------
+    name : str
+        As `--base` takes it.
+
+    Returns
+    -------
+    str or None
+        "layer4" where it is known to exist. None where no layer needs to be named, since the base has only one depth
+        (`HANDCRAFTED_BASES`), and where only the network itself can tell (a vision transformer, a network of timm, a
+        Python file, an unknown name): there `featx layers NAME` lists them.
+    """
+    if name == "tiny":
+        return "layer4"
+    for family, members in TORCHVISION_FAMILIES.items():
+        if name in members and family not in FAMILIES_WITHOUT_ALIASES:
+            return "layer4"
+    return None
+
+
 def check_base_name(name: str) -> None:
-    """Raise UnknownName for a base that is none of ours; files and networks of timm are checked when they are built."""
+    """Check the name of a base; whether a file or a network of timm exists turns out when it is built.
+
+    Raises
+    ------
+    UnknownName
+        Listing the bases, with the nearest match.
+    """
     if name in BASE_NAMES or is_python_file(name) or name.startswith(TIMM_PREFIX):
         return
     hint = "Or give a Python file with a function stages(), or timm:NAME for a network of timm."
@@ -66,7 +105,13 @@ def check_base_name(name: str) -> None:
 
 
 def check_pooling_names(names: Sequence[str]) -> None:
-    """Raise UnknownName for the first pooling that does not exist."""
+    """Check the names of poolings.
+
+    Raises
+    ------
+    UnknownName
+        For the first that does not exist, listing those that do.
+    """
     for name in names:
         if name not in POOLING_NAMES:
             raise unknown("pooling", name, POOLING_NAMES)

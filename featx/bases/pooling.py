@@ -1,4 +1,4 @@
-"""Poolings: from an activation to what is stored of it."""
+"""Poolings: from an activation to the feature that is stored."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ class token first, "patches": (n, patches, channels), "vector": (n, features).
 
 
 def layout_of(shape: Sequence[int]) -> Layout:
-    """Tell the layout of one image's activation from its shape, where its stage does not declare it."""
+    """Infer the layout of one image's activation from its shape, for stages that do not declare it."""
     return "map" if len(shape) == 3 else "vector"
 
 
 def places(shape: Sequence[int], layout: Layout) -> tuple[int, int] | None:
-    """Height and width of one image's activation; None where it has no places."""
+    """Height and width of one image's activation; None for a vector, and for a class token alone."""
     if layout == "map":
         return shape[1], shape[2]
     if layout == "map_last":
         return shape[0], shape[1]
-    side = math.isqrt(shape[0] - (layout == "tokens")) if layout in ("tokens", "patches") else 0
+    if layout == "vector":
+        return None
+    class_tokens = 1 if layout == "tokens" else 0
+    side = math.isqrt(shape[0] - class_tokens)
     return (side, side) if side else None
 
 
@@ -40,7 +43,7 @@ def as_map(activation: Tensor, layout: Layout) -> Tensor:
     Raises
     ------
     UnsupportedLayout
-        If its patches fill no square.
+        If its patches do not fill a square.
     """
     if layout == "map":
         return activation
@@ -49,22 +52,27 @@ def as_map(activation: Tensor, layout: Layout) -> Tensor:
     patches = activation[:, 1:] if layout == "tokens" else activation
     side = math.isqrt(patches.shape[1])
     if side * side != patches.shape[1]:
-        raise UnsupportedLayout(f"{patches.shape[1]} patches fill no square: take the pooling 'cls' or 'flat'")
+        raise UnsupportedLayout(f"{patches.shape[1]} patches do not fill a square: take the pooling 'cls' or 'flat'")
     return patches.transpose(1, 2).unflatten(2, (side, side))
 
 
 def average(activation: Tensor, layout: Layout) -> Tensor:
     """Average over all places: (n, channels, height, width) to (n, channels); a vector stays as it is."""
-    return activation.clone() if layout == "vector" else as_map(activation, layout).mean((2, 3))
+    if layout == "vector":
+        return activation.clone()
+    return as_map(activation, layout).mean((2, 3))
 
 
 def maximum(activation: Tensor, layout: Layout) -> Tensor:
     """Take the largest value of each channel: (n, channels, height, width) to (n, channels); a vector stays."""
-    return activation.clone() if layout == "vector" else as_map(activation, layout).amax((2, 3))
+    if layout == "vector":
+        return activation.clone()
+    return as_map(activation, layout).amax((2, 3))
 
 
 def flat(activation: Tensor, layout: Layout) -> Tensor:
     """Keep the whole activation, such as (n, channels, height, width) or (n, features), as it is."""
+    # A copy: the next stage may work in place.
     return activation.clone()
 
 
@@ -76,12 +84,13 @@ def average_and_maximum(activation: Tensor, layout: Layout) -> Tensor:
 
 
 def pyramid(activation: Tensor, layout: Layout) -> Tensor:
-    """Average the whole map and its four quarters: a map to (n, 5 * channels), so that it counts where things are.
+    """Average the whole map and its four quarters, so that it matters where things are: a map to (n, 5 * channels).
 
     The two upper levels of the spatial pyramid (Lazebnik, Schmid and Ponce, 2006).
     """
     if layout == "vector":
         return activation.clone()
+    # Windows of an odd side overlap by a row, as torch defines it.
     quarters = nn.functional.adaptive_avg_pool2d(as_map(activation, layout), 2)
     return torch.cat([average(activation, layout), quarters.flatten(1)], 1)
 
@@ -112,15 +121,25 @@ POOLINGS: dict[str, Callable[[Tensor, Layout], Tensor]] = {
     "cls": class_token,
     "flat": flat,
 }
-"""Name of a pooling: what it does to a batch of activations of a given layout."""
+"""Name of a pooling, as in `names.POOLING_NAMES`: its function of (n, ...) activations and their layout."""
 
 
 def pooled_shape(pooling: str, shape: Sequence[int], layout: Layout) -> tuple[int, ...]:
-    """Work out what a pooling keeps of one image's activation, by pooling no images at all.
+    """Work out the shape that a pooling gives for one image.
+
+    Parameters
+    ----------
+    pooling : str
+        Name in `POOLINGS`.
+    shape : sequence of int
+        Shape of one image's activation.
+    layout : Layout
 
     Raises
     ------
     UnsupportedLayout
         If the pooling does not fit the layout.
     """
-    return tuple(POOLINGS[pooling](torch.empty(0, *shape), layout).shape[1:])
+    # A batch of no images costs nothing, and asks the pooling itself.
+    pooled = POOLINGS[pooling](torch.empty(0, *shape), layout)
+    return tuple(pooled.shape[1:])

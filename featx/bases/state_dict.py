@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING
 
@@ -15,66 +14,95 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRAINING_ONLY = ("AuxLogits.", "aux1.", "aux2.")
-"""Beginnings of the names of tensors that published weights hold for branches which exist in training only."""
+"""Prefixes of tensors that published weights hold for branches which exist in training only."""
 
 
 def is_unused(name: str) -> bool:
-    """Whether a frozen base never reads a tensor of this name."""
+    """Whether a frozen base never reads a tensor of this name: a counter of batches, or part of a training branch."""
     return name.endswith("num_batches_tracked") or name.startswith(TRAINING_ONLY)
 
 
-def used(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Leave out counters of batches, and branches that exist in training only."""
-    return {
-        k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked") and not k.startswith(TRAINING_ONLY)
-    }
+def drop_unused(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out the tensors that a frozen base never reads."""
+    return {name: tensor for name, tensor in tensors.items() if not is_unused(name)}
 
 
-def fit(
+def copy_tensors(
     architecture: str, network: nn.Module, tensors: Mapping[str, Tensor], source: str, head: Set[str]
 ) -> frozenset[str]:
-    """Copy tensors into a network, and name those of its classifier that do not fit.
+    """Copy tensors into a network, all but those of its classifier that do not fit.
+
+    Parameters
+    ----------
+    architecture : str
+        Name of the base, for messages.
+    network : torch.nn.Module
+        Changed in place.
+    tensors : mapping of name to tensor
+        What a checkpoint holds.
+    source : str
+        Where they came from, for messages.
+    head : set of str
+        Names of the tensors of the network's classifier, which a base can do without.
+
+    Returns
+    -------
+    frozenset of str
+        Names of the classifier's tensors that were left as they were.
 
     Raises
     ------
     WeightsError
         If other names or shapes differ, with the first of each.
     """
-    own, given = used(network.state_dict()), used(tensors)
-    missing = [name for name in own if name not in given]
-    foreign = [name for name in given if name not in own]
-    shapes = [name for name in own if name in given and own[name].shape != given[name].shape]
-    left_out = frozenset(name for name in (*missing, *shapes) if name in head)
+    state = network.state_dict()
+    expected = drop_unused(state)
+    given = drop_unused(tensors)
+    missing: list[str] = []
+    shapes: list[str] = []
+    left_out: set[str] = set()
+    for name, tensor in expected.items():
+        is_missing = name not in given
+        if not is_missing and given[name].shape == tensor.shape:
+            continue
+        if name in head:
+            left_out.add(name)
+        elif is_missing:
+            missing.append(name)
+        else:
+            shapes.append(f"{name}: {tuple(given[name].shape)}, expected {tuple(tensor.shape)}")
+    foreign = [name for name in given if name not in expected]
     if left_out:
-        heads = {name.split(".")[0] for name in head}
-        foreign = [name for name in foreign if name.split(".")[0] not in heads]
-    problems = describe_misfits(
-        [name for name in missing if name not in head],
-        foreign,
-        [f"{name}: {tuple(given[name].shape)}, wanted {tuple(own[name].shape)}" for name in shapes if name not in head],
-    )
-    if problems:
-        raise WeightsError(f"'{source}' holds no weights of {architecture}: {', '.join(problems)}")
+        # A classifier for other classes may also have tensors that this one lacks.
+        head_modules = {name.split(".")[0] for name in head}
+        foreign = [name for name in foreign if name.split(".")[0] not in head_modules]
+    differences = describe_differences(missing, foreign, shapes)
+    if differences:
+        raise WeightsError(f"'{source}' holds no weights of {architecture}: {', '.join(differences)}")
     if left_out:
         log.warning(
-            "'%s' holds no classifier as %s has it (%s): the base is loaded without",
+            "'%s' does not hold the classifier of %s (%s): the base is loaded without its classifier",
             source,
             architecture,
             ", ".join(sorted(left_out)[:2]),
         )
-    fitting = OrderedDict((name, tensor) for name, tensor in given.items() if name in own and name not in left_out)
-    fitting._metadata = network.state_dict()._metadata  # type: ignore[attr-defined]  # MNASNet asks for its version
-    network.load_state_dict(fitting, strict=False)
-    return left_out
+    # Into the network's own state dict, which carries the versions that MNASNet and others ask for when they load.
+    for name in expected.keys() - left_out:
+        state[name] = given[name]
+    network.load_state_dict(state)
+    return frozenset(left_out)
 
 
-def describe_misfits(missing: list[str], foreign: list[str], shapes: list[str]) -> list[str]:
+def describe_differences(missing: list[str], foreign: list[str], shapes: list[str]) -> list[str]:
     """Say how the tensors of a file differ from those of a network."""
-    problems = []
+    differences = []
     if missing:
-        problems.append(f"{len(missing)} tensors are missing ({shorten(missing, 2)})")
+        verb = "tensor is" if len(missing) == 1 else "tensors are"
+        differences.append(f"{len(missing)} {verb} missing ({shorten(missing, 2)})")
     if foreign:
-        problems.append(f"{len(foreign)} are foreign to it ({shorten(foreign, 2)})")
+        verb = "is" if len(foreign) == 1 else "are"
+        differences.append(f"{len(foreign)} {verb} unknown to it ({shorten(foreign, 2)})")
     if shapes:
-        problems.append(f"{len(shapes)} have another shape ({shapes[0]})")
-    return problems
+        verb = "has" if len(shapes) == 1 else "have"
+        differences.append(f"{len(shapes)} {verb} another shape ({shapes[0]})")
+    return differences

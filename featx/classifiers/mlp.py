@@ -1,4 +1,7 @@
-"""A small multi-layer perceptron as a scikit-learn estimator, in plain arrays: it is small, and torch slow to load."""
+"""A small multi-layer perceptron as a scikit-learn estimator, in numpy: torch is slow to load.
+
+Scikit-learn's `MLPClassifier` is not used because it has no dropout.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
@@ -15,6 +19,21 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from featx.linear.lapack import one_thread
 
 Weights = list[NDArray[np.float32]]
+"""Weight and bias of the hidden layer, (h, d) and (h,), and of the output layer, (k, h) and (k,)."""
+
+# Decay rates and epsilon of Adam, as Kingma and Ba (2015) recommend.
+BETA_1 = 0.9
+BETA_2 = 0.999
+EPSILON = np.float32(1e-8)
+# One minus them, written out: in float64 the difference has another last digit.
+MEAN_STEP = np.float32(0.1)
+SQUARE_STEP = np.float32(0.001)
+# Bounds of the batch size that follows from the number of rows.
+MIN_BATCH = 32
+MAX_BATCH = 512
+BATCHES_PER_EPOCH = 5
+# A probability of 0 counts as this in the log-loss of the validation rows.
+MIN_PROBABILITY = 1e-30
 
 
 class AdamW:
@@ -25,33 +44,33 @@ class AdamW:
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.steps = 0
-        self.means = [np.zeros_like(w) for w in weights]
-        self.squares = [np.zeros_like(w) for w in weights]
-        # Written over in every step: fresh memory for each term took longer than the arithmetic.
-        self.changes = [np.empty_like(w) for w in weights]
+        self.means = [np.zeros_like(weight) for weight in weights]
+        self.squares = [np.zeros_like(weight) for weight in weights]
+        # Overwritten in every step: fresh memory for each term took longer than the arithmetic.
+        self.changes = [np.empty_like(weight) for weight in weights]
 
     def step(self, gradients: Weights) -> None:
         """Move the weights, in place, against their gradients."""
         self.steps += 1
-        rate = self.learning_rate / (1 - 0.9**self.steps)
-        root = np.sqrt(1 - 0.999**self.steps)
-        for w, g, mean, square, change in zip(
+        rate = self.learning_rate / (1 - BETA_1**self.steps)
+        root = np.sqrt(1 - BETA_2**self.steps)
+        for weight, gradient, mean, square, change in zip(
             self.weights, gradients, self.means, self.squares, self.changes, strict=True
         ):
-            w *= np.float32(1 - self.learning_rate * self.weight_decay)
-            np.subtract(g, mean, out=change)
-            change *= np.float32(0.1)
+            weight *= np.float32(1 - self.learning_rate * self.weight_decay)
+            np.subtract(gradient, mean, out=change)
+            change *= MEAN_STEP
             mean += change
-            np.multiply(g, g, out=change)
+            np.multiply(gradient, gradient, out=change)
             change -= square
-            change *= np.float32(0.001)
+            change *= SQUARE_STEP
             square += change
             np.sqrt(square, out=change)
             change /= np.float32(root)
-            change += np.float32(1e-8)
+            change += EPSILON
             np.divide(mean, change, out=change)
             change *= np.float32(rate)
-            w -= change
+            weight -= change
 
 
 class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -62,17 +81,24 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     hidden : int
         Width of the hidden layer.
     dropout : float
-        Share of hidden units left out in each step (Srivastava et al., 2014).
+        Share of hidden units that each step leaves out (Srivastava et al., 2014).
     learning_rate, weight_decay : float
     batch_size : int or None
         None: a fifth of the rows, from 32 to 512.
     epochs : int
-        At most so many passes.
+        Maximum number of epochs.
     patience : int
-        Passes without a lower loss on the validation rows before training stops; the best weights are kept.
+        Epochs without a lower loss on the validation rows before training stops; the best weights are kept.
     validation : float
         Share of the training rows, stratified, that only decide when to stop.
     seed : int
+
+    Attributes
+    ----------
+    classes_ : (k,) any dtype
+    weights_ : list of (hidden, d), (hidden,), (k, hidden), (k,) float32
+    n_iter_ : int
+        Epochs that were trained.
     """
 
     def __init__(
@@ -110,83 +136,107 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"MLP needs at least two classes; the labels hold one class: {self.classes_[0]!r}")
-        learned, judged = self._hold_out(codes)
-        self.weights_, self.n_iter_ = self._train(X[learned], codes[learned], X[judged], codes[judged])
+        train, val = self._hold_out(codes)
+        self.weights_, self.n_iter_ = self._train(X[train], codes[train], X[val], codes[val])
         return self
 
     def _hold_out(self, codes: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        rows, classes = np.arange(len(codes)), len(self.classes_)
+        """Divide the rows into those to train on and those to validate on; too few rows are used for both."""
+        rows = np.arange(len(codes))
+        classes = len(self.classes_)
         count = max(classes, round(self.validation * len(codes)))
+        # A stratified split needs two rows of every class, and a row of every class on both sides.
         if np.bincount(codes).min() < 2 or len(codes) - count < classes:
-            return rows, rows  # too few rows to spare any
-        learned, judged = train_test_split(rows, test_size=count, stratify=codes, random_state=self.seed)
-        return learned, judged
+            return rows, rows
+        train, val = train_test_split(rows, test_size=count, stratify=codes, random_state=self.seed)
+        return train, val
 
     def _train(
         self, X: NDArray[np.float32], y: NDArray[np.intp], X_val: NDArray[np.float32], y_val: NDArray[np.intp]
     ) -> tuple[Weights, int]:
         random = np.random.default_rng(self.seed)
-        batch_size = self.batch_size or min(512, max(32, len(X) // 5))
-        weights = start((X.shape[1], self.hidden, len(self.classes_)), random)
+        weights = draw_weights((X.shape[1], self.hidden, len(self.classes_)), random)
         optimizer = AdamW(weights, self.learning_rate, self.weight_decay)
-        best, best_loss, best_epoch, epoch = [w.copy() for w in weights], np.inf, 0, 0
+        best = _copy(weights)
+        best_loss = np.inf
+        best_epoch = 0
+        epoch = 0
         with one_thread():
             for epoch in range(1, self.epochs + 1):
-                order = random.permutation(len(X))
-                for first in range(0, len(X), batch_size):
-                    rows = order[first : first + batch_size]
-                    kept = random.random((len(rows), self.hidden), np.float32) >= self.dropout
-                    scale = kept * np.float32(1 / (1 - self.dropout))
-                    optimizer.step(gradients(weights, X[rows], y[rows], scale))
-                powers = softmax(logits(weights, X_val))
-                loss = float(-np.log(np.maximum(powers[np.arange(len(y_val)), y_val], 1e-30)).mean())
+                self._train_epoch(optimizer, X, y, random)
+                loss = compute_val_loss(weights, X_val, y_val)
                 if loss < best_loss:
-                    best, best_loss, best_epoch = [w.copy() for w in weights], loss, epoch
+                    best = _copy(weights)
+                    best_loss = loss
+                    best_epoch = epoch
                 elif epoch - best_epoch >= self.patience:
                     break
         return best, epoch
 
+    def _train_epoch(
+        self, optimizer: AdamW, X: NDArray[np.float32], y: NDArray[np.intp], random: np.random.Generator
+    ) -> None:
+        batch_size = self.batch_size or min(MAX_BATCH, max(MIN_BATCH, len(X) // BATCHES_PER_EPOCH))
+        order = random.permutation(len(X))
+        for first in range(0, len(X), batch_size):
+            rows = order[first : first + batch_size]
+            is_kept = random.random((len(rows), self.hidden), np.float32) >= self.dropout
+            # Units that are kept are scaled up, so that prediction needs no scale.
+            scale = is_kept * np.float32(1 / (1 - self.dropout))
+            optimizer.step(compute_gradients(optimizer.weights, X[rows], y[rows], scale))
+
     def decision_function(self, X: Any) -> NDArray[np.float32]:
-        """Give logits: (n, d) features to (n, classes) float32, or (n,) for two classes."""
+        """Compute logits: (n, d) features to (n, k) float32, or (n,) for two classes."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        scores = logits(self.weights_, X)
-        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+        logits = compute_logits(self.weights_, X)
+        if len(self.classes_) == 2:
+            return logits[:, 1] - logits[:, 0]
+        return logits
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Give probabilities: (n, d) features to (n, classes) float64."""
+        """Compute probabilities: (n, d) features to (n, k) float64."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        return softmax(logits(self.weights_, X).astype(np.float64))
+        probabilities: NDArray[np.float64] = softmax(compute_logits(self.weights_, X).astype(np.float64), axis=1)
+        return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Give the most probable class of each row."""
+        """Choose the most probable class of each row, (n,)."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
 
-def start(widths: tuple[int, int, int], random: np.random.Generator) -> Weights:
+def _copy(weights: Weights) -> Weights:
+    return [weight.copy() for weight in weights]
+
+
+def draw_weights(widths: tuple[int, int, int], random: np.random.Generator) -> Weights:
     """Draw weights and biases, uniform within one over the root of the inputs (LeCun et al., 1998)."""
     weights: Weights = []
     for inputs, outputs in pairwise(widths):
         bound = np.float32(1 / np.sqrt(inputs))
-        weights += [bound * (2 * random.random(shape, np.float32) - 1) for shape in ((outputs, inputs), (outputs,))]
+        for shape in ((outputs, inputs), (outputs,)):
+            weights.append(bound * (2 * random.random(shape, np.float32) - 1))
     return weights
 
 
-def logits(weights: Weights, X: NDArray[np.float32]) -> NDArray[np.float32]:
+def compute_logits(weights: Weights, X: NDArray[np.float32]) -> NDArray[np.float32]:
     """Run the network without dropout: (n, d) features to (n, k) logits."""
     weight, bias, weight_out, bias_out = weights
     return np.maximum(X @ weight.T + bias, 0) @ weight_out.T + bias_out
 
 
-def softmax(scores: NDArray[Any]) -> NDArray[Any]:
-    """Turn logits (n, k) into probabilities."""
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+def compute_val_loss(weights: Weights, X: NDArray[np.float32], y: NDArray[np.intp]) -> float:
+    """Compute the mean log-loss of rows, without dropout."""
+    probabilities = softmax(compute_logits(weights, X), axis=1)
+    of_truth = probabilities[np.arange(len(y)), y]
+    return float(-np.log(np.maximum(of_truth, MIN_PROBABILITY)).mean())
 
 
-def gradients(weights: Weights, X: NDArray[np.float32], y: NDArray[np.intp], scale: NDArray[np.float32]) -> Weights:
+def compute_gradients(
+    weights: Weights, X: NDArray[np.float32], y: NDArray[np.intp], scale: NDArray[np.float32]
+) -> Weights:
     """Differentiate the mean log-loss of a batch.
 
     Parameters
@@ -205,7 +255,7 @@ def gradients(weights: Weights, X: NDArray[np.float32], y: NDArray[np.intp], sca
     hidden = X @ weight.T + bias
     scale = scale * (hidden > 0)
     hidden *= scale
-    errors = softmax(hidden @ weight_out.T + bias_out)
+    errors = softmax(hidden @ weight_out.T + bias_out, axis=1)
     errors[np.arange(len(y)), y] -= 1
     errors /= np.float32(len(y))
     back = (errors @ weight_out) * scale

@@ -1,4 +1,4 @@
-"""Every classifier that stage two knows."""
+"""The classifiers by name."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from featx.errors import unknown
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear classifier that the fast solvers know by its name; C, the inverse of the penalty, is searched.
+    """A linear classifier that `featx.linear` solves; C, the inverse strength of its penalty, is searched.
 
     Attributes
     ----------
     values : sequence of float
-        Of C, rising.
+        Values of C to try, rising.
     """
 
     values: Sequence[float]
@@ -32,7 +32,7 @@ class Estimator:
     Attributes
     ----------
     make : callable
-        Seed to an estimator.
+        Takes a seed, returns an estimator.
     """
 
     make: Callable[[int], Any]

@@ -1,4 +1,4 @@
-"""Chooses and fits linear classifiers on more features than memory holds, by passes over blocks of rows."""
+"""Choose and fit linear classifiers on more features than memory holds, a block of rows at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,106 +15,138 @@ from featx.classifiers.registry import Linear, find_classifier
 from featx.classifiers.search import Fitted, choose_value
 from featx.classifiers.to_arrays import to_arrays
 from featx.errors import RequestError
-from featx.linear.cross_validation import Scored, log_loss
-from featx.linear.fit import LinearModel, choose
-from featx.linear.out_of_core import fit_streamed
+from featx.linear.cross_validation import CVScores, log_loss
+from featx.linear.fit import LinearModel, choose_codes
+from featx.linear.out_of_core import fit_out_of_core
 from featx.models.array_classifier import ArrayClassifier, Opaque
-from featx.types import Fold
+from featx.types import Fold, RowNumbers
+
+# Values of C on the way to the chosen one, at two a decade: from zero the optimum at a large C is reached through them.
+WARM_STARTS = 3
 
 
 @dataclass(frozen=True)
-class Passes:
+class RowBlocks:
     """Training rows that are read a block at a time.
 
     Attributes
     ----------
     read : callable
-        Takes (m,) row numbers, gives their features, (m, d) float32.
+        Takes (m,) row numbers, returns their features, (m, d) float32.
     rows : (n,) int
-        What `read` calls the training rows.
+        The training rows, as `read` numbers them.
     block : int
-        Rows to be read at a time.
+        Rows that are read at a time.
     """
 
-    read: Callable[[NDArray[np.intp]], NDArray[np.float32]]
-    rows: NDArray[np.intp]
+    read: Callable[[RowNumbers], NDArray[np.float32]]
+    rows: RowNumbers
     block: int
 
-    def chunks(
-        self, chosen: NDArray[np.intp], y: NDArray[np.intp]
+    def iterate(
+        self, places: NDArray[np.intp], y: NDArray[np.intp]
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.intp]]]:
-        """Yield features and labels of chosen training rows, in the order of the rows."""
-        for first in range(0, len(chosen), self.block):
-            places = chosen[first : first + self.block]
-            yield self.read(self.rows[places]), y[places]
+        """Yield features (m, d) and labels (m,) of training rows, block by block.
+
+        Parameters
+        ----------
+        places : (p,) int
+            Indices into the training rows, in the order wanted.
+        y : (n,) int
+            Labels of all training rows.
+        """
+        for first in range(0, len(places), self.block):
+            block = places[first : first + self.block]
+            yield self.read(self.rows[block]), y[block]
 
 
 def search_out_of_core(
-    names: Sequence[str], passes: Passes, y: NDArray[np.intp], fold: Fold
+    names: Sequence[str], blocks: RowBlocks, y: NDArray[np.intp], fold: Fold
 ) -> dict[str, tuple[Fitted, ArrayClassifier | Opaque]]:
     """Choose C on one fold, and refit on all rows, reading features again and again instead of keeping them.
 
-    The objectives, the values of C and the way to choose are those of `search`; what differs is that one fold judges
-    instead of five. With so many rows it judges as surely: the standard error of an accuracy shrinks with their root.
+    The objectives, the values of C and the rule of choice are those of `search`; what differs is that one fold
+    validates instead of five. With so many rows that is precise enough: the standard error of an accuracy shrinks with
+    the root of their number.
 
     Parameters
     ----------
     names : sequence of str
         Names of linear classifiers.
-    passes : Passes
+    blocks : RowBlocks
         The training rows.
     y : (n,) int
     fold : pair of (train rows, validation rows)
 
+    Returns
+    -------
+    dict of str to (Fitted, ArrayClassifier)
+
     Raises
     ------
+    UnknownName
+        If a name is not in `CLASSIFIERS`.
     RequestError
-        If a classifier is asked for that needs all rows in memory.
+        If a classifier needs all rows in memory.
     """
-    found: dict[str, tuple[Fitted, ArrayClassifier | Opaque]] = {}
-    for name in names:
-        classifier = find_classifier(name)
-        if not isinstance(classifier, Linear):
-            raise RequestError(
-                f"classifier '{name}' needs all features in memory, which --memory does not allow: "
-                "choose logreg or svm, or allow more"
-            )
-        started = time.perf_counter()
-        learned, judged = fold
-        models = fit_streamed(partial(passes.chunks, np.sort(learned), y), name, classifier.values)
-        scores = [scores_of(model, passes, judged, y) for model in models]
-        truth = y[judged if judged.ndim == 1 else judged[:, 0]]
-        winner = choose_value(name, score(models, scores, truth))
-        C = classifier.values[winner]
-        # From zero by tens, since each solution starts from the one before.
-        ladder = [value for value in classifier.values if value <= C][-3:]
-        model = fit_streamed(partial(passes.chunks, np.arange(len(y)), y), name, ladder)[-1]
-        accuracy = float(np.mean(models[winner].classes[choose(scores[winner])] == truth))
-        inverse_temperature = inverse_temperature_of(models[winner], scores[winner], truth) if name == "svm" else 1.0
-        seconds = time.perf_counter() - started
-        found[name] = Fitted(model, {"C": C}, accuracy, seconds), to_arrays(model, inverse_temperature)
-    return found
+    return {name: _search_one(name, blocks, y, fold) for name in names}
 
 
-def scores_of(model: LinearModel, passes: Passes, judged: NDArray[np.intp], y: NDArray[np.intp]) -> NDArray[Any]:
+def _search_one(
+    name: str, blocks: RowBlocks, y: NDArray[np.intp], fold: Fold
+) -> tuple[Fitted, ArrayClassifier | Opaque]:
+    classifier = find_classifier(name)
+    if not isinstance(classifier, Linear):
+        raise RequestError(
+            f"classifier '{name}' needs all features in memory, which --memory does not allow: "
+            "choose logreg or svm, or allow more"
+        )
+    started = time.perf_counter()
+    train, val = fold
+    models = fit_out_of_core(partial(blocks.iterate, np.sort(train), y), name, classifier.values)
+    scores = [score_val_images(model, blocks, val, y) for model in models]
+    truth = y[val if val.ndim == 1 else val[:, 0]]
+    cv_scores = score_models(models, scores, truth)
+    winner = choose_value(name, cv_scores)
+    C = classifier.values[winner]
+    values = [value for value in classifier.values if value <= C][-WARM_STARTS:]
+    model = fit_out_of_core(partial(blocks.iterate, np.arange(len(y)), y), name, values)[-1]
+    inverse_temperature = 1.0
+    if name == "svm":
+        inverse_temperature = fit_val_inverse_temperature(models[winner], scores[winner], truth)
+    accuracy = float(cv_scores.accuracy[0, winner])
+    fitted = Fitted(model, {"C": C}, accuracy, time.perf_counter() - started)
+    return fitted, to_arrays(model, inverse_temperature)
+
+
+def score_val_images(
+    model: LinearModel, blocks: RowBlocks, val: NDArray[np.intp], y: NDArray[np.intp]
+) -> NDArray[np.float64]:
     """Score rows, (m,), or views of them, (m, v), which are averaged: (k, m), or (1, m) for two classes."""
-    parts = [model.decision(x) for x, _ in passes.chunks(judged.reshape(-1), y)]
-    scores = np.concatenate(parts).T
-    return scores if judged.ndim == 1 else scores.reshape(len(scores), *judged.shape).mean(axis=-1)
+    row_scores = [model.decision_function(x) for x, _ in blocks.iterate(val.reshape(-1), y)]
+    scores = np.concatenate(row_scores).T
+    if val.ndim == 1:
+        return scores
+    return np.asarray(scores.reshape(len(scores), *val.shape).mean(axis=-1))
 
 
-def score(models: Sequence[LinearModel], scores: Sequence[NDArray[Any]], truth: NDArray[np.intp]) -> Scored:
-    """Judge the models of all values of C on one fold."""
-    pairs = list(zip(models, scores, strict=True))
-    accuracies = [np.mean(model.classes[choose(own)] == truth) for model, own in pairs]
-    losses = [log_loss(own, model.classes, truth) for model, own in pairs]
-    return Scored(np.array([accuracies]), np.array([losses]))
+def score_models(
+    models: Sequence[LinearModel], scores: Sequence[NDArray[np.float64]], truth: NDArray[np.intp]
+) -> CVScores:
+    """Score the models of all values of C on the validation rows of one fold."""
+    accuracies = []
+    losses = []
+    for model, model_scores in zip(models, scores, strict=True):
+        accuracies.append(np.mean(model.classes[choose_codes(model_scores)] == truth))
+        losses.append(log_loss(model_scores, model.classes, truth))
+    return CVScores(np.array([accuracies]), np.array([losses]))
 
 
-def inverse_temperature_of(model: LinearModel, scores: NDArray[Any], truth: NDArray[np.intp]) -> float:
-    """Fit the inverse_temperature of an SVM on the margins of rows that it was not trained on."""
-    known = np.isin(truth, model.classes)
-    if not known.any():
+def fit_val_inverse_temperature(model: LinearModel, scores: NDArray[np.float64], truth: NDArray[np.intp]) -> float:
+    """Fit the inverse temperature of an SVM on the margins of rows that it was not trained on."""
+    is_trained = np.isin(truth, model.classes)
+    if not is_trained.any():
         return 1.0
-    both = np.vstack([np.zeros_like(scores), scores]) if len(scores) == 1 else scores
-    return fit_inverse_temperature(both[:, known].T, np.searchsorted(model.classes, truth[known]))
+    if len(scores) == 1:
+        scores = np.vstack([np.zeros_like(scores), scores])
+    return fit_inverse_temperature(scores[:, is_trained].T, np.searchsorted(model.classes, truth[is_trained]))

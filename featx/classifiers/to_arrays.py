@@ -12,6 +12,8 @@ from featx.errors import ModelError
 from featx.linear.fit import LinearModel
 from featx.models.array_classifier import ArrayClassifier, Arrays, Opaque
 
+MLP_ARRAYS = ("hidden_weights", "hidden_intercept", "weights", "intercept")
+
 
 def to_arrays(fitted: Any, inverse_temperature: float = 1.0) -> ArrayClassifier:
     """Take a fitted classifier apart.
@@ -19,25 +21,33 @@ def to_arrays(fitted: Any, inverse_temperature: float = 1.0) -> ArrayClassifier:
     Parameters
     ----------
     fitted : LinearModel, or a pipeline of a StandardScaler and an MLP
+    inverse_temperature : float
+        What scores are multiplied by before the softmax; of linear classifiers only.
+
+    Returns
+    -------
+    ArrayClassifier
 
     Raises
     ------
     ModelError
-        If it is any other kind, for which arrays are not known to be all there is.
+        If it is any other kind: its arrays may not be all there is to it.
     """
     if isinstance(fitted, LinearModel):
         arrays = {"mean": fitted.mean, "scale": fitted.scale, "weights": fitted.weights, "intercept": fitted.intercept}
-        return ArrayClassifier(fitted.kind, laid_out(arrays), inverse_temperature)
+        return ArrayClassifier(fitted.kind, copy_in_order(arrays), inverse_temperature)
     steps = [step for _, step in getattr(fitted, "steps", ())]
     if len(steps) == 2 and isinstance(steps[1], MLP):
-        names = ("hidden_weights", "hidden_intercept", "weights", "intercept")
-        layers = dict(zip(names, steps[1].weights_, strict=True))
-        return ArrayClassifier("mlp", laid_out({"mean": steps[0].mean_, "scale": steps[0].scale_, **layers}))
-    raise ModelError(f"{type(fitted).__name__} is no classifier that a model file can hold: choose logreg, svm or mlp")
+        scaler, mlp = steps
+        layers = dict(zip(MLP_ARRAYS, mlp.weights_, strict=True))
+        return ArrayClassifier("mlp", copy_in_order({"mean": scaler.mean_, "scale": scaler.scale_, **layers}))
+    raise ModelError(
+        f"a model file cannot hold a classifier of type '{type(fitted).__name__}': choose logreg, svm or mlp"
+    )
 
 
-def laid_out(arrays: Arrays) -> dict[str, NDArray[Any]]:
-    """Lay arrays out as a file will hold them: products of other layouts differ in their last bits."""
+def copy_in_order(arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """Copy arrays in the memory order that a file gives them: products of other orders differ in their last bits."""
     return {name: np.array(array, order="C") for name, array in arrays.items()}
 
 

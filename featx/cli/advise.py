@@ -1,4 +1,4 @@
-"""`featx advise`: where to cut, measured."""
+"""`featx advise`: which layer to use, by what is measured."""
 
 from __future__ import annotations
 
@@ -44,18 +44,15 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Advise where to cut the base for DATA, by what is measured on its training part.
+    """Advise which layer of the base to use for DATA, by what is measured on its training part.
 
-    Cached layers are judged by cross-validation and decide; the others on a sample of images that is run through the
-    base, which also tells how like DATA is to what the base was trained on.
+    Cached layers are scored by cross-validation, and decide; the others are scored on a sample of images that is run
+    through the base, which also shows how similar DATA is to what the base was trained on.
 
     \b
     Example:
       featx advise photos --base resnet50
     """
-    from featx.cli.fast_torchvision import import_without_compiler
-
-    import_without_compiler()
     from featx.workflows.advise import advise
 
     request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache)
@@ -64,36 +61,41 @@ def command(
     if as_json:
         print_json(advice.to_dict())
     else:
-        click.echo(describe(advice))
+        click.echo(describe_advice(advice))
 
 
-def describe(advice: Advice) -> str:
-    """Write the advice in plain words, below what it rests on."""
+def describe_advice(advice: Advice) -> str:
+    """Write the advice in plain words, below the scores that it rests on."""
+    lines = [layer_table(advice), "", f"{advice.images} training images of {advice.classes} classes."]
+    if advice.similarity is not None:
+        lines.append(f"Similarity to what the base was trained on: {advice.similarity:.2f} of 1.")
+        lines.append(f"Commonly advised, {advice.case}.")
+    lines.append(f"Measured: {'; '.join(advice.reasons)}.")
+    lines.append(f"Advice: {STRATEGIES[advice.strategy].format(advice.layer)}.")
+    return "\n".join([*lines, "", f"Next: {advice.command}"])
+
+
+def layer_table(advice: Advice) -> str:
+    """Write the scores of all layers as a table, the advised one with a star."""
     from tabulate import tabulate
 
-    lines = [
-        [
-            "*" if one.layer == advice.layer else "",
-            *(one.layer, one.pooling, one.dim, "all" if one.cached else f"{one.images} of {advice.images}"),
-            *(f"{one.logme:.3f}", f"{one.h_score:.2f}", f"{one.knn_accuracy:.3f}"),
-            *(f"{accuracy:.3f}" for accuracy in one.cv_accuracy.values()),
-        ]
-        for one in advice.layers
-    ]
-    fits = [f"cv {name}" for name in advice.layers[0].cv_accuracy]
-    headings = ["", "layer", "pooling", "length", "images", "LogME", "H-score", "5-NN", *fits]
-    text = [tabulate(lines, headings, disable_numparse=True), ""]
-    text.append(f"{advice.images} training images of {advice.classes} classes.")
-    if advice.similarity is not None:
-        text.append(f"Similarity to what the base was trained on: {advice.similarity:.2f} of 1.")
-        text.append(f"Commonly advised, {advice.case}.")
-    text += [f"Measured: {'; '.join(advice.reasons)}.", f"Advice: {WORDS[advice.strategy].format(advice.layer)}."]
-    return "\n".join([*text, "", f"Next: {advice.command}"])
+    classifiers = list(advice.layers[0].cv_accuracy)
+    headings = ["", "layer", "pooling", "length", "images", "LogME", "H-score", "5-NN"]
+    headings += [f"cv {name}" for name in classifiers]
+    rows = []
+    for layer in advice.layers:
+        star = "*" if layer.layer == advice.layer else ""
+        images = "all" if layer.cached else f"{layer.images} of {advice.images}"
+        row = [star, layer.layer, layer.pooling, layer.dim, images]
+        row += [f"{layer.logme:.3f}", f"{layer.h_score:.2f}", f"{layer.knn_accuracy:.3f}"]
+        row += [f"{layer.cv_accuracy[name]:.3f}" for name in classifiers]
+        rows.append(row)
+    return tabulate(rows, headings, disable_numparse=True)
 
 
-WORDS = {
+STRATEGIES = {
     "linear": "train a linear classifier on {}, the deepest layer",
-    "shallow": "cut at {} and train a linear classifier there",
+    "shallow": "take features at {} and train a linear classifier there",
     "finetune": "fine-tune the base from {} on",
 }
-"""Strategy: how it is said."""
+"""Strategy to how it is worded."""

@@ -1,4 +1,4 @@
-"""`featx compare`: every cached layer with every classifier, in one table."""
+"""`featx compare`: every layer that is cached for a data set with every classifier, in one table."""
 
 from __future__ import annotations
 
@@ -30,15 +30,24 @@ from featx.requests import BaseChoice, CompareRequest
 @click.command("compare")
 @data_argument
 @several_bases
-@click.option("--layer", "-l", "layers", multiple=True, help="Layer, or mix such as layer3+layer4; repeatable.")
-@click.option("--clf", "classifiers", multiple=True, help="logreg, svm, mlp or all; repeatable.  [default: all]")
+@click.option(
+    "--layer",
+    "-l",
+    "layers",
+    multiple=True,
+    help="Layer, by name or alias; layer3+layer4 concatenates several; repeatable.  [default: all that are cached]",
+)
+@click.option(
+    "--clf", "classifiers", multiple=True, help="Classifier: logreg, svm, mlp or all; repeatable.  [default: all]"
+)
 @poolings_option
 @store_dtype_option
 @views_option
 @test_views_option
-@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the table as CSV, too.")
+@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table as CSV.")
 @click.option("--sort", metavar="COLUMN", help="Sort by a column of the CSV, such as test_accuracy or megabytes.")
-@click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown, with all columns.")
+@click.option("--wide", is_flag=True, help="Print all columns, however wide the terminal is.")
 @seed_option
 @memory_option
 @rehash_option
@@ -55,14 +64,16 @@ def command(
     csv_file: Path | None,
     sort: str | None,
     markdown: bool,
+    wide: bool,
     as_json: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Compare cut depths of DATA: one row a cached layer and classifier.
+    """Compare layers and classifiers on DATA: one row for each cached layer and classifier.
 
     The row marked * won the cross-validation inside the training part; the held-out part was read once for each row.
-    Rows marked = cannot be told apart from it on these images.
+    Rows marked = cannot be told apart from it on these images. Only features of the images of DATA count, whatever
+    else is in the cache.
 
     \b
     Example:
@@ -73,18 +84,21 @@ def command(
         classifiers = ()
     request = CompareRequest(data, base, layers, classifiers, poolings, **options)
     from featx.files import write_text
-    from featx.reports.table import check_column, sort_results, table, to_csv
+    from featx.reports.table import check_column, sort_results, table, terminal_width, to_csv
     from featx.workflows.compare import compare
 
     check_column(sort)
 
     with progress_bar("fit", quiet) as progress:
-        results = compare(request, progress)
+        rows = compare(request, progress)
     if sort:
-        results = sort_results(results, sort)
+        rows = sort_results(rows, sort)
     if csv_file:
-        write_text(csv_file, to_csv(results))
+        write_text(csv_file, to_csv(rows))
     if as_json:
-        print_json([result.to_dict() for result in results])
+        print_json([row.to_dict() for row in rows])
+    elif markdown:
+        click.echo(table(rows, "github"))
     else:
-        click.echo(table(results, "github" if markdown else "simple"))
+        width = None if wide else terminal_width()
+        click.echo(table(rows, width=width))

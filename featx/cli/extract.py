@@ -1,4 +1,4 @@
-"""`featx extract`: stage one."""
+"""`featx extract`: compute and store features."""
 
 from __future__ import annotations
 
@@ -22,22 +22,27 @@ from featx.cli.options import (
     verbosity_options,
     views_option,
 )
+from featx.errors import RequestError
 from featx.requests import BaseChoice, ExtractRequest
 
 if TYPE_CHECKING:
-    from featx.runners.local import ExtractSummary
+    from featx.runners.summary import ExtractSummary
 
 SHOWN = 20
+"""Skipped files that are listed: a folder may hold thousands of side files."""
 
 
 def parse_shard(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
-    """Read `i/n`."""
+    """Read `I/N`."""
     if text is None:
         return None
-    share, _, shares = text.partition("/")
-    if not (share.isdigit() and shares.isdigit() and 1 <= int(share) <= int(shares)):
-        raise click.BadParameter(f"'{text}' is no share: write i/n with i from 1 to n, such as 2/8")
-    return int(share), int(shares)
+    from featx.runners.shard import Shard
+
+    try:
+        shard = Shard.parse(text)
+    except RequestError as error:
+        raise click.BadParameter(str(error)) from error
+    return shard.index, shard.count
 
 
 @click.command("extract")
@@ -51,12 +56,17 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
     "--device",
     default="auto",
     show_default=True,
-    help="auto, cpu, cuda, cuda:1, mps; several: cuda:0,cuda:1; or all GPUs.",
+    help="Device to compute on: auto, cpu, cuda, cuda:1 or mps; several as cuda:0,cuda:1; 'all' for every GPU.",
 )
-@click.option("--engine", default="auto", show_default=True, help="auto, torch, compile, openvino or eager.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Images a forward pass.  [default: by device]")
-@click.option("--workers", type=click.IntRange(min=1), help="Threads.  [default: one a core]")
-@click.option("--shard", callback=parse_shard, metavar="I/N", help="Compute only the I-th of N disjoint shares.")
+@click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    help="Engine: auto, torch, compile, openvino or eager.",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images of one forward pass.  [default: by device]")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: one a core]")
+@click.option("--shard", callback=parse_shard, metavar="I/N", help="Compute only the I-th of N shards of the images.")
 @rehash_option
 @cache_option
 @json_option
@@ -72,7 +82,7 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Compute features of DATA at the layers asked for, and store those that the cache lacks.
+    """Compute the features of DATA that the cache lacks, at the layers asked for, and store them.
 
     DATA is a folder (CLASS/photo.jpg, or train/CLASS/photo.jpg beside val/ or test/), a CSV file (path,label[,split])
     or the built-in data set 'digits'.
@@ -81,32 +91,38 @@ def command(
     Example:
       featx extract photos --base resnet50 --layer layer3 --layer layer4
     """
-    from featx.cli.fast_torchvision import import_without_compiler
-
-    import_without_compiler()
     layers = layers or only_layer(base.name)
     if not layers:
         raise click.UsageError("no layer asked for: give --layer once or more, such as --layer layer3 --layer layer4")
-    stored: Any = store_dtype or "float32"
-    request = ExtractRequest(data, base, layers, poolings or ("avg",), cache=cache, store_dtype=stored, **options)
-    from featx.runners.devices import extract_on_devices
+    request = ExtractRequest(
+        data,
+        base,
+        layers,
+        poolings or ("avg",),
+        cache=cache,
+        store_dtype=store_dtype or "float32",
+        **options,
+    )
+    from featx.workflows.extract import extract
 
     with progress_bar("image", quiet) as progress:
-        summary = extract_on_devices(request, progress)
+        summary = extract(request, progress)
     report(summary, as_json, quiet)
     sys.exit(1 if summary.failed else 0)
 
 
 def only_layer(name: str) -> tuple[str, ...]:
-    """Name the layer of a base where there is no depth to choose: of hand-crafted features."""
+    """Name the layer of hand-crafted features, which have no depth to choose; nothing for other bases."""
     from featx.bases.names import HANDCRAFTED_BASES
     from featx.bases.registry import BASES
 
-    return (BASES[name].default_layer(),) if name in HANDCRAFTED_BASES else ()
+    if name not in HANDCRAFTED_BASES:
+        return ()
+    return (BASES[name].default_layer(),)
 
 
 def report(summary: ExtractSummary, as_json: bool, quiet: bool) -> None:
-    """Name what was skipped and what failed, and close with one line of figures."""
+    """List what was skipped and what failed, and close with one line of figures."""
     if as_json:
         print_json(summary.to_dict())
     if not quiet:
@@ -122,8 +138,14 @@ def report(summary: ExtractSummary, as_json: bool, quiet: bool) -> None:
 
 def summary_line(summary: ExtractSummary) -> str:
     """Write the figures of an extraction as one line."""
-    duplicates = f", {summary.duplicates} duplicates" if summary.duplicates else ""
-    return (
-        f"{summary.images} images: {summary.cached} cached, {summary.extracted} extracted{duplicates}, "
-        f"{len(summary.failed)} failed, {summary.seconds:.1f} s, {summary.images_per_second:.0f} images/s"
-    )
+    counts = [f"{summary.cached} cached", f"{summary.extracted} extracted"]
+    if summary.duplicates:
+        counts.append(format_count(summary.duplicates, "duplicate"))
+    counts.append(f"{len(summary.failed)} failed")
+    speed = f"{summary.seconds:.1f} s, {summary.images_per_second:.0f} images/s"
+    return f"{format_count(summary.images, 'image')}: {', '.join(counts)}, {speed}"
+
+
+def format_count(number: int, noun: str) -> str:
+    """Write a number with its noun in singular or plural, such as "1 image" or "2 images"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,4 +1,4 @@
-"""`featx finetune`: a head on the frozen base, then the stages from one on."""
+"""`featx finetune`: a head on the frozen base, then the last stages together with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from featx.requests import BaseChoice, FinetuneRequest
 
 if TYPE_CHECKING:
     from featx.finetuning.schedule import TrainingState
-    from featx.workflows.finetune import Tuned
+    from featx.workflows.finetune import FinetuneReport
 
 COUNT = click.IntRange(min=1)
 RATE = click.FloatRange(min=0, min_open=True)
@@ -32,69 +32,135 @@ RATE = click.FloatRange(min=0, min_open=True)
 @click.command("finetune")
 @data_argument
 @base_options
-@click.option("--from", "start", required=True, help="First stage to unfreeze, by name or alias; or how many stages.")
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The model: NAME.featx.")
-@click.option("--head", default="linear", show_default=True, help="linear, or mlp (hidden layer, ReLU, dropout).")
-@click.option("--hidden", type=COUNT, default=256, show_default=True, help="Width of the mlp's hidden layer.")
-@click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), default=0.5, show_default=True)
-@click.option("--augment", default="light", show_default=True, help="none, light or standard.")
-@click.option("--views", type=COUNT, default=6, show_default=True, help="Views the head trains on; 1: no augmentation.")
-@click.option("--test-views", type=COUNT, default=1, show_default=True, help="Views that are averaged in testing.")
-@click.option("--from-cache", is_flag=True, help="Epochs run on cached activations at the cut: --views, no --augment.")
-@click.option("--epochs-head", type=click.IntRange(min=0), default=40, show_default=True, help="Of the mlp, at most.")
-@click.option("--epochs", type=click.IntRange(min=0), default=20, show_default=True, help="With stages, at most.")
-@click.option("--patience", type=COUNT, default=6, show_default=True, help="Epochs without improvement.")
-@click.option("--lr-head", type=RATE, default=1e-3, show_default=True, help="Learning rate of the mlp alone.")
-@click.option("--lr", type=RATE, default=1e-4, show_default=True, help="Learning rate once stages are unfrozen.")
-@click.option("--lr-decay", type=click.FloatRange(0, 1, min_open=True), default=0.9, show_default=True, help="A stage.")
-@click.option("--whole", is_flag=True, help="With the epochs chosen, train again on the whole training part.")
 @click.option(
-    "--keep", default="proven", show_default=True, help="proven: better than the frozen base beyond chance; or best."
+    "--from",
+    "start",
+    required=True,
+    help="First stage to unfreeze, by name or alias; or how many stages, counted from the end.",
 )
-@click.option("--thaw-batchnorm", is_flag=True, help="Let running statistics of BatchNorm change, too.")
-@click.option("--batch-size", type=COUNT, default=32, show_default=True)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
-@click.option("--workers", type=COUNT, help="Threads that decode images.  [default: by machine]")
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Model file to write: NAME.featx."
+)
+@click.option(
+    "--head", default="linear", show_default=True, help="Kind of head: linear, or mlp (hidden layer, ReLU, dropout)."
+)
+@click.option("--hidden", type=COUNT, default=256, show_default=True, help="Width of the MLP head's hidden layer.")
+@click.option(
+    "--dropout",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.5,
+    show_default=True,
+    help="Share of the output layer's inputs dropped in each training step.",
+)
+@click.option(
+    "--augment",
+    default="light",
+    show_default=True,
+    help="Augmentation of images in fine-tuning: none, light or standard.",
+)
+@click.option(
+    "--views",
+    type=COUNT,
+    default=6,
+    show_default=True,
+    help="Views of each image that the head trains on; 1 is no augmentation.",
+)
+@click.option(
+    "--test-views", type=COUNT, default=1, show_default=True, help="Views of each test image whose scores are averaged."
+)
+@click.option(
+    "--from-cache",
+    is_flag=True,
+    help="Fine-tune on cached activations at the cut, in --views, instead of on images with --augment.",
+)
+@click.option(
+    "--epochs-head", type=click.IntRange(min=0), default=40, show_default=True, help="Maximum epochs for the MLP head."
+)
+@click.option("--epochs", type=click.IntRange(min=0), default=20, show_default=True, help="Maximum fine-tuning epochs.")
+@click.option(
+    "--patience",
+    type=COUNT,
+    default=6,
+    show_default=True,
+    help="Epochs without improvement after which training stops.",
+)
+@click.option(
+    "--lr-head",
+    type=RATE,
+    default=1e-3,
+    show_default=True,
+    help="Peak learning rate while only the MLP head is trained.",
+)
+@click.option("--lr", type=RATE, default=1e-4, show_default=True, help="Peak learning rate once stages are unfrozen.")
+@click.option(
+    "--lr-decay",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.9,
+    show_default=True,
+    help="Learning-rate factor per stage below the head.",
+)
+@click.option(
+    "--whole",
+    is_flag=True,
+    help="Train again on the training and validation parts, for as many epochs as validation chose.",
+)
+@click.option(
+    "--keep",
+    default="proven",
+    show_default=True,
+    help="Epoch to keep: proven (only if it beats the frozen base beyond chance) or best.",
+)
+@click.option(
+    "--thaw-batchnorm", is_flag=True, help="Let the running statistics of BatchNorm in unfrozen stages change, too."
+)
+@click.option("--batch-size", type=COUNT, default=32, show_default=True, help="Images per training step.")
+@click.option("--device", default="auto", show_default=True, help="Device to train on: auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--workers", type=COUNT, help="Threads that decode images.  [default: number of cores]")
 @seed_option
 @rehash_option
 @cache_option
 @json_option
 @verbosity_options
 def command(data: str, base: BaseChoice, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Train a head on the frozen base, then unfreeze the stages from one on and train them with a small rate.
+    """Train a head on the frozen base, then unfreeze its last stages and train them with the head at a low rate.
 
-    What the frozen base computes is taken from the cache, and extracted first where it lacks. Stopped at any moment,
-    the same command goes on after the last whole epoch. The model is for `featx predict MODEL`, and its base is a base
-    again: `featx extract --weights MODEL`.
+    Features of the frozen base are taken from the cache; missing ones are extracted first. If the command is stopped,
+    the same command resumes after the last complete epoch. The model file is for `featx predict MODEL`, and as it
+    holds its base, also for `featx extract --weights MODEL`.
 
     \b
     Example:
       featx finetune photos --base resnet50 --from layer4 --out photos.featx
     """
     request = FinetuneRequest(data, base, **options)
-    tuned, failed = run(request, quiet)
+    finetuned, failed = run(request, quiet)
     if as_json:
-        print_json({**tuned.to_dict(), "model": str(request.out)})
+        print_json({**finetuned.to_dict(), "model": str(request.out)})
     else:
-        show(tuned, request.out)
-    for path, reason in tuned.skipped.items():
+        show(finetuned, request.out)
+    for path, reason in finetuned.skipped.items():
         click.echo(f"skipped: {path}: {reason}", err=True)
-    if tuned.stopped:
-        click.echo(f"error: {tuned.stopped}", err=True)
-    sys.exit(1 if failed or tuned.skipped or tuned.stopped else 0)
+    if finetuned.stopped:
+        click.echo(f"error: {finetuned.stopped}", err=True)
+    sys.exit(exit_code(finetuned, failed))
 
 
-def run(request: FinetuneRequest, quiet: bool) -> tuple[Tuned, int]:
-    """Extract what the cache lacks, then fine-tune: what came of it, and how many images failed."""
+def exit_code(finetuned: FinetuneReport, failed: int) -> int:
+    """Give 1 if images failed, in extraction or later, or if training went wrong; else 0."""
+    return 1 if failed or finetuned.skipped or finetuned.stopped else 0
+
+
+def run(request: FinetuneRequest, quiet: bool) -> tuple[FinetuneReport, int]:
+    """Extract what the cache lacks, then fine-tune: the report, and how many images failed in all extractions."""
     from featx.finetuning.plan import plan
-    from featx.runners.local import extract
+    from featx.workflows.extract import extract
     from featx.workflows.finetune import extractions, finetune
 
     failed = 0
     for extraction in extractions(request, plan(request)):
         with progress_bar("image", quiet) as progress:
             summary = extract(extraction, progress)
-        failed = len(summary.failed)
+        failed += len(summary.failed)
     return finetune(request, None if quiet else report), failed
 
 
@@ -108,18 +174,23 @@ def report(phase: str, progress: TrainingState, loss: float, accuracy: float) ->
     )
 
 
-def show(tuned: Tuned, out: Path) -> None:
+def show(finetuned: FinetuneReport, out: Path) -> None:
     """Print both phases in words and tables."""
     from featx.reports.classes import class_table, confusion_table, mistake_lines
     from featx.reports.table import sentence
 
-    for title, outcome in (("Frozen base", tuned.head), ("Fine-tuned", tuned.finetuned)):
-        click.echo(f"{title}: {sentence(outcome.result)}\n\n{class_table(outcome.per_class)}\n")
-    if doubted := tuned.progress.doubted:
+    after = finetuned.finetuned
+    for title, fit_report in (("Frozen base", finetuned.head), ("Fine-tuned", after)):
+        click.echo(f"{title}: {sentence(fit_report.result)}\n\n{class_table(fit_report.per_class)}\n")
+    progress = finetuned.progress
+    if progress.rejected_epoch:
+        images = len(progress.first_correct)
         click.echo(
-            f"Epoch {doubted} was the best, but on {len(tuned.progress.first_right)} validation images no better than "
-            "the frozen base beyond chance, so the frozen base was kept (--keep best keeps the epoch).\n"
+            f"Epoch {progress.rejected_epoch} was the best, but its lead over the frozen base on {images} validation "
+            "images may be chance, so the frozen base was kept (--keep best keeps the epoch).\n"
         )
-    click.echo(f"{confusion_table(tuned.finetuned.confusion, tuned.finetuned.classes)}\n")
-    click.echo(mistake_lines(tuned.finetuned.mistakes))
-    click.echo(f"\nThe model is '{out}': featx predict {out} IMAGES, or --weights {out} wherever a base is asked for.")
+    click.echo(f"{confusion_table(after.confusion, after.classes)}\n")
+    click.echo(mistake_lines(after.mistakes))
+    click.echo(
+        f"\nThe model is '{out}': featx predict {out} IMAGES, or --weights {out} with any command that takes --base."
+    )

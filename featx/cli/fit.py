@@ -1,4 +1,4 @@
-"""`featx fit`: one classifier on one cached layer, or on a mix of layers."""
+"""`featx fit`: one classifier on one cached layer, or on several concatenated."""
 
 from __future__ import annotations
 
@@ -32,13 +32,16 @@ if TYPE_CHECKING:
 @click.command("fit")
 @data_argument
 @base_options
-@click.option("--layer", "-l", required=True, help="Layer, by name or alias; layer3+layer4 puts several side by side.")
-@click.option("--clf", required=True, help="logreg, svm or mlp.")
+@click.option("--layer", "-l", required=True, help="Layer, by name or alias; layer3+layer4 concatenates several.")
+@click.option("--clf", required=True, help="Classifier: logreg, svm or mlp.")
 @poolings_option
 @store_dtype_option
 @views_option
 @test_views_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the model for featx predict.")
+@click.option(
+    "--with-base", is_flag=True, help="Put the weights of the base into the model, too: one file predicts anywhere."
+)
 @seed_option
 @memory_option
 @rehash_option
@@ -53,36 +56,40 @@ def command(
     clf: str,
     poolings: tuple[str, ...],
     out: Path | None,
+    with_base: bool,
     as_json: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Train one classifier on a cached layer of DATA and judge it on the held-out part.
+    """Train one classifier on a cached layer of DATA and evaluate it on the held-out part.
 
     \b
     Example:
       featx fit photos --base resnet50 --layer layer3 --clf svm --out model.featx
     """
+    if with_base and out is None:
+        raise click.UsageError("--with-base says what the model file holds: name the file with --out")
     request = CompareRequest(data, base, (layer,), (clf,), poolings[:1] or ("avg",), **options)
     from featx.workflows.fit import fit
 
-    outcome = fit(request)
+    # Without a file to write, a request that was answered before needs no training.
+    report = fit(request, keep_model=out is not None, with_base=with_base)
     if out:
-        outcome.model.save(out)
+        report.model.save(out)
     if as_json:
-        print_json({**outcome.to_dict(), "model": str(out) if out else None})
+        print_json({**report.to_dict(), "model": str(out) if out else None})
     else:
-        show(outcome, out)
+        show(report, out)
 
 
-def show(outcome: FitReport, out: Path | None) -> None:
-    """Print an outcome in words and tables."""
+def show(report: FitReport, out: Path | None) -> None:
+    """Print a report in words and tables."""
     from featx.reports.classes import class_table, confusion_table, mistake_lines
     from featx.reports.table import sentence
 
-    click.echo(sentence(outcome.result))
-    click.echo(f"\n{class_table(outcome.per_class)}\n")
-    click.echo(f"{confusion_table(outcome.confusion, outcome.classes)}\n")
-    click.echo(mistake_lines(outcome.mistakes))
+    click.echo(sentence(report.result))
+    click.echo(f"\n{class_table(report.per_class)}\n")
+    click.echo(f"{confusion_table(report.confusion, report.classes)}\n")
+    click.echo(mistake_lines(report.mistakes))
     if out:
         click.echo(f"\nThe model is '{out}'. Label new images with: featx predict {out} IMAGES")

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from featx import __version__
+from featx.cli.fast_torchvision import starts_fast
 from featx.errors import FeatxError, MissingFeatures, unknown
 
 COMMANDS = {
@@ -27,6 +28,9 @@ COMMANDS = {
 }
 """Name of a command: the line that `featx --help` shows; each lives in the module of its name."""
 
+TORCH_COMMANDS = frozenset({"layers", "extract", "advise", "finetune", "predict", "run"})
+"""Commands that run a network."""
+
 
 class LazyGroup(click.Group):
     """A group that imports a command only when it is called, so that `--help` answers at once."""
@@ -40,7 +44,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"featx.cli.{name}").command
-        return command
+        return starts_fast(command) if name in TORCH_COMMANDS else command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

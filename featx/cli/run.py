@@ -26,23 +26,20 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
     Example:
       featx run pipelines/flowers17.toml
     """
-    from featx.cli.fast_torchvision import import_without_compiler
-
-    import_without_compiler()
     from featx.cli import finetune
     from featx.cli.extract import report
     from featx.files import write_text
     from featx.reports.table import closing_lines, table, to_csv
-    from featx.runners.devices import extract_on_devices
     from featx.workflows.compare import compare
     from featx.workflows.experiment_file import load_pipeline
+    from featx.workflows.extract import extract
 
     pipeline = load_pipeline(experiment, cache)
     with progress_bar("image", quiet) as progress:
-        summary = extract_on_devices(pipeline.extract, progress)
+        summary = extract(pipeline.extract, progress)
     if not as_json:
         report(summary, False, quiet)
-    tuned = finetune.run(pipeline.finetune, quiet)[0] if pipeline.finetune else None
+    tuned, failed = finetune.run(pipeline.finetune, quiet) if pipeline.finetune else (None, 0)
     with progress_bar("fit", quiet) as progress:
         results = compare(pipeline.compare, progress)
     if csv_file:
@@ -58,4 +55,4 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
     else:
         click.echo(f"\n{table(results)}\n")
         click.echo("\n".join(closing_lines(results, summary.extracted, summary.seconds)))
-    sys.exit(1 if summary.failed or (tuned and (tuned.stopped or tuned.skipped)) else 0)
+    sys.exit(1 if summary.failed or (tuned and finetune.exit_code(tuned, failed)) else 0)

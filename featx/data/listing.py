@@ -71,7 +71,7 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class DigestedListing:
     """A listing whose images have been digested.
 
     Attributes
@@ -80,6 +80,8 @@ class Manifest:
         Only rows that could be read.
     digests : (n, 32) uint8
         sha256 of each image file's bytes.
+    unreadable : tuple of FailedImage
+        The rows that could not be read.
     """
 
     listing: Listing
@@ -90,12 +92,7 @@ class Manifest:
         return len(self.listing)
 
 
-def pack(digests: NDArray[np.uint8]) -> NDArray[np.void]:
-    """View (n, 32) uint8 digests as n comparable, sortable and hashable items of 32 bytes."""
-    return np.ascontiguousarray(digests).view(np.dtype("V32")).reshape(-1)
-
-
-def conflicts(manifest: Manifest) -> list[str]:
+def find_conflicts(digested: DigestedListing) -> list[str]:
     """Say where one image lies in two splits or bears two labels.
 
     Returns
@@ -104,22 +101,32 @@ def conflicts(manifest: Manifest) -> list[str]:
         At most two sentences, each with a count and the first pair of paths; empty when all is well.
     """
     rows_of: defaultdict[bytes, list[int]] = defaultdict(list)
-    for row, digest in enumerate(manifest.digests):
+    for row, digest in enumerate(digested.digests):
         rows_of[digest.tobytes()].append(row)
-    listing = manifest.listing
-    found = []
-    for what, column in (("lie in two splits", listing.splits), ("bear two labels", listing.labels)):
-        torn = [rows for rows in rows_of.values() if len({column[row] for row in rows}) > 1]
+    copies = [rows for rows in rows_of.values() if len(rows) > 1]
+    listing = digested.listing
+    conflicts = []
+    for verbs, what, column in (
+        (("lies", "lie"), "in two splits", listing.splits),
+        (("bears", "bear"), "two labels", listing.labels),
+    ):
+        torn = [rows for rows in copies if len({column[row] for row in rows}) > 1]
         if torn:
-            first = torn[0][0]
-            other = next(row for row in torn[0] if column[row] != column[first])
-            pair = f"'{listing.paths[first]}' and '{listing.paths[other]}'"
-            found.append(f"{len(torn)} image{'s' * (len(torn) > 1)} {what}: {pair} are the same picture")
-    return found
+            pair = describe_pair(torn[0], column, listing.paths)
+            count = f"1 image {verbs[0]}" if len(torn) == 1 else f"{len(torn)} images {verbs[1]}"
+            conflicts.append(f"{count} {what}: {pair} are the same picture")
+    return conflicts
 
 
-def held_out(splits: Sequence[str]) -> NDArray[np.bool_] | None:
-    """Find the rows that a data set's own folders hold out: `test`, else `val`.
+def describe_pair(rows: Sequence[int], column: Sequence[str], paths: Sequence[str]) -> str:
+    """Name two copies of one image that differ in a column."""
+    first = rows[0]
+    other = next(row for row in rows if column[row] != column[first])
+    return f"'{paths[first]}' and '{paths[other]}'"
+
+
+def find_held_out(splits: Sequence[str]) -> NDArray[np.bool_] | None:
+    """Find the rows that a data set's own splits hold out: `test`, else `val`.
 
     Returns
     -------
@@ -131,17 +138,25 @@ def held_out(splits: Sequence[str]) -> NDArray[np.bool_] | None:
     DataError
         If there is a held-out part but nothing to train on.
     """
-    names = Counter(splits)
-    if not (names["test"] or names["val"]):
+    counts = Counter(splits)
+    if not (counts["test"] or counts["val"]):
         return None
-    held = np.array([split == ("test" if names["test"] else "val") for split in splits])
-    if held.all():
+    held_out_split = "test" if counts["test"] else "val"
+    is_held_out = np.array([split == held_out_split for split in splits])
+    if is_held_out.all():
         raise DataError(f"there are only '{splits[0]}' images, none to train on: add a folder 'train'")
-    return held
+    return is_held_out
 
 
 def check_classes(labels: Sequence[str], name: str) -> None:
     """Raise unless there are two classes or more, each with at least two images.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        One a row.
+    name : str
+        DATA, for the message.
 
     Raises
     ------
@@ -155,6 +170,6 @@ def check_classes(labels: Sequence[str], name: str) -> None:
     single = sorted(label for label, count in counts.items() if count < 2)
     if single:
         raise DataError(
-            f"'{name}' has one image only of: {shorten(single)}. "
+            f"'{name}' has only one image of: {shorten(single)}. "
             "Every class needs at least two to train on: add images or remove the class"
         )

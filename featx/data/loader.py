@@ -1,8 +1,8 @@
-"""Reads, digests and decodes images in threads, and has what is to be computed of them computed, in order of the rows.
+"""Reads, hashes and decodes images in worker threads, and yields them, with their features, in data-set order.
 
 Where arithmetic runs on the same cores as decoding, each thread takes a few images all the way from the file to the
 features: no core waits for another, and threads never outnumber cores. Where it runs on a device, threads only decode,
-and batches are handed over one ahead of the one that is being computed.
+and the next batch is handed over while the one before it is computed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
 from typing import TypeVar
 
 from PIL import Image
@@ -26,20 +25,26 @@ from featx.timing import Clock
 from featx.types import LayerFeatures, Pixels
 
 Start = Callable[[list[Pixels]], Callable[[], LayerFeatures]]
-"""Begins to compute features of pictures, (height, width, 3) uint8 each; what it returns waits for them."""
+"""Begins to compute features of images, (height, width, 3) uint8 each, and returns the function that waits for them."""
+
+Select = Callable[[bytes, int], bool]
+"""Digest and row of an image to whether it is to be decoded; threads call it."""
+
+Prepare = Callable[[Image.Image, bytes], dict[int, Pixels]]
+"""Decoded picture and digest to pixels by view; threads call it."""
 
 SLICE = 8
 """Images that a thread takes at a time, or a multiple of it."""
 
-LARGE = 32
-"""The most it takes, where they are quick: a core that changes less often between decoding and arithmetic keeps more of
-either in its cache (measured: a tenth faster than with 8)."""
+LARGEST_SLICE = 32
+"""The most images that a thread takes, where they are quick: a core that changes less often between decoding and
+arithmetic keeps more of either in its cache (measured: a tenth faster than with 8)."""
 
-BRIEF = 0.5
+SLICE_SECONDS = 0.5
 """Seconds that a slice of more than `SLICE` images may take."""
 
 AHEAD_BYTES = 2**26
-"""Pixels that are loaded, at most, before what computes on them is ready: some 400 images of 224 pixels."""
+"""Pixels that are decoded, at most, before the engine is ready: some 400 images of 224 x 224 pixels."""
 
 Result = TypeVar("Result")
 
@@ -55,10 +60,10 @@ class Loaded:
     digest : bytes or None
         sha256 of the file's bytes; None if it could not be read.
     views : tuple of int
-        Views that were decoded; empty if the image was not wanted or is broken.
+        Views that were decoded; empty if the image was not selected or is broken.
     reason : str or None
         Why there are no pixels, if the file is unreadable or broken.
-    pixels : dict of int to array
+    pixels : dict of int to (height, width, 3) uint8
         What `prepare` made of the picture, by view; given up once it is computed.
     """
 
@@ -71,13 +76,13 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows in their order, with what was computed of them.
+    """Rows in their order, with the features that were computed of them.
 
     Attributes
     ----------
     loaded : list of Loaded
     members : list of (place in `loaded`, view)
-        What the rows of `features` belong to.
+        The image and view that each row of `features` belongs to.
     features : dict of (layer, pooling) to (members, ...) float32
         Empty where nothing had to be computed.
     """
@@ -88,37 +93,85 @@ class Batch:
 
 
 class Slices(Iterator[Sequence[int]]):
-    """Cuts rows into slices: large where images are quick, small towards the end, where no thread shall work alone.
+    """Divides rows into slices: larger where images are quick, smaller near the end so that workers finish together.
 
     Parameters
     ----------
     rows : sequence of int
     workers : int
+        Threads that take slices.
     """
 
     def __init__(self, rows: Sequence[int], workers: int) -> None:
-        self.rows, self.workers = rows, workers
+        self.rows = rows
+        self.workers = workers
         self.begun = 0
-        self.pace = BRIEF  # seconds an image: slow, until one is known
+        # Slow until the first slice is timed, so that the first slices are small.
+        self.seconds_per_image = SLICE_SECONDS
 
-    def took(self, images: int, seconds: float) -> None:
-        """Take in how long a slice took."""
-        self.pace = seconds / images
+    def record_time(self, images: int, seconds: float) -> None:
+        """Take in how long a slice took, to size the next ones by."""
+        self.seconds_per_image = seconds / images
 
-    def give_back(self, few: Sequence[int]) -> None:
-        """Take back the slice that was given last, to be cut anew."""
-        self.begun -= len(few)
+    def take_back(self, rows: Sequence[int]) -> None:
+        """Take back the slice that was given last, to be divided anew."""
+        self.begun -= len(rows)
 
     def __next__(self) -> Sequence[int]:
         """Give the next slice."""
-        left = len(self.rows) - self.begun
-        if not left:
+        rows_left = len(self.rows) - self.begun
+        if not rows_left:
             raise StopIteration
-        most = min(LARGE, left // (2 * self.workers), int(BRIEF / max(self.pace, 1e-9)))
+        by_time = int(SLICE_SECONDS / max(self.seconds_per_image, 1e-9))
+        by_end = rows_left // (2 * self.workers)
+        most = min(LARGEST_SLICE, by_end, by_time)
         size = max(1, most // SLICE) * SLICE
-        few = self.rows[self.begun : self.begun + size]
-        self.begun += len(few)
-        return few
+        rows = self.rows[self.begun : self.begun + size]
+        self.begun += len(rows)
+        return rows
+
+
+class ReadAhead:
+    """Slices that are loaded in threads before anything computes on them.
+
+    Parameters
+    ----------
+    pool : ThreadPoolExecutor
+    load : callable
+        Loads the images of a slice.
+    slices : Slices
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor, load: Callable[[Sequence[int]], list[Loaded]], slices: Slices) -> None:
+        self.pool = pool
+        self.load = load
+        self.slices = slices
+        self.futures: deque[tuple[Sequence[int], Future[list[Loaded]]]] = deque()
+
+    def __len__(self) -> int:
+        return len(self.futures)
+
+    def fill(self, count: int) -> None:
+        """Begin slices until so many are on their way, or none is left."""
+        while len(self.futures) < count:
+            rows = next(self.slices, None)
+            if rows is None:
+                break
+            self.futures.append((rows, self.pool.submit(self.load, rows)))
+
+    def first(self) -> list[Loaded]:
+        """Wait for the first slice, and look at it without taking it."""
+        return self.futures[0][1].result()
+
+    def take_future(self) -> tuple[Sequence[int], Future[list[Loaded]]]:
+        """Take the first slice, whether it is loaded yet or not."""
+        return self.futures.popleft()
+
+    def give_back_unstarted(self) -> None:
+        """Give slices back that no thread has begun, the last one first, as `Slices` wants them."""
+        while self.futures and self.futures[-1][1].cancel():
+            rows, _ = self.futures.pop()
+            self.slices.take_back(rows)
 
 
 @dataclass(frozen=True)
@@ -128,136 +181,135 @@ class Loader:
     Attributes
     ----------
     listing : Listing
-    wanted : callable
-        Digest and row to whether this image's features are to be computed.
+    select : callable
+        Digest and row to whether this image is to be decoded.
     prepare : callable
         Decoded picture and digest to pixels by view.
     workers : int
-        Threads; Pillow, the hash and arithmetic let go of Python's lock while they work.
+        Threads; Pillow, the hash and arithmetic release Python's lock while they work.
     clock : Clock
+        Counts the seconds of reading and decoding.
     device_batch : int or None
         Images handed to a device at a time; None where arithmetic runs on the cores that decode.
+    ahead_bytes : int
+        Pixels that are decoded, at most, before the engine is ready.
     """
 
     listing: Listing
-    wanted: Callable[[bytes, int], bool]
-    prepare: Callable[[Image.Image, bytes], dict[int, Pixels]]
+    select: Select
+    prepare: Prepare
     workers: int
     clock: Clock
     device_batch: int | None = None
+    ahead_bytes: int = AHEAD_BYTES
 
     def __call__(self, rows: Sequence[int], start: Start, build: Callable[[], object]) -> Iterator[Batch]:
-        """Load rows and have them computed; batches come in order of the rows.
+        """Load rows and have their features computed; batches come in order of the rows.
 
         Parameters
         ----------
         rows : sequence of int
         start : callable
+            Begins to compute features.
         build : callable
-            Makes all ready that `start` needs; called once the first image has to be computed.
+            Makes all ready that `start` needs; called once, when the first image has to be computed.
         """
-        return (
-            self.ahead(rows, start, self.device_batch) if self.device_batch else self.side_by_side(rows, start, build)
-        )
+        if self.device_batch:
+            return self.compute_on_device(rows, start, self.device_batch)
+        return self.compute_in_workers(rows, start, build)
+
+    def decoded(self, rows: Sequence[int]) -> Iterator[Loaded]:
+        """Load rows in threads and yield them one by one, in order, with their pixels."""
+        with self.pool() as pool:
+            for loaded in self.in_order(pool, self.list_tasks(rows)):
+                yield from loaded
 
     def load(self, row: int) -> Loaded:
-        """Read, digest and, if it is wanted, decode one row; never raises for a bad image."""
+        """Read, hash and, if it is selected, decode one row; never raises for a bad image."""
         try:
             with self.clock.timed("read"):
                 data = self.listing.read(self.listing.paths[row])
-                name = digest(data)
+                image_digest = digest(data)
         except OSError as error:
             return Loaded(row, None, reason=error.strerror or str(error))
-        if not self.wanted(name, row):
-            return Loaded(row, name)
+        if not self.select(image_digest, row):
+            return Loaded(row, image_digest)
         try:
             with self.clock.timed("decode"), decoding(data) as picture:
-                pixels = self.prepare(picture, name)
+                pixels = self.prepare(picture, image_digest)
         except BrokenImage as error:
-            return Loaded(row, name, reason=str(error))
-        return Loaded(row, name, tuple(pixels), pixels=pixels)
+            return Loaded(row, image_digest, reason=str(error))
+        return Loaded(row, image_digest, tuple(pixels), pixels=pixels)
 
     def load_all(self, rows: Sequence[int]) -> list[Loaded]:
-        """Load a few rows."""
+        """Load a few rows, in the calling thread."""
         return [self.load(row) for row in rows]
 
-    def decoded(self, rows: Sequence[int]) -> Iterator[Loaded]:
-        """Load rows in threads and give them one by one, in order, with their pixels."""
-        with self.pool() as pool:
-            for few in self.in_order(pool, self.loads(rows)):
-                yield from few
+    def list_tasks(self, rows: Sequence[int]) -> Iterator[Callable[[], list[Loaded]]]:
+        """List the tasks that load rows, a slice each."""
+        for first in range(0, len(rows), SLICE):
+            yield partial(self.load_all, rows[first : first + SLICE])
 
-    def begin(self, loaded: list[Loaded], start: Start) -> Callable[[], Batch]:
-        """Begin to compute what was loaded, and let go of the pixels."""
-        members = [(place, view) for place, one in enumerate(loaded) for view in one.views]
-        bare = [replace(one, pixels={}) for one in loaded]
-        if not members:
-            return lambda: Batch(bare, members, {})
-        wait = start([loaded[place].pixels[view] for place, view in members])
-        return lambda: Batch(bare, members, wait())
-
-    def side_by_side(self, rows: Sequence[int], start: Start, build: Callable[[], object]) -> Iterator[Batch]:
-        """Load and compute in the same threads; while one of them builds what computes, the others load ahead."""
+    def compute_in_workers(self, rows: Sequence[int], start: Start, build: Callable[[], object]) -> Iterator[Batch]:
+        """Load and compute in the same threads; while one of them builds the engine, the others read ahead."""
         slices = Slices(rows, self.workers)
-        loading: deque[tuple[Sequence[int], Future[list[Loaded]]]] = deque()
-
-        def load_ahead(pool: ThreadPoolExecutor, most: int) -> None:
-            while len(loading) < most and (few := next(slices, None)):
-                loading.append((few, pool.submit(self.load_all, few)))
-
-        def compute(few: Sequence[int], loaded: Future[list[Loaded]] | None = None) -> Batch:
-            started = time.perf_counter()
-            batch = self.begin(loaded.result() if loaded else self.load_all(few), start)()
-            slices.took(len(few), time.perf_counter() - started)
-            return batch
-
         with self.pool() as pool:
-            load_ahead(pool, self.workers)
-            while loading and not any(one.views for one in loading[0][1].result()):
-                yield self.begin(loading.popleft()[1].result(), start)()
-                load_ahead(pool, self.workers)
-            if not loading:
+            ahead = ReadAhead(pool, self.load_all, slices)
+            ahead.fill(self.workers)
+            # Until an image has to be computed, no engine is needed: often none is.
+            while ahead and not count_pixel_bytes(ahead.first()):
+                _, loading = ahead.take_future()
+                yield begin_batch(loading.result(), start)()
+                ahead.fill(self.workers)
+            if not ahead:
                 return
-            built = pool.submit(build)
-            slice_bytes = sum(pixels.nbytes for one in loading[0][1].result() for pixels in one.pixels.values())
-            load_ahead(pool, max(self.workers, AHEAD_BYTES // slice_bytes))
-            built.result()
-            while loading and loading[-1][1].cancel():  # not begun yet: larger slices are better from here on
-                slices.give_back(loading.pop()[0])
-            early = (partial(compute, *loading.popleft()) for _ in range(len(loading)))  # which lets go of the pixels
-            yield from self.in_order(pool, chain(early, (partial(compute, few) for few in slices)))
+            building = pool.submit(build)
+            ahead.fill(max(self.workers, self.ahead_bytes // count_pixel_bytes(ahead.first())))
+            building.result()
+            # Threads have begun some of these slices; the others are better divided anew, into larger ones.
+            ahead.give_back_unstarted()
+            yield from self.in_order(pool, list_compute_tasks(ahead, slices, self.load_all, start))
 
-    def ahead(self, rows: Sequence[int], start: Start, size: int) -> Iterator[Batch]:
+    def compute_on_device(self, rows: Sequence[int], start: Start, size: int) -> Iterator[Batch]:
         """Load in threads, and compute in batches of about `size` images, one begun before the last is finished."""
+        slices_of_two_batches = -(-2 * size // SLICE)
         begun: deque[Callable[[], Batch]] = deque()
-        loaded: list[Loaded] = []
+        waiting: list[Loaded] = []
+        views = 0
         with self.pool() as pool:
-            for few in self.in_order(pool, self.loads(rows), -(-2 * size // SLICE)):
-                loaded += few
-                if sum(len(one.views) for one in loaded) >= size:
-                    begun.append(self.begin(loaded, start))
-                    loaded = []
-                    if len(begun) > 1:
-                        yield begun.popleft()()
-            begun.append(self.begin(loaded, start))
+            for loaded in self.in_order(pool, self.list_tasks(rows), slices_of_two_batches):
+                waiting += loaded
+                views += sum(len(image.views) for image in loaded)
+                if views < size:
+                    continue
+                begun.append(begin_batch(waiting, start))
+                waiting = []
+                views = 0
+                if len(begun) > 1:
+                    yield begun.popleft()()
+            begun.append(begin_batch(waiting, start))
             while begun:
                 yield begun.popleft()()
 
     def in_order(
         self, pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], Result]], more: int = 0
     ) -> Iterator[Result]:
-        """Run tasks in threads; results come in order, few of them before they are asked for."""
-        waiting: deque[Future[Result]] = deque()
-        for task in tasks:
-            waiting.append(pool.submit(task))
-            if len(waiting) >= 2 * self.workers + more:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        """Run tasks in threads; results come in order, and only a few tasks are begun before they are asked for.
 
-    def loads(self, rows: Sequence[int]) -> Iterator[Callable[[], list[Loaded]]]:
-        """List the tasks that load rows, a slice each."""
-        return (partial(self.load_all, rows[low : low + SLICE]) for low in range(0, len(rows), SLICE))
+        Parameters
+        ----------
+        pool : ThreadPoolExecutor
+        tasks : iterable of callable
+        more : int
+            Tasks to begin beyond two a worker.
+        """
+        futures: deque[Future[Result]] = deque()
+        for task in tasks:
+            futures.append(pool.submit(task))
+            if len(futures) >= 2 * self.workers + more:
+                yield futures.popleft().result()
+        while futures:
+            yield futures.popleft().result()
 
     @contextmanager
     def pool(self) -> Iterator[ThreadPoolExecutor]:
@@ -267,3 +319,45 @@ class Loader:
             yield pool
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def count_pixel_bytes(loaded: Sequence[Loaded]) -> int:
+    """Count the bytes of pixels that are to be computed; 0 where nothing is."""
+    total = 0
+    for image in loaded:
+        total += sum(pixels.nbytes for pixels in image.pixels.values())
+    return total
+
+
+def begin_batch(loaded: list[Loaded], start: Start) -> Callable[[], Batch]:
+    """Begin to compute what was loaded, and let go of the pixels; the function that is returned waits for the batch."""
+    members: list[tuple[int, int]] = []
+    pixels: list[Pixels] = []
+    for place, image in enumerate(loaded):
+        for view in image.views:
+            members.append((place, view))
+            pixels.append(image.pixels[view])
+    without_pixels = [replace(image, pixels={}) for image in loaded]
+    if not members:
+        return lambda: Batch(without_pixels, members, {})
+    wait = start(pixels)
+    return lambda: Batch(without_pixels, members, wait())
+
+
+def list_compute_tasks(
+    ahead: ReadAhead, slices: Slices, load: Callable[[Sequence[int]], list[Loaded]], start: Start
+) -> Iterator[Callable[[], Batch]]:
+    """List the tasks that compute a slice each: first those that were read ahead, then the rest of the rows."""
+
+    def compute(rows: Sequence[int], loading: Future[list[Loaded]] | None = None) -> Batch:
+        started = time.perf_counter()
+        loaded = loading.result() if loading else load(rows)
+        batch = begin_batch(loaded, start)()
+        slices.record_time(len(rows), time.perf_counter() - started)
+        return batch
+
+    while ahead:
+        # Taken one by one, so that the pixels of a slice are let go of as soon as it is computed.
+        yield partial(compute, *ahead.take_future())
+    for rows in slices:
+        yield partial(compute, rows)

@@ -1,4 +1,7 @@
-"""Engines: what runs a base over pixels. In float32 all agree with eager torch within 1e-4; which ran is provenance."""
+"""What runs a base over pixels, and by which plan.
+
+Which engine computed a feature is provenance, not identity: in float32 all agree with eager torch to 1e-4.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import importlib.util
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from threading import Lock
 from typing import Any, Protocol
 
@@ -18,34 +20,47 @@ from torch import Tensor
 from featx.bases.base import Base
 from featx.bases.names import BASE_NAMES
 from featx.engines.openvino_engine import OpenVinoEngine, Unsupported
-from featx.engines.torch_engine import TorchEngine, fused
+from featx.engines.torch_engine import TorchEngine, fuse_batchnorm
 from featx.errors import RequestError, unknown
 from featx.images.augment import make_views
 from featx.images.gpu_resize import DeviceResizer
+from featx.keys import FeatureKey
 from featx.timing import Clock
 from featx.types import LayerFeatures, Pixels, WantedLayers
 
 log = logging.getLogger(__name__)
 
-
 WORTH_COMPILING = 150
 """Images in a data set from which on OpenVINO earns back the second that it takes to translate a network."""
+
+DEVICE_BATCH = 256
+"""Images that a device gets at a time by default: enough to fill a GPU, few enough for its memory."""
+
+CORE_BATCH = 8
+"""Images of a forward pass on the CPU by default: the slice that a thread decodes (`featx.data.loader.SLICE`)."""
 
 
 class Engine(Protocol):
     """What runs a base."""
 
     def start(self, pixels: Any) -> Callable[[], LayerFeatures]:
-        """Begin to compute features of (n, height, width, 3) pixels; what it returns waits for them.
+        """Begin to compute features, and return the function that waits for them; threads may call it side by side.
 
-        Pixels are a numpy array, or a tensor where a device resized them. Features come as one (n, ...) float32 array
-        a layer and pooling. Threads may call it at the same time.
+        Parameters
+        ----------
+        pixels : (n, height, width, 3) uint8
+            A numpy array, or a tensor where a device has resized the images.
+
+        Returns
+        -------
+        callable
+            Gives one (n, ...) float32 array a layer and pooling.
         """
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a base is to be run.
+    """How a base is to be run; `make_plan` fills in what follows from the device.
 
     Attributes
     ----------
@@ -53,9 +68,13 @@ class Plan:
     wanted : mapping of layer name to pooling names
     device : torch.device
     batch_size : int or None
-        Images a forward pass; None chooses by device and engine.
+        Images of a forward pass; None chooses by device and engine.
     workers : int
         Threads that call the engine.
+    device_batch : int or None
+        Images that are handed to a device at a time; None on the CPU, where each thread computes what it decoded.
+    resizer : DeviceResizer or None
+        Resizes images on the device; None where Pillow does it.
     """
 
     base: Base
@@ -63,46 +82,63 @@ class Plan:
     device: torch.device
     batch_size: int | None
     workers: int
-
-    @property
-    def device_batch(self) -> int | None:
-        """Images that are handed to a device at a time; None on the CPU, where each thread computes what it decoded."""
-        return None if self.device.type == "cpu" else self.batch_size or 256
-
-    @cached_property
-    def resizer(self) -> DeviceResizer | None:
-        """What resizes pictures on a GPU; None on the CPU, where Pillow is fastest, and on MPS, which lacks float64."""
-        return DeviceResizer(self.base.id.transform, self.device) if self.device.type == "cuda" else None
+    device_batch: int | None = None
+    resizer: DeviceResizer | None = None
 
     def prepare(self, picture: Image.Image, digest: bytes, views: Sequence[int]) -> dict[int, Pixels]:
-        """Make views of a decoded picture, by their numbers; the first as it is where the device shall resize it."""
+        """Make views of a decoded picture, by their numbers; view 0 stays as it is where the device shall resize it."""
+        transform = self.base.id.transform
         if 0 in views and self.resizer and self.resizer.takes(picture):
             others = [view for view in views if view]
-            return {0: np.asarray(picture), **make_views(picture, self.base.id.transform, digest, others)}
-        return make_views(picture, self.base.id.transform, digest, views)
+            return {0: np.asarray(picture), **make_views(picture, transform, digest, others)}
+        return make_views(picture, transform, digest, views)
 
     def stack(self, images: Sequence[Pixels]) -> Pixels | Tensor:
-        """Bring what `prepare` made together: (n, crop, crop, 3) uint8."""
-        return self.resizer(images) if self.resizer else np.stack(images)
+        """Bring prepared images to one size and together: (n, crop, crop, 3) uint8."""
+        if self.resizer:
+            return self.resizer(images)
+        return np.stack(images)
+
+
+def make_plan(base: Base, wanted: WantedLayers, device: torch.device, batch_size: int | None, workers: int) -> Plan:
+    """Plan to run a base on a device, with what suits this kind of device; parameters are those of `Plan`."""
+    device_batch = None
+    if device.type != "cpu":
+        device_batch = batch_size or DEVICE_BATCH
+    resizer = None
+    if device.type == "cuda":
+        # On the CPU Pillow is fastest, and MPS lacks the float64 that Pillow's pixels need.
+        resizer = DeviceResizer(base.id.transform, device)
+    return Plan(base, wanted, device, batch_size, workers, device_batch, resizer)
+
+
+def group_poolings(keys: Sequence[FeatureKey]) -> WantedLayers:
+    """List the poolings of each layer that keys name."""
+    wanted: dict[str, list[str]] = {}
+    for key in keys:
+        poolings = wanted.setdefault(key.layer, [])
+        if key.pooling not in poolings:
+            poolings.append(key.pooling)
+    return wanted
 
 
 def make_eager(plan: Plan) -> TorchEngine:
-    """Torch as torchvision's networks run: the reference."""
-    return TorchEngine(plan.base, plan.wanted, plan.device, plan.device_batch or plan.batch_size or 8)
+    """Make the reference: torch, as torchvision's networks run."""
+    return TorchEngine(plan.base, plan.wanted, plan.device, plan.device_batch or plan.batch_size or CORE_BATCH)
 
 
 def make_torch(plan: Plan) -> TorchEngine:
-    """Torch with batch norm folded into convolutions, where precision allows it."""
-    return make_eager(replace(plan, base=fused(plan.base)))
+    """Make torch with batch norm folded into convolutions, where precision allows it."""
+    return make_eager(replace(plan, base=fuse_batchnorm(plan.base)))
 
 
 def make_compiled(plan: Plan) -> TorchEngine:
-    """Torch, compiled: for long runs on a GPU, where it takes a minute and saves launches and passes over memory.
+    """Make compiled torch, for long runs on a GPU: it takes a minute, and saves launches and trips through memory.
 
     Raises
     ------
     RequestError
-        If the compiler gives up, or the one of C++ that it calls is not there.
+        If torch's compiler gives up, or the C++ compiler that it calls is missing.
     """
     engine = make_torch(plan)
     try:
@@ -121,7 +157,7 @@ def make_openvino(plan: Plan) -> Engine:
     Raises
     ------
     RequestError
-        If it is not installed, or cannot run this base, device or precision.
+        If OpenVINO is not installed, or cannot run this base, device or precision.
     """
     if importlib.util.find_spec("openvino") is None:
         raise RequestError("engine 'openvino' is not installed. Run: pip install 'featx[openvino]'")
@@ -140,30 +176,35 @@ ENGINES: dict[str, Callable[[Plan], Engine]] = {
 """Name of an engine (`--engine`): how it is made."""
 
 
-def choose_engine(asked: str, plan: Plan, images: int) -> tuple[str, Engine]:
-    """Make the engine that `--engine` names, or the fastest one that is there.
+def choose_engine(name: str, plan: Plan, images: int) -> tuple[str, Engine]:
+    """Make the engine that `--engine` names, or the fastest one for this plan.
 
     Parameters
     ----------
-    asked : str
+    name : str
         A name in `ENGINES`, or "auto".
     plan : Plan
     images : int
-        Of the whole data set, so that an interrupted run goes on with the engine that began it.
+        Images of the whole data set, so that an interrupted run goes on with the engine that began it.
+
+    Returns
+    -------
+    str
+        Name of the engine.
+    Engine
 
     Raises
     ------
     UnknownName
         If there is no such engine.
     RequestError
-        If the one asked for cannot run this.
+        If the engine that was named cannot run this.
     """
-    if asked != "auto":
-        if asked not in ENGINES:
-            raise unknown("engine", asked, ["auto", *ENGINES])
-        return asked, ENGINES[asked](plan)
-    is_known = plan.base.id.architecture in BASE_NAMES  # tracing a network of unknown make may miss its branches
-    if images >= WORTH_COMPILING and is_known and plan.device.type == "cpu" and importlib.util.find_spec("openvino"):
+    if name != "auto":
+        if name not in ENGINES:
+            raise unknown("engine", name, ["auto", *ENGINES])
+        return name, ENGINES[name](plan)
+    if is_worth_compiling(plan, images):
         try:
             return "openvino", make_openvino(plan)
         except RequestError as error:
@@ -171,39 +212,53 @@ def choose_engine(asked: str, plan: Plan, images: int) -> tuple[str, Engine]:
     return "torch", make_torch(plan)
 
 
+def is_worth_compiling(plan: Plan, images: int) -> bool:
+    """Whether OpenVINO is likely to run this base, and to pay for its translation."""
+    if plan.device.type != "cpu" or images < WORTH_COMPILING:
+        return False
+    # Tracing follows one branch only, and a network that we do not know may have several.
+    if plan.base.id.architecture not in BASE_NAMES:
+        return False
+    return importlib.util.find_spec("openvino") is not None
+
+
 class LazyEngine:
-    """An engine that is made when the first image is computed: most runs find everything in the cache.
+    """An engine that is made when the first image has to be computed: most runs find everything in the cache.
 
     Parameters
     ----------
-    asked : str
+    choice : str
         As for `choose_engine`.
     plan : Plan
     images : int
+        Images of the whole data set.
     clock : Clock
-        Told what making the engine and computing took.
-    provenance : dict, optional
-        Told the name of the engine.
+        Counts the seconds of making the engine and of computing.
     """
 
-    def __init__(
-        self, asked: str, plan: Plan, images: int, clock: Clock, provenance: dict[str, Any] | None = None
-    ) -> None:
-        self.asked, self.plan, self.images, self.clock = asked, plan, images, clock
-        self.provenance = provenance if provenance is not None else {}
-        self.engine: Engine | None = None
-        self.lock = Lock()
+    def __init__(self, choice: str, plan: Plan, images: int, clock: Clock) -> None:
+        self.choice = choice
+        self.plan = plan
+        self.images = images
+        self.clock = clock
+        self._chosen: tuple[str, Engine] | None = None
+        self._lock = Lock()
+
+    @property
+    def name(self) -> str:
+        """Name of the engine; empty while nothing had to be computed."""
+        return self._chosen[0] if self._chosen else ""
 
     def build(self) -> Engine:
-        """Make the engine, if that was not done yet."""
-        with self.lock:
-            if self.engine is None:
+        """Make the engine, unless it is made already."""
+        with self._lock:
+            if self._chosen is None:
                 with self.clock.timed("engine"):
-                    self.provenance["engine"], self.engine = choose_engine(self.asked, self.plan, self.images)
-            return self.engine
+                    self._chosen = choose_engine(self.choice, self.plan, self.images)
+            return self._chosen[1]
 
     def start(self, images: Sequence[Pixels]) -> Callable[[], LayerFeatures]:
-        """Begin to compute features of pictures that the plan prepared; what it returns waits for them."""
+        """Begin to compute features of images that the plan prepared, and return the function that waits for them."""
         engine = self.build()
         with self.clock.timed("forward"):
             wait = engine.start(self.plan.stack(images))

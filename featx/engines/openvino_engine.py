@@ -1,11 +1,11 @@
-"""Runs a base with OpenVINO on the CPU, the fastest way there: one image a request, in the thread that asks for it."""
+"""Runs a base with OpenVINO, the fastest way on a CPU: one image a request, in the thread that asks for it."""
 
 from __future__ import annotations
 
 import io
 import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,13 @@ from torch import Tensor
 
 from featx.bases.base import Base
 from featx.images.transform import to_input
-from featx.types import LayerFeatures
+from featx.types import LayerFeatures, WantedLayers
 
 TOLERANCE = 1e-4
-"""By which features may differ from eager torch's, relative to the largest."""
+"""How far features may differ from eager torch's, relative to the largest of them."""
 
-OWN_BYTES = 10**9
-"""Memory up to which each thread has a compiled network for itself."""
+COPY_BYTES = 10**9
+"""Memory that copies of the compiled network may take, one for each thread; beyond it all threads share one."""
 
 SETTINGS = {
     # Left alone, it would use bfloat16 where the processor has it.
@@ -34,7 +34,7 @@ class Unsupported(Exception):
     """OpenVINO cannot run this base, device or precision."""
 
 
-def translated(compute: Callable[[Tensor], tuple[Tensor, ...]], example: Tensor) -> Any:
+def translate(compute: Callable[[Tensor], tuple[Tensor, ...]], example: Tensor) -> Any:
     """Translate a function of one tensor, of the example's shape and dtype, into OpenVINO's model.
 
     `openvino.convert_model` ends at the same model, but spends three times as long on inputs that the frontend by
@@ -45,9 +45,9 @@ def translated(compute: Callable[[Tensor], tuple[Tensor, ...]], example: Tensor)
 
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # constants of the transform become constants of the graph
-        # A function, since tracing a module looks at each of its parts, which takes three times as long.
+        # A function: tracing a module looks at each of its parts, which takes three times as long.
         traced = torch.jit.trace(compute, example, check_trace=False)
-        # Three of four nodes say the same strides and paddings again, and the frontend asks Python about each.
+        # Three of four nodes repeat the same strides and paddings, and the frontend asks Python about each.
         torch._C._jit_pass_constant_pooling(traced.graph)  # type: ignore[attr-defined]
         decoder = TorchScriptPythonDecoder(traced)
         frontend = FrontEndManager().load_by_framework("pytorch")
@@ -65,11 +65,13 @@ class OpenVinoEngine:
     wanted : mapping of layer name to pooling names
     device : torch.device
     batch_size : int
-        Images a request. With one, as fast as with many, no feature can depend on its company.
+        Images of a request. One image a request is as fast as many, and then no feature can depend on its company.
     workers : int
-        Threads that ask at a time. Each has a copy of the compiled network, which then runs in the thread that decoded
-        the image; threads of OpenVINO's own beside those that decode make both wait, for up to a fifth of the time.
-        Only where copies would take more than `OWN_BYTES` do they share one, and its threads.
+        Threads that call the engine side by side. Each has a copy of the compiled network, which runs in the thread
+        that decoded the image; threads of OpenVINO beside those that decode make both wait, for up to a fifth of the
+        time. Only where copies would take more than `copy_bytes` do they share one network, and its threads.
+    copy_bytes : int
+        Memory that all copies together may take.
 
     Raises
     ------
@@ -78,79 +80,113 @@ class OpenVinoEngine:
     """
 
     def __init__(
-        self, base: Base, wanted: Mapping[str, Sequence[str]], device: torch.device, batch_size: int, workers: int
+        self,
+        base: Base,
+        wanted: WantedLayers,
+        device: torch.device,
+        batch_size: int,
+        workers: int,
+        copy_bytes: int = COPY_BYTES,
     ) -> None:
         if device.type != "cpu" or base.id.precision != "float32":
             raise Unsupported(f"it runs float32 on the CPU, not {base.id.precision} on {device}")
         self.batch_size = batch_size
         self.names = base.outputs(wanted)
+        # Twice: the weights as they come, and as OpenVINO's kernels want them.
+        is_shared = 2 * count_weight_bytes(base, wanted) * workers > copy_bytes
+        threads = workers if is_shared else 1
+        self.settings = {**SETTINGS, "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
+        self.exported = b""
+        try:
+            self.compile(base, wanted)
+            if not is_shared:
+                self.exported = self.export()
+        except Exception as error:  # tracing and translation raise whatever the network's own code raises
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise Unsupported(reason) from error
+        self.of_thread = threading.local()
+        self.of_thread.request = self.network.create_infer_request()
+        self.check(base, wanted)
+
+    def compile(self, base: Base, wanted: WantedLayers) -> None:
+        """Translate and compile the network, up to the deepest layer wanted."""
+        from openvino import Core
+
         side = base.id.transform.crop
-        example = torch.zeros(batch_size, side, side, 3, dtype=torch.uint8)
+        example = torch.zeros(self.batch_size, side, side, 3, dtype=torch.uint8)
 
         def compute(pixels: Tensor) -> tuple[Tensor, ...]:
             return tuple(base.forward(to_input(pixels, base.id.transform), wanted).values())
 
-        shares = 2 * weight_bytes(base, wanted) * workers > OWN_BYTES  # as they come, and as kernels want them
-        threads = workers if shares else 1
-        self.settings = {**SETTINGS, "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
-        exported = io.BytesIO()
-        try:
-            from openvino import Core
+        self.core = Core()
+        self.network = self.core.compile_model(translate(compute, example), "CPU", self.settings)
 
-            self.core = Core()
-            self.network = self.core.compile_model(translated(compute, example), "CPU", self.settings)
-            if not shares:
-                self.network.export_model(exported)
-        except Exception as error:  # tracing and translation raise whatever the network's own code raises
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise Unsupported(reason) from error
-        self.exported, self.own = exported.getvalue(), threading.local()
-        self.own.request = self.network.create_infer_request()
-        self.check(base, wanted, side)
+    def export(self) -> bytes:
+        """Write the compiled network into memory."""
+        buffer = io.BytesIO()
+        self.network.export_model(buffer)
+        return buffer.getvalue()
 
     def request(self) -> Any:
-        """Give the calling thread's own request, of a network of its own unless all share one."""
-        if not hasattr(self.own, "request"):
-            # Read from memory, a compiled network costs a third of compiling it anew.
-            own = self.core.import_model(self.exported, "CPU", self.settings) if self.exported else self.network
-            self.own.request = own.create_infer_request()
-        return self.own.request
+        """Give the calling thread's request: of its own copy of the network, or of the one that all threads share."""
+        if not hasattr(self.of_thread, "request"):
+            network = self.network
+            if self.exported:
+                # Reading a compiled network from memory costs a third of compiling it anew.
+                network = self.core.import_model(self.exported, "CPU", self.settings)
+            self.of_thread.request = network.create_infer_request()
+        return self.of_thread.request
 
-    def check(self, base: Base, wanted: Mapping[str, Sequence[str]], side: int) -> None:
+    def check(self, base: Base, wanted: WantedLayers) -> None:
         """Compare with eager torch on noise: what tracing cannot follow becomes a constant, without a word.
 
         Raises
         ------
         Unsupported
-            If any feature differs by more than 1e-4 of the largest.
+            If any feature differs by more than `TOLERANCE` of the largest.
         """
+        side = base.id.transform.crop
         noise = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
         with torch.inference_mode():
             expected = base.forward(to_input(torch.from_numpy(noise), base.id.transform), wanted)
         for name, features in self.start(noise)().items():
-            true = expected[name].numpy()
-            if not np.allclose(features, true, rtol=0, atol=TOLERANCE * float(np.abs(true).max())):
+            reference = expected[name].numpy()
+            largest = float(np.abs(reference).max())
+            if not np.allclose(features, reference, rtol=0, atol=TOLERANCE * largest):
                 raise Unsupported(f"its features of layer '{name[0]}' differ from torch's by more than {TOLERANCE}")
 
     def start(self, pixels: NDArray[np.uint8]) -> Callable[[], LayerFeatures]:
-        """Compute features: (n, height, width, 3) uint8 to one (n, ...) float32 array a layer and pooling."""
-        found = [
-            self.infer(pixels[first : first + self.batch_size]) for first in range(0, len(pixels), self.batch_size)
-        ]
-        columns = [np.concatenate(column) for column in zip(*found, strict=True)]
+        """Compute features at once, in the calling thread; the function that is returned has nothing to wait for.
+
+        Parameters
+        ----------
+        pixels : (n, height, width, 3) uint8
+
+        Returns
+        -------
+        callable
+            Gives one (n, ...) float32 array a layer and pooling.
+        """
+        starts = range(0, len(pixels), self.batch_size)
+        batches = [self.infer(pixels[first : first + self.batch_size]) for first in starts]
+        columns = [np.concatenate(column) for column in zip(*batches, strict=True)]
         return lambda: dict(zip(self.names, columns, strict=True))
 
     def infer(self, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Run one request, filled up to its size."""
+        """Run one request, filled up to its size with black images."""
         rows = len(pixels)
         if rows < self.batch_size:
-            pixels = np.concatenate([pixels, np.zeros((self.batch_size - rows, *pixels.shape[1:]), np.uint8)])
+            black = np.zeros((self.batch_size - rows, *pixels.shape[1:]), np.uint8)
+            pixels = np.concatenate([pixels, black])
         outputs = self.request().infer([pixels], share_inputs=True)
         # Copied: the request writes its next outputs over these.
         return [np.array(output[:rows]) for output in outputs.values()]
 
 
-def weight_bytes(base: Base, wanted: Mapping[str, Sequence[str]]) -> int:
+def count_weight_bytes(base: Base, wanted: WantedLayers) -> int:
     """Count the bytes of the weights that a pass up to the deepest layer wanted needs."""
-    last = max(base.layer(name).index for name in wanted)
-    return sum(weight.nbytes for stage in base.stages[: last + 1] for weight in stage.module.parameters())
+    deepest = max(base.layer(name).index for name in wanted)
+    total = 0
+    for stage in base.stages[: deepest + 1]:
+        total += sum(weight.nbytes for weight in stage.module.parameters())
+    return total

@@ -29,7 +29,7 @@ class TorchEngine:
     Attributes
     ----------
     base : Base
-        Moved to the device.
+        Moved to the device, in place.
     wanted : mapping of layer name to pooling names
     device : torch.device
     batch_size : int
@@ -44,6 +44,7 @@ class TorchEngine:
 
     def __post_init__(self) -> None:
         self.dtype = DTYPES[self.base.id.precision]
+        # TF32 rounds to 10 bits, an error of up to 5e-4: engines may differ by 1e-4 only.
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         for stage in self.base.stages:
@@ -52,19 +53,19 @@ class TorchEngine:
         self.run: Callable[[Tensor], tuple[Tensor, ...]] = self.run_stages
 
     def run_stages(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Compute what `names` lists of one batch, (n, height, width, 3) uint8 on the device."""
+        """Compute what `names` lists for one batch, (n, height, width, 3) uint8 on the device."""
         x = to_input(pixels, self.base.id.transform).to(self.dtype)
         return tuple(self.base.forward(x, self.wanted).values())
 
     def compile(self) -> None:
         """Have torch's compiler write one program for the whole pass; on a GPU it is recorded as a CUDA graph.
 
-        It takes up to a minute. Batches have one size, so that once is enough.
+        It takes up to a minute. All batches have one size, so once is enough.
 
         Raises
         ------
         Exception
-            Whatever the compiler, or the one of C++ that it calls, raises.
+            Whatever torch's compiler, or the C++ compiler that it calls, raises.
         """
         self.run = torch.compile(self.run_stages, dynamic=False, mode="reduce-overhead")
         side = self.base.id.transform.crop
@@ -72,15 +73,31 @@ class TorchEngine:
 
     @torch.inference_mode()
     def start(self, pixels: NDArray[np.uint8] | Tensor) -> Callable[[], LayerFeatures]:
-        """Begin to compute features: (n, height, width, 3) uint8 to one (n, ...) float32 array a layer and pooling."""
-        chunks = [self.compute(filled, rows) for filled, rows in self.chunks(torch.as_tensor(pixels))]
-        done = torch.cuda.Event() if self.device.type == "cuda" else None
-        if done:
-            done.record()
+        """Begin to compute features, and return the function that waits for them.
+
+        Parameters
+        ----------
+        pixels : (n, height, width, 3) uint8
+
+        Returns
+        -------
+        callable
+            Gives one (n, ...) float32 array a layer and pooling.
+
+        Raises
+        ------
+        RequestError
+            If one image alone is more than the device's memory.
+        """
+        chunks = [self.compute(chunk, rows) for chunk, rows in self.split(torch.as_tensor(pixels))]
+        copied = None
+        if self.device.type == "cuda":
+            copied = torch.cuda.Event()
+            copied.record()
 
         def wait() -> LayerFeatures:
-            if done:
-                done.synchronize()
+            if copied:
+                copied.synchronize()
             return {name: np.concatenate([chunk[name].numpy() for chunk in chunks]) for name in chunks[0]}
 
         return wait
@@ -89,42 +106,48 @@ class TorchEngine:
         """Compute features, and wait for them."""
         return self.start(pixels)()
 
-    def chunks(self, pixels: Tensor) -> list[tuple[Tensor, int]]:
-        """Cut into batches of one size, the last one filled up with black pictures, and count what is real of each."""
-        found = []
+    def split(self, pixels: Tensor) -> list[tuple[Tensor, int]]:
+        """Split into batches of one size, the last filled up with black images; each with its number of real images."""
+        batches = []
         for first in range(0, len(pixels), self.batch_size):
-            chunk = pixels[first : first + self.batch_size]
-            lacking = self.batch_size - len(chunk)
-            rows = len(chunk)
-            if lacking:
-                chunk = torch.cat([chunk, chunk.new_zeros((lacking, *pixels.shape[1:]))])
-            found.append((chunk, rows))
-        return found
+            batch = pixels[first : first + self.batch_size]
+            rows = len(batch)
+            if rows < self.batch_size:
+                black = batch.new_zeros((self.batch_size - rows, *pixels.shape[1:]))
+                batch = torch.cat([batch, black])
+            batches.append((batch, rows))
+        return batches
 
     def compute(self, pixels: Tensor, rows: int) -> dict[tuple[str, str], Tensor]:
-        """Compute one batch, in halves if the device's memory is too small, and keep the first rows, in host memory."""
+        """Compute one batch, in halves if the device lacks memory; keep the first rows, in host memory."""
         try:
-            batch = pixels.pin_memory() if self.device.type == "cuda" and not pixels.is_cuda else pixels
-            outputs = self.run(batch.to(self.device, non_blocking=True))
+            if self.device.type == "cuda" and not pixels.is_cuda:
+                # Only from pinned memory does a copy run beside the computation.
+                pixels = pixels.pin_memory()
+            outputs = self.run(pixels.to(self.device, non_blocking=True))
             hosted = [self.to_host(output[:rows].float()) for output in outputs]
             return dict(zip(self.names, hosted, strict=True))
         except torch.OutOfMemoryError:
             if len(pixels) == 1:
-                raise RequestError(f"one image is more than the memory of {self.device}: use --device cpu") from None
+                raise RequestError(
+                    f"one image alone is more than the memory of {self.device}: use --device cpu"
+                ) from None
+        # Outside of the handler: the error holds on to what did not fit.
         torch.cuda.empty_cache()
         half = len(pixels) // 2
         log.warning("%s is out of memory with %d images at once: trying %d", self.device, len(pixels), half)
-        first, second = self.compute(pixels[:half], half), self.compute(pixels[half:], len(pixels) - half)
+        first = self.compute(pixels[:half], half)
+        second = self.compute(pixels[half:], len(pixels) - half)
         return {name: torch.cat([first[name], second[name]])[:rows] for name in first}
 
     def to_host(self, output: Tensor) -> Tensor:
-        """Copy to host memory; from a GPU without waiting for it, so only after an event may it be read."""
+        """Copy to host memory; from a GPU without waiting, so it may be read only after an event."""
         if output.device.type != "cuda":
             return output.cpu()
         return torch.empty(output.shape, pin_memory=True).copy_(output, non_blocking=True)
 
 
-def fused(base: Base) -> Base:
+def fuse_batchnorm(base: Base) -> Base:
     """Fold batch norm into the convolutions before it, stage by stage, where that is possible: up to twice as fast.
 
     In float32 features change by less than 1e-5 relative. Other precisions stay as they are, since rounding the folded
@@ -132,10 +155,11 @@ def fused(base: Base) -> Base:
     """
     if base.id.precision != "float32":
         return base
-    return replace(base, stages=tuple(Stage(stage.name, fold(stage.module)) for stage in base.stages))
+    stages = tuple(Stage(stage.name, fuse_module(stage.module)) for stage in base.stages)
+    return replace(base, stages=stages)
 
 
-def fold(module: nn.Module) -> nn.Module:
+def fuse_module(module: nn.Module) -> nn.Module:
     """Fold batch norm into convolutions; a module without it, or that cannot be traced, stays as it is."""
     if not any(isinstance(part, nn.BatchNorm2d) for part in module.modules()):
         return module

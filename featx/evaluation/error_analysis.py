@@ -1,36 +1,35 @@
-"""What one classifier did on the held-out part, class by class and image by image."""
+"""What one classifier got right and wrong on the held-out part, class by class and image by image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from featx.evaluation.metrics import mcnemar
-from featx.evaluation.result import Result, best
-from featx.evaluation.result_cache import Evaluation
+from featx.evaluation.metrics import Codes
+from featx.evaluation.result import Evaluation, Predictions, TableRow, make_row
+from featx.features.dataset import Dataset
 from featx.models.model import Model
+from featx.types import RowNumbers
 
-Codes = NDArray[np.integer[Any]]
-MOST = 10
-"""How many mistakes are named."""
+MOST_MISTAKES = 10
+"""Mistakes that a report names."""
 
 
 @dataclass(frozen=True)
 class ClassReport:
-    """How one class fared.
+    """How well one class was recognised.
 
     Attributes
     ----------
     label : str
     precision : float
-        Share of the images called so that are so; 0 where none is.
+        Share of the images predicted as this class that are of it; 0 where none was predicted.
     recall : float
-        Share of the images that are so and were called so; 0 where none is.
+        Share of the images of this class that were predicted as it; 0 where there is none.
     f1 : float
         Harmonic mean of both.
     images : int
@@ -46,7 +45,7 @@ class ClassReport:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A held-out image that was called something else, and the probability stated for that."""
+    """A held-out image that was predicted as another class, and the probability stated for that."""
 
     path: str
     label: str
@@ -54,31 +53,14 @@ class Mistake:
     probability: float
 
 
-def confusion(truth: Codes, predicted: Codes, classes: int) -> NDArray[np.intp]:
-    """Count pairs of true (row) and predicted (column) class: two (n,) int to (k, k) int."""
-    counts = np.zeros((classes, classes), np.intp)
-    np.add.at(counts, (truth, predicted), 1)
-    return counts
-
-
-def class_reports(counts: NDArray[np.intp], classes: Sequence[str]) -> list[ClassReport]:
-    """Sum a (k, k) confusion matrix up, one entry a class."""
-    reports = []
-    for code, label in enumerate(classes):
-        hits, called, there = int(counts[code, code]), int(counts[:, code].sum()), int(counts[code].sum())
-        precision, recall, f1 = hits / max(1, called), hits / max(1, there), 2 * hits / max(1, called + there)
-        reports.append(ClassReport(label, round(precision, 6), round(recall, 6), round(f1, 6), there))
-    return reports
-
-
 @dataclass(frozen=True)
 class HeldOut:
-    """The rows that a classifier is judged on.
+    """The images that a classifier is evaluated on.
 
     Attributes
     ----------
     paths : list of str
-    truth : (n,) int
+    truth : (m,) int
         Places in `classes`.
     classes : list of str
     """
@@ -88,20 +70,41 @@ class HeldOut:
     classes: list[str]
 
 
-def mistakes(held_out: HeldOut, judged: Evaluation, most: int = MOST) -> list[Mistake]:
-    """List the images called wrongly, the surest mistake first, at most so many."""
-    paths, classes = held_out.paths, held_out.classes
-    wrong = np.flatnonzero(judged.predicted != held_out.truth).tolist()
-    wrong.sort(key=lambda row: (-judged.confidence[row], paths[row]))
-    return [
-        Mistake(
-            paths[row],
-            classes[held_out.truth[row]],
-            classes[judged.predicted[row]],
-            float(judged.confidence[row]),
+def take_held_out(dataset: Dataset, rows: RowNumbers) -> HeldOut:
+    """Take the paths and classes of held-out rows of a data set."""
+    return HeldOut([dataset.listing.paths[row] for row in rows], dataset.y[rows], dataset.classes)
+
+
+def report_classes(held_out: HeldOut, predicted: Codes) -> list[ClassReport]:
+    """Compute precision, recall and F1 of every class, in the order of the classes."""
+    columns = precision_recall_fscore_support(
+        held_out.truth, predicted, labels=range(len(held_out.classes)), zero_division=0
+    )
+    reports = []
+    for label, precision, recall, f1, images in zip(held_out.classes, *columns, strict=True):
+        reports.append(
+            ClassReport(
+                label=label,
+                precision=round(float(precision), 6),
+                recall=round(float(recall), 6),
+                f1=round(float(f1), 6),
+                images=int(images),
+            )
         )
-        for row in wrong[:most]
-    ]
+    return reports
+
+
+def list_mistakes(held_out: HeldOut, predictions: Predictions, most: int = MOST_MISTAKES) -> list[Mistake]:
+    """List the images that were predicted wrongly, the most confident mistake first, at most so many."""
+    paths, classes = held_out.paths, held_out.classes
+    wrong = np.flatnonzero(predictions.classes != held_out.truth).tolist()
+    wrong.sort(key=lambda row: (-predictions.confidence[row], paths[row]))
+    mistakes = []
+    for row in wrong[:most]:
+        label = classes[held_out.truth[row]]
+        predicted = classes[predictions.classes[row]]
+        mistakes.append(Mistake(paths[row], label, predicted, float(predictions.confidence[row])))
+    return mistakes
 
 
 @dataclass(frozen=True)
@@ -110,49 +113,52 @@ class FitReport:
 
     Attributes
     ----------
-    result : Result
+    result : TableRow
     classes : list of str
     confusion : (k, k) int
         Held-out images by true (row) and predicted (column) class.
     per_class : list of ClassReport
     mistakes : list of Mistake
-        The surest ones first.
+        The most confident ones first.
+    model : Model or None
+        Labels new images; None if it was not to be kept and the result is of an earlier run.
     """
 
-    result: Result
+    result: TableRow
     classes: list[str]
     confusion: NDArray[np.intp]
     per_class: list[ClassReport]
     mistakes: list[Mistake]
-    build: Callable[[], Model] = field(repr=False, compare=False)
-
-    @cached_property
-    def model(self) -> Model:
-        """The model that labels new images; fitted when it is first asked for."""
-        return self.build()
+    # Any stands for None here: who asks for the model, as `fit` does by default, need not check that it is there.
+    model: Model | Any = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON: the fields of the result, and the details."""
-        details = {"per_class": [asdict(one) for one in self.per_class], "confusion": self.confusion.tolist()}
-        wrong = [asdict(one) for one in self.mistakes]
-        return {**self.result.to_dict(), "classes": self.classes, **details, "mistakes": wrong}
+        return {
+            **self.result.to_dict(),
+            "classes": self.classes,
+            "per_class": [asdict(report) for report in self.per_class],
+            "confusion": self.confusion.tolist(),
+            "mistakes": [asdict(mistake) for mistake in self.mistakes],
+        }
 
 
-def describe(judged: Evaluation, held_out: HeldOut, build: Callable[[], Model]) -> FitReport:
+def report_fit(
+    evaluation: Evaluation, held_out: HeldOut, model: Model | None, row: TableRow | None = None
+) -> FitReport:
     """Work out the details of one evaluation.
 
     Parameters
     ----------
-    build : callable
-        Makes the model, when it is asked for.
+    row : TableRow, optional
+        The result with what the cache adds to it.
     """
-    counts = confusion(held_out.truth, judged.predicted, len(held_out.classes))
-    reports, wrong = class_reports(counts, held_out.classes), mistakes(held_out, judged)
-    return FitReport(judged.result, held_out.classes, counts, reports, wrong, build)
-
-
-def with_p_values(judged: Sequence[Evaluation], truth: NDArray[np.intp]) -> list[Result]:
-    """Compare every row with the best one, image by image."""
-    winner = best([one.result for one in judged])
-    right = next(one.predicted == truth for one in judged if one.result is winner)
-    return [replace(one.result, p_value=round(mcnemar(right, one.predicted == truth), 6)) for one in judged]
+    predicted = evaluation.predictions.classes
+    return FitReport(
+        result=row or make_row(evaluation),
+        classes=held_out.classes,
+        confusion=confusion_matrix(held_out.truth, predicted, labels=range(len(held_out.classes))),
+        per_class=report_classes(held_out, predicted),
+        mistakes=list_mistakes(held_out, evaluation.predictions),
+        model=model,
+    )

@@ -1,4 +1,7 @@
-"""What speaks for a layer: scores without training, cross-validated accuracy, and a learning curve."""
+"""How promising a layer is: scores without training, cross-validated accuracy, and a learning curve.
+
+Only training images are scored; the held-out part is never read for advice.
+"""
 
 from __future__ import annotations
 
@@ -17,27 +20,27 @@ from featx.linear.cross_validation import cross_validate
 from featx.types import Fold, Matrix
 
 MARGIN = 0.005
-"""Accuracies nearer than this, or than one standard error, are taken as equal."""
+"""Accuracies that differ by less than this, or by less than one standard error, are taken as equal."""
 
-FRACTIONS = (0.125, 0.25, 0.5, 1.0)
-"""Of the training rows, for the learning curve."""
+SHARES = (0.125, 0.25, 0.5, 1.0)
+"""Shares of the training rows that the learning curve is measured on: each doubles the one before."""
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What speaks for one layer.
+class LayerScore:
+    """How well one layer tells the classes of a data set apart.
 
     Attributes
     ----------
     layer, pooling : str
     dim, images : int
-        Numbers in a feature, and images that were looked at.
+        Length of a feature vector, and number of images that were scored.
     cached : bool
-        Whether all training images were looked at, from the cache; else a sample of them.
+        Whether all training images were scored, from the cache; else a sample of them.
     logme, h_score, knn_accuracy : float
         See `featx.evaluation.transferability`.
     cv_accuracy : dict of classifier to float
-        Cross-validated on the images that were looked at.
+        Cross-validated on the images that were scored.
     clf : str
         The better classifier.
     """
@@ -60,7 +63,7 @@ class Evidence:
 
     @property
     def mean(self) -> float:
-        """Mean of three held-out accuracies, of both classifiers and the neighbours: steadier than the best of them."""
+        """Mean of three accuracies, of both classifiers and of nearest neighbours: steadier than the best of them."""
         return float(np.mean([*self.cv_accuracy.values(), self.knn_accuracy]))
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,8 +72,16 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Rows to judge layers on: classes (n,) int, and groups (n,) int that copies of one image share."""
+class LabelledRows:
+    """Rows to score layers on.
+
+    Attributes
+    ----------
+    y : (n,) int
+        Classes.
+    groups : (n,) int
+        Equal for copies of one image.
+    """
 
     y: NDArray[np.intp]
     groups: NDArray[np.intp]
@@ -80,19 +91,21 @@ class Labelled:
         return make_folds(self.y, self.groups, seed)
 
 
-def weigh(name: tuple[str, str], X: Matrix, rows: Labelled, seed: int, cached: bool) -> Evidence:
-    """Judge the features of one layer.
+def score_layer(name: tuple[str, str], X: Matrix, rows: LabelledRows, seed: int, cached: bool) -> LayerScore:
+    """Score the features of one layer.
 
     Parameters
     ----------
     name : (layer, pooling)
     X : (n, d) float
         Rows of length one.
-    rows : Labelled
+    rows : LabelledRows
+    cached : bool
+        Whether these are all training images.
     """
-    accuracies = linear_accuracies(X, rows.y, rows.folds(seed))
-    best = {clf: round(max(means.values()), 6) for clf, means in accuracies.items()}
-    return Evidence(
+    accuracies = cross_validate_linear(X, rows.y, rows.folds(seed))
+    best = {clf: round(max(by_C.values()), 6) for clf, by_C in accuracies.items()}
+    return LayerScore(
         *name,
         dim=X.shape[1],
         images=len(X),
@@ -105,45 +118,62 @@ def weigh(name: tuple[str, str], X: Matrix, rows: Labelled, seed: int, cached: b
     )
 
 
-def linear_accuracies(X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold]) -> dict[str, dict[float, float]]:
-    """Cross-validate the linear classifiers at every second C: classifier to C to accuracy."""
-    grid = {name: one.values[::2] for name, one in CLASSIFIERS.items() if isinstance(one, Linear)}
-    found = cross_validate(X, y, folds, grid, cpu_count())
-    return {name: dict(zip(grid[name], found[name].accuracy.mean(axis=0).tolist(), strict=True)) for name in grid}
+def cross_validate_linear(X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold]) -> dict[str, dict[float, float]]:
+    """Cross-validate the linear classifiers at every second C: classifier to C to mean accuracy over the folds."""
+    grid = {}
+    for name, classifier in CLASSIFIERS.items():
+        if isinstance(classifier, Linear):
+            # Every second C is half the time, and moves the best accuracy by less than MARGIN.
+            grid[name] = classifier.values[::2]
+    scored = cross_validate(X, y, folds, grid, cpu_count())
+    accuracies = {}
+    for name, values in grid.items():
+        means = scored[name].accuracy.mean(axis=0).tolist()
+        accuracies[name] = dict(zip(values, means, strict=True))
+    return accuracies
 
 
-def choose(found: Sequence[Evidence]) -> Evidence:
-    """Choose a layer: the best in cross-validation, or among its equals the one that all three accuracies favour."""
-    cached = [one for one in found if one.cached] or list(found)
-    top = max(cached, key=lambda one: one.best)
-    error = (top.best * (1 - top.best) / top.images) ** 0.5
-    equals = [one for one in cached if one.best >= top.best - max(MARGIN, error)]
-    return max(equals, key=lambda one: (one.mean, one.logme))
+def choose_layer(scores: Sequence[LayerScore]) -> LayerScore:
+    """Choose the layer that is best in cross-validation, or among its equals the one that all three accuracies favour.
+
+    Layers scored on all training images are preferred to those scored on a sample.
+    """
+    candidates = [score for score in scores if score.cached] or list(scores)
+    top = max(candidates, key=lambda score: score.best)
+    standard_error = (top.best * (1 - top.best) / top.images) ** 0.5
+    floor = top.best - max(MARGIN, standard_error)
+    equals = [score for score in candidates if score.best >= floor]
+    return max(equals, key=lambda score: (score.mean, score.logme))
 
 
-def learning_curve(X: Matrix, rows: Labelled, clf: str, seed: int) -> list[tuple[int, float]]:
+def learning_curve(X: Matrix, rows: LabelledRows, clf: str, seed: int) -> list[tuple[int, float]]:
     """Cross-validate on growing shares of the training rows: pairs of images trained on and accuracy.
 
     Parameters
     ----------
     X : (n, d) float
-    rows : Labelled
+    rows : LabelledRows
     clf : str
-        "logreg" or "svm"; its C is chosen on all rows once.
+        "logreg" or "svm"; its C is chosen once, on all rows.
     """
     folds = rows.folds(seed)
-    chosen = linear_accuracies(X, rows.y, folds)[clf]
-    grid = {clf: [max(chosen, key=chosen.__getitem__)]}
+    accuracies = cross_validate_linear(X, rows.y, folds)[clf]
+    grid = {clf: [max(accuracies, key=accuracies.__getitem__)]}
     points = []
-    for share in FRACTIONS:
-        parts = [(thin(learned, rows.y, share, seed), judged) for learned, judged in folds]
-        accuracy = float(cross_validate(X, rows.y, parts, grid, cpu_count())[clf].accuracy.mean())
-        points.append((round(float(np.mean([len(learned) for learned, _ in parts]))), round(accuracy, 6)))
+    for share in SHARES:
+        thinned = [(thin_rows(train, rows.y, share, seed), val) for train, val in folds]
+        accuracy = float(cross_validate(X, rows.y, thinned, grid, cpu_count())[clf].accuracy.mean())
+        images = float(np.mean([len(train) for train, _ in thinned]))
+        points.append((round(images), round(accuracy, 6)))
     return points
 
 
-def thin(rows: NDArray[np.intp], y: NDArray[np.intp], share: float, seed: int) -> NDArray[np.intp]:
-    """Keep a share of rows, of each class at least one."""
-    order = np.random.default_rng(seed).permutation(rows)
-    kept = [order[y[order] == code] for code in np.unique(y[rows])]
-    return np.sort(np.concatenate([part[: max(1, round(share * len(part)))] for part in kept]))
+def thin_rows(rows: NDArray[np.intp], y: NDArray[np.intp], share: float, seed: int) -> NDArray[np.intp]:
+    """Keep a share of the rows of each class, and at least one row of each."""
+    shuffled = np.random.default_rng(seed).permutation(rows)
+    kept = []
+    for code in np.unique(y[rows]):
+        of_class = shuffled[y[shuffled] == code]
+        count = max(1, round(share * len(of_class)))
+        kept.append(of_class[:count])
+    return np.sort(np.concatenate(kept))

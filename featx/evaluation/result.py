@@ -1,53 +1,53 @@
-"""The record of one evaluation."""
+"""What one evaluation gives: its figures, what was predicted, and the row of a table that shows it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.models.array_classifier import ArrayClassifier, Opaque
+from featx.types import RowNumbers
 
 TUNED = ("head", "finetuned")
-"""What fine-tuning calls its two phases in the column of classifiers."""
+"""Names of the two phases of fine-tuning in the column of classifiers."""
+
+Classifier = ArrayClassifier | Opaque
 
 
 @dataclass(frozen=True)
 class Result:
-    """The record of one evaluation.
+    """The figures of one evaluation, and nothing that depends on what it is compared with.
 
     Attributes
     ----------
     base, layer, pooling, clf : str
     dim : int
-        Numbers in a feature.
+        Length of a feature vector.
     n_train, n_test : int
         Images trained on and held out.
     cv_accuracy : float
-        Of the chosen hyper-parameters, over the folds of the training part; for what was fine-tuned, on the part of
-        it that chose the epoch.
+        Accuracy of the chosen hyper-parameters over the folds of the training part; of fine-tuning, on the part of it
+        that chose the epoch.
     test_accuracy, ci_low, ci_high : float
-        On the held-out part, with its 95 % interval (Wilson).
+        Accuracy on the held-out part, with its 95 % interval (Wilson).
     macro_f1 : float
-        On the held-out part, the mean over classes.
+        Mean over classes, on the held-out part.
     fit_seconds : float
         Search and refit together.
     params : dict
         The hyper-parameters that were chosen.
     balanced_accuracy : float
-        The mean over classes of the share that was found.
+        Mean recall over classes.
     top5_accuracy : float or None
-        Where there are ten classes or more.
+        Only where there are ten classes or more.
     calibration_error : float
         Expected calibration error, 15 bins: how far probabilities lie from the share that is right.
-    p_value : float or None
-        Exact McNemar test against the best row on the same held-out images; None where nothing was compared.
-    megabytes : float or None
-        Room on disk of the layer's features, in 10^6 bytes.
-    ms_per_image : float or None
-        What an image cost to extract: the share of this layer among those that were extracted together.
     views, test_views : int
-        Views of each image that were trained on, and averaged to judge one.
-    recalled : bool
-        Whether this is the record of an earlier run.
+        Views of each image that were trained on, and views whose scores were averaged to evaluate it.
     """
 
     base: str
@@ -67,23 +67,120 @@ class Result:
     balanced_accuracy: float
     top5_accuracy: float | None
     calibration_error: float
-    p_value: float | None = None
-    megabytes: float | None = None
-    ms_per_image: float | None = None
     views: int = 1
     test_views: int = 1
-    recalled: bool = field(default=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
         return asdict(self)
 
 
-def best(results: Sequence[Result]) -> Result:
-    """Pick the winner by cross-validated accuracy: the held-out part judges, it does not choose.
+@dataclass(frozen=True)
+class TableRow(Result):
+    """A result beside others: what the comparison, the cache and this run add to it.
+
+    Attributes
+    ----------
+    p_value : float or None
+        Exact McNemar test against the best row on the same held-out images; None where nothing was compared.
+    megabytes : float or None
+        Room on disk of the layer set's features, in 10^6 bytes.
+    ms_per_image : float or None
+        Cost of extracting an image, in milliseconds: the share of this layer among those extracted together.
+    recalled : bool
+        Whether the result is of an earlier run. Rows are equal whether or not they were recalled.
+    """
+
+    p_value: float | None = None
+    megabytes: float | None = None
+    ms_per_image: float | None = None
+    recalled: bool = field(default=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON; what was added stands before the views, where scripts have always found it."""
+        values = asdict(self)
+        for name in ("views", "test_views", "recalled"):
+            values[name] = values.pop(name)
+        return values
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier says of the held-out images.
+
+    Attributes
+    ----------
+    classes : (m,) int
+        Places of the predicted classes, in the order of the held-out rows; `UNREADABLE` where there is none.
+    confidence : (m,) float64
+        Probabilities of these classes, to six digits.
+    """
+
+    classes: NDArray[np.intp]
+    confidence: NDArray[np.float64]
+
+
+UNREADABLE = -1
+"""Predicted class of an image that could not be read any more: it equals no class, so it counts as wrong."""
+
+
+def spread_predictions(predictions: Predictions, places: RowNumbers, rows: int) -> Predictions:
+    """Give every held-out row a prediction, where only those at some places could be read.
+
+    Parameters
+    ----------
+    places : (m,) int
+        Where the m predictions belong among the held-out rows.
+    rows : int
+        How many held-out rows there are.
+    """
+    classes = np.full(rows, UNREADABLE)
+    confidence = np.zeros(rows)
+    classes[places] = predictions.classes
+    confidence[places] = predictions.confidence
+    return Predictions(classes, confidence)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluating one classifier on the held-out part gave.
+
+    Attributes
+    ----------
+    result : Result
+    predictions : Predictions
+    classifier : ArrayClassifier, Opaque or None
+        What was evaluated; None where only its result was kept.
+    recalled : bool
+        Whether an earlier run left this.
+    """
+
+    result: Result
+    predictions: Predictions
+    classifier: Classifier | None = None
+    recalled: bool = False
+
+
+AnyResult = TypeVar("AnyResult", bound=Result)
+
+
+def best(results: Sequence[AnyResult]) -> AnyResult:
+    """Pick the winner by cross-validated accuracy: the held-out part evaluates, it does not choose.
 
     Rows of fine-tuning are passed over where there are others: they are validated on one small part that also chose
     the epoch, which flatters them.
     """
-    crossed = [result for result in results if result.clf not in TUNED]
-    return max(crossed or results, key=lambda result: result.cv_accuracy)
+    cross_validated = [result for result in results if result.clf not in TUNED]
+    return max(cross_validated or results, key=lambda result: result.cv_accuracy)
+
+
+def make_row(evaluation: Evaluation, **added: Any) -> TableRow:
+    """Make the row of a table that shows an evaluation.
+
+    Parameters
+    ----------
+    added : p_value, megabytes, ms_per_image
+        See `TableRow`.
+    """
+    figures = {figure.name: getattr(evaluation.result, figure.name) for figure in fields(Result)}
+    return TableRow(**figures, recalled=evaluation.recalled, **added)

@@ -1,4 +1,4 @@
-"""Records of evaluations on disk, so that a repeated request costs nothing: one immutable JSON file a request."""
+"""Results of evaluations on disk, so that a repeated request costs nothing: one immutable JSON file a request."""
 
 from __future__ import annotations
 
@@ -6,49 +6,29 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from featx.classifiers.registry import Linear, find_classifier
-from featx.evaluation.result import TUNED, Result
+from featx.evaluation.protocol import PROTOCOL
+from featx.evaluation.result import TUNED, Evaluation, Predictions, Result
 from featx.files import write_atomic
 
 log = logging.getLogger(__name__)
 
-PROTOCOL = 3
-"""Version of splits, search, solvers and scores: raise it by hand when any of them gives other numbers."""
-
 FOLDER = "results"
-STATED = ("p_value", "megabytes", "ms_per_image", "recalled")
-"""Fields that depend on what is compared or how it is stored, and so are no part of a record."""
+"""Folder of the results, beside the bases of a cache."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """A result, and what the classifier said of each held-out image.
-
-    Attributes
-    ----------
-    result : Result
-    predicted : (m,) int
-        Classes in the order of the held-out rows.
-    confidence : (m,) float64
-        Probabilities of these classes, to six digits.
-    """
-
-    result: Result
-    predicted: NDArray[np.intp]
-    confidence: NDArray[np.float64]
-
-
-def grid_of(name: str, seed: int) -> Any:
+def describe_grid(name: str, seed: int) -> Any:
     """State what is searched for a classifier, in words or numbers that change when it does."""
     classifier = find_classifier(name)
-    return list(classifier.values) if isinstance(classifier, Linear) else repr(classifier.make(seed).get_params())
+    if isinstance(classifier, Linear):
+        return list(classifier.values)
+    return repr(classifier.make(seed).get_params())
 
 
 def digest_request(request: Mapping[str, Any]) -> str:
@@ -56,74 +36,94 @@ def digest_request(request: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps({**request, "protocol": PROTOCOL}, sort_keys=True).encode()).hexdigest()
 
 
-def record_file(cache: Path, request: Mapping[str, Any]) -> Path:
-    """Path of the record of a request, beside the bases of a cache."""
-    name = digest_request(request)[:32]
-    if request["clf"] in TUNED:  # found by the rows alone, whatever the recipe was
-        name = f"tuned-{request['rows'][:16]}-{name[:16]}"
-    return cache / FOLDER / f"{name}.json"
+def result_file(cache: Path, request: Mapping[str, Any]) -> Path:
+    """Path of the result of a request."""
+    digest = digest_request(request)
+    if request["clf"] in TUNED:
+        # Found by the rows alone, whatever the schedule of the fine-tuning was.
+        return cache / FOLDER / f"{tuned_prefix(request)}{digest[:16]}.json"
+    return cache / FOLDER / f"{digest[:32]}.json"
 
 
-def save_result(cache: Path, request: Mapping[str, Any], judged: Evaluation) -> None:
-    """Write a record; a cache that cannot be written is no error, only slower next time."""
-    result = {name: value for name, value in asdict(judged.result).items() if name not in STATED}
+def tuned_prefix(request: Mapping[str, Any]) -> str:
+    """Beginning of the file names of all results of fine-tuning on the same rows."""
+    return f"tuned-{request['rows'][:16]}-"
+
+
+def save_result(cache: Path, request: Mapping[str, Any], evaluation: Evaluation) -> None:
+    """Write the result of a request; a cache that cannot be written is no error, only slower next time."""
     record = {
         "request": {**request, "protocol": PROTOCOL},
-        "result": result,
-        "predicted": judged.predicted.tolist(),
-        "confidence": judged.confidence.tolist(),
+        "result": evaluation.result.to_dict(),
+        "predicted": evaluation.predictions.classes.tolist(),
+        "confidence": evaluation.predictions.confidence.tolist(),
     }
     try:
-        write_atomic(record_file(cache, request), (json.dumps(record, sort_keys=True) + "\n").encode())
+        write_atomic(result_file(cache, request), (json.dumps(record, sort_keys=True) + "\n").encode())
     except OSError as error:
         log.info("the result is not kept: %s", error)
 
 
 def load_result(cache: Path, request: Mapping[str, Any], images: int) -> Evaluation | None:
-    """Read the record of a request; None if there is none, or it is damaged.
+    """Read the result of a request; None if there is none, or it is damaged.
 
     Parameters
     ----------
     images : int
-        How many held-out images it must speak of.
+        Held-out images that it must have predictions of.
     """
-    return read_record(record_file(cache, request), {**request, "protocol": PROTOCOL}, images)
+    return read_result(result_file(cache, request), request, images)
 
 
-def load_finetuned_results(cache: Path, facts: Mapping[str, Any], images: int) -> list[Evaluation]:
-    """Read the records of fine-tuning that share some facts; of several with one cut and views, the latest.
+def load_finetuned_results(cache: Path, shared: Mapping[str, Any], images: int) -> list[Evaluation]:
+    """Read the results of fine-tuning whose requests state some values.
+
+    Of several for one layer and number of views, the latest is given.
 
     Parameters
     ----------
-    facts : mapping
-        What their requests must say, "rows" among it.
+    shared : mapping
+        What their requests must state, "rows" among it.
     """
-    found: dict[Any, Evaluation] = {}
-    files = (cache / FOLDER).glob(f"tuned-{facts['rows'][:16]}-*.json")
+    latest: dict[Any, Evaluation] = {}
+    files = (cache / FOLDER).glob(f"{tuned_prefix(shared)}*.json")
     for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name)):
-        judged = read_record(file, {**facts, "protocol": PROTOCOL}, images)
-        if judged is not None:
-            result = judged.result
-            found[result.layer, result.clf, result.views, result.test_views] = judged
-    return sorted(found.values(), key=lambda one: TUNED.index(one.result.clf))
+        evaluation = read_result(file, shared, images)
+        if evaluation is not None:
+            result = evaluation.result
+            latest[result.layer, result.clf, result.views, result.test_views] = evaluation
+    return sorted(latest.values(), key=lambda evaluation: TUNED.index(evaluation.result.clf))
 
 
-def read_record(file: Path, facts: Mapping[str, Any], images: int) -> Evaluation | None:
-    """Read a record whose request states these facts; None if it does not, is damaged or not there."""
+def read_result(file: Path, expected: Mapping[str, Any], images: int) -> Evaluation | None:
+    """Read a result whose request states what is expected; None if it does not, is damaged or does not exist."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        stated = {name: record["request"][name] for name in facts}
-        if stated != json.loads(json.dumps(facts)):
-            raise ValueError("it answers another request")
-        names = {field.name for field in fields(Result)} - set(STATED)
-        if set(record["result"]) != names:
-            raise ValueError("it has other fields")
-        predicted, confidence = np.array(record["predicted"], np.intp), np.array(record["confidence"], np.float64)
-        if predicted.shape != (images,) or confidence.shape != (images,):
-            raise ValueError("it speaks of another number of images")
-        return Evaluation(replace(Result(**record["result"]), recalled=True), predicted, confidence)
+        return parse_result(file.read_text(encoding="utf-8"), expected, images)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        log.info("the record '%s' is unreadable (%s): it is made again", file, error)
+        log.info("the result '%s' is unreadable (%s): it is computed again", file, error)
         return None
+
+
+def parse_result(text: str, expected: Mapping[str, Any], images: int) -> Evaluation:
+    """Take a result from its JSON.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError, RecursionError
+        If it is damaged, or the result of something else.
+    """
+    record = json.loads(text)
+    # Through JSON and back, since tuples come back as lists.
+    wanted = json.loads(json.dumps({**expected, "protocol": PROTOCOL}))
+    stated = {name: record["request"][name] for name in wanted}
+    if stated != wanted:
+        raise ValueError("it is the result of another request")
+    if set(record["result"]) != {field.name for field in fields(Result)}:
+        raise ValueError("it has other fields")
+    classes = np.array(record["predicted"], np.intp)
+    confidence = np.array(record["confidence"], np.float64)
+    if classes.shape != (images,) or confidence.shape != (images,):
+        raise ValueError("it is of another number of images")
+    return Evaluation(Result(**record["result"]), Predictions(classes, confidence), recalled=True)

@@ -3,36 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
-from featx.evaluation.protocol import Comparison
-from featx.evaluation.result_cache import Evaluation
+from featx.evaluation.comparison import Comparison
+from featx.evaluation.evaluate import evaluate_layer_set, recall
+from featx.evaluation.result import Evaluation
 from featx.features.catalog import LayerSet
 
 WORTH_PROCESSES = 1_000_000
-"""Numbers in all features to be judged, from which on a second process earns back the seconds of its start."""
+"""Numbers in all features to be evaluated, from which on a second process earns back the seconds of its start."""
+
+Task = tuple[Comparison, LayerSet]
 
 
-def evaluate_side_by_side(tasks: Sequence[tuple[Comparison, LayerSet]]) -> Iterator[tuple[int, list[Evaluation]]]:
-    """Judge cuts, several at a time where that pays; yield place and rows as they come, the largest cut first.
+def evaluate_side_by_side(tasks: Sequence[Task]) -> Iterator[tuple[int, list[Evaluation]]]:
+    """Evaluate layer sets, several at a time where that pays; yield place and evaluations as they come.
 
-    Small arrays keep Python busy more than linear algebra, so cuts go to processes, and only folds to threads.
+    The largest layer set comes first. Small arrays keep Python busy more than linear algebra, so layer sets go to
+    processes, and only folds to threads.
     """
-    sizes = [experiment.work(cut) for experiment, cut in tasks]
-    order = np.argsort(sizes, kind="stable")[::-1].tolist()
-    there = cpu_count()
-    jobs = min(there, np.count_nonzero(sizes)) if sum(sizes) > WORTH_PROCESSES else 1
+    sizes = [count_work(comparison, layer_set) for comparison, layer_set in tasks]
+    largest_first = np.argsort(sizes, kind="stable")[::-1].tolist()
+    cpus = cpu_count()
+    jobs = 1
+    if sum(sizes) > WORTH_PROCESSES:
+        jobs = min(cpus, np.count_nonzero(sizes))
     if jobs < 2:
-        yield from (evaluate_at(place, tasks[place], there) for place in order)
+        for place in largest_first:
+            yield evaluate_at(place, tasks[place], cpus)
     else:
-        calls = (delayed(evaluate_at)(place, tasks[place], there // jobs) for place in order)
+        calls = (delayed(evaluate_at)(place, tasks[place], cpus // jobs) for place in largest_first)
         yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
 
 
-def evaluate_at(place: int, task: tuple[Comparison, LayerSet], threads: int) -> tuple[int, list[Evaluation]]:
-    """Judge one cut, folds in threads, and say where it belongs."""
-    experiment, cut = task
+def count_work(comparison: Comparison, layer_set: LayerSet) -> int:
+    """Count the numbers that evaluating a layer set goes through; none where earlier runs left all results."""
+    if len(recall(comparison, layer_set)) == len(comparison.classifiers):
+        return 0
+    return comparison.count_numbers(layer_set)
+
+
+def evaluate_at(place: int, task: Task, threads: int) -> tuple[int, list[Evaluation]]:
+    """Evaluate one layer set, folds in threads, and say where it belongs."""
+    comparison, layer_set = task
     with parallel_config("threading", n_jobs=threads):
-        return place, experiment.evaluate(cut)
+        evaluations = evaluate_layer_set(comparison, layer_set)
+    # Classifiers of wide layers take megabytes each, and evaluations travel from one process to another.
+    return place, [replace(evaluation, classifier=None) for evaluation in evaluations]

@@ -1,4 +1,4 @@
-"""Scores that tell, without any training, how well a classifier would do on features."""
+"""Scores that say, without any training, how well a classifier would do on features."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from featx.types import Matrix
 
 NEIGHBOURS = 5
+"""Neighbours that vote: few enough that a class of ten images can win."""
+
+NOT_A_NEIGHBOUR = -2.0
+"""Similarity below every cosine, so that an image is never among its own neighbours."""
 
 
 def log_evidence(X: Matrix, y: NDArray[np.intp], steps: int = 100) -> float:
@@ -33,17 +37,17 @@ def log_evidence(X: Matrix, y: NDArray[np.intp], steps: int = 100) -> float:
     n, d = X.shape
     u, s, _ = np.linalg.svd(np.asarray(X, np.float64) - X.mean(axis=0, dtype=np.float64), full_matrices=False)
     squares = s**2
-    found = []
+    evidences = []
     for code in np.unique(y):
         target = (y == code).astype(np.float64)
         target -= target.mean()
         inner = u.T @ target
         outside = float(target @ target - inner @ inner)
-        found.append(evidence(squares, inner**2, max(outside, 0.0), (n, d), steps))
-    return float(np.mean(found))
+        evidences.append(maximise_evidence(squares, inner**2, max(outside, 0.0), (n, d), steps))
+    return float(np.mean(evidences))
 
 
-def evidence(
+def maximise_evidence(
     squares: NDArray[np.float64],
     inner: NDArray[np.float64],
     outside: float,
@@ -70,9 +74,10 @@ def evidence(
         gamma = float((squares / (squares + ratio)).sum())
         weights = float((squares * inner / (squares + ratio) ** 2).sum())
         residue = outside + float((inner * (ratio / (squares + ratio)) ** 2).sum())
-        before = ratio
-        alpha, beta = gamma / (weights + 1e-10), (n - gamma) / (residue + 1e-10)
-        if abs(alpha / beta - before) <= 1e-3 * before:
+        # The small constants keep a target that is fitted exactly, or not at all, from dividing by zero.
+        alpha = gamma / (weights + 1e-10)
+        beta = (n - gamma) / (residue + 1e-10)
+        if abs(alpha / beta - ratio) <= 1e-3 * ratio:
             break
     logs = float(np.log(alpha + beta * squares).sum()) + (d - len(squares)) * np.log(alpha)
     total = d * np.log(alpha) + n * np.log(beta) - logs - beta * residue - alpha * weights - n * np.log(2 * np.pi)
@@ -122,11 +127,12 @@ def neighbour_accuracy(X: Matrix, y: NDArray[np.intp], groups: NDArray[np.intp])
     """
     lengths = np.linalg.norm(X, axis=1, keepdims=True)
     unit = np.asarray(X / np.where(lengths > 0, lengths, 1), np.float32)
+    # Not scikit-learn's KNeighborsClassifier: copies of one image must not vote for each other.
     alike = unit @ unit.T
-    alike[groups[:, None] == groups[None, :]] = -2
+    alike[groups[:, None] == groups[None, :]] = NOT_A_NEIGHBOUR
     nearest = np.argsort(-alike, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(y) - 1)]
     votes = np.zeros((len(y), int(y.max()) + 1))
-    # The nearer one wins among classes with as many votes.
+    # Among classes with equally many votes the nearer neighbours win.
     for place, column in enumerate(nearest.T):
         votes[np.arange(len(y)), y[column]] += 1 - 1e-3 * place
     return float((votes.argmax(axis=1) == y).mean())

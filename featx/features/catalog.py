@@ -1,17 +1,25 @@
-"""Joins a data set and cached features into arrays that classifiers take. Nothing here needs torch."""
+"""What the cache holds for the images of a data set: which base, and which layer sets. Nothing here needs torch.
+
+A cache is shared by many data sets. Only features of the images at hand count here, so what other data sets left in the
+cache never changes what a command does.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from featx.bases.architectures.python_file import architecture_name
-from featx.bases.names import check_base_name, check_pooling_names
 from featx.bases.weights import digest_file, is_file_name
 from featx.errors import MissingFeatures, shorten, unknown
+from featx.features.cached_layers import CachedLayer, CachedLayers, list_cached
+from featx.features.missing import complete_choice, describe_choice, layers_not_cached, missing_features, no_features
 from featx.keys import FeatureKey
 from featx.requests import BaseChoice, CompareRequest
 from featx.store.base_json import StoredBase
@@ -21,82 +29,98 @@ from featx.store.store import FeatureStore
 log = logging.getLogger(__name__)
 
 
-def find_base(store: FeatureStore, request: CompareRequest) -> StoredBase:
+def list_candidates(store: FeatureStore, request: CompareRequest) -> list[StoredBase]:
+    """List the cached bases that a choice may mean, whatever images they have features of.
+
+    Raises
+    ------
+    UnknownName
+        If there is no base of this name at all.
+    WeightsError
+        If the choice names a weights file that cannot be read.
+    MissingFeatures
+        If nothing is cached of such a base; the error holds the request that computes it.
+    """
+    choice = request.base
+    name = architecture_name(choice.name)
+    candidates = [base for base in store.bases() if base.id.architecture == name]
+    digest = None
+    if candidates and choice.weights is not None and is_file_name(choice.weights):
+        digest = digest_file(Path(choice.weights).expanduser())
+    candidates = [base for base in candidates if fits_choice(base, choice, digest)]
+    if not candidates:
+        what = f"the cache '{store.root}' holds no features of {describe_choice(choice)}"
+        raise missing_features(request, what, request.layers)
+    return candidates
+
+
+def fits_choice(base: StoredBase, choice: BaseChoice, weights_digest: str | None) -> bool:
+    """Whether a cached base is one that a choice may mean.
+
+    Parameters
+    ----------
+    weights_digest : str or None
+        Digest of the weights file that the choice names; None if it names none.
+    """
+    transform = base.id.transform
+    if choice.precision != base.id.precision:
+        return False
+    if choice.crop not in (None, transform.crop) or choice.resize not in (None, transform.resize):
+        return False
+    if weights_digest is not None:
+        return weights_digest == base.id.weights
+    return choice.weights in (None, base.source)
+
+
+def find_base(store: FeatureStore, request: CompareRequest, digests: NDArray[np.uint8]) -> StoredBase:
     """Find the cached base that a choice names.
 
-    Without `--weights` that is the only one of its name, with the base's own transform if there are several.
+    Without `--weights` that is the only one of its name that has features of these images; if several have, the one
+    with the base's own transform.
+
+    Parameters
+    ----------
+    digests : (n, 32) uint8
+        The images of the data set.
 
     Raises
     ------
     UnknownName
         If there is no base of this name at all.
     MissingFeatures
-        If nothing of it is cached; the message holds the command that would compute it.
+        If nothing of it is cached, with the request that would compute it; or if several bases fit.
     """
-    choice = request.base
-    name = architecture_name(choice.name)
-    named = [base for base in store.bases() if base.id.architecture == name]
-    fitting = [base for base in named if fits(base, choice)]
-    if choice.resize is None and choice.crop is None and len(fitting) > 1:
-        fitting = [base for base in fitting if base.is_default_transform] or fitting
-    if len(fitting) == 1:
-        return fitting[0]
-    if len(fitting) > 1:
-        sources = ", ".join(f"'{base.source}'" for base in fitting)
+    candidates = list_candidates(store, request)
+    if len(candidates) > 1:
+        candidates = [base for base in candidates if has_features(store, base, digests)]
+        if not candidates:
+            raise no_features(store.root, request, None)
+    if len(candidates) > 1 and request.base.resize is None and request.base.crop is None:
+        candidates = [base for base in candidates if base.is_default_transform] or candidates
+    if len(candidates) > 1:
+        sources = ", ".join(f"'{base.source}'" for base in candidates)
         raise MissingFeatures(
-            f"the cache '{store.root}' holds features of {choice.name} with {len(fitting)} different weights or "
-            f"transforms ({sources}): choose with --weights, --resize and --crop"
+            f"the cache '{store.root}' holds features of {request.base.name} with {len(candidates)} different weights "
+            f"or transforms ({sources}): choose with --weights, --resize and --crop"
         )
-    raise missing_features(request, f"the cache '{store.root}' holds no features of {describe(choice)}", request.layers)
+    return candidates[0]
 
 
-def check_names(request: CompareRequest) -> None:
-    """Raise UnknownName for a base or pooling that does not exist."""
-    check_base_name(request.base.name)
-    check_pooling_names(request.poolings)
-
-
-def describe(choice: BaseChoice) -> str:
-    """Name a base and its weights in words."""
-    return choice.name + (f" with weights '{choice.weights}'" if choice.weights else "")
-
-
-def fits(base: StoredBase, choice: BaseChoice) -> bool:
-    """Whether a cached base is one that a choice may mean."""
-    transform = base.id.transform
-    if choice.precision != base.id.precision:
-        return False
-    if choice.crop not in (None, transform.crop) or choice.resize not in (None, transform.resize):
-        return False
-    if choice.weights is None:
-        return True
-    if is_file_name(choice.weights):
-        return digest_file(Path(choice.weights).expanduser()) == base.id.weights
-    return choice.weights == base.source
-
-
-def missing_features(request: CompareRequest, what: str, layers: Sequence[str]) -> MissingFeatures:
-    """Build the error that holds the request which computes what is missing.
-
-    Raises
-    ------
-    UnknownName
-        If nothing could compute it, since there is no such base or pooling.
-    """
-    check_names(request)
-    return MissingFeatures(what, request.extraction(layers or ["layer4"], request.poolings))
+def has_features(store: FeatureStore, base: StoredBase, digests: NDArray[np.uint8]) -> bool:
+    """Whether the cache holds any features of these images that a base computed."""
+    return any(not store.missing(summary.key, digests).all() for summary in store.keys(base.id))
 
 
 @dataclass(frozen=True)
 class LayerSet:
-    """One row of the table of cut depths: a layer, or a mix of several, of which every part is cached.
+    """A layer, or several layers whose features are concatenated; the features of each are cached.
 
     Attributes
     ----------
     parts : tuple of KeySummary
         One a layer, of the images as they are.
     further : tuple of KeySummary
-        Their further views.
+        Further views of the images.
     """
 
     parts: tuple[KeySummary, ...]
@@ -114,12 +138,17 @@ class LayerSet:
 
     @property
     def name(self) -> str:
-        """Name of the layer, or the names of a mix joined by "+"."""
+        """Name of the layer, or the names of several joined by "+"."""
         return "+".join(key.layer for key in self.keys)
 
     @property
+    def pooling(self) -> str:
+        """Pooling of every part."""
+        return self.parts[0].key.pooling
+
+    @property
     def dim(self) -> int:
-        """Numbers a row."""
+        """Length of a feature vector."""
         return sum(math.prod(part.shape) for part in self.parts)
 
     @property
@@ -129,74 +158,190 @@ class LayerSet:
 
     @property
     def ms_per_image(self) -> float:
-        """What extracting one image cost."""
+        """Cost of extracting one image, in milliseconds."""
         return 1e3 * sum(part.seconds / max(1, part.images) for part in (*self.parts, *self.further))
 
 
-def choose_layer_sets(store: FeatureStore, base: StoredBase, request: CompareRequest) -> list[LayerSet]:
-    """List the cuts that a request asks for: its layers and mixes, or all layers that are cached in the base's order.
+def choose_layer_sets(
+    store: FeatureStore, base: StoredBase, request: CompareRequest, digests: NDArray[np.uint8]
+) -> list[LayerSet]:
+    """List the layer sets that a request asks for: its own, or every layer that is cached for these images.
+
+    What the request leaves open (layers, poolings, dtype) is chosen by the images: of the candidates those count that
+    lack the fewest images. Broken images are lacking everywhere, so these have features of every sound image, if
+    anything has; whoever joins the data set checks that.
+
+    Parameters
+    ----------
+    digests : (n, 32) uint8
+        The images of the data set.
+
+    Returns
+    -------
+    list of LayerSet
+        In the order asked, else in the base's order.
 
     Raises
     ------
     UnknownName
         If the base has no such layer.
     MissingFeatures
-        If layers are not cached; the message holds the command that computes all of them.
+        If layers are not cached; the error holds the request that computes all of them.
     """
-    summaries = {summary.key: summary for summary in store.keys(base.id)}
-    numbers = range(1, request.views)
-    whole = [k for k in summaries if not k.view and all(replace(k, view=view) in summaries for view in numbers)]
-    cached = {(key.layer, key.pooling): summaries[key] for key in wanted_dtypes(whole, request)}
+    cached = list_cached(store, base, request, digests)
+    asked = [split_layer_set(base, name) for name in request.layers]
+    if asked:
+        return choose_asked(base, request, cached, list(dict.fromkeys(asked)))
+    return choose_cached(store, base, request, cached)
+
+
+def choose_cached(
+    store: FeatureStore, base: StoredBase, request: CompareRequest, cached: CachedLayers
+) -> list[LayerSet]:
+    """Take every layer that is cached for all images, in the base's order, and warn of those that lack some."""
+    candidates = [layer for layer in cached.values() if not request.poolings or layer.key.pooling in request.poolings]
+    if not candidates:
+        raise no_features(store.root, request, base)
+    fewest = min(int(layer.missing.sum()) for layer in candidates)
+    complete = [layer for layer in candidates if int(layer.missing.sum()) == fewest]
+    warn_of_incomplete(request, base, candidates, fewest)
     depth = {str(layer["name"]): place for place, layer in enumerate(base.layers)}
-    every = [(name,) for name in sorted({layer for layer, _ in cached}, key=depth.__getitem__)]
-    asked = [tuple(dict.fromkeys(exact_name(base, part) for part in mix.split("+"))) for mix in request.layers]
-    cuts: list[LayerSet] = []
-    lacks: list[tuple[str, str]] = []
-    for parts in dict.fromkeys(asked or every):
-        there = [pooling for layer, pooling in cached if layer == parts[0]]
-        common = [pooling for pooling in there if all((part, pooling) in cached for part in parts)]
-        for pooling in list(request.poolings) or common or there[:1] or ["avg"]:
-            lacks += [(part, pooling) for part in parts if (part, pooling) not in cached]
-            if not lacks:
-                own = tuple(cached[part, pooling] for part in parts)
-                cuts.append(LayerSet(own, tuple(summaries[replace(p.key, view=view)] for view in numbers for p in own)))
-    if lacks:
-        layers, poolings = (list(dict.fromkeys(column)) for column in zip(*lacks, strict=True))
-        named = f"layer{'s' * (len(layers) > 1)} {shorten(repr(layer) for layer in layers)}"
-        what = f"{named} of {describe(request.base)} {'are' if len(layers) > 1 else 'is'} not cached"
-        what += f" with {request.views} views" if request.views > 1 else ""
-        raise missing_features(replace(request, poolings=poolings), what, layers)
-    if not cuts:
-        raise missing_features(request, f"the cache '{store.root}' holds no features of {describe(request.base)}", ())
-    return cuts
+    poolings = list(request.poolings)
+
+    def place(layer: CachedLayer) -> tuple[int, int]:
+        # Sorting keeps the order of the folders where no poolings were asked for.
+        return depth[layer.key.layer], poolings.index(layer.key.pooling) if poolings else 0
+
+    return [combine([layer]) for layer in sorted(complete, key=place)]
 
 
-def choose_keys(store: FeatureStore, base: StoredBase, request: CompareRequest) -> list[FeatureKey]:
-    """List the keys of the cuts that a request asks for, raising as `choose_layer_sets` does."""
-    return list(dict.fromkeys(key for cut in choose_layer_sets(store, base, request) for key in cut.keys))
+def choose_asked(
+    base: StoredBase, request: CompareRequest, cached: CachedLayers, asked: Sequence[tuple[str, ...]]
+) -> list[LayerSet]:
+    """Take the layer sets asked for, with the poolings asked for or those that the images have."""
+    chosen: list[LayerSet] = []
+    not_cached: list[tuple[str, str]] = []
+    for layers in asked:
+        poolings = list(request.poolings) or choose_poolings(base, request, cached, layers)
+        for pooling in poolings:
+            wanted = [(layer, pooling) for layer in layers]
+            lacking = [place for place in wanted if place not in cached]
+            not_cached += lacking
+            if not lacking:
+                chosen.append(combine([cached[place] for place in wanted]))
+    if not_cached:
+        raise layers_not_cached(request, base, not_cached)
+    return chosen
 
 
-def wanted_dtypes(keys: Sequence[FeatureKey], request: CompareRequest) -> list[FeatureKey]:
-    """Keep the keys of the stored dtype asked for; without one, of each layer and pooling only the most exact."""
-    if request.store_dtype is not None:
-        return [key for key in keys if key.dtype == request.store_dtype]
-    exact = {replace(key, dtype="float32") for key in keys if key.dtype == "float32"}
-    return [key for key in keys if key.dtype == "float32" or replace(key, dtype="float32") not in exact]
+def choose_poolings(
+    base: StoredBase, request: CompareRequest, cached: CachedLayers, layers: Sequence[str]
+) -> list[str]:
+    """Choose the poolings of a layer set by what is cached of all its layers, for most of the images."""
+    missing: dict[str, int] = {}
+    for pooling in dict.fromkeys(pooling for layer, pooling in cached if layer == layers[0]):
+        if all((layer, pooling) in cached for layer in layers):
+            lacking = np.any([cached[layer, pooling].missing for layer in layers], axis=0)
+            missing[pooling] = int(lacking.sum())
+    if not missing:
+        # Nothing is cached of all layers: the error names what the others lack at the pooling of the first.
+        poolings_of_first = [pooling for layer, pooling in cached if layer == layers[0]]
+        return poolings_of_first[:1] or ["avg"]
+    fewest = min(missing.values())
+    warn_of_incomplete(request, base, [cached[layer, pooling] for layer in layers for pooling in missing], fewest)
+    return [pooling for pooling, count in missing.items() if count == fewest]
 
 
-def exact_name(base: StoredBase, asked: str) -> str:
-    """Resolve an alias by what `base.json` says of the layers.
+def combine(layers: Sequence[CachedLayer]) -> LayerSet:
+    """Make a layer set of cached layers; further views are listed view by view."""
+    parts = tuple(layer.views[0] for layer in layers)
+    further: list[KeySummary] = []
+    for view in range(1, len(layers[0].views)):
+        further += [layer.views[view] for layer in layers]
+    return LayerSet(parts, tuple(further))
+
+
+def warn_of_incomplete(
+    request: CompareRequest, base: StoredBase, candidates: Iterable[CachedLayer], fewest: int
+) -> None:
+    """Name in one warning the layers that are cached for some of the images only, with the command that adds the rest.
+
+    Parameters
+    ----------
+    fewest : int
+        Images that every candidate lacks: broken ones, or new ones that an error will name.
+    """
+    incomplete = [layer for layer in candidates if int(layer.missing.sum()) > fewest]
+    if not incomplete:
+        return
+    phrases = []
+    for layer in incomplete:
+        images = len(layer.missing) - fewest
+        phrases.append(f"{layer.label} is cached for {int((~layer.missing).sum())} of {images} images only")
+    layers = list(dict.fromkeys(layer.key.layer for layer in incomplete))
+    poolings = list(dict.fromkeys(layer.key.pooling for layer in incomplete))
+    dtypes = {layer.key.dtype for layer in incomplete}
+    request = replace(request, base=complete_choice(request.base, base))
+    if len(dtypes) == 1:
+        request = replace(request, store_dtype=dtypes.pop())
+    pronoun = "it" if len(incomplete) == 1 else "them"
+    command = request.extraction(layers, poolings).command()
+    log.warning("%s; to use %s: %s", shorten(phrases), pronoun, command)
+
+
+def split_layer_set(base: StoredBase, name: str) -> tuple[str, ...]:
+    """Resolve the name of a layer set, such as "layer3+layer4", to exact names of layers, repetitions dropped."""
+    return tuple(dict.fromkeys(exact_name(base, part) for part in name.split("+")))
+
+
+def exact_name(base: StoredBase, name: str) -> str:
+    """Resolve the alias of a layer by what `base.json` says of the layers.
 
     Raises
     ------
     UnknownName
         Listing the layers, with the nearest match.
     """
+    names = [str(layer["name"]) for layer in base.layers]
+    if name in names:
+        return name
+    aliases: list[str] = []
     for layer in base.layers:
-        if layer["name"] == asked:
-            return asked
-    for layer in base.layers:
-        if asked in layer["alias"].split(","):
+        of_layer = [alias for alias in layer["alias"].split(",") if alias]
+        if name in of_layer:
             return str(layer["name"])
-    aliases = [alias for layer in base.layers for alias in layer["alias"].split(",") if alias]
-    raise unknown(f"layer of {base.id.architecture}", asked, [*aliases, *(layer["name"] for layer in base.layers)])
+        aliases += of_layer
+    raise unknown(f"layer of {base.id.architecture}", name, [*aliases, *names])
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a request takes from the cache: one base, and layer sets of it.
+
+    Attributes
+    ----------
+    request : CompareRequest
+    base : StoredBase
+    layer_sets : list of LayerSet
+    """
+
+    request: CompareRequest
+    base: StoredBase
+    layer_sets: list[LayerSet]
+
+    @property
+    def keys(self) -> list[FeatureKey]:
+        """Every key of the layer sets once, further views among them."""
+        return list(dict.fromkeys(key for layer_set in self.layer_sets for key in layer_set.every_key))
+
+
+def select_features(store: FeatureStore, request: CompareRequest, digests: NDArray[np.uint8]) -> Selection:
+    """Choose the base and the layer sets that a request means, for the images with these digests.
+
+    Raises
+    ------
+    FeatxError
+        As `find_base` and `choose_layer_sets` do.
+    """
+    base = find_base(store, request, digests)
+    return Selection(request, base, choose_layer_sets(store, base, request, digests))

@@ -1,12 +1,12 @@
-"""The labelled rows of a data set, in train and held-out part."""
+"""A data set for classifiers: labels, groups and split of the images that have features. X is loaded elsewhere."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,25 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.data.digest_cache import digest_all
-from featx.data.listing import Manifest, check_classes, conflicts, held_out
+from featx.data.listing import DigestedListing, Listing, check_classes, find_conflicts, find_held_out
 from featx.data.sources import list_images
-from featx.errors import DataError
-from featx.features.catalog import missing_features
+from featx.errors import DataError, MissingFeatures, shorten
+from featx.features.catalog import Selection
+from featx.features.missing import missing_features
 from featx.features.splits import hold_out
 from featx.images.decode import BrokenImage, decode
 from featx.keys import FeatureKey
 from featx.requests import CompareRequest
+from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
+from featx.types import Progress
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The labelled rows of a data set, in train and held-out part.
+class Dataset:
+    """The labelled images of a data set, in a training and a held-out part.
 
     Attributes
     ----------
-    manifest : Manifest
-        Only images that have features.
+    manifest : DigestedListing
+        The n images that have features, with their digests.
     classes : list of str
     y : (n,) int
         Places in `classes`.
@@ -42,64 +47,121 @@ class Rows:
         The held-out rows.
     """
 
-    manifest: Manifest
+    manifest: DigestedListing
     classes: list[str]
     y: NDArray[np.intp]
     groups: NDArray[np.intp]
     test: NDArray[np.bool_]
 
+    @property
+    def train(self) -> NDArray[np.bool_]:
+        """The training rows: (n,) bool."""
+        return ~self.test
+
+    @property
+    def listing(self) -> Listing:
+        """The images as they were listed."""
+        return self.manifest.listing
+
+    @property
+    def digests(self) -> NDArray[np.uint8]:
+        """Digests of the image files: (n, 32) uint8."""
+        return self.manifest.digests
+
     @cached_property
     def digest(self) -> str:
         """Digest of images, labels and split, in their order; 64 hex characters."""
         facts = [self.classes, self.y.tolist(), self.test.tolist()]
-        return hashlib.sha256(self.manifest.digests.tobytes() + json.dumps(facts).encode()).hexdigest()
+        return hashlib.sha256(self.digests.tobytes() + json.dumps(facts).encode()).hexdigest()
 
 
-def check_parts(classes: NDArray[Any], y: NDArray[np.intp], test: NDArray[np.bool_], name: str) -> None:
-    """Raise DataError unless every class has two images to train on; held-out images are at least one."""
-    trained = np.bincount(y[~test], minlength=len(classes))
-    if (trained < 2).any():
-        few = ", ".join(f"'{classes[code]}' ({trained[code]})" for code in np.flatnonzero(trained < 2))
-        raise DataError(f"'{name}': the training part needs at least two images of every class, but has of: {few}")
+@dataclass(frozen=True)
+class NeededFeatures:
+    """Features that every sound image of a data set must have.
+
+    Attributes
+    ----------
+    request : CompareRequest
+        Who needs them.
+    keys : sequence of FeatureKey
+    base : StoredBase or None
+        The cached base that was found for the request.
+    """
+
+    request: CompareRequest
+    keys: Sequence[FeatureKey]
+    base: StoredBase | None = None
 
 
-log = logging.getLogger(__name__)
+def list_dataset(request: CompareRequest, progress: Progress | None = None) -> DigestedListing:
+    """List and digest the images of a data set; each file that cannot be read is named in a warning.
+
+    Raises
+    ------
+    DataError
+        If there is no such data set, or it is empty.
+    """
+    manifest = digest_all(request.cache, list_images(request.data), request.rehash, progress=progress)
+    for file in manifest.unreadable:
+        log.warning("'%s' is left out: %s", file.path, file.reason)
+    return manifest
 
 
 def load_dataset(
     request: CompareRequest,
     store: FeatureStore,
     keys: Sequence[FeatureKey],
-    progress: Callable[[int, int], None] | None = None,
-) -> Rows:
-    """Digest the data set, drop images that are broken, and split off the held-out part.
+    progress: Progress | None = None,
+) -> Dataset:
+    """List and digest a data set, and join it with what the store holds of the keys.
 
     Raises
     ------
     DataError
         If there are too few classes or images.
     MissingFeatures
-        If sound images lack features; the message holds the command that computes them.
+        If sound images lack features; the error holds the request that computes them.
     """
-    manifest = digest_all(request.cache, list_images(request.data), request.rehash, progress=progress)
-    for file in manifest.unreadable:
-        log.warning("'%s' is left out: %s", file.path, file.reason)
-    have = ~np.any([store.missing(key, manifest.digests) for key in keys], axis=0)
-    manifest = keep_featured(request, manifest, have, [key.layer for key in keys])
-    for conflict in conflicts(manifest):
+    manifest = list_dataset(request, progress)
+    return join_dataset(request, keep_featured(manifest, store, [NeededFeatures(request, keys)]))
+
+
+def join_selections(manifest: DigestedListing, store: FeatureStore, selections: Sequence[Selection]) -> Dataset:
+    """Join a data set with what one or several requests take from the store; all of them get the same rows.
+
+    Raises
+    ------
+    DataError
+        If there are too few classes or images.
+    MissingFeatures
+        If sound images lack features; the error holds the request that computes them.
+    """
+    needed = [NeededFeatures(selection.request, selection.keys, selection.base) for selection in selections]
+    return join_dataset(selections[0].request, keep_featured(manifest, store, needed))
+
+
+def join_dataset(request: CompareRequest, manifest: DigestedListing) -> Dataset:
+    """Make labels, groups and split of images that all have features.
+
+    Raises
+    ------
+    DataError
+        If there are too few classes, or too few images of a class.
+    """
+    for conflict in find_conflicts(manifest):
         log.warning("%s", conflict)
     labels = manifest.listing.labels
     check_classes(labels, request.data)
     classes, y = np.unique(np.array(labels), return_inverse=True)
     _, groups = np.unique(manifest.digests.view("V32").reshape(-1), return_inverse=True)
-    test = held_out(manifest.listing.splits)
+    test = find_held_out(manifest.listing.splits)
     if test is None:
-        test = hold_out_or_explain(y, groups, request)
-    check_parts(classes, y, test, request.data)
-    return Rows(manifest, classes.tolist(), y, groups, test)
+        test = hold_out_quarter(y, groups, request)
+    check_training_part(classes, y, test, request.data)
+    return Dataset(manifest, classes.tolist(), y, groups, test)
 
 
-def hold_out_or_explain(y: NDArray[np.intp], groups: NDArray[np.intp], request: CompareRequest) -> NDArray[np.bool_]:
+def hold_out_quarter(y: NDArray[np.intp], groups: NDArray[np.intp], request: CompareRequest) -> NDArray[np.bool_]:
     """Hold out a quarter; where the images are too few for that, say so."""
     try:
         return hold_out(y, groups, request.seed)
@@ -109,21 +171,63 @@ def hold_out_or_explain(y: NDArray[np.intp], groups: NDArray[np.intp], request: 
         ) from error
 
 
-def keep_featured(
-    request: CompareRequest, manifest: Manifest, have: NDArray[np.bool_], layers: Sequence[str]
-) -> Manifest:
-    """Drop images without features if they are broken; raise if a sound one has not been extracted."""
-    listing = manifest.listing
-    lacks = np.flatnonzero(~have).tolist()
-    for row in lacks:
-        try:
-            decode(listing.read(listing.paths[row]))
-        except (BrokenImage, OSError) as error:
-            log.warning("'%s' is left out: %s", listing.paths[row], error)
-            continue
-        what = f"{len(lacks)} of {len(have)} images have no features yet, such as '{listing.paths[row]}'"
-        raise missing_features(request, what, list(dict.fromkeys(layers)))
-    if not len(lacks):
+def check_training_part(classes: NDArray[Any], y: NDArray[np.intp], test: NDArray[np.bool_], name: str) -> None:
+    """Raise DataError unless the training part has at least two images of every class."""
+    counts = np.bincount(y[~test], minlength=len(classes))
+    too_small = np.flatnonzero(counts < 2)
+    if len(too_small):
+        listed = shorten(f"'{classes[code]}' ({counts[code]})" for code in too_small)
+        raise DataError(f"'{name}': the training part needs at least two images of every class; too few: {listed}")
+
+
+def keep_featured(manifest: DigestedListing, store: FeatureStore, needed: Sequence[NeededFeatures]) -> DigestedListing:
+    """Leave out broken images, each named in a warning; every other image must have all features that are needed.
+
+    Raises
+    ------
+    MissingFeatures
+        If a sound image lacks features; the error holds the request that computes them.
+    """
+    missing = np.zeros((len(needed), len(manifest)), bool)
+    for lacking, features in zip(missing, needed, strict=True):
+        for key in features.keys:
+            lacking |= store.missing(key, manifest.digests)
+    incomplete = missing.any(axis=0)
+    if not incomplete.any():
         return manifest
-    rows = np.flatnonzero(have)
-    return Manifest(listing.subset(rows.tolist()), manifest.digests[rows], manifest.unreadable)
+    listing = manifest.listing
+    for row in np.flatnonzero(incomplete).tolist():
+        fault = find_fault(listing, row)
+        if fault is None:
+            place = int(missing[:, row].argmax())
+            raise images_without_features(needed[place], missing[place], listing.paths[row])
+        log.warning("'%s' is left out: %s", listing.paths[row], fault)
+    rows = np.flatnonzero(~incomplete)
+    return DigestedListing(listing.subset(rows.tolist()), manifest.digests[rows], manifest.unreadable)
+
+
+def find_fault(listing: Listing, row: int) -> str | None:
+    """Decode an image to see what is wrong with it; None if it is sound."""
+    try:
+        decode(listing.read(listing.paths[row]))
+    except (BrokenImage, OSError) as error:
+        return str(error)
+    return None
+
+
+def images_without_features(needed: NeededFeatures, missing: NDArray[np.bool_], path: str) -> MissingFeatures:
+    """Build the error for sound images that have not been extracted, with the extraction of just the needed keys.
+
+    Parameters
+    ----------
+    missing : (n,) bool
+    path : str
+        One of the images.
+    """
+    count = int(missing.sum())
+    verb = "has" if count == 1 else "have"
+    what = f"{count} of {len(missing)} images {verb} no features yet, such as '{path}'"
+    layers = list(dict.fromkeys(key.layer for key in needed.keys))
+    poolings = list(dict.fromkeys(key.pooling for key in needed.keys))
+    request = replace(needed.request, poolings=poolings, store_dtype=needed.keys[0].dtype)
+    return missing_features(request, what, layers, needed.base)

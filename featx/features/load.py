@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import RequestError
-from featx.features.catalog import choose_layer_sets, find_base
-from featx.features.dataset import load_dataset
+from featx.features.catalog import list_candidates, select_features
+from featx.features.dataset import join_selections, list_dataset
 from featx.features.scaling import join
 from featx.keys import FeatureKey
 from featx.requests import CompareRequest
@@ -77,21 +77,25 @@ def load_features(request: CompareRequest, scaled: bool = True) -> LabelledFeatu
         If names are unknown, features are not cached or the data set cannot be used.
     """
     store = FeatureStore(request.cache)
-    layer_sets = choose_layer_sets(store, find_base(store, request), request)
+    # A base of which nothing is cached is known before all images are read for their digests.
+    list_candidates(store, request)
+    manifest = list_dataset(request)
+    selection = select_features(store, request, manifest.digests)
+    layer_sets = selection.layer_sets
     if len(layer_sets) > 1:
-        fitting = ", ".join(f"'{layer_set.name}' ({layer_set.keys[0].pooling})" for layer_set in layer_sets)
-        raise RequestError(f"features of one layer and pooling are loaded, but these fit: {fitting}. Choose one")
+        choices = ", ".join(f"'{layer_set.name}' ({layer_set.keys[0].pooling})" for layer_set in layer_sets)
+        raise RequestError(f"features of one layer and pooling are loaded, but these fit: {choices}. Choose one")
     keys = layer_sets[0].keys
-    dataset = load_dataset(request, store, keys)
-    digests = dataset.manifest.digests
+    dataset = join_selections(manifest, store, [selection])
+    digests = dataset.digests
     return LabelledFeatures(
         X=read_matrix(store, keys, digests, scaled),
         y=dataset.y,
         groups=dataset.groups,
         classes=np.array(dataset.classes),
-        paths=np.array(dataset.manifest.listing.paths),
+        paths=np.array(dataset.listing.paths),
         digests=digests,
-        train=np.flatnonzero(~dataset.test),
+        train=np.flatnonzero(dataset.train),
         test=np.flatnonzero(dataset.test),
         keys=keys,
     )

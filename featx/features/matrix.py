@@ -1,4 +1,4 @@
-"""The features of a layer set, on disk or in memory."""
+"""X: the features of a layer set, in memory or read from the store a block at a time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from featx.keys import FeatureKey
 from featx.store.store import FeatureStore
 
 BLOCK_BYTES = 64_000_000
-"""Memory for features that are read a block at a time."""
+"""Memory for features that are read a block at a time: large enough that a block costs more than opening its parts."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """The features of a cut, (v, n, d) float32: v views of n images, on disk or loaded.
+    """The features of a layer set, (v, n, d) float32: v views of n images, on disk or in memory.
 
     A row number counts them all: view v of image i is row v * n + i.
 
@@ -26,12 +26,14 @@ class Features:
     ----------
     store : FeatureStore
     keys : tuple of FeatureKey
-        Of the cut's layers.
+        One a layer, of the images as they are.
     digests : (n, 32) uint8
     views, dim : int
         v, and d.
     array : (v * n, d) float32 or None
         All of them, once they are loaded.
+    block_bytes : int
+        Memory for one block, where they are not loaded.
     """
 
     store: FeatureStore
@@ -40,13 +42,23 @@ class Features:
     views: int
     dim: int
     array: NDArray[np.float32] | None = None
+    block_bytes: int = BLOCK_BYTES
 
-    def loaded(self) -> Features:
-        """Read all of them into memory."""
-        return replace(self, array=self.take(self.rows(np.arange(len(self.digests)), self.views)))
+    def load(self) -> Features:
+        """Read all of them into memory.
+
+        Raises
+        ------
+        MissingFeatures
+            If the store lacks any of them.
+        BrokenPart
+            If the only part that holds a row is damaged.
+        """
+        every_image = np.arange(len(self.digests))
+        return replace(self, array=self.take(self.rows(every_image, self.views)))
 
     def rows(self, images: NDArray[np.intp], views: int) -> NDArray[np.intp]:
-        """List the numbers of the first views of some images, view by view."""
+        """List the row numbers of the first views of some images, view by view."""
         return (images + len(self.digests) * np.arange(views)[:, None]).reshape(-1)
 
     def take(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -54,14 +66,19 @@ class Features:
         if self.array is not None:
             return self.array[rows]
         view, image = np.divmod(rows, len(self.digests))
-        parts = []
         # Rows come view by view, so that each view is one stretch of them.
-        for start, end in pairwise([0, *(np.flatnonzero(np.diff(view)) + 1).tolist(), len(rows)]):
+        starts = (np.flatnonzero(np.diff(view)) + 1).tolist()
+        blocks = []
+        for start, end in pairwise([0, *starts, len(rows)]):
+            digests = self.digests[image[start:end]]
             keys = [replace(key, view=int(view[start])) for key in self.keys]
-            parts.append(join([self.store.get(key, self.digests[image[start:end]]) for key in keys]))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            blocks.append(join([self.store.get(key, digests) for key in keys]))
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
     @property
     def block(self) -> int:
-        """How many images to handle at a time, views and all."""
-        return max(1, BLOCK_BYTES // (4 * self.views * self.dim)) if self.array is None else len(self.digests)
+        """Images to be handled at a time, with all their views."""
+        if self.array is not None:
+            return len(self.digests)
+        bytes_an_image = 4 * self.views * self.dim
+        return max(1, self.block_bytes // bytes_an_image)

@@ -17,12 +17,13 @@ def join(parts: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     Parameters
     ----------
     parts : sequence of (n, ...) float
-        One a layer, each to be flattened. Rows are scaled to length one, layer by layer, so that contrast counts less,
-        and a large layer does not outweigh a small one.
+        One a layer; each is flattened.
 
     Returns
     -------
     (n, d) float32
+        Rows of each layer have length one, so that contrast counts less and a large layer does not outweigh a small
+        one.
     """
     scaled = [unit_length(part.reshape(len(part), -1)) for part in parts]
     return scaled[0] if len(scaled) == 1 else np.hstack(scaled)
@@ -34,5 +35,7 @@ def unit_length(X: Matrix) -> Matrix:
     Rows of zeros stay as they are.
     """
     X = np.asarray(X, np.float32)
+    # A float32 sum of a hundred thousand squares (flat features) would lose digits.
     lengths = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(np.float32)
-    return X / np.where(lengths > 0, lengths, np.float32(1))[:, None]
+    divisors = np.where(lengths > 0, lengths, np.float32(1))
+    return X / divisors[:, None]

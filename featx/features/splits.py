@@ -1,4 +1,7 @@
-"""Which rows train and which judge: the held-out part, and the folds of cross-validation."""
+"""Which rows train and which evaluate: the held-out part, and the folds of cross-validation.
+
+Rows of one group (copies of one image) are never parted. Everything is stratified by class and drawn from a seed.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ from featx.errors import DataError
 from featx.types import Fold
 
 TEST_SHARE = 0.25
-VALIDATION = 0.15
-FOLDS = 5
+"""Share of the images that is held out where the data set brings no split of its own."""
 
-"""Rows to train on (n,), and rows to judge (m,) or (m, v): v views of one image, whose scores are averaged."""
+VALIDATION_SHARE = 0.15
+"""Share of the training images on which fine-tuning chooses its epoch."""
+
+FOLDS = 5
 
 
 def first_rows(groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -41,24 +46,31 @@ def first_rows(groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.i
 
 
 def hold_out(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int, share: float = TEST_SHARE) -> NDArray[np.bool_]:
-    """Hold out a stratified share, a quarter; rows of one group stay together.
+    """Hold out a stratified share; rows of one group stay together.
 
     Parameters
     ----------
     y : (n,) int
         Classes.
     groups : (n,) int
+    share : float
+        Share of the groups; a quarter by default.
 
     Returns
     -------
     (n,) bool
         True for the held-out rows.
+
+    Raises
+    ------
+    ValueError
+        If there are too few groups for one of each class on both sides.
     """
     first, place = first_rows(groups)
-    _, held = train_test_split(np.arange(len(first)), test_size=share, stratify=y[first], random_state=seed)
-    chosen = np.zeros(len(first), bool)
-    chosen[held] = True
-    return chosen[place]
+    _, held_out = train_test_split(np.arange(len(first)), test_size=share, stratify=y[first], random_state=seed)
+    is_held_out = np.zeros(len(first), bool)
+    is_held_out[held_out] = True
+    return is_held_out[place]
 
 
 def make_folds(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> Sequence[Fold]:
@@ -66,40 +78,52 @@ def make_folds(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> Sequ
 
     Five of them, or as many as the smallest class has images.
 
+    Parameters
+    ----------
+    y, groups : (n,) int
+
     Returns
     -------
     sequence of (train rows, validation rows)
+        Each row validates in one fold.
     """
     first, place = first_rows(groups)
-    count = max(2, min(FOLDS, int(np.bincount(y[first]).min())))
-    splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
+    smallest = int(np.bincount(y[first]).min())
+    splitter = StratifiedKFold(max(2, min(FOLDS, smallest)), shuffle=True, random_state=seed)
     folds = []
-    for _, judged in splitter.split(first, y[first]):
-        in_fold = np.zeros(len(first), bool)
-        in_fold[judged] = True
-        folds.append((np.flatnonzero(~in_fold[place]), np.flatnonzero(in_fold[place])))
+    for _, val in splitter.split(first, y[first]):
+        validates = np.zeros(len(first), bool)
+        validates[val] = True
+        of_rows = validates[place]
+        folds.append((np.flatnonzero(~of_rows), np.flatnonzero(of_rows)))
     return folds
 
 
-def with_views(folds: Sequence[Fold], images: int, views: int, judged_views: int) -> list[Fold]:
+def with_views(folds: Sequence[Fold], images: int, views: int, test_views: int) -> list[Fold]:
     """Turn folds of images into folds of their views, so that no fold splits an image.
 
     Parameters
     ----------
     folds : sequence of (train rows, validation rows)
-        Of the images.
+        Row numbers of images.
     images : int
         View v of image i is row v * images + i.
-    views, judged_views : int
-        How many views of each image are trained on, and averaged to judge it.
+    views, test_views : int
+        Views of each image that are trained on, and views whose scores are averaged to evaluate it.
+
+    Returns
+    -------
+    list of (train rows, validation rows)
+        Validation rows are (m,), or (m, test_views) where several are averaged.
     """
-    return [
-        (
-            (learned + images * np.arange(views)[:, None]).reshape(-1),
-            judged[:, None] + images * np.arange(judged_views) if judged_views > 1 else judged,
-        )
-        for learned, judged in folds
-    ]
+    folds_of_views: list[Fold] = []
+    for train, val in folds:
+        train_rows = (train + images * np.arange(views)[:, None]).reshape(-1)
+        val_rows = val
+        if test_views > 1:
+            val_rows = val[:, None] + images * np.arange(test_views)
+        folds_of_views.append((train_rows, val_rows))
+    return folds_of_views
 
 
 @dataclass(frozen=True)
@@ -109,7 +133,7 @@ class Parts:
     Attributes
     ----------
     train, val, test : (m,) int
-        Rows to learn from, rows that choose (both of the training part), and the held-out rows.
+        Rows to train on, rows that choose among what was trained (both of the training part), and held-out rows.
     """
 
     train: NDArray[np.intp]
@@ -122,8 +146,8 @@ class Parts:
         return np.sort(np.concatenate([self.train, self.val]))
 
 
-def cut_parts(y: NDArray[np.intp], groups: NDArray[np.intp], test: NDArray[np.bool_], seed: int) -> Parts:
-    """Cut a stratified seventh of the training rows off to validate on, and one row of each class at least.
+def split_parts(y: NDArray[np.intp], groups: NDArray[np.intp], test: NDArray[np.bool_], seed: int) -> Parts:
+    """Split a stratified validation part, about a seventh, off the training part.
 
     Parameters
     ----------
@@ -137,9 +161,10 @@ def cut_parts(y: NDArray[np.intp], groups: NDArray[np.intp], test: NDArray[np.bo
         If there are too few images for that.
     """
     train = np.flatnonzero(~test)
-    share = max(VALIDATION, len(np.unique(y[train])) / len(train))
+    # Of many small classes a seventh may be less than one row each, which cannot be stratified.
+    one_a_class = len(np.unique(y[train])) / len(train)
     try:
-        chosen = hold_out(y[train], groups[train], seed, share)
+        validates = hold_out(y[train], groups[train], seed, max(VALIDATION_SHARE, one_a_class))
     except ValueError as error:
-        raise DataError(f"the training part has too few images to cut a validation part from it ({error})") from error
-    return Parts(train[~chosen], train[chosen], np.flatnonzero(test))
+        raise DataError(f"the training part has too few images to split a validation part off ({error})") from error
+    return Parts(train[~validates], train[validates], np.flatnonzero(test))

@@ -3,44 +3,51 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from featx.classifiers.search import search
-from featx.engines.threads import one_thread_each
-from featx.errors import DataError
+from featx.engines.threads import one_torch_thread
+from featx.errors import DataError, RequestError
+from featx.features.scaling import join
 from featx.features.splits import Parts, make_folds, with_views
-from featx.finetuning.batches import PooledFeed
+from featx.finetuning.batches import PooledBatches
 from featx.finetuning.head import Head
-from featx.finetuning.schedule import TrainingSchedule, TrainingState
+from featx.finetuning.schedule import EpochReport, TrainingSchedule, TrainingState
 from featx.finetuning.trainer import Trainer
+from featx.keys import FeatureKey
 from featx.requests import FinetuneRequest
-from featx.types import RowNumbers
+from featx.store.store import FeatureStore
+from featx.types import Matrix, RowNumbers
 
 BATCH = 64
-
-EpochReport = Callable[[TrainingState, float, float], None]
+"""Rows a step in training a head: large enough that one step is arithmetic rather than overhead."""
 
 
 @dataclass(frozen=True)
 class FrozenFeatures:
-    """What heads are made from.
+    """What heads are made from: cached features of the frozen base, read for the rows that are needed at a time.
 
     Attributes
     ----------
-    X : (v, n, d) float32
-        Cached features of all rows and views, of unit length.
+    store : FeatureStore
+    keys : sequence of FeatureKey
+        One a view.
+    digests : (n, 32) uint8
     y, groups : (n,) int
         Codes of classes; equal groups mark rows that show the same image.
     classes : int
+        How many there are.
     """
 
-    X: NDArray[np.float32]
+    store: FeatureStore
+    keys: Sequence[FeatureKey]
+    digests: NDArray[np.uint8]
     y: NDArray[np.intp]
     groups: NDArray[np.intp]
     classes: int
@@ -50,9 +57,45 @@ class FrozenFeatures:
         """Codes of the classes: (n,) int64."""
         return torch.from_numpy(self.y.astype(np.int64))
 
-    def pooled(self, rows: RowNumbers, views: int) -> NDArray[np.float32]:
-        """Give views of some rows, view by view: (views * m, d)."""
-        return self.X[:views, rows].reshape(-1, self.X.shape[2])
+    @cached_property
+    def dim(self) -> int:
+        """Numbers a row."""
+        return self.store.get(self.keys[0], self.digests[:1]).shape[1]
+
+    def read(self, rows: RowNumbers, views: int) -> NDArray[np.float32]:
+        """Read views of some rows, view by view: (views * m, d), each row of unit length."""
+        pooled = np.empty((views * len(rows), self.dim), np.float32)
+        for view, key in enumerate(self.keys[:views]):
+            start = view * len(rows)
+            pooled[start : start + len(rows)] = join([self.store.get(key, self.digests[rows])])
+        return pooled
+
+    def read_by_image(self, rows: RowNumbers, views: int) -> NDArray[np.float32]:
+        """Read views of some rows, image by image: (m, views, d)."""
+        return self.read(rows, views).reshape(views, len(rows), self.dim).swapaxes(0, 1)
+
+    def check_memory(self, images: int, views: int, limit: int) -> None:
+        """Refuse to read more features at a time than fit into memory.
+
+        Parameters
+        ----------
+        images, views : int
+            How many are read at a time, at most.
+        limit : int
+            Bytes.
+
+        Raises
+        ------
+        RequestError
+            If they take more.
+        """
+        needed = images * views * self.dim * np.dtype(np.float32).itemsize
+        if needed > limit:
+            raise RequestError(
+                f"the head needs '{self.keys[0].layer}' of {images:,} images in {views} views at a time, "
+                f"{needed / 1e9:.1f} GB: more than half of this machine's memory ({limit / 1e9:.1f} GB). Ask for fewer "
+                "views, or for a part of the images"
+            )
 
 
 @dataclass(frozen=True)
@@ -61,16 +104,18 @@ class Heads:
 
     Attributes
     ----------
-    validated, judged : Head
-        Trained without the validation part, and the one that is judged: another one if it is to train on all rows.
+    on_train : Head
+        Trained without the validation part: fine-tuning with validation begins with it.
+    final : Head
+        The one that is evaluated: trained on the validation part as well if the request asks for that, else the same.
     progress : TrainingState
         Of the former.
     params : dict of str to float
-        What was chosen.
+        The hyper-parameters that were chosen.
     """
 
-    validated: Head
-    judged: Head
+    on_train: Head
+    final: Head
     progress: TrainingState
     params: dict[str, float]
 
@@ -93,72 +138,106 @@ class HeadMaker:
     device: torch.device
 
     def make(self, report: EpochReport | None = None) -> Heads:
-        """Make them, of the kind that the request names."""
-        with one_thread_each(torch.device("cpu")):  # batches of a head are small
-            return self.solved() if self.request.head == "linear" else self.trained(report)
+        """Make them, of the kind that the request names.
 
-    def solved(self) -> Heads:
-        """Make linear heads: stage two's logistic regression, C by cross-validation, solved exactly.
+        Parameters
+        ----------
+        report : callable, optional
+            Called after each epoch of training by gradients.
+
+        Raises
+        ------
+        DataError
+            If a class has too few images to cross-validate the linear head.
+        """
+        # Batches of a head are small: several threads would wait for one another more than they compute.
+        with one_torch_thread(torch.device("cpu")):
+            if self.request.head == "linear":
+                return self.solve_heads()
+            return self.train_heads(report)
+
+    def solve_heads(self) -> Heads:
+        """Make linear heads: the logistic regression that `fit` trains, C by cross-validation, solved exactly.
 
         So fine-tuning begins where training on frozen features ends (Kumar et al., 2022, Fine-Tuning can Distort
         Pretrained Features and Underperform Out-of-Distribution).
         """
         started = time.perf_counter()
-        head, params = self.solve(self.parts.train)
-        loss, accuracy = self.trainer(head, self.parts.train).judge()
-        whole, params = self.solve(self.parts.train_val) if self.request.whole else (head, params)
-        seconds = [round(time.perf_counter() - started, 3)]
-        return Heads(head, whole, TrainingState(best_loss=loss, best_accuracy=accuracy, seconds=seconds), params)
+        pooled = self.read(self.parts.train)
+        head, params = self.solve_head(self.parts.train, pooled)
+        validation = self.make_trainer(head, self.parts.train, pooled).evaluate()
+        # Let go of these before others are read.
+        del pooled
+        final = head
+        if self.request.whole:
+            final, params = self.solve_head(self.parts.train_val, self.read(self.parts.train_val))
+        state = TrainingState(
+            best_loss=validation.loss,
+            best_accuracy=validation.accuracy,
+            seconds=[round(time.perf_counter() - started, 3)],
+        )
+        return Heads(head, final, state, params)
 
-    def solve(self, rows: RowNumbers) -> tuple[Head, dict[str, float]]:
-        """Fit a linear head on rows; tell what cross-validation chose.
+    def solve_head(self, rows: RowNumbers, pooled: Matrix) -> tuple[Head, dict[str, float]]:
+        """Fit a linear head on rows, whose features are given view by view; tell what cross-validation chose.
 
         Raises
         ------
         DataError
             If a class has one image only.
         """
-        features, views = self.features, self.request.views
-        if np.bincount(features.y[rows], minlength=features.classes).min() < 2:
+        y = self.features.y[rows]
+        views = self.request.views
+        if np.bincount(y, minlength=self.features.classes).min() < 2:
             raise DataError(
                 "beside the held-out and the validation part a class has one image left to train on, too few to "
                 "cross-validate the linear head: add images, or use --head mlp"
             )
-        folds = make_folds(features.y[rows], features.groups[rows], self.request.seed)
-        y = np.tile(features.y[rows], views)
-        seen = with_views(folds, len(rows), views, min(views, self.request.test_views))
-        fitted = search(["logreg"], features.pooled(rows, views), y, seen, self.request.seed)["logreg"]
-        head, model = self.empty(rows), fitted.model
-        head.adopt(model.mean, model.scale, model.weights, model.intercept)
+        folds = make_folds(y, self.features.groups[rows], self.request.seed)
+        folds = with_views(folds, len(rows), views, min(views, self.request.test_views))
+        fitted = search(["logreg"], pooled, np.tile(y, views), folds, self.request.seed)["logreg"]
+        head = self.make_untrained(pooled)
+        model = fitted.model
+        head.init_from_linear(model.mean, model.scale, model.weights, model.intercept)
         return head, fitted.params
 
-    def trained(self, report: EpochReport | None) -> Heads:
+    def train_heads(self, report: EpochReport | None) -> Heads:
         """Make heads by gradients, the number of epochs chosen on the validation part."""
-        head = self.empty(self.parts.train)
-        progress = self.trainer(head, self.parts.train).run(report)
-        params, whole = {"lr": self.request.lr_head, "epoch": float(progress.best_epoch)}, head
+        pooled = self.read(self.parts.train)
+        head = self.make_untrained(pooled)
+        state = self.make_trainer(head, self.parts.train, pooled).run(report)
+        del pooled
+        final = head
         if self.request.whole:
-            whole = self.empty(self.parts.train_val)
-            self.trainer(whole, self.parts.train_val).run_blind(progress.best_epoch)
-        return Heads(head, whole, progress, params)
+            pooled = self.read(self.parts.train_val)
+            final = self.make_untrained(pooled)
+            self.make_trainer(final, self.parts.train_val, pooled).run_blind(state.best_epoch)
+        params = {"lr": self.request.lr_head, "epoch": float(state.best_epoch)}
+        return Heads(head, final, state, params)
 
-    def empty(self, rows: RowNumbers) -> Head:
-        """Make a head that has learned nothing but how features of rows spread."""
-        request, features = self.request, self.features
+    def read(self, rows: RowNumbers) -> NDArray[np.float32]:
+        """Read the features that a head is trained on, view by view: (views * m, d)."""
+        return self.features.read(rows, self.request.views)
+
+    def make_untrained(self, pooled: Matrix) -> Head:
+        """Create an untrained head; only its standardisation is fitted."""
+        request = self.request
         torch.manual_seed(request.seed)
-        pooled = features.pooled(rows, request.views)
-        return Head(request.head, pooled, features.classes, request.hidden, request.dropout).to(self.device)
+        head = Head(request.head, pooled, self.features.classes, request.hidden, request.dropout)
+        return head.to(self.device)
 
-    def trainer(self, head: Head, rows: RowNumbers) -> Trainer:
-        """Make what trains a head on rows, and judges it on the validation part."""
-        request, features = self.request, self.features
-        feed = PooledFeed(torch.from_numpy(features.X), features.labels, request.views, BATCH, request.seed)
-        return Trainer(
-            head,
-            [{"params": list(head.parameters()), "rate": request.lr_head}],
-            partial(feed.train_batches, rows),
-            feed.steps(rows),
-            partial(feed.eval_batches, self.parts.val),
-            TrainingSchedule(request.epochs_head, request.patience, request.seed),
-            self.device,
+    def make_trainer(self, head: Head, rows: RowNumbers, pooled: Matrix) -> Trainer:
+        """Make what trains a head on rows, whose features are given, and evaluates it on the validation part."""
+        request = self.request
+        labels = self.features.labels
+        data = PooledBatches(
+            torch.from_numpy(pooled),
+            labels[rows].repeat(request.views),
+            torch.from_numpy(self.read(self.parts.val)),
+            labels[self.parts.val].repeat(request.views),
+            BATCH,
+            request.seed,
         )
+        schedule = TrainingSchedule(request.epochs_head, request.patience, request.seed)
+        groups = [{"params": list(head.parameters()), "lr": request.lr_head}]
+        return Trainer(head, groups, data, schedule, self.device)

@@ -3,44 +3,50 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.data.loader import Loader
 from featx.engines.device import choose_device
-from featx.engines.threads import cores
+from featx.engines.threads import count_cores
 from featx.errors import DataError
-from featx.evaluation.error_analysis import FitReport, HeldOut, describe
-from featx.evaluation.metrics import figures
-from featx.evaluation.result import Result
-from featx.evaluation.result_cache import PROTOCOL, STATED, Evaluation, save_result
-from featx.features.dataset import load_dataset
+from featx.evaluation.error_analysis import FitReport, report_fit, take_held_out
+from featx.evaluation.protocol import ModelBase, Subject, Training, locate_weights, make_evaluation, make_model
+from featx.evaluation.result import Evaluation, spread_predictions
+from featx.evaluation.result_cache import save_result
+from featx.features.dataset import Dataset, load_dataset
 from featx.features.scaling import join
-from featx.features.splits import cut_parts
+from featx.features.splits import split_parts
 from featx.files import remove_given_up_beside
-from featx.finetuning.batches import CachedFeed, Feed, ImageFeed, LoadedRow, Prepare, pooled_views
+from featx.finetuning.batches import BatchSource, CachedBatches, ImageBatches, SplitBatches, compute_pooled_views
+from featx.finetuning.checkpoint import Checkpoint
 from featx.finetuning.head import Head
-from featx.finetuning.head_training import EpochReport, FrozenFeatures, Heads
-from featx.finetuning.schedule import TrainingSchedule, TrainingState
+from featx.finetuning.head_training import FrozenFeatures, Heads
+from featx.finetuning.schedule import BatchReport, EpochReport, TrainingSchedule, TrainingState
 from featx.finetuning.trainer import Trainer
 from featx.finetuning.unfreeze import TrainablePart, UnfreezePlan
 from featx.keys import FeatureKey
 from featx.models.array_classifier import ArrayClassifier
 from featx.models.model import Model
-from featx.requests import CompareRequest, FinetuneRequest
+from featx.requests import CompareRequest, FinetuneRequest, half_the_memory
 from featx.store.store import FeatureStore
-from featx.timing import Clock
 from featx.types import RowNumbers
 
-WARM_UP = 50
-"""Batches in which learning rates rise, if an epoch has fewer: Adam's first steps are the coarsest."""
+WARM_UP_BATCHES = 50
+"""Batches in which learning rates rise, if an epoch has fewer: Adam's first steps are the coarsest, since its estimates
+of the gradients' variance rest on few batches."""
 
+UNREADABLE = -1
+"""Stands for the class of an image that cannot be read any more: it counts as wrong."""
+
+HEAD_OPTIONS = ("head", "hidden", "dropout", "views", "test_views", "epochs_head", "patience", "lr_head", "whole")
+"""Fields of a request that the head on the frozen base depends on."""
+
+PART_OPTIONS = ("augment", "from_cache", "epochs", "lr", "lr_decay", "thaw_batchnorm", "batch_size", "keep")
+"""Fields of a request that what is trained after it depends on, too."""
 
 WORDS = (
     "a head trained on the frozen base, then the stages from the cut on with it; the epoch was chosen on "
@@ -49,96 +55,194 @@ WORDS = (
 """The protocol, as model files state it."""
 
 
-class Tuning:
-    """One run: the rows, the divided base, and the two phases."""
+class FinetuningRun:
+    """One run: the rows, the base and where it is cut, and the two phases.
 
-    def __init__(self, request: FinetuneRequest, division: UnfreezePlan) -> None:
-        self.request, self.division = request, division
-        self.store, self.device = FeatureStore(request.cache), choose_device(request.device)
-        numbers = range(max(request.views, request.test_views))
-        self.keys = [FeatureKey(division.base.id, division.deepest, "avg", view=view) for view in numbers]
-        cut_keys = [
-            FeatureKey(division.base.id, division.cut, "flat", view=view)
-            for view in numbers
-            if request.from_cache and division.cut is not None
-        ]
-        asked = CompareRequest(
-            request.data, request.base, (), (), ("avg", "flat")[: 1 + request.from_cache], request.seed, request.rehash
-        )
-        asked = replace(asked, cache=request.cache, views=len(numbers))
-        self.table = load_dataset(asked, self.store, [*self.keys, *cut_keys])
-        self.parts = cut_parts(self.table.y, self.table.groups, self.table.test, request.seed)
-        self.digests = self.table.manifest.digests
-        X = np.stack([join([self.store.get(key, self.digests)]) for key in self.keys])
-        self.features = FrozenFeatures(X, self.table.y, self.table.groups, len(self.table.classes))
-        self.images = ImageFeed(
-            division, self.load, self.digests, self.device, request.batch_size, request.augment, request.seed
-        )
-        self.feed: Feed = self.images
-        if request.from_cache:
-            get = lambda view, digests: self.store.get(cut_keys[view], digests)  # noqa: E731
-            self.feed = CachedFeed(get, self.digests, request.views, request.batch_size, request.seed)
+    Parameters
+    ----------
+    request : FinetuneRequest
+    plan : UnfreezePlan
 
-    def load(self, rows: RowNumbers, prepare: Prepare) -> Iterator[LoadedRow]:
-        """Read and decode images in threads."""
-        listing, workers = self.table.manifest.listing, self.request.workers or cores()
-        yield from Loader(listing, lambda name, row: True, prepare, workers, Clock()).decoded(rows.tolist())
+    Raises
+    ------
+    FeatxError
+        If the data set cannot be used, features are not cached, or those of the head exceed half of the memory.
+    """
 
-    def suffix_trainer(self, head: Head, rows: RowNumbers, checkpoint: Path) -> tuple[TrainablePart, Trainer]:
-        """Make the part that is unfrozen, and what trains it together with the head."""
-        request, division, labels = self.request, self.division, self.features.labels
-        division.to(self.device)
-        layout = division.base.layers[division.last].layout
-        suffix = TrainablePart(division.stages, layout, head, request.thaw_batchnorm)
-        remove_given_up_beside(checkpoint)
-        steps = -(-len(rows) // request.batch_size)
-        warm_up, keep_if_significant = max(1.0, WARM_UP / steps), request.keep == "proven"
-        return suffix, Trainer(
-            suffix,
-            list(suffix.groups(request.lr, request.lr_decay)),
-            lambda epoch: ((x, labels[chosen]) for x, chosen in self.feed.train_batches(rows, epoch)),
-            steps,
-            lambda: ((x, labels[chosen]) for x, chosen in self.feed.eval_batches(self.parts.val, 0)),
-            TrainingSchedule(
-                request.epochs, request.patience, request.seed, warm_up, keep_if_significant=keep_if_significant
-            ),
-            self.device,
-            checkpoint,
-            repr(self.facts("finetuned")),
-        )
-
-    def train_suffix(self, heads: Heads, report: EpochReport | None) -> tuple[TrainablePart, TrainingState]:
-        """Train the stages from the cut on: validated, then if asked once more on all rows for as many epochs."""
-        suffix, trainer = self.suffix_trainer(copy.deepcopy(heads.validated), self.parts.train, self.checkpoints[0])
-        before = copy.deepcopy(suffix.stages.state_dict())
-        progress = trainer.run(report)
-        if not self.request.whole or progress.stopped:
-            return suffix, progress
-        suffix.stages.load_state_dict(before)
-        suffix, trainer = self.suffix_trainer(copy.deepcopy(heads.judged), self.parts.train_val, self.checkpoints[1])
-        progress.stopped = trainer.run_blind(progress.best_epoch).stopped
-        return suffix, progress
+    def __init__(self, request: FinetuneRequest, plan: UnfreezePlan) -> None:
+        self.request = request
+        self.plan = plan
+        self.store = FeatureStore(request.cache)
+        self.device = choose_device(request.device)
+        self.dataset = self.load_dataset()
+        self.parts = split_parts(self.dataset.y, self.dataset.groups, self.dataset.test, request.seed)
+        self.features = self.open_features()
+        self.images = self.make_image_batches()
+        self.batches: BatchSource = self.make_cached_batches() if request.from_cache else self.images
 
     @property
-    def checkpoints(self) -> list[Path]:
-        """Files beside the model that an interrupted run goes on from."""
-        return [self.request.out.with_name(f"{self.request.out.name}.{end}") for end in ("checkpoint", "checkpoint-2")]
+    def digests(self) -> NDArray[np.uint8]:
+        """Of all rows: (n, 32)."""
+        return self.dataset.manifest.digests
+
+    def keys(self, layer: str | None, pooling: str) -> list[FeatureKey]:
+        """List the keys of a layer of the frozen base, one a view; none without a layer."""
+        if layer is None:
+            return []
+        views = range(max(self.request.views, self.request.test_views))
+        return [FeatureKey(self.plan.base.id, layer, pooling, view=view) for view in views]
+
+    @property
+    def head_keys(self) -> list[FeatureKey]:
+        """Keys of the features that the head is trained on."""
+        return self.keys(self.plan.deepest, "avg")
+
+    @property
+    def cut_keys(self) -> list[FeatureKey]:
+        """Keys of the activations at the cut, if epochs run on those."""
+        return self.keys(self.plan.cut, "flat") if self.request.from_cache else []
+
+    def load_dataset(self) -> Dataset:
+        """Join the data set and what must be cached of it."""
+        request = self.request
+        poolings = ("avg", "flat") if request.from_cache else ("avg",)
+        cached = CompareRequest(
+            request.data,
+            request.base,
+            poolings=poolings,
+            seed=request.seed,
+            rehash=request.rehash,
+            cache=request.cache,
+            views=len(self.head_keys),
+        )
+        return load_dataset(cached, self.store, [*self.head_keys, *self.cut_keys])
+
+    def open_features(self) -> FrozenFeatures:
+        """Make what the head's features are read from, if they fit into memory."""
+        dataset = self.dataset
+        features = FrozenFeatures(
+            self.store, self.head_keys, self.digests, dataset.y, dataset.groups, len(dataset.classes)
+        )
+        train = self.parts.train_val if self.request.whole else self.parts.train
+        features.check_memory(len(train), self.request.views, half_the_memory())
+        features.check_memory(len(self.parts.test), self.request.test_views, half_the_memory())
+        return features
+
+    def make_image_batches(self) -> ImageBatches:
+        """Make what reads images and runs them through the frozen stages."""
+        request = self.request
+        return ImageBatches(
+            self.plan,
+            self.dataset.manifest.listing,
+            self.digests,
+            self.device,
+            request.workers or count_cores(),
+            request.batch_size,
+            request.augment,
+            request.seed,
+        )
+
+    def make_cached_batches(self) -> CachedBatches:
+        """Make what reads activations at the cut from the store."""
+        request = self.request
+        return CachedBatches(self.store, self.cut_keys, self.digests, request.views, request.batch_size, request.seed)
+
+    def train_part(
+        self, heads: Heads, report: EpochReport | None = None, after_batch: BatchReport | None = None
+    ) -> tuple[TrainablePart, TrainingState]:
+        """Train the stages from the cut on, and their head.
+
+        With validation first; then, if the request asks for it, once more on all rows for as many epochs.
+
+        Parameters
+        ----------
+        heads : Heads
+        report : callable, optional
+            Called after each validated epoch.
+        after_batch : callable, optional
+            Called after each batch.
+        """
+        validated, blind = self.checkpoints
+        part = self.make_part(heads.on_train)
+        pretrained = copy.deepcopy(part.stages.state_dict())
+        state = self.make_trainer(part, self.parts.train, validated, after_batch).run(report)
+        if not self.request.whole or state.stopped:
+            return part, state
+        part.stages.load_state_dict(pretrained)
+        part = self.make_part(heads.final)
+        trainer = self.make_trainer(part, self.parts.train_val, blind, after_batch)
+        state.stopped = trainer.run_blind(state.best_epoch).stopped
+        return part, state
+
+    def make_part(self, head: Head) -> TrainablePart:
+        """Put a copy of a head on the stages that are unfrozen."""
+        plan = self.plan
+        plan.to(self.device)
+        layout = plan.base.layers[plan.last].layout
+        return TrainablePart(plan.stages, layout, copy.deepcopy(head), self.request.thaw_batchnorm)
+
+    def make_trainer(
+        self, part: TrainablePart, rows: RowNumbers, checkpoint: Path, after_batch: BatchReport | None
+    ) -> Trainer:
+        """Make what trains the trainable part on rows."""
+        request = self.request
+        remove_given_up_beside(checkpoint)
+        data = SplitBatches(self.batches, self.features.labels, rows, self.parts.val, request.batch_size)
+        schedule = TrainingSchedule(
+            request.epochs,
+            request.patience,
+            request.seed,
+            warm_up=max(1.0, WARM_UP_BATCHES / data.steps),
+            keep_if_significant=request.keep == "proven",
+        )
+        return Trainer(
+            part,
+            list(part.param_groups(request.lr, request.lr_decay)),
+            data,
+            schedule,
+            self.device,
+            Checkpoint(checkpoint, repr(self.facts("finetuned"))),
+            after_batch,
+        )
+
+    @property
+    def checkpoints(self) -> tuple[Path, Path]:
+        """Files beside the model that an interrupted run goes on from: for training with validation, and without."""
+        out = self.request.out
+        return out.with_name(f"{out.name}.checkpoint"), out.with_name(f"{out.name}.checkpoint-2")
 
     def facts(self, clf: str) -> dict[str, Any]:
-        """State everything that a result depends on."""
-        own = ("head", "hidden", "dropout", "views", "test_views", "epochs_head", "patience", "lr_head", "whole")
-        later = ("augment", "from_cache", "epochs", "lr", "lr_decay", "thaw_batchnorm", "batch_size", "keep")
-        recipe = {name: getattr(self.request, name) for name in (*own, *(later if clf == "finetuned" else ()))}
-        base, rows = asdict(self.division.base.id), self.table.digest
-        cut = {"from": self.division.unfrozen} if clf == "finetuned" else {}
-        return {"clf": clf, "base": base, "rows": rows, "seed": self.request.seed, "recipe": {**recipe, **cut}}
+        """State everything that the result of a phase depends on."""
+        options = [*HEAD_OPTIONS]
+        if clf == "finetuned":
+            options += PART_OPTIONS
+        recipe = {option: getattr(self.request, option) for option in options}
+        if clf == "finetuned":
+            recipe["from"] = self.plan.unfrozen
+        return {
+            "clf": clf,
+            "base": asdict(self.plan.base.id),
+            "rows": self.dataset.digest,
+            "seed": self.request.seed,
+            "recipe": recipe,
+        }
 
-    def tuned_features(self, suffix: TrainablePart) -> tuple[RowNumbers, NDArray[np.float32]]:
-        """Run the held-out rows through the tuned network: rows that could be read, (m, v, d) features."""
-        rows, pooled = pooled_views(self.feed, suffix, self.parts.test, self.request.test_views)
+    def read_head_features(self) -> NDArray[np.float32]:
+        """Read the features of the frozen base that the head is evaluated on: (m, v, d) of the held-out rows."""
+        return self.features.read_by_image(self.parts.test, self.request.test_views)
+
+    def compute_features(self, part: TrainablePart) -> tuple[RowNumbers, NDArray[np.float32]]:
+        """Run the held-out rows through the fine-tuned network: those that could be read, and (m, v, d) features.
+
+        Raises
+        ------
+        DataError
+            If none of them can be read any more.
+        """
+        rows, pooled = compute_pooled_views(self.batches, part, self.parts.test, self.request.test_views)
         if not len(rows):
             raise DataError(f"none of the {len(self.parts.test)} held-out images can be read any more")
-        return rows, np.stack([join([one]) for one in pooled], axis=1)
+        return rows, np.stack([join([features]) for features in pooled], axis=1)
 
     def judge(
         self,
@@ -149,41 +253,37 @@ class Tuning:
         progress: TrainingState,
         params: dict[str, float],
     ) -> FitReport:
-        """Judge a head on (m, v, d) features of held-out rows, keep the record, and make the model."""
-        request, parts, table = self.request, self.parts, self.table
+        """Evaluate a head on (m, v, d) features of the held-out rows that can be read, and make its model."""
+        request = self.request
+        dataset = self.dataset
         classifier = ArrayClassifier(*head.arrays())
-        predicted, probabilities = classifier.predict(X)
-        result = Result(
-            base=self.division.base.id.architecture,
-            layer=self.division.deepest if clf == "head" else self.division.unfrozen,
+        subject = Subject(
+            base=self.plan.base.id.architecture,
+            layer=self.plan.deepest if clf == "head" else self.plan.unfrozen,
             pooling="avg",
             clf=clf,
             dim=X.shape[2],
-            n_train=len(parts.train_val),
-            cv_accuracy=round(progress.best_accuracy, 6),
-            fit_seconds=round(sum(progress.seconds), 3),
-            params=params,
             views=request.views,
             test_views=request.test_views,
-            **figures(table.y[rows], predicted, probabilities),
         )
-        confidence = probabilities[np.arange(len(rows)), predicted].round(6)
-        # An image that cannot be read any more counts as wrong where rows of a table are compared image by image.
-        places = np.searchsorted(parts.test, rows)
-        every, sure = np.full(len(parts.test), -1), np.zeros(len(parts.test))
-        every[places], sure[places] = predicted, confidence
-        save_result(request.cache, self.facts(clf), Evaluation(result, every, sure))
-        held_out = HeldOut([table.manifest.listing.paths[row] for row in rows], table.y[rows], table.classes)
-        return describe(Evaluation(result, predicted, confidence), held_out, partial(self.model, classifier, result))
+        training = Training(len(self.parts.train_val), progress.best_accuracy, sum(progress.seconds), params)
+        evaluation = make_evaluation(subject, training, dataset.y[rows], classifier.predict(X), classifier)
+        # Rows of a table are compared image by image, so the result that is kept has a prediction for each of them.
+        places = np.searchsorted(self.parts.test, rows)
+        of_every_row = spread_predictions(evaluation.predictions, places, len(self.parts.test))
+        save_result(request.cache, self.facts(clf), replace(evaluation, predictions=of_every_row))
+        return report_fit(evaluation, take_held_out(dataset, rows), self.model(evaluation))
 
-    def model(self, classifier: ArrayClassifier, result: Result) -> Model:
+    def model(self, evaluation: Evaluation) -> Model:
         """Join a head to all that prediction needs, the tensors of the base among it if they were changed."""
-        is_tuned, base = result.clf == "finetuned", self.division.base
-        tensors = self.division.tensors() if is_tuned else {}
-        key = FeatureKey(self.division.tuned(tensors).id if is_tuned else base.id, self.division.deepest)
-        source = self.request.out.name if is_tuned else base.source
-        weights = source if is_tuned else self.request.base.weights or source
-        protocol = {"version": PROTOCOL, "words": WORDS, **self.facts(result.clf)}
-        scores = {key: value for key, value in result.to_dict().items() if key not in (*STATED, "fit_seconds")}
-        classes, views = tuple(self.table.classes), self.request.test_views
-        return Model((key,), source, weights, classes, classifier, result.params, protocol, scores, views, tensors)
+        clf = evaluation.result.clf
+        frozen = self.plan.base
+        if clf == "finetuned":
+            tensors = self.plan.tensors()
+            name = self.request.out.name
+            key = FeatureKey(self.plan.finetuned_base(tensors).id, self.plan.deepest)
+            base = ModelBase((key,), name, name, tensors)
+        else:
+            key = FeatureKey(frozen.id, self.plan.deepest)
+            base = ModelBase((key,), frozen.source, locate_weights(self.request.base, frozen.source))
+        return make_model(evaluation, base, self.dataset.classes, {"words": WORDS, **self.facts(clf)})

@@ -1,4 +1,4 @@
-"""A base divided for fine-tuning: a frozen prefix, a suffix that is trained, and the head put on it."""
+"""A base divided for fine-tuning: a frozen prefix, and the trainable part with the head put on it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from featx.bases.base import HEADS, Base, Stage
+from featx.bases.base import HEAD_STAGES, Base, Stage
 from featx.bases.pooling import POOLINGS
 from featx.bases.weights import as_arrays, digest_tensors
 from featx.errors import RequestError
 from featx.finetuning.head import Head
 
 KEEPS = ("proven", "best")
-"""What is kept of an epoch that is hardly better than the frozen base (`--keep`)."""
+"""Which epoch is kept (`--keep`): one that beats the frozen base beyond chance, or the best by whatever margin."""
 
 
 class TrainablePart(nn.Module):
-    """The stages from a cut on, pooling, and the head: everything that fine-tuning may change.
+    """The stages from the cut on, pooling, and the head: everything that fine-tuning may change.
 
     Parameters
     ----------
@@ -31,25 +31,30 @@ class TrainablePart(nn.Module):
     layout : str
         Of the last stage's output.
     head : Head
-    thaws_statistics : bool
+    thaw_batchnorm : bool
         Whether running statistics of BatchNorm go on changing.
     """
 
-    def __init__(self, stages: Iterable[Stage], layout: Any, head: Head, thaws_statistics: bool) -> None:
+    def __init__(self, stages: Iterable[Stage], layout: Any, head: Head, thaw_batchnorm: bool) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stage.module for stage in stages)
-        self.layout, self.head, self.thaws_statistics = layout, head, thaws_statistics
+        self.layout = layout
+        self.head = head
+        self.thaw_batchnorm = thaw_batchnorm
         self.stages.requires_grad_(True)
 
     def train(self, mode: bool = True) -> TrainablePart:
-        """Switch to training, BatchNorm statistics left as they are unless they were asked for."""
+        """Switch to training; BatchNorm keeps its statistics unless they are to be thawed."""
         super().train(mode)
+        if self.thaw_batchnorm:
+            return self
         for module in self.modules():
-            if isinstance(module, _BatchNorm) and not self.thaws_statistics:
+            if isinstance(module, _BatchNorm):
+                # Small batches of another data set estimate them worse than pretraining did.
                 module.eval()
         return self
 
-    def pooled(self, activation: Tensor) -> Tensor:
+    def compute_pooled(self, activation: Tensor) -> Tensor:
         """Map a batch of activations at the cut to (n, d) pooled ones."""
         for stage in self.stages:
             activation = stage(activation)
@@ -57,26 +62,27 @@ class TrainablePart(nn.Module):
 
     def forward(self, activation: Tensor) -> Tensor:
         """Map a batch of activations at the cut to (n, classes) scores."""
-        scores: Tensor = self.head(self.pooled(activation))
+        scores: Tensor = self.head(self.compute_pooled(activation))
         return scores
 
-    def groups(self, rate: float, decay: float) -> Iterator[dict[str, Any]]:
-        """Yield what an optimizer takes: the head at `rate`, each stage below at `decay` times the rate above it.
+    def param_groups(self, lr: float, decay: float) -> Iterator[dict[str, Any]]:
+        """Yield the optimizer's param_groups: the head at `lr`, each stage at `decay` times the rate of the one above.
 
-        Adam moves every number by about the rate, however small it is. A head that was solved has small numbers, which
-        a few steps would overwrite, so its rate is as much lower as they are smaller than drawn ones.
+        Adam moves every weight by about the learning rate, however small the weight is. The weights of a head that was
+        solved exactly are small, and a few steps would overwrite them: its rate is lowered by their weight-scale ratio.
+        Lower rates for lower stages: Howard and Ruder, 2018, Universal Language Model Fine-tuning.
         """
-        own = rate * self.head.smallness()
-        yield {"params": list(self.head.parameters()), "lr": own, "rate": own}
+        yield {"params": list(self.head.parameters()), "lr": lr * self.head.weight_scale_ratio()}
         for stage in reversed(self.stages):
-            if parameters := list(stage.parameters()):
-                yield {"params": parameters, "lr": rate, "rate": rate}
-                rate *= decay
+            parameters = list(stage.parameters())
+            if parameters:
+                yield {"params": parameters, "lr": lr}
+                lr *= decay
 
 
 @dataclass(frozen=True)
 class UnfreezePlan:
-    """Where a base is cut.
+    """Where a base is cut: stages before `first` stay frozen, those from `first` to `last` are trained.
 
     Attributes
     ----------
@@ -103,7 +109,7 @@ class UnfreezePlan:
 
     @property
     def cut(self) -> str | None:
-        """Name of the layer whose activations the suffix takes; None if nothing stays frozen."""
+        """Name of the layer whose activations the trainable part takes; None if nothing stays frozen."""
         return self.base.stages[self.first - 1].name if self.first else None
 
     @property
@@ -111,7 +117,7 @@ class UnfreezePlan:
         """The stages that are unfrozen."""
         return self.base.stages[self.first : self.last + 1]
 
-    def prefix(self, images: Tensor) -> Tensor:
+    def run_prefix(self, images: Tensor) -> Tensor:
         """Run the frozen stages: (n, 3, height, width) to the activation at the cut."""
         with torch.no_grad():
             for stage in self.base.stages[: self.first]:
@@ -124,24 +130,32 @@ class UnfreezePlan:
             stage.module.to(device).to(memory_format=torch.channels_last)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Copy the tensors of the whole network, by the names that weights files use."""
+        """Copy the tensors of the whole network, by the names that weights files use.
+
+        Raises
+        ------
+        ValueError
+            If the base came without its network.
+        """
         if self.base.network is None:
             raise ValueError("a base without its network has no names for its tensors")
-        state = {k: v for k, v in self.base.network.state_dict().items() if not k.endswith("num_batches_tracked")}
+        state = self.base.network.state_dict()
+        # BatchNorm's counter of batches has no bearing on what the network computes, and no place in its digest.
+        state = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
         return {name: np.array(array, order="C") for name, array in as_arrays(state).items()}
 
-    def tuned(self, tensors: dict[str, NDArray[Any]]) -> Base:
-        """Give the base with the identity that its present tensors ask for."""
+    def finetuned_base(self, tensors: dict[str, NDArray[Any]]) -> Base:
+        """Give the base the identity of its present tensors."""
         return replace(self.base, id=replace(self.base.id, weights=digest_tensors(tensors)))
 
 
-def divide(base: Base, asked: str) -> UnfreezePlan:
+def divide(base: Base, start: str) -> UnfreezePlan:
     """Find where to cut a base.
 
     Parameters
     ----------
     base : Base
-    asked : str
+    start : str
         The first stage to be unfrozen, by name or alias, or a number: so many stages counted from the end.
 
     Raises
@@ -151,19 +165,21 @@ def divide(base: Base, asked: str) -> UnfreezePlan:
     RequestError
         If the base has fewer stages below its head, or the stage is part of the head.
     """
-    last = max(place for place, stage in enumerate(base.stages) if stage.name.split(".")[0] not in HEADS)
-    if asked.isdigit():
-        first = last + 1 - int(asked)
+    architecture = base.id.architecture
+    below_head = [place for place, stage in enumerate(base.stages) if stage.name.split(".")[0] not in HEAD_STAGES]
+    last = max(below_head)
+    if start.isdigit():
+        first = last + 1 - int(start)
         if not 0 <= first <= last:
             raise RequestError(
-                f"--from {asked} asks for {asked} stages, but {base.id.architecture} has {last + 1} below its head: "
+                f"--from {start} asks for {start} stages, but {architecture} has {last + 1} below its head: "
                 f"give a number from 1 to {last + 1}, or the name of a stage"
             )
     else:
-        first = base.layer(asked).index
+        first = base.layer(start).index
     if first > last:
         raise RequestError(
-            f"--from '{asked}' is part of the head of {base.id.architecture}, which is replaced: "
+            f"--from '{start}' is part of the head of {architecture}, which is replaced: "
             f"'{base.stages[last].name}' is the last stage that can be unfrozen"
         )
     return UnfreezePlan(base, first, last)

@@ -10,12 +10,13 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 from torchvision.transforms import v2
 
-from featx.images.transform import FILTERS, resized, to_pixels
+from featx.images.transform import FILTERS, scale_size, to_pixels
 from featx.keys import InputTransform
 from featx.types import Pixels
 
@@ -53,10 +54,32 @@ PRESETS = {
 }
 """Name of a preset (`--augment`): how far it changes pictures; "none" leaves them as a frozen base sees them."""
 
-LADDER = ((None, True), ((0, 0), False), ((1, 0), True), ((0, 1), True), ((1, 1), False))
-"""Views 1 to 5: the corner that is cropped (None: the centre), and whether it is mirrored; further ones are drawn."""
 
-MARGIN = 8 / 7
+class FixedView(NamedTuple):
+    """A view that nothing random decides on.
+
+    Attributes
+    ----------
+    corner : tuple of (right, bottom) or None
+        Which corner is cropped, each 0 or 1; None is the centre.
+    is_mirrored : bool
+    """
+
+    corner: tuple[int, int] | None
+    is_mirrored: bool
+
+
+FIXED_VIEWS = (
+    FixedView(None, False),
+    FixedView(None, True),
+    FixedView((0, 0), False),
+    FixedView((1, 0), True),
+    FixedView((0, 1), True),
+    FixedView((1, 1), False),
+)
+"""Views 0 to 5; further ones are drawn. Two corners are mirrored, so that the six differ in both respects."""
+
+CORNER_MARGIN = 8 / 7
 """A picture that corners are cropped from is at least so much larger than the crop, as 256 pixels are for 224."""
 
 
@@ -66,8 +89,13 @@ def stream(*seed: object) -> random.Random:
     return random.Random(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big"))
 
 
-def augment(image: Image.Image, transform: InputTransform, preset: Preset, drawn: random.Random) -> Pixels:
-    """Change a picture at random: window, rotation, shear, mirror, colours.
+def draw_within(numbers: random.Random, limit: float) -> float:
+    """Draw a number between -limit and limit."""
+    return limit * (2 * numbers.random() - 1)
+
+
+def augment(image: Image.Image, transform: InputTransform, preset: Preset, numbers: random.Random) -> Pixels:
+    """Change a picture at random: window, mirror, rotation and shear, colours.
 
     Parameters
     ----------
@@ -75,7 +103,7 @@ def augment(image: Image.Image, transform: InputTransform, preset: Preset, drawn
         Mode RGB.
     transform : InputTransform
     preset : Preset
-    drawn : random.Random
+    numbers : random.Random
         Decides on everything.
 
     Returns
@@ -84,27 +112,49 @@ def augment(image: Image.Image, transform: InputTransform, preset: Preset, drawn
     """
     if preset == PRESETS["none"]:
         return to_pixels(image, transform)
-
-    def within(most: float) -> float:
-        return most * (2 * drawn.random() - 1)
-
-    side = min(image.size) * math.sqrt(1 - (1 - preset.zoom) * drawn.random())
-    stretch = math.exp(within(math.log(preset.aspect)) / 2)
-    width = max(1, min(image.width, round(side * stretch)))
-    height = max(1, min(image.height, round(side / stretch)))
-    left, top = round(drawn.random() * (image.width - width)), round(drawn.random() * (image.height - height))
-    mode, size = v2.InterpolationMode(transform.interpolation), [transform.crop, transform.crop]
-    image = v2.functional.resized_crop(image, top, left, height, width, size, mode)
-    if preset.flip and drawn.random() < 0.5:
+    # The order is part of what a view means: each step takes the next numbers of the stream.
+    image = crop_window(image, transform, preset, numbers)
+    if preset.flip and numbers.random() < 0.5:
         image = v2.functional.horizontal_flip(image)
     if preset.rotation or preset.shear:
-        turn, lean = within(preset.rotation), [within(preset.shear), within(preset.shear)]
-        bare = [round(255 * value) for value in transform.mean]  # what turns into zeros for the base
-        image = v2.functional.affine(image, turn, [0.0, 0.0], 1.0, lean, v2.InterpolationMode.BILINEAR, bare)
+        image = rotate_and_shear(image, transform, preset, numbers)
     if preset.colour:
-        for adjust in (v2.functional.adjust_brightness, v2.functional.adjust_contrast, v2.functional.adjust_saturation):
-            image = adjust(image, math.exp(within(math.log1p(preset.colour))))
+        image = change_colours(image, preset, numbers)
     return np.asarray(image)
+
+
+def crop_window(image: Image.Image, transform: InputTransform, preset: Preset, numbers: random.Random) -> Image.Image:
+    """Crop a window of random size, shape and place, and resize it to the crop of the transform."""
+    side = min(image.size) * math.sqrt(1 - (1 - preset.zoom) * numbers.random())
+    stretch = math.exp(draw_within(numbers, math.log(preset.aspect)) / 2)
+    width = max(1, min(image.width, round(side * stretch)))
+    height = max(1, min(image.height, round(side / stretch)))
+    left = round(numbers.random() * (image.width - width))
+    top = round(numbers.random() * (image.height - height))
+    size = [transform.crop, transform.crop]
+    mode = v2.InterpolationMode(transform.interpolation)
+    return v2.functional.resized_crop(image, top, left, height, width, size, mode)
+
+
+def rotate_and_shear(
+    image: Image.Image, transform: InputTransform, preset: Preset, numbers: random.Random
+) -> Image.Image:
+    """Turn and lean a picture by random angles around its centre."""
+    angle = draw_within(numbers, preset.rotation)
+    shear = [draw_within(numbers, preset.shear), draw_within(numbers, preset.shear)]
+    # Corners that come from outside the picture have the mean colour, which becomes zeros for the base.
+    fill = [round(255 * value) for value in transform.mean]
+    no_shift = [0.0, 0.0]
+    same_size = 1.0
+    return v2.functional.affine(image, angle, no_shift, same_size, shear, v2.InterpolationMode.BILINEAR, fill)
+
+
+def change_colours(image: Image.Image, preset: Preset, numbers: random.Random) -> Image.Image:
+    """Change brightness, contrast and saturation, each by a random factor."""
+    for adjust in (v2.functional.adjust_brightness, v2.functional.adjust_contrast, v2.functional.adjust_saturation):
+        factor = math.exp(draw_within(numbers, math.log1p(preset.colour)))
+        image = adjust(image, factor)
+    return image
 
 
 def make_views(image: Image.Image, transform: InputTransform, digest: bytes, views: Sequence[int]) -> dict[int, Pixels]:
@@ -119,36 +169,43 @@ def make_views(image: Image.Image, transform: InputTransform, digest: bytes, vie
         Mode RGB.
     transform : InputTransform
     digest : bytes
-        Of the image file.
+        sha256 of the image file.
     views : sequence of int
 
     Returns
     -------
     dict of int to (crop, crop, 3) uint8
     """
-    made: dict[int, Pixels] = {}
-    corners: Image.Image | None = None
+    pixels_of: dict[int, Pixels] = {}
+    centre: Pixels | None = None
+    enlarged: Image.Image | None = None
     for view in views:
-        if view > len(LADDER):
-            made[view] = augment(image, transform, PRESETS["standard"], stream("view", view, digest))
+        if view >= len(FIXED_VIEWS):
+            pixels_of[view] = augment(image, transform, PRESETS["standard"], stream("view", view, digest))
             continue
-        corner, is_mirrored = LADDER[view - 1] if view else (None, False)
+        corner, is_mirrored = FIXED_VIEWS[view]
+        # The centre and the enlarged picture serve two and four views: each is computed once, and only if asked for.
         if corner is None:
-            pixels = made[0] if 0 in made else to_pixels(image, transform)
+            if centre is None:
+                centre = to_pixels(image, transform)
+            pixels = centre
         else:
-            corners = corners or enlarged(image, transform)
-            pixels = crop_corner(corners, corner, transform.crop)
-        made[view] = pixels[:, ::-1] if is_mirrored else pixels
-    return made
+            if enlarged is None:
+                enlarged = enlarge(image, transform)
+            pixels = crop_corner(enlarged, corner, transform.crop)
+        pixels_of[view] = pixels[:, ::-1] if is_mirrored else pixels
+    return pixels_of
 
 
-def enlarged(image: Image.Image, transform: InputTransform) -> Image.Image:
+def enlarge(image: Image.Image, transform: InputTransform) -> Image.Image:
     """Resize a picture so that corners can be cropped from it."""
-    shorter = max(transform.resize, math.ceil(transform.crop * MARGIN))
-    return image.resize(resized(image.width, image.height, shorter), FILTERS[transform.interpolation])
+    shorter = max(transform.resize, math.ceil(transform.crop * CORNER_MARGIN))
+    return image.resize(scale_size(image.width, image.height, shorter), FILTERS[transform.interpolation])
 
 
 def crop_corner(image: Image.Image, corner: tuple[int, int], crop: int) -> Pixels:
     """Crop a corner: 0 is left or top, 1 right or bottom; (crop, crop, 3) uint8."""
-    left, top = corner[0] * (image.width - crop), corner[1] * (image.height - crop)
+    right, bottom = corner
+    left = right * (image.width - crop)
+    top = bottom * (image.height - crop)
     return np.asarray(image.crop((left, top, left + crop, top + crop)))

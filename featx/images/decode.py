@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from featx.errors import FeatxError
-from featx.images.memory_budget import Budget
+from featx.images.memory_budget import MemoryBudget
 
 FORMATS = (
     *("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "DIB", "JPEG2000"),
@@ -21,32 +21,40 @@ FORMATS = (
 )
 """Formats that are read. Pillow knows others, but some of them start programs (EPS) or hold pictures in pictures."""
 
-MEMORY = 850_000_000
+DECODING_MEMORY = 850_000_000
 """Bytes that all pictures being decoded at one time may take together, in however many threads."""
 
-BYTES_A_PIXEL = {"WEBP": 22, "JPEG2000": 25, "AVIF": 16, "TIFF": 14, "MPO": 11}
-"""What decoding takes at its peak, conversion to RGB included; 8 for other formats, 11 for JPEG in several scans."""
+BYTES_PER_PIXEL = 8
+PROGRESSIVE_BYTES_PER_PIXEL = 11
+BYTES_PER_PIXEL_OF = {"WEBP": 22, "JPEG2000": 25, "AVIF": 16, "TIFF": 14, "MPO": 11}
+"""What decoding takes at its peak, conversion to RGB included: in general, of a progressive JPEG, and by format."""
 
-MAX_PIXELS = MEMORY // 8
+MAX_PIXELS = DECODING_MEMORY // BYTES_PER_PIXEL
 """More pixels (106 million) are refused before they are decoded, in pictures within a file, too."""
 
 MAX_SLOW_PIXELS = {"QOI": 2**20}
 """Formats that Pillow decodes in plain Python, some microseconds a pixel."""
 
-BAND = 2**20
-"""Pixels of deep grey that are scaled at a time."""
+BAND_PIXELS = 2**20
+"""Pixels of deep grey that are scaled at a time: as float32 they take a few megabytes, whatever the picture's size."""
 
-# Pillow asks these when a picture lies within a picture, where no size can be seen from outside (ICO, TIFF, GIF).
+BITS_PER_SAMPLE = 258
+"""Number of the tag BitsPerSample in TIFF 6.0."""
+
+# Pillow asks these when a picture lies within a picture, where no size can be seen from outside (ICO, TIFF, GIF). It
+# warns from MAX_IMAGE_PIXELS on, and refuses from twice as many.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+# Compressed texts in PNG files are decompressed while the file is opened: a bomb of its own.
 PngImagePlugin.MAX_TEXT_MEMORY = 2**24
+# Warnings about odd metadata would appear once for each file; what matters raises an error.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-BUDGET = Budget(MEMORY)
-BITS_PER_SAMPLE = 258  # TIFF tag
+DECODING_BUDGET = MemoryBudget(DECODING_MEMORY)
+"""What all threads of this process share while they decode."""
 
 
 class BrokenImage(FeatxError, ValueError):
-    """Bytes that are no image, or an image that is damaged or too large."""
+    """Bytes that are not an image, or an image that is damaged or too large."""
 
 
 @contextmanager
@@ -55,6 +63,16 @@ def decoding(data: bytes) -> Iterator[Image.Image]:
 
     See `decode` for what is decoded how; threads wait here while others take the memory.
 
+    Parameters
+    ----------
+    data : bytes
+        The whole file, in any of `FORMATS`.
+
+    Yields
+    ------
+    PIL.Image.Image
+        Mode RGB.
+
     Raises
     ------
     BrokenImage
@@ -62,10 +80,10 @@ def decoding(data: bytes) -> Iterator[Image.Image]:
     """
     if not data:
         raise BrokenImage("empty file")
-    with explained():
+    with raising_broken_image():
         opened = Image.open(io.BytesIO(data), formats=FORMATS)
-    with opened, BUDGET.hold(check_size(opened)):
-        with explained():
+    with opened, DECODING_BUDGET.hold(check_size(opened)):
+        with raising_broken_image():
             opened.load()  # once only: a second load of a truncated file can succeed without a word
             ImageOps.exif_transpose(opened, in_place=True)
             picture = to_rgb(opened)
@@ -98,7 +116,7 @@ def decode(data: bytes) -> Image.Image:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def raising_broken_image() -> Iterator[None]:
     """Turn whatever a decoder raises into BrokenImage."""
     try:
         yield
@@ -107,7 +125,16 @@ def explained() -> Iterator[None]:
     except MemoryError:
         raise BrokenImage("not enough memory to decode it") from None
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error, IndexError ...
-        raise BrokenImage(explain(error)) from error
+        raise BrokenImage(describe_decoder_error(error)) from error
+
+
+def describe_decoder_error(error: Exception) -> str:
+    """Say in a few words why a decoder gave up."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image, or of an unknown format"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than the {MAX_PIXELS / 1e6:.0f} million pixels that are decoded"
+    return str(error).strip().rstrip(".") or type(error).__name__
 
 
 def check_size(image: Image.Image) -> int:
@@ -116,18 +143,26 @@ def check_size(image: Image.Image) -> int:
     Raises
     ------
     BrokenImage
-        If they are more than `MEMORY`, or a slow format has more pixels than `MAX_SLOW_PIXELS`.
+        If they are more than `DECODING_MEMORY`, or a slow format has more pixels than `MAX_SLOW_PIXELS`.
     """
-    (width, height), kind = image.size, image.format or ""
-    progressive = kind == "JPEG" and "progressive" in image.info
-    need = width * height * (11 if progressive else BYTES_A_PIXEL.get(kind, 8))
-    if need > MEMORY:
+    width, height = image.size
+    kind = image.format or ""
+    needed = width * height * bytes_per_pixel(image)
+    if needed > DECODING_MEMORY:
         raise BrokenImage(
-            f"{width} x {height} pixels would take {need / 1e9:.1f} GB to decode, more than {MEMORY / 1e9:.2f} GB"
+            f"{width} x {height} pixels would take {needed / 1e9:.1f} GB to decode, "
+            f"more than {DECODING_MEMORY / 1e9:.2f} GB"
         )
     if width * height > MAX_SLOW_PIXELS.get(kind, MAX_PIXELS):
         raise BrokenImage(f"{width} x {height} pixels of {kind} would take too long to decode: convert it to PNG")
-    return need
+    return needed
+
+
+def bytes_per_pixel(image: Image.Image) -> int:
+    """Say how many bytes a pixel takes while its format is decoded."""
+    if image.format == "JPEG" and "progressive" in image.info:
+        return PROGRESSIVE_BYTES_PER_PIXEL
+    return BYTES_PER_PIXEL_OF.get(image.format or "", BYTES_PER_PIXEL)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -135,58 +170,75 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         image = scale_grey(image)
     elif image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
+        # Pillow asks for this step where every colour of the palette has a transparency of its own, and warns without.
         image = image.convert("RGBA")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    if image.mode == "RGB":
+        return image
+    return image.convert("RGB")
 
 
-def scale_grey(image: Image.Image) -> Image.Image:
+def scale_grey(image: Image.Image, band_pixels: int = BAND_PIXELS) -> Image.Image:
     """Scale 16-bit, 32-bit or floating-point grey to 8 bits.
 
     The range is what the format states (16 bits, or fewer by a TIFF's tag); values beyond it, and floating-point
-    pictures outside 0..1, are scaled by their own least and greatest value.
+    pictures outside 0..1, are scaled by their own least and greatest value. NaN becomes black.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Of a mode that begins with "I", or "F".
+    band_pixels : int
+        Pixels that are scaled at a time, in whole lines; more take more memory and give the same picture.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode L.
     """
-    bits = _bits(getattr(image, "tag_v2", {}))
-    low, high = 0.0, 1.0 if image.mode == "F" else 2.0**bits - 1
-    least, greatest = finite_range(image)
+    low, high = stated_range(image)
+    least, greatest = finite_range(image, band_pixels)
     if least < low or greatest > high:
         low, high = least, greatest
     span = (high - low) or 1.0
     grey = Image.new("L", image.size)
-    for top, values in bands(image):
+    for top, values in iterate_bands(image, band_pixels):
         with np.errstate(all="ignore"):  # values may lie further apart than float32 reaches
             scaled = np.nan_to_num((values - low) / span, nan=0.0, posinf=1.0, neginf=0.0)
-        grey.paste(Image.fromarray(np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)), (0, top))
+        eight_bits = np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
+        grey.paste(Image.fromarray(eight_bits), (0, top))
     return grey
 
 
-def bands(image: Image.Image) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def stated_range(image: Image.Image) -> tuple[float, float]:
+    """Say which values mean black and white in a picture of deep grey."""
+    if image.mode == "F":
+        return 0.0, 1.0
+    bits = bits_per_sample(getattr(image, "tag_v2", {}))
+    return 0.0, 2.0**bits - 1
+
+
+def bits_per_sample(tags: Any) -> int:
+    """Read the bits of a grey value off a TIFF's tags; 16 where they say nothing, or what cannot be."""
+    stated = tags.get(BITS_PER_SAMPLE, 16)
+    bits = int(stated[0] if isinstance(stated, tuple) else stated)
+    return bits if 8 < bits <= 16 else 16
+
+
+def iterate_bands(image: Image.Image, band_pixels: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield a picture in bands: the first line of each, and its (lines, width) float32 values."""
-    lines = max(1, BAND // image.width)
+    lines = max(1, band_pixels // image.width)
     for top in range(0, image.height, lines):
         box = (0, top, image.width, min(top + lines, image.height))
         yield top, np.asarray(image.crop(box), dtype=np.float32)
 
 
-def finite_range(image: Image.Image) -> tuple[float, float]:
+def finite_range(image: Image.Image, band_pixels: int) -> tuple[float, float]:
     """Find the least and greatest finite value; two zeros if there are none."""
-    ranges = []
-    for _, values in bands(image):
+    lows = []
+    highs = []
+    for _, values in iterate_bands(image, band_pixels):
         finite = values[np.isfinite(values)]
         if finite.size:
-            ranges.append((float(finite.min()), float(finite.max())))
-    return (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else (0.0, 0.0)
-
-
-def _bits(tags: Any) -> int:
-    stated = tags.get(BITS_PER_SAMPLE, 16)
-    bits = stated[0] if isinstance(stated, tuple) else stated
-    return int(bits) if 8 < int(bits) <= 16 else 16
-
-
-def explain(error: Exception) -> str:
-    """Say in a few words why a decoder gave up."""
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image, or of an unknown format"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"more than the {MAX_PIXELS / 1e6:.0f} million pixels that are decoded"
-    return str(error).strip().rstrip(".") or type(error).__name__
+            lows.append(float(finite.min()))
+            highs.append(float(finite.max()))
+    return min(lows, default=0.0), max(highs, default=0.0)

@@ -1,9 +1,10 @@
 """Resizes many pictures at once where the base runs, with the pixels that Pillow gives, bit for bit.
 
-Of what a photo costs a core before the network sees it, resizing is half: where a GPU computes, it may as well resize.
-Features must not depend on who did it, so this is Pillow's own arithmetic: weights in 22 bits, first along rows, then
-along columns, and rounding to whole pixels after each. Both passes are matrix products. Weights are split into a high
-and a low part, so that float32 holds every sum exactly, whatever the order in which it is added up.
+Resizing is half of what a photo costs a core before the network sees it: where a GPU computes, it may as well resize.
+Features must not depend on who did it, so this is Pillow's own arithmetic (src/libImaging/Resample.c): weights in 22
+bits, first along rows, then along columns, and rounding to whole pixels after each. Both passes are matrix products.
+Weights are split into a high and a low part, so that float32 holds every sum exactly, whatever the order in which it is
+added up.
 """
 
 from __future__ import annotations
@@ -11,29 +12,34 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from featx.images.transform import crop_box, resized, to_pixels
+from featx.images.transform import centre_crop_box, scale_size, to_pixels
 from featx.keys import InputTransform
 from featx.types import Pixels
 
 log = logging.getLogger(__name__)
 
+WEIGHT_BITS = 22
+"""Bits of Pillow's weights behind the point."""
 
-BITS, LOW = 22, 8
-"""Bits of Pillow's weights behind the point, and how many of them make the low part."""
+LOW_BITS = 8
+"""How many of them make the low part."""
 
-MOST_PIXELS = 2**20
-"""Larger pictures are resized where they are decoded: hundreds of them wait in memory at a time."""
-
-MOST_TAPS = 2 ** (24 - LOW - 8)
+FLOAT32_BITS = 24
+PIXEL_BITS = 8
+MAX_TAPS = 2 ** (FLOAT32_BITS - LOW_BITS - PIXEL_BITS)
 """Source pixels that a target pixel may be made of: more of them could overflow the 24 bits that float32 keeps."""
 
-TOGETHER = 16
+MAX_RAW_PIXELS = 2**20
+"""Larger pictures are resized where they are decoded: hundreds of them wait in memory at a time."""
+
+PICTURES_PER_PRODUCT = 16
 """Pictures in one product; they are filled up to the largest of them."""
 
 
@@ -43,15 +49,25 @@ def triangle(x: Tensor) -> Tensor:
 
 
 def cubic(x: Tensor) -> Tensor:
-    """Weigh by distance: Pillow's bicubic filter, Keys's of 1981 with a = -0.5."""
+    """Weigh by distance: Pillow's bicubic filter.
+
+    Keys, 1981, Cubic Convolution Interpolation for Digital Image Processing, with a = -0.5.
+    """
     x = x.abs()
     near = (1.5 * x - 2.5) * x * x + 1.0
     far = (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5
     return torch.where(x < 1.0, near, torch.where(x < 2.0, far, torch.zeros_like(x)))
 
 
-FILTERS: dict[str, tuple[float, Callable[[Tensor], Tensor]]] = {"bilinear": (1.0, triangle), "bicubic": (2.0, cubic)}
-"""Name of an interpolation: how far its filter reaches, in pixels where nothing is made smaller, and the filter."""
+class Kernel(NamedTuple):
+    """A filter: how far it reaches, in pixels where nothing is made smaller, and what it weighs distances with."""
+
+    reach: float
+    weigh: Callable[[Tensor], Tensor]
+
+
+KERNELS = {"bilinear": Kernel(1.0, triangle), "bicubic": Kernel(2.0, cubic)}
+"""Interpolation of an `InputTransform`: its filter. Others are left to Pillow."""
 
 
 class DeviceResizer:
@@ -61,31 +77,42 @@ class DeviceResizer:
     ----------
     transform : InputTransform
     device : torch.device
+        With float64, in which weights are computed.
+
+    Attributes
+    ----------
+    is_usable : bool
+        Whether the device is used at all: until it turns out to give other pixels than Pillow, or lacks memory.
     """
 
     def __init__(self, transform: InputTransform, device: torch.device) -> None:
-        self.transform, self.device = transform, device
-        self.works = True  # until the device turns out to be no good for it
+        self.transform = transform
+        self.device = device
+        self.is_usable = True
 
     def takes(self, image: Image.Image) -> bool:
         """Say whether a picture may be handed over as it is; one that may not is to be resized by `to_pixels`."""
         crop = self.transform.crop
-        if not self.works or self.transform.interpolation not in FILTERS or image.size == (crop, crop):
+        kernel = KERNELS.get(self.transform.interpolation)
+        if not self.is_usable or kernel is None or image.size == (crop, crop):
             return False
         if image.height >= 2 * image.width:  # newer versions of Pillow begin with the columns of tall pictures
             return False
-        reach, _ = FILTERS[self.transform.interpolation]
+        if image.width * image.height > MAX_RAW_PIXELS:
+            return False
         shrink = max(1.0, min(image.size) / self.transform.resize)
-        return image.width * image.height <= MOST_PIXELS and 2 * reach * shrink + 2 <= MOST_TAPS
+        return 2 * kernel.reach * shrink + 2 <= MAX_TAPS
 
     @cached_property
     def is_exact(self) -> bool:
         """Whether this device gives Pillow's pixels, tried once on noise."""
+        # Odd sides, so that a rounding that differs would show.
         noise = np.random.default_rng(0).integers(0, 256, (301, 418, 3), dtype=np.uint8)
-        same = np.array_equal(self.resize([noise])[0].cpu().numpy(), to_pixels(Image.fromarray(noise), self.transform))
-        if not same:
+        ours = self.resize([noise])[0].cpu().numpy()
+        is_same = np.array_equal(ours, to_pixels(Image.fromarray(noise), self.transform))
+        if not is_same:
             log.info("%s does not give Pillow's pixels: resizing stays on the CPU", self.device)
-        return same
+        return is_same
 
     def __call__(self, images: Sequence[Pixels]) -> Tensor:
         """Bring pictures to one size: on the device, or by Pillow where that gives other pixels or lacks memory.
@@ -102,14 +129,16 @@ class DeviceResizer:
         """
         shape = (self.transform.crop, self.transform.crop, 3)
         raw = [place for place, image in enumerate(images) if image.shape != shape]
-        if raw and self.works:
+        if raw and self.is_usable:
             try:
                 if self.is_exact:
                     return self.gather(images, raw)
             except torch.OutOfMemoryError:
                 log.info("%s has no memory left to resize pictures: done on the CPU", self.device)
-            self.works = False
-        small = [to_pixels(Image.fromarray(one), self.transform) if one.shape != shape else one for one in images]
+            self.is_usable = False
+        small = list(images)
+        for place in raw:
+            small[place] = to_pixels(Image.fromarray(images[place]), self.transform)
         return torch.from_numpy(np.stack(small))
 
     @torch.inference_mode()
@@ -121,27 +150,37 @@ class DeviceResizer:
         if ready:
             pixels[ready] = self.send(torch.from_numpy(np.stack([images[place] for place in ready])))
         raw = sorted(raw, key=lambda place: images[place].shape)  # neighbours of one size need no filling up
-        for first in range(0, len(raw), TOGETHER):
-            places = raw[first : first + TOGETHER]
+        for first in range(0, len(raw), PICTURES_PER_PRODUCT):
+            places = raw[first : first + PICTURES_PER_PRODUCT]
             pixels[places] = self.resize([images[place] for place in places])
         return pixels
 
     def resize(self, images: list[Pixels]) -> Tensor:
-        """Resize and crop, (n, crop, crop, 3) uint8 on the device."""
-        crop, n = self.transform.crop, len(images)
-        height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
-        filled = torch.zeros((n, height, width, 3), dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        """Resize and crop pictures of any sizes: (n, crop, crop, 3) uint8 on the device."""
+        n = len(images)
+        crop = self.transform.crop
+        x = self.send(self.fill_up(images)).permute(0, 3, 1, 2).float()
+        height, width = x.shape[2:]
+        sizes = [(image.shape[1], image.shape[0]) for image in images]
+        goals = [scale_size(*size, self.transform.resize) for size in sizes]
+        starts = [centre_crop_box(*goal, crop)[:2] for goal in goals]
+        axes = torch.tensor([sizes, goals, starts], dtype=torch.float64, device=self.device)
+        across = self.weights(axes[..., 0], width)
+        down = self.weights(axes[..., 1], height)
+        x = round_sums(x.reshape(n, 3 * height, width) @ across.mT).view(n, 3, height, crop)
+        x = round_sums((down @ x.permute(0, 2, 1, 3).reshape(n, height, 3 * crop)).mT).view(n, 3, crop, crop)
+        return x.permute(0, 3, 2, 1).to(torch.uint8)
+
+    def fill_up(self, images: list[Pixels]) -> Tensor:
+        """Put pictures of several sizes into one array, black where they end: (n, height, width, 3) uint8."""
+        height = max(image.shape[0] for image in images)
+        width = max(image.shape[1] for image in images)
+        # Pinned memory lets the copy to a GPU run beside the computation.
+        is_pinned = self.device.type == "cuda"
+        filled = torch.zeros((len(images), height, width, 3), dtype=torch.uint8, pin_memory=is_pinned)
         for place, image in enumerate(images):
             filled.numpy()[place, : image.shape[0], : image.shape[1]] = image
-        x = self.send(filled).permute(0, 3, 1, 2).float()
-        sizes = [(image.shape[1], image.shape[0]) for image in images]
-        goals = [resized(*size, self.transform.resize) for size in sizes]
-        starts = [crop_box(*goal, crop)[:2] for goal in goals]
-        axes = torch.tensor([sizes, goals, starts], dtype=torch.float64, device=self.device)
-        across, down = self.weights(axes[..., 0], width), self.weights(axes[..., 1], height)
-        x = rounded(x.reshape(n, 3 * height, width) @ across.mT).view(n, 3, height, crop)
-        x = rounded((down @ x.permute(0, 2, 1, 3).reshape(n, height, 3 * crop)).mT).view(n, 3, crop, crop)
-        return x.permute(0, 3, 2, 1).to(torch.uint8)
+        return filled
 
     def weights(self, axis: Tensor, length: int) -> Tensor:
         """Compute what each target pixel takes of each source pixel along one axis.
@@ -158,28 +197,31 @@ class DeviceResizer:
         (n, 2 crop, length) float32
             Whole numbers: the high parts of all target pixels, then the low parts.
         """
-        reach, weigh = FILTERS[self.transform.interpolation]
+        reach, weigh = KERNELS[self.transform.interpolation]
         size, goal, start = axis[:, :, None, None]
         source = torch.arange(length, dtype=torch.float64, device=self.device)
         target = start + torch.arange(self.transform.crop, dtype=torch.float64, device=self.device)[:, None]
         scale = size / goal
         stretch = scale.clamp(min=1.0)
         centre = (target + 0.5) * scale
+        # Pillow adds a half and casts to int, which cuts towards zero; `high` is the first pixel beyond the filter.
         low = (centre - reach * stretch + 0.5).trunc().clamp(min=0.0)
         high = torch.minimum((centre + reach * stretch + 0.5).trunc(), size)
         shares = weigh((source - centre + 0.5) * (1.0 / stretch)) * ((source >= low) & (source < high))
         shares = shares / shares.sum(dim=-1, keepdim=True)
-        fixed = (shares * 2.0**BITS + torch.where(shares < 0, -0.5, 0.5)).trunc()
-        upper = (fixed / 2.0**LOW).floor()
-        return torch.cat([upper, fixed - upper * 2.0**LOW], dim=1).float()
+        # To whole numbers, halves away from zero, as Pillow rounds its weights.
+        fixed = (shares * 2.0**WEIGHT_BITS + torch.where(shares < 0, -0.5, 0.5)).trunc()
+        upper = (fixed / 2.0**LOW_BITS).floor()
+        return torch.cat([upper, fixed - upper * 2.0**LOW_BITS], dim=1).float()
 
     def send(self, pixels: Tensor) -> Tensor:
         """Copy to the device without waiting for it."""
         return pixels.to(self.device, non_blocking=True)
 
 
-def rounded(sums: Tensor) -> Tensor:
+def round_sums(sums: Tensor) -> Tensor:
     """Put high and low sums, the halves of the last axis, together, and round to whole pixels as float32."""
     upper, lower = sums.to(torch.int32).chunk(2, dim=-1)
-    whole = ((upper << LOW) + lower + (1 << (BITS - 1))) >> BITS
+    # Half a pixel is added before the bits behind the point are dropped.
+    whole = ((upper << LOW_BITS) + lower + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS
     return whole.clamp(0, 255).float()

@@ -4,49 +4,58 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from featx.keys import InputTransform
+from featx.types import Pixels
 
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
+"""Interpolation of an `InputTransform`: Pillow's filter, which smooths where it makes a picture smaller."""
 
 
-def resized(width: int, height: int, shorter: int) -> tuple[int, int]:
-    """Width and height after the shorter side became `shorter` pixels, the longer rounded down as torchvision does."""
+def scale_size(width: int, height: int, shorter: int) -> tuple[int, int]:
+    """Compute width and height once the shorter side has `shorter` pixels; the longer one is rounded down.
+
+    So does torchvision's `Resize`.
+    """
     if width <= height:
         return shorter, int(shorter * height / width)
     return int(shorter * width / height), shorter
 
 
-def crop_box(width: int, height: int, crop: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of a centre crop; rounded half to even, as torchvision does."""
-    left, top = round((width - crop) / 2), round((height - crop) / 2)
+def centre_crop_box(width: int, height: int, crop: int) -> tuple[int, int, int, int]:
+    """Compute left, top, right and bottom of a centre crop, in pixels."""
+    # Python rounds halves to even, and so does torchvision's CenterCrop: both matter for odd margins.
+    left = round((width - crop) / 2)
+    top = round((height - crop) / 2)
     return left, top, left + crop, top + crop
 
 
-def to_pixels(image: Image.Image, transform: InputTransform) -> NDArray[np.uint8]:
+def to_pixels(image: Image.Image, transform: InputTransform) -> Pixels:
     """Resize and crop a picture.
 
     Parameters
     ----------
     image : PIL.Image.Image
         Mode RGB.
+    transform : InputTransform
 
     Returns
     -------
     (crop, crop, 3) uint8
     """
-    width, height = resized(image.width, image.height, transform.resize)
+    width, height = scale_size(image.width, image.height, transform.resize)
     if (width, height) != image.size:
         image = image.resize((width, height), FILTERS[transform.interpolation])
-    box = crop_box(width, height, transform.crop)
-    return np.asarray(image.crop(box) if box != (0, 0, width, height) else image)
+    box = centre_crop_box(width, height, transform.crop)
+    if box != (0, 0, width, height):
+        image = image.crop(box)
+    return np.asarray(image)
 
 
 def to_input(pixels: Tensor, transform: InputTransform) -> Tensor:
@@ -55,6 +64,7 @@ def to_input(pixels: Tensor, transform: InputTransform) -> Tensor:
     Parameters
     ----------
     pixels : (n, crop, crop, 3) uint8
+    transform : InputTransform
 
     Returns
     -------
@@ -64,6 +74,7 @@ def to_input(pixels: Tensor, transform: InputTransform) -> Tensor:
     # Line by line, and turned last: then OpenVINO moves nothing in memory (its convolutions want channels last, too)
     # and computes on whole lines instead of three numbers at a time.
     n, height, width, channels = pixels.shape
-    mean, std = (torch.tensor(each, device=pixels.device).repeat(width) for each in (transform.mean, transform.std))
-    x = pixels.reshape(n, height, width * channels).float().div_(255).sub_(mean).div_(std)
-    return x.view(n, height, width, channels).permute(0, 3, 1, 2)
+    mean = torch.tensor(transform.mean, device=pixels.device).repeat(width)
+    std = torch.tensor(transform.std, device=pixels.device).repeat(width)
+    lines = pixels.reshape(n, height, width * channels).float().div_(255).sub_(mean).div_(std)
+    return lines.view(n, height, width, channels).permute(0, 3, 1, 2)

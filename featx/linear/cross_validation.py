@@ -1,12 +1,13 @@
 """Cross-validation of linear classifiers: a fold is factorised once, for every C and every classifier.
 
 Where rows outnumber columns, all folds use the eigenvectors of all rows. A rotation changes no solution, it only helps
-to find it, and eigenvectors of the fold's own rows help no more (measured: as many steps) but take longest of all.
+to find it, and eigenvectors of the fold's training rows help no more (measured: as many steps) but take longest of all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -14,22 +15,23 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from featx.linear.fit import ROUGH, choose, path, require_classes
+from featx.linear.fit import choose_codes, require_classes, solve_path
 from featx.linear.lapack import Array, cast, one_thread, require_finite, to_numpy
+from featx.linear.options import ROUGH, SolverOptions
 from featx.linear.spaces import (
     PARETO,
     Space,
-    column_basis,
-    column_space,
-    encode,
+    Targets,
+    build_column_space,
+    build_row_space,
+    compute_column_basis,
+    compute_gram,
+    encode_labels,
     fit_scaling,
     prefers_rows,
-    products,
-    row_space,
 )
 from featx.types import Fold
 
-# Row numbers to train on (n,), and to test on: (m,), or (m, v) where v rows are views whose scores are averaged.
 # The values of C to try, by kind of classifier ("logreg", "svm").
 Grid: TypeAlias = Mapping[str, Sequence[float]]
 
@@ -37,25 +39,57 @@ Grid: TypeAlias = Mapping[str, Sequence[float]]
 WORTH_THREADS = 8e6
 
 
-class Scored(NamedTuple):
-    """What cross-validation says of each C, in the order asked for; one row a fold where folds are joined.
+class CVScores(NamedTuple):
+    """Validation scores of each C, in the order asked for; a row for each fold where folds are joined.
 
     Attributes
     ----------
     accuracy : (..., number of C) float64
-        Share of the judged rows that are classified rightly.
+        Share of the validation rows that are classified correctly.
     loss : (..., number of C) float64
-        Mean log-loss of the softmax of the scores; for the SVM, whose scores are no log-odds, of no meaning by itself.
+        Mean log-loss of the softmax of the scores. For the SVM, whose scores are not log-odds, it means nothing by
+        itself.
     """
 
     accuracy: NDArray[np.float64]
     loss: NDArray[np.float64]
 
 
-def score_fold(
-    x: Array, labels: Any, fold: Fold, grid: Grid, basis: Array | None = None, power: float = PARETO
-) -> dict[str, Scored]:
-    """Train on one part of the rows and score the other, for every classifier and C.
+@dataclass(frozen=True)
+class PreparedFold:
+    """One fold, scaled and rotated by what its training rows say.
+
+    Attributes
+    ----------
+    space : Space
+        The training rows.
+    targets : Targets
+        Their labels.
+    coordinates : (m, r) or (m v, r) float64
+        The validation rows in the coordinates of the space.
+    shape : (m,) or (m, v)
+        v rows are views of one image, whose scores are averaged.
+    truth : (m,) any dtype
+        Labels of the validation rows, or images.
+    """
+
+    space: Space
+    targets: Targets
+    coordinates: Array
+    shape: tuple[int, ...]
+    truth: NDArray[Any]
+
+    def scores(self, weights: Array) -> NDArray[np.float64]:
+        """Score the validation rows by weights (k, r + 1), views averaged: (k, m)."""
+        scores = to_numpy(weights[:, :-1] @ self.coordinates.T + weights[:, -1:])
+        scores = scores.reshape(len(scores), *self.shape)
+        return scores.mean(-1) if len(self.shape) > 1 else scores
+
+
+def prepare_fold(
+    x: Array, labels: Array, fold: Fold, basis: Array | None = None, power: float = PARETO
+) -> PreparedFold:
+    """Scale and rotate the rows of one fold; everything is fitted on its training rows.
 
     Parameters
     ----------
@@ -63,44 +97,61 @@ def score_fold(
         A numpy array, or a torch tensor on any device.
     labels : (n,) any dtype
     fold : pair of (n,) int64, and (m,) or (m, v) int64
-    grid : mapping of str to sequence of float
+        Training rows and validation rows.
     basis : (d, d) float32, optional
-        From `column_basis`, where folds share it.
+        From `compute_column_basis`, where folds share it.
     power : float
-        How columns are scaled, see `safe_scale`.
-
-    Returns
-    -------
-    dict of str to Scored
-        Scaling is fitted on the training rows.
+        How columns are scaled, see `compute_scale`.
 
     Raises
     ------
     DataError
         If the training rows have one class only.
+    """
+    labels = to_numpy(labels)
+    train, val = (np.asarray(rows) for rows in fold)
+    val_rows = val.reshape(-1)
+    targets = require_classes(encode_labels(labels[train]))
+    truth = labels[val if val.ndim == 1 else val[:, 0]]
+    scaling = fit_scaling(x[train], power)
+    if prefers_rows(len(train), x.shape[1]):
+        # One symmetric product of all rows costs what the two blocks cost, and x is never copied.
+        gram = compute_gram(x[np.concatenate([train, val_rows])], scaling)
+        space = build_row_space(gram[: len(train), : len(train)])
+        coordinates = gram[len(train) :, : len(train)] @ space.basis
+    else:
+        space = build_column_space(scaling.apply(x[train], "float32"), basis)
+        coordinates = cast(scaling.apply(x[val_rows], "float32") @ space.basis, "float64")
+    return PreparedFold(space, targets, coordinates, val.shape, truth)
+
+
+def score_fold(fold: PreparedFold, grid: Grid, options: SolverOptions = ROUGH) -> dict[str, CVScores]:
+    """Train on one part of the rows and score the other, for every classifier and C.
+
+    Raises
+    ------
     UnknownName, RequestError
         If the grid names an unknown classifier, or a C that is not positive.
     """
-    labels = to_numpy(labels)
-    train, test = (np.asarray(rows) for rows in fold)
-    targets = require_classes(encode(labels[train]))
-    space, ahead = _split(x, train, test.reshape(-1), basis, power)
-    truth = labels[test if test.ndim == 1 else test[:, 0]]
-    result = {}
+    classes = fold.targets.classes
+    scores_by_kind = {}
     for kind, values in grid.items():
-        ranks = np.argsort(values, kind="stable")
-        scored = Scored(np.empty(len(values)), np.empty(len(values)))
-        for rank, point in zip(ranks, path(kind, space, targets, [values[i] for i in ranks], ROUGH), strict=True):
-            scores = to_numpy(point.weights[:, :-1] @ ahead.T + point.weights[:, -1:])
-            scores = scores.reshape(len(scores), *test.shape).mean(-1) if test.ndim > 1 else scores
-            scored.accuracy[rank] = np.mean(targets.classes[choose(scores)] == truth)
-            scored.loss[rank] = log_loss(scores, targets.classes, truth)
-        result[kind] = scored
-    return result
+        accuracy = np.empty(len(values))
+        loss = np.empty(len(values))
+        rising = np.argsort(values, kind="stable")
+        points = solve_path(kind, fold.space, fold.targets, [values[place] for place in rising], options)
+        for place, point in zip(rising, points, strict=True):
+            scores = fold.scores(point.weights)
+            accuracy[place] = np.mean(classes[choose_codes(scores)] == fold.truth)
+            loss[place] = log_loss(scores, classes, fold.truth)
+        scores_by_kind[kind] = CVScores(accuracy, loss)
+    return scores_by_kind
 
 
 def log_loss(scores: NDArray[np.float64], classes: NDArray[Any], truth: NDArray[Any]) -> float:
-    """Average minus the logarithm of the true class's probability; rows of a class never trained on are passed over.
+    """Average minus the logarithm of the true class's probability; rows of classes not trained on are left out.
+
+    Scikit-learn's `log_loss` takes probabilities instead of scores, which round to 0 and 1, and needs every class.
 
     Parameters
     ----------
@@ -108,33 +159,19 @@ def log_loss(scores: NDArray[np.float64], classes: NDArray[Any], truth: NDArray[
     classes : (k,) sorted
     truth : (m,)
     """
-    known = np.isin(truth, classes)
-    if not known.any():
+    is_trained = np.isin(truth, classes)
+    if not is_trained.any():
         return 0.0
-    scores, codes = scores[:, known], np.searchsorted(classes, truth[known])
+    scores = scores[:, is_trained]
+    codes = np.searchsorted(classes, truth[is_trained])
     if len(scores) == 1:
         scores = np.vstack([np.zeros_like(scores), scores])
     return float(np.mean(logsumexp(scores, axis=0) - scores[codes, np.arange(len(codes))]))
 
 
-def _split(
-    x: Array, train: NDArray[np.int64], test: NDArray[np.int64], basis: Array | None, power: float
-) -> tuple[Space, Array]:
-    """Return the space of the training rows, and the test rows in its coordinates (m, r) float64."""
-    scaling = fit_scaling(x[train], power)
-    if prefers_rows(len(train), x.shape[1]):
-        # One symmetric product of all rows costs what the two blocks cost, and x is never copied.
-        both = products(x[np.concatenate([train, test])], scaling)
-        n = len(train)
-        space = row_space(both[:n, :n])
-        return space, both[n:, :n] @ space.basis
-    space = column_space(scaling.apply(x[train], "float32"), basis)
-    return space, cast(scaling.apply(x[test], "float32") @ space.basis, "float64")
-
-
 def cross_validate(
-    x: Array, labels: Any, folds: Sequence[Fold], grid: Grid, jobs: int | None = None, power: float = PARETO
-) -> dict[str, Scored]:
+    x: Array, labels: Array, folds: Sequence[Fold], grid: Grid, jobs: int | None = None, power: float = PARETO
+) -> dict[str, CVScores]:
     """Score every classifier and C on every fold.
 
     Parameters
@@ -142,32 +179,47 @@ def cross_validate(
     x : (n, d) float32 or float64
     labels : (n,) any dtype
     folds : sequence of pairs of (n,) int64, and (m,) or (m, v) int64
-        Training rows and test rows.
+        Training rows and validation rows; v rows are views of one image, whose scores are averaged.
     grid : mapping of str to sequence of float
         Values of C by kind, such as ``{"logreg": [0.1, 1.0], "svm": [0.01]}``.
     jobs : int, optional
         Folds at a time, in threads; where not given, what a surrounding `joblib.parallel_config` says, else one.
-        Small folds go one by one in any case.
+        Small folds are done one after another in any case.
     power : float
-        How columns are scaled, see `safe_scale`.
+        How columns are scaled, see `compute_scale`.
 
     Returns
     -------
-    dict of str to Scored
+    dict of str to CVScores
         Arrays of (number of folds, number of C).
 
     Raises
     ------
     DataError
-        If x holds NaN or infinity, or a fold trains on one class only.
+        If x holds NaN or infinity, or the training rows of a fold have only one class.
+    UnknownName, RequestError
+        If the grid names an unknown classifier, or a C that is not positive.
     """
     require_finite(x)
     if len(x) * min(x.shape) * len(np.unique(to_numpy(labels))) < WORTH_THREADS:
         jobs = 1
-    shared = any(not prefers_rows(len(train), x.shape[1]) for train, _ in folds)
+    needs_basis = any(not prefers_rows(len(train), x.shape[1]) for train, _ in folds)
     with one_thread():
-        basis = column_basis(x, fit_scaling(x, power)) if shared else None
-        parts = Parallel(n_jobs=jobs, prefer="threads")(
-            delayed(score_fold)(x, labels, fold, grid, basis, power) for fold in folds
+        basis = compute_column_basis(x, fit_scaling(x, power)) if needs_basis else None
+        fold_scores = Parallel(n_jobs=jobs, prefer="threads")(
+            delayed(_prepare_and_score)(x, labels, fold, grid, basis, power) for fold in folds
         )
-    return {kind: Scored(*map(np.stack, zip(*(part[kind] for part in parts), strict=True))) for kind in grid}
+    return {kind: _stack([scores[kind] for scores in fold_scores]) for kind in grid}
+
+
+def _prepare_and_score(
+    x: Array, labels: Array, fold: Fold, grid: Grid, basis: Array | None, power: float
+) -> dict[str, CVScores]:
+    return score_fold(prepare_fold(x, labels, fold, basis, power), grid)
+
+
+def _stack(folds: Sequence[CVScores]) -> CVScores:
+    return CVScores(
+        accuracy=np.stack([scores.accuracy for scores in folds]),
+        loss=np.stack([scores.loss for scores in folds]),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,29 +12,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from featx.linear.fit import fit_linear
-from featx.linear.lbfgs import Effort
+from featx.linear.options import SolverOptions
 
 
-class RowSpaceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """What both estimators share; not for use by itself.
-
-    Parameters
-    ----------
-    C : float
-        Inverse strength of the penalty.
-    tol : float
-        Squared relative error of the weights in the norm of the Hessian.
-    max_iter : int
-        Steps at each C on the way to the one asked for.
-
-    Attributes
-    ----------
-    classes_ : (k,) any dtype
-    coef_ : (k, d) or (1, d) float64
-        One row where there are two classes.
-    intercept_ : (k,) or (1,) float64
-    n_iter_ : int
-    """
+class LinearEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """What both estimators share; not for use by itself."""
 
     kind: str
 
@@ -43,8 +25,18 @@ class RowSpaceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.tol = tol
         self.max_iter = max_iter
 
-    def fit(self, X: Any, y: Any) -> RowSpaceClassifier:
-        """Fit on X (n, d) and labels y (n,).
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit the classifier.
+
+        Parameters
+        ----------
+        X : (n, d) float32 or float64
+        y : (n,) any dtype
+            Labels.
+
+        Returns
+        -------
+        The fitted estimator itself.
 
         Raises
         ------
@@ -53,54 +45,141 @@ class RowSpaceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(y)
-        model = fit_linear(X, y, self.kind, self.C, Effort(self.tol, self.max_iter), power=None)
+        options = SolverOptions(self.tol, self.max_iter)
+        # Columns are centred only: the penalty is that of the features as they are given.
+        model = fit_linear(X, y, self.kind, self.C, options, power=None)
         self.classes_ = model.classes
-        self.coef_, self.intercept_ = model.folded()
+        self.coef_, self.intercept_ = model.fold_scaling()
         self.n_iter_ = model.n_iter
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Score rows: (n, k), or (n,) where there are two classes, positive for the second."""
+        """Score every class for every row.
+
+        Parameters
+        ----------
+        X : (n, d) float32 or float64
+
+        Returns
+        -------
+        (n, k) float64, or (n,) where there are two classes: positive for the second.
+        """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         scores: NDArray[np.float64] = X @ self.coef_.T + self.intercept_
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict(self, X: Any) -> NDArray[np.generic]:
-        """Choose the class of each row, (n,)."""
+        """Choose the class of each row.
+
+        Parameters
+        ----------
+        X : (n, d) float32 or float64
+
+        Returns
+        -------
+        (n,) as the labels
+        """
         scores = self.decision_function(X)
-        chosen = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-        labels: NDArray[np.generic] = self.classes_[chosen]
+        codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        labels: NDArray[np.generic] = self.classes_[codes]
         return labels
 
 
-class RowSpaceLogisticRegression(RowSpaceClassifier):
-    """Multinomial logistic regression, the objective of scikit-learn's `LogisticRegression(solver="lbfgs")`.
+class LogisticRegression(LinearEstimator):
+    """Multinomial logistic regression, the objective of scikit-learn's `LogisticRegression` with its default solver.
 
-    |w|^2 / 2 + C sum log-loss, with a free intercept.
+    |w|^2 / 2 + C sum log-loss, the intercept not penalised.
+
+    Parameters
+    ----------
+    C : float
+        Inverse strength of the penalty.
+    tol : float
+        Squared relative error of the weights in the norm of the Hessian: smaller than the `tol` of scikit-learn,
+        which is a bound on the gradient.
+    max_iter : int
+        Most steps at each C on the way to the one asked for.
+
+    Attributes
+    ----------
+    classes_ : (k,) any dtype
+    coef_ : (k, d) float64, or (1, d) where there are two classes
+    intercept_ : (k,) float64, or (1,)
+        With more than two classes up to a common shift, which changes no probability.
+    n_iter_ : int
+        Steps, summed over every C on the way.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from featx.linear import LogisticRegression
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = LogisticRegression(C=1.0).fit(X, y)
+    >>> classifier.predict(X[[0, 60, 120]])
+    array([0, 1, 2])
+    >>> round(classifier.score(X, y), 2)
+    0.97
     """
 
     kind = "logreg"
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return the probability of every class, (n, k)."""
+        """Compute the probability of every class: the softmax of the scores.
+
+        Parameters
+        ----------
+        X : (n, d) float32 or float64
+
+        Returns
+        -------
+        (n, k) float64
+        """
         scores = self.decision_function(X)
         if scores.ndim == 1:
             return np.stack([expit(-scores), expit(scores)], axis=1)
-        shares: NDArray[np.float64] = softmax(scores, axis=1)
-        return shares
+        probabilities: NDArray[np.float64] = softmax(scores, axis=1)
+        return probabilities
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return the logarithm of `predict_proba`, (n, k)."""
+        """Compute the logarithm of `predict_proba`, (n, k) float64."""
         return np.log(self.predict_proba(X))
 
 
-class RowSpaceLinearSVC(RowSpaceClassifier):
+class LinearSVC(LinearEstimator):
     """Linear SVM, one class against the rest: scikit-learn's `LinearSVC(loss="squared_hinge")` on centred columns.
 
-    (|w|^2 + b^2) / 2 + C sum max(0, 1 - y f)^2, where b is the score at the mean of the training rows. `LinearSVC`
-    penalises the score at the origin instead, so that there a shift of all features changes the model; on standardised
-    features they agree.
+    (|w|^2 + b^2) / 2 + C sum max(0, 1 - y f)^2, where b is the score at the mean of the training rows. Scikit-learn's
+    `LinearSVC` penalises the score at the origin instead, so that there a shift of all features changes the model; on
+    standardised features both agree.
+
+    Parameters
+    ----------
+    C : float
+        Inverse strength of the penalty.
+    tol : float
+        Bound on the relative duality gap.
+    max_iter : int
+        Most steps at each C on the way to the one asked for, where the solver is L-BFGS (many rows and columns).
+
+    Attributes
+    ----------
+    classes_ : (k,) any dtype
+    coef_ : (k, d) float64, or (1, d) where there are two classes
+    intercept_ : (k,) float64, or (1,)
+    n_iter_ : int
+        Steps, summed over every C on the way.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from featx.linear import LinearSVC
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = LinearSVC(C=1.0).fit(X, y)
+    >>> classifier.predict(X[[0, 60, 120]])
+    array([0, 1, 2])
+    >>> classifier.decision_function(X).shape
+    (150, 3)
     """
 
     kind = "svm"

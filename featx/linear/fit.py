@@ -2,7 +2,8 @@
 
 Objectives, in the terms of scikit-learn, x being the scaled columns:
 
-- logistic: |w|^2 / 2 + C sum log-loss, intercept free, multinomial (two classes: one score). `LogisticRegression`.
+- logreg: |w|^2 / 2 + C sum log-loss, intercept not penalised, multinomial (two classes: one score).
+  `LogisticRegression`.
 - svm: (|w|^2 + b^2) / 2 + C sum max(0, 1 - y f)^2, one class against the rest. `LinearSVC` on centred columns: the
   intercept is penalised, and belongs to the mean of the training rows, so that shifting all features changes nothing.
 """
@@ -11,38 +12,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DataError, RequestError, unknown
-from featx.linear import svm_newton as hinge
-from featx.linear.lapack import Array, cast, contiguous, namespace, one_thread, require_finite, to_numpy
-from featx.linear.lbfgs import Curvature, Effort, Solution, refine
-from featx.linear.losses import Loss, hinge_loss, logistic_loss
-from featx.linear.objective import Problem
+from featx.linear.lapack import Array, make_contiguous, namespace, one_thread, require_finite, to_numpy
+from featx.linear.lbfgs import History, Solution, refine
+from featx.linear.losses import build_loss
+from featx.linear.objective import Objective
+from featx.linear.options import TIGHT, SolverOptions
 from featx.linear.spaces import (
     PARETO,
     Scaling,
     Space,
     Targets,
-    column_space,
-    columns_from,
-    encode,
+    build_space,
+    encode_labels,
     fit_scaling,
-    prefers_rows,
-    products,
-    row_space,
+    to_column_weights,
 )
-from featx.linear.svm_systems import system_of
+from featx.linear.svm_newton import solve_svm
+from featx.linear.svm_systems import build_system
 
-KINDS = ("logreg", "svm")
-# Enough for cross-validated accuracies, within 0.3 points of the limit at every C; and for the model that is kept.
-ROUGH = Effort(2e-6)
-TIGHT = Effort(1e-10)
+LINEAR_KINDS = ("logreg", "svm")
 # Multiplications that a class may spend on second moments in each Newton step of the SVM.
-FACTORISED = 4e7
+MAX_MOMENT_COST = 4e7
+# The first solution along C has no earlier one to vouch for it, so its gradient must be smaller by this factor.
+FIRST_TOLERANCE = 0.1
+# Warm starts: C rises by this step from where C times the largest second moment is about this small.
+WARM_START_STEP = 10.0
+WARM_START_LIMIT = 100.0
+MAX_WARM_STARTS = 20
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class LinearModel:
         One row where there are two classes.
     intercept : (k,) or (1,) float64
     n_iter : int
-        Steps at every C on the way.
+        Steps, summed over every C on the way.
     """
 
     kind: str
@@ -71,26 +73,26 @@ class LinearModel:
     intercept: NDArray[np.float64]
     n_iter: int
 
-    def folded(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return weights (k, d) and intercept (k,) that take features as they are, unscaled."""
+    def fold_scaling(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return weights (k, d) and intercept (k,) that take unscaled features."""
         weights = self.weights / self.scale
         return weights, self.intercept - weights @ self.mean
 
-    def decision(self, x: Array) -> NDArray[np.float64]:
+    def decision_function(self, x: Array) -> NDArray[np.float64]:
         """Score rows (n, d) for every class: (n, k), or (n, 1) where there are two."""
-        return np.asarray(
-            Scaling(self.mean, self.scale).apply(to_numpy(x), "float64") @ self.weights.T + self.intercept
-        )
+        scaled = Scaling(self.mean, self.scale).apply(to_numpy(x), "float64")
+        return np.asarray(scaled @ self.weights.T + self.intercept)
 
     def predict(self, x: Array) -> NDArray[np.generic]:
         """Choose the class of each row of x (n, d)."""
-        return self.classes[choose(self.decision(x).T)]
+        return self.classes[choose_codes(self.decision_function(x).T)]
 
 
-def choose(scores: Array) -> NDArray[np.int64]:
-    """Pick the class index of every column of scores (k, n), or by sign of (1, n)."""
+def choose_codes(scores: Array) -> NDArray[np.int64]:
+    """Choose the class index of every column of scores (k, n), or by sign of (1, n)."""
     scores = to_numpy(scores)
-    return np.asarray(scores[0] > 0 if len(scores) == 1 else scores.argmax(axis=0), dtype=np.int64)
+    codes = scores[0] > 0 if len(scores) == 1 else scores.argmax(axis=0)
+    return np.asarray(codes, dtype=np.int64)
 
 
 class PathPoint(NamedTuple):
@@ -101,7 +103,9 @@ class PathPoint(NamedTuple):
     n_iter: int
 
 
-def path(kind: str, space: Space, targets: Targets, values: Sequence[float], effort: Effort) -> Iterator[PathPoint]:
+def solve_path(
+    kind: str, space: Space, targets: Targets, values: Sequence[float], options: SolverOptions
+) -> Iterator[PathPoint]:
     """Solve for rising values of C, each from the solution before.
 
     Parameters
@@ -113,105 +117,84 @@ def path(kind: str, space: Space, targets: Targets, values: Sequence[float], eff
     targets : Targets
     values : sequence of float
         Rising.
-    effort : Effort
+    options : SolverOptions
 
     Raises
     ------
     UnknownName
-        If `kind` is none of those two.
+        If `kind` is neither of those two.
     RequestError
         If a C is not positive and finite.
     """
-    if kind not in KINDS:
-        raise unknown("linear classifier", kind, KINDS)
+    require_kind(kind)
     require_positive(values)
-    # A numpy float64 would turn every float32 product it meets into float64.
+    # A numpy float64 would turn every float32 product that it meets into float64.
     values = [float(c) for c in values]
-    if kind == "svm" and _pays_to_factorise(space):
-        return _support_path(space, targets, values, effort)
-    return _newton_path(kind, space, targets, values, effort)
+    if kind == "svm" and _uses_newton(space, options):
+        return _newton_path(space, targets, values, options)
+    return _lbfgs_path(kind, space, targets, values, options)
+
+
+def _uses_newton(space: Space, options: SolverOptions) -> bool:
+    """Say whether the SVM is solved by exact Newton steps, class by class, or by products for all classes at once."""
+    if options.svm_solver != "auto":
+        return options.svm_solver == "newton"
+    n, r = space.coordinates.shape
+    return space.gram is not None or n * r * r < MAX_MOMENT_COST
 
 
 def _newton_path(
-    kind: str, space: Space, targets: Targets, values: Sequence[float], effort: Effort
+    space: Space, targets: Targets, values: Sequence[float], options: SolverOptions
 ) -> Iterator[PathPoint]:
-    exact = _problem(kind, space, targets, "float64")
-    rough = _problem(kind, space, targets, "float32")
-    rows = len(targets.classes) if len(targets.classes) > 2 else 1
-    xp = namespace(exact.z)
-    nothing = xp.zeros((rows, 1), dtype=xp.float64, device=exact.z.device)
-    solution = Solution(nothing * exact.z[0], nothing * exact.z[:, 0], 0.0, 0)
-    known = Curvature()
-    for c in values:
-        # Nothing vouches for the first solution but its own gradient.
-        wanted = effort if known.pairs else replace(effort, tolerance=0.1 * effort.tolerance)
-        solution = refine(replace(rough, c=c), replace(exact, c=c), solution, wanted, known)
-        yield PathPoint(c, solution.weights, solution.n_iter)
-
-
-def _problem(kind: str, space: Space, targets: Targets, dtype: str) -> Problem:
-    xp = namespace(space.coordinates)
-    z = cast(space.coordinates, dtype)
-    one = xp.ones_like(z[:, :1])
-    squares = xp.concatenate([cast(space.squares, dtype), xp.full_like(z[0, :1], len(z))])
-    penalty = xp.ones_like(squares)
-    build = hinge_loss if kind == "svm" else logistic_loss
-    if kind == "logreg":
-        penalty[-1] = 0.0
-    loss: Loss = build(targets, z)
-    z = xp.concatenate([z, one], axis=1)
-    # Products run twice as fast with the transpose laid out; in float64 there are too few of them to pay for it.
-    across = contiguous(z.T) if dtype == "float32" else z.T
-    return Problem(z, across, squares, penalty, loss, 1.0)
-
-
-def _pays_to_factorise(space: Space) -> bool:
-    """Say whether exact Newton steps, one a class, cost less than products of all classes at once."""
-    n, r = space.coordinates.shape
-    return space.gram is not None or n * r * r < FACTORISED
-
-
-def _support_path(space: Space, targets: Targets, values: Sequence[float], effort: Effort) -> Iterator[PathPoint]:
-    system = system_of(space)
+    system = build_system(space)
     signs = targets.signs(space.coordinates, "float64")
-    weights = system.nothing(len(signs))
+    weights = system.zeros(len(signs))
     for c in values:
-        weights, steps = hinge.solve(system.at(c, "float64"), signs, weights, effort.tolerance)
+        weights, steps = solve_svm(system.with_c(c, "float64"), signs, weights, options.tolerance)
         yield PathPoint(c, system.to_coordinates(weights), steps)
 
 
-def make_space(x: Array, scaling: Scaling, dtype: str = "float64") -> Space:
-    """Rotate rows into their row or column space, whichever is smaller.
+def _lbfgs_path(
+    kind: str, space: Space, targets: Targets, values: Sequence[float], options: SolverOptions
+) -> Iterator[PathPoint]:
+    exact = _build_objective(kind, space, targets, "float64")
+    rough = _build_objective(kind, space, targets, "float32")
+    xp = namespace(exact.z)
+    zeros = xp.zeros((targets.n_scores, 1), dtype=xp.float64, device=exact.z.device)
+    solution = Solution(zeros * exact.z[0], zeros * exact.z[:, 0], 0.0, 0)
+    history = History()
+    first_options = replace(options, tolerance=FIRST_TOLERANCE * options.tolerance)
+    for c in values:
+        step_options = options if history.pairs else first_options
+        solution = refine(replace(rough, c=c), replace(exact, c=c), solution, step_options, history)
+        yield PathPoint(c, solution.weights, solution.n_iter)
 
-    Parameters
-    ----------
-    x : (n, d) float32 or float64
-    scaling : Scaling
-        Fitted on x.
-    dtype : str
-        Of a column space; a row space is always float64.
-    """
-    if prefers_rows(*x.shape):
-        return row_space(products(x, scaling))
-    return column_space(scaling.apply(x, dtype))
+
+def _build_objective(kind: str, space: Space, targets: Targets, dtype: str) -> Objective:
+    z, squares = space.with_intercept(dtype)
+    penalty = namespace(z).ones_like(squares)
+    if kind == "logreg":
+        penalty[-1] = 0.0
+    # Products run twice as fast with the transpose laid out; in float64 there are too few of them to pay for it.
+    transpose = make_contiguous(z.T) if dtype == "float32" else z.T
+    return Objective(z, transpose, squares, penalty, build_loss(kind, targets, z), c=1.0)
 
 
-def ladder(c: float, space: Space) -> list[float]:
+def list_warm_starts(c: float, space: Space) -> list[float]:
     """List rising values that end in c: from zero, a large C is reached soonest by tens."""
-    xp = namespace(space.squares)
-    top = float(xp.amax(space.squares)) if len(space.squares) else 0.0
-    rungs = [c]
-    while rungs[0] * top > 100.0 and len(rungs) < 20:
-        rungs.insert(0, rungs[0] / 10.0)
-    return rungs
+    largest = float(namespace(space.squares).amax(space.squares)) if len(space.squares) else 0.0
+    values = [c]
+    while values[0] * largest > WARM_START_LIMIT and len(values) < MAX_WARM_STARTS:
+        values.insert(0, values[0] / WARM_START_STEP)
+    return values
 
 
 def fit_linear(
     x: Array,
-    labels: Any,
+    labels: Array,
     kind: str = "logreg",
     c: float = 1.0,
-    effort: Effort | None = None,
+    options: SolverOptions = TIGHT,
     power: float | None = PARETO,
 ) -> LinearModel:
     """Fit one classifier at one C, tightly.
@@ -224,28 +207,47 @@ def fit_linear(
     kind : str
         "logreg" or "svm".
     c : float
-    effort : Effort, optional
+        Inverse strength of the penalty.
+    options : SolverOptions
     power : float or None
-        How columns are scaled, see `safe_scale`. None only centres, which changes nothing but the SVM's intercept.
+        How columns are scaled, see `compute_scale`. None only centres, which changes nothing but the SVM's intercept.
+
+    Returns
+    -------
+    LinearModel
 
     Raises
     ------
     DataError
-        If x holds NaN or infinity, or the labels are of one class only.
+        If x holds NaN or infinity, or there is only one class.
+    UnknownName
+        If `kind` is neither of those two.
     RequestError
         If c is not positive and finite.
     """
     require_finite(x)
-    targets = require_classes(encode(labels))
+    targets = require_classes(encode_labels(labels))
     scaling = fit_scaling(x, power)
     require_positive([c])
     with one_thread():
-        space = make_space(x, scaling)
-        points = list(path(kind, space, targets, ladder(c, space), effort or TIGHT))
+        space = build_space(x, scaling, options.space)
+        points = list(solve_path(kind, space, targets, list_warm_starts(c, space), options))
     last = points[-1]
-    weights = columns_from(last.weights[:, :-1], space, x, scaling)
-    mean, scale, coef, bias = (to_numpy(a) for a in (scaling.mean, scaling.scale, weights, last.weights[:, -1]))
-    return LinearModel(kind, targets.classes, mean, scale, coef, bias, max(1, sum(point.n_iter for point in points)))
+    return LinearModel(
+        kind=kind,
+        classes=targets.classes,
+        mean=to_numpy(scaling.mean),
+        scale=to_numpy(scaling.scale),
+        weights=to_numpy(to_column_weights(last.weights[:, :-1], space, x, scaling)),
+        intercept=to_numpy(last.weights[:, -1]),
+        n_iter=max(1, sum(point.n_iter for point in points)),
+    )
+
+
+def require_kind(kind: str) -> None:
+    """Refuse any other kind than those two with an UnknownName error."""
+    if kind not in LINEAR_KINDS:
+        raise unknown("linear classifier", kind, LINEAR_KINDS)
 
 
 def require_positive(values: Sequence[float]) -> None:
@@ -257,5 +259,7 @@ def require_positive(values: Sequence[float]) -> None:
 def require_classes(targets: Targets) -> Targets:
     """Refuse labels of fewer than two classes with a DataError."""
     if len(targets.classes) < 2:
-        raise DataError(f"the {len(targets.codes)} training rows have one class only, '{targets.classes[0]}': need two")
+        rows = len(targets.codes)
+        training_rows = "training row has" if rows == 1 else "training rows have"
+        raise DataError(f"the {rows} {training_rows} one class only, '{targets.classes[0]}': need two")
     return targets

@@ -9,37 +9,33 @@ the number of steps flat along C: as C grows, C * D tends to a limit, while C al
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from featx.linear.lapack import Array, cast, epsilon, namespace, precision
+from featx.linear.lapack import Array, cast, dtype_name, namespace, rounding_of
 from featx.linear.losses import inner
-from featx.linear.objective import Problem, State, evaluate, gradient, preconditioner, search
+from featx.linear.objective import Objective, State, search_line
+from featx.linear.options import SolverOptions
 
-MEMORY = 10
-# Steps without progress before rounding is blamed, by precision.
+# Pairs that are kept; Nocedal and Wright (section 7.2) recommend 3 to 20.
+HISTORY_SIZE = 10
+# Steps without progress before rounding is blamed, by precision; progress is a decrement that falls to this part.
 PATIENCE = {"float32": 25, "float64": 100}
+PROGRESS = 0.7
+# Below this tolerance float32 only wanders.
+FLOAT32_TOLERANCE = 1e-8
+# The check in float64 may exceed the tolerance by this factor, so that rounding alone starts no second run.
+CHECK_SLACK = 1.2
+# Keeps quotients of zeros finite; far below any objective.
 TINY = 1e-30
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How hard to try.
-
-    Attributes
-    ----------
-    tolerance : float
-        Squared relative error of the weights in the norm of the Hessian; of the objective, a tenth of it.
-    max_iter : int
-        Steps at each C.
-    """
-
-    tolerance: float
-    max_iter: int = 1000
+# Bounds of a decrement's measure, see `_decrement_scale`: the weights count for at least this part of their energy,
+# and for no more than so many objectives.
+MIN_ENERGY_SHARE = 0.02
+MAX_OBJECTIVES = 10.0
 
 
 class Solution(NamedTuple):
-    """Where the solver stopped, or where it shall start.
+    """Where the solver stopped, or where it starts.
 
     Attributes
     ----------
@@ -57,7 +53,7 @@ class Solution(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A step, the change of the gradient along it, both (g, p), and one over their product, (g, 1) or a scalar."""
+    """A step and the change of the gradient along it, both (g, p), and one over their product, (g, 1) or a scalar."""
 
     step: Array
     change: Array
@@ -65,120 +61,131 @@ class Pair(NamedTuple):
 
 
 @dataclass
-class Curvature:
-    """What the last steps have told about the Hessian, for all groups of classes at once (g groups of p weights).
+class History:
+    """What the last steps showed of the Hessian, for all g groups of classes at once (p weights each).
 
     Handed from one C to the next it halves the steps, since C times the curvature of the loss changes little.
     """
 
     pairs: list[Pair] = field(default_factory=list)
 
-    def learn(self, step: Array, change: Array) -> bool:
+    def add(self, step: Array, change: Array) -> bool:
         """Take in a pair of (g, p), and say whether any group moved; one that did not gets a pair of no effect."""
-        product = _dot(step, change)
-        good = product > 0
         xp = namespace(step)
-        inverse = xp.where(good, 1.0 / xp.where(good, product, xp.ones_like(product)), xp.zeros_like(product))
-        self.pairs = [*self.pairs[1 - MEMORY :], Pair(step, change, inverse)]
-        return bool(good.any())
+        product = _dot(step, change)
+        has_moved = product > 0
+        reciprocal = 1.0 / xp.where(has_moved, product, xp.ones_like(product))
+        inverse = xp.where(has_moved, reciprocal, xp.zeros_like(product))
+        self.pairs = [*self.pairs[1 - HISTORY_SIZE :], Pair(step, change, inverse)]
+        return bool(has_moved.any())
 
-    def direction(self, gradient: Array, scale: Array) -> Array:
+    def descend(self, gradient: Array, scale: Array) -> Array:
         """Apply minus the inverse Hessian, (g, p) -> (g, p): the two loops of L-BFGS, with `scale` between them."""
-        ahead = -gradient
+        direction = -gradient
         lengths = []
         for pair in reversed(self.pairs):
-            length = pair.inverse * _dot(pair.step, ahead)
-            ahead -= length * pair.change
+            length = pair.inverse * _dot(pair.step, direction)
+            direction -= length * pair.change
             lengths.append(length)
-        ahead /= scale
+        direction /= scale
         for pair, length in zip(self.pairs, reversed(lengths), strict=True):
-            ahead += (length - pair.inverse * _dot(pair.change, ahead)) * pair.step
-        return ahead
+            direction += (length - pair.inverse * _dot(pair.change, direction)) * pair.step
+        return direction
 
 
 def _dot(a: Array, b: Array) -> Array:
     # One product of two vectors is several times faster than a sum along rows.
-    return a[0] @ b[0] if len(a) == 1 else namespace(a).sum(a * b, axis=1, keepdims=True)
-
-
-def minimise(problem: Problem, start: Solution, effort: Effort, known: Curvature) -> Solution:
-    """Solve one problem, from a given start.
-
-    Parameters
-    ----------
-    problem : Problem
-    start : Solution
-        Zeros, or the solution for a nearby C, in the dtype of the problem.
-    effort : Effort
-    known : Curvature
-        From the problem before, brought up to date in place; an empty one is fine.
-
-    Returns
-    -------
-    Solution
-    """
-    coupled = problem.loss.coupled
-    state = evaluate(problem, start.weights, start.scores)
-    if known.pairs:
-        # As C grows the weights mostly grow, and a search along themselves costs no product.
-        state = search(problem, state, state.weights, state.scores)
-    stall = Stall(PATIENCE[precision(start.weights)])
-    # Classes that are solved one by one are groups of their own.
-    flat = (1 if coupled else len(state.weights), -1)
-    before: tuple[Array, Array] | None = None
-    for iteration in range(effort.max_iter + 1):
-        slope, scale = gradient(problem, state), preconditioner(problem, state)
-        decrement = inner(slope, slope / scale, coupled) / _size(problem, state, scale)
-        live = decrement > effort.tolerance
-        here = state.weights.reshape(flat), slope.reshape(flat)
-        moved = before is None or known.learn(here[0] - before[0], here[1] - before[1])
-        if iteration == effort.max_iter or not moved or not bool(live.any()) or stall.noted(float(decrement.max())):
-            break
-        direction = (known.direction(here[1], scale.reshape(flat)) * live).reshape(slope.shape)
-        before = here
-        state = search(problem, state, direction, direction @ problem.across)
-    return Solution(state.weights, state.scores, float(decrement.max()), iteration)
+    if len(a) == 1:
+        return a[0] @ b[0]
+    return namespace(a).sum(a * b, axis=1, keepdims=True)
 
 
 @dataclass
-class Stall:
+class StallDetector:
     """Notices that rounding leaves nothing to gain: the decrement has not fallen by a third for so many steps."""
 
     patience: int
     best: float = float("inf")
     waited: int = 0
 
-    def noted(self, decrement: float) -> bool:
-        """Take in one more decrement."""
-        if decrement < 0.7 * self.best:
-            self.best, self.waited = decrement, 0
+    def has_stalled(self, decrement: float) -> bool:
+        """Take in the decrement of one more step."""
+        if decrement < PROGRESS * self.best:
+            self.best = decrement
+            self.waited = 0
         self.waited += 1
         return self.waited > self.patience
 
 
-def _size(problem: Problem, state: State, scale: Array) -> Array:
+def minimise(objective: Objective, start: Solution, options: SolverOptions, history: History) -> Solution:
+    """Minimise one objective, from a given start.
+
+    Parameters
+    ----------
+    objective : Objective
+    start : Solution
+        Zeros, or the solution for a nearby C, in the dtype of the objective.
+    options : SolverOptions
+        Its tolerance and its limit on steps.
+    history : History
+        The history of the fit before, brought up to date in place; an empty one is fine.
+
+    Returns
+    -------
+    Solution
+    """
+    coupled = objective.loss.coupled
+    state = objective.evaluate(start.weights, start.scores)
+    if history.pairs:
+        # As C grows the weights mostly grow, and a search along themselves costs no product.
+        state = search_line(objective, state, state.weights, state.scores)
+    stall = StallDetector(PATIENCE[dtype_name(start.weights)])
+    # Classes that are solved one by one are groups of their own.
+    groups = (1 if coupled else len(state.weights), -1)
+    previous: tuple[Array, Array] | None = None
+    for iteration in range(options.max_iter + 1):
+        slope = objective.gradient(state)
+        scale = objective.averaged_hessian(state)
+        decrement = inner(slope, slope / scale, coupled) / _decrement_scale(objective, state, scale)
+        is_open = decrement > options.tolerance
+        weights = state.weights.reshape(groups)
+        gradient = slope.reshape(groups)
+        has_moved = previous is None or history.add(weights - previous[0], gradient - previous[1])
+        if iteration == options.max_iter or not has_moved or not bool(is_open.any()):
+            break
+        if stall.has_stalled(float(decrement.max())):
+            break
+        direction = history.descend(gradient, scale.reshape(groups)) * is_open
+        direction = direction.reshape(slope.shape)
+        previous = (weights, gradient)
+        state = search_line(objective, state, direction, direction @ objective.transpose)
+    return Solution(state.weights, state.scores, float(decrement.max()), iteration)
+
+
+def _decrement_scale(objective: Objective, state: State, scale: Array) -> Array:
     """Return what a decrement is measured against, (g, 1).
 
     The measure is the size of the weights, at most ten objectives: small errors of large weights are large losses.
-    At small C the weights tell little and the classes are nearly tied; but there a step gains most, so more is asked.
+    At small C the weights say little and the classes are nearly tied; but there a step gains most, so more is asked.
     """
-    energy = inner(state.weights, scale * state.weights, problem.loss.coupled)
-    rounding = epsilon(energy) ** 2
-    told = (energy / (state.objective + TINY)).clip(0.02, 1.0)
-    return namespace(energy).minimum(told * energy, 10.0 * state.objective) + rounding * state.objective + TINY
+    energy = inner(state.weights, scale * state.weights, objective.loss.coupled)
+    rounding = rounding_of(energy) ** 2
+    share = (energy / (state.objective + TINY)).clip(MIN_ENERGY_SHARE, 1.0)
+    size = namespace(energy).minimum(share * energy, MAX_OBJECTIVES * state.objective)
+    return size + rounding * state.objective + TINY
 
 
-def refine(rough: Problem, exact: Problem, start: Solution, effort: Effort, known: Curvature) -> Solution:
+def refine(rough: Objective, exact: Objective, start: Solution, options: SolverOptions, history: History) -> Solution:
     """Solve in float32, check in float64, and go on in float64 only where that check fails.
 
     Parameters
     ----------
-    rough, exact : Problem
-        The same problem in float32 and in float64.
+    rough, exact : Objective
+        The same one in float32 and in float64.
     start : Solution
         In float64.
-    effort : Effort
-    known : Curvature
+    options : SolverOptions
+    history : History
         In float32.
 
     Returns
@@ -186,11 +193,10 @@ def refine(rough: Problem, exact: Problem, start: Solution, effort: Effort, know
     Solution
         In float64; its decrement was computed in float64.
     """
-    # Below this float32 only wanders.
-    within = Effort(max(effort.tolerance, 1e-8), effort.max_iter)
-    begun = start._replace(weights=cast(start.weights, "float32"), scores=cast(start.scores, "float32"))
-    first = minimise(rough, begun, within, known)
+    rough_options = replace(options, tolerance=max(options.tolerance, FLOAT32_TOLERANCE))
+    rough_start = start._replace(weights=cast(start.weights, "float32"), scores=cast(start.scores, "float32"))
+    first = minimise(rough, rough_start, rough_options, history)
     weights = cast(first.weights, "float64")
-    checked = Effort(1.2 * effort.tolerance, effort.max_iter)
-    last = minimise(exact, Solution(weights, weights @ exact.across, 0.0, 0), checked, Curvature())
+    check_options = replace(options, tolerance=CHECK_SLACK * options.tolerance)
+    last = minimise(exact, Solution(weights, weights @ exact.transpose, 0.0, 0), check_options, History())
     return last._replace(n_iter=first.n_iter + last.n_iter)

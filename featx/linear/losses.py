@@ -11,13 +11,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from featx.linear.lapack import Array, namespace, precision, send
+from featx.linear.lapack import Array, dtype_name, namespace, send_like
 from featx.linear.spaces import Targets
 
-FLOOR = {name: float(np.finfo(name).tiny) ** 0.5 for name in ("float32", "float64")}
+# Smaller probabilities count as zero: their products with a step of a similar size would be denormal.
+SMALLEST_PROBABILITY = {name: float(np.finfo(name).tiny) ** 0.5 for name in ("float32", "float64")}
 
 
-class Point(NamedTuple):
+class LossPoint(NamedTuple):
     """A loss at given scores.
 
     Attributes
@@ -26,13 +27,13 @@ class Point(NamedTuple):
         Summed over images, and over classes where the loss couples them.
     residual : (k, n)
         First derivative with respect to the scores.
-    memo : (k, n)
-        What `curve` needs: probabilities, or second derivatives.
+    curvature : (k, n)
+        What the second derivative is made from: probabilities (softmax), or its diagonal (the other two).
     """
 
     value: Array
     residual: Array
-    memo: Array
+    curvature: Array
 
 
 class Loss(Protocol):
@@ -42,14 +43,14 @@ class Loss(Protocol):
     def coupled(self) -> bool:
         """Whether the classes must be solved for together."""
 
-    def at(self, scores: Array) -> Point:
+    def evaluate(self, scores: Array) -> LossPoint:
         """Evaluate at scores (k, n)."""
 
-    def curve(self, point: Point, change: Array) -> Array:
+    def hessian_product(self, point: LossPoint, change: Array) -> Array:
         """Apply the second derivative to a change of the scores, (k, n) -> (k, n)."""
 
-    def bend(self, point: Point) -> Array:
-        """Average the second derivative over the images, (k, 1)."""
+    def mean_curvature(self, point: LossPoint) -> Array:
+        """Average the diagonal of the second derivative over the images, (k, 1)."""
 
 
 def inner(a: Array, b: Array, coupled: bool) -> Array:
@@ -60,16 +61,9 @@ def inner(a: Array, b: Array, coupled: bool) -> Array:
     return namespace(a).sum(a * b, axis=1, keepdims=True)
 
 
-def _log_loss(excess: Array) -> tuple[Array, Array, Array]:
-    """Return shift m = max(excess, 0), exp(-m) - 1 and exp(excess - m); no overflow whatever the scores."""
-    xp = namespace(excess)
-    shift = xp.clip(excess, min=0.0)
-    return shift, xp.expm1(-shift), _flush(xp.exp(excess - shift))
-
-
-def _flush(values: Array) -> Array:
-    """Drop probabilities whose products with a step could be denormal: those slow a matrix product down fivefold."""
-    return values * (values > FLOOR[precision(values)])
+def _drop_denormal(probabilities: Array) -> Array:
+    # Denormal numbers slow a matrix product down fivefold.
+    return probabilities * (probabilities > SMALLEST_PROBABILITY[dtype_name(probabilities)])
 
 
 @dataclass(frozen=True)
@@ -84,67 +78,75 @@ class Binomial:
     signs: Array
     coupled: bool = True
 
-    def at(self, scores: Array) -> Point:
+    def evaluate(self, scores: Array) -> LossPoint:
         """Evaluate at scores (1, n)."""
         xp = namespace(scores)
-        shift, rest, power = _log_loss(-self.signs * scores)
+        excess = -self.signs * scores
+        # log(1 + exp(excess)) with the larger exponent taken out: no overflow, whatever the scores.
+        shift = xp.clip(excess, min=0.0)
+        rest = xp.expm1(-shift)
+        power = _drop_denormal(xp.exp(excess - shift))
         wrong = power / (1.0 + rest + power)
         value = xp.sum(shift + xp.log1p(rest + power), axis=1, keepdims=True)
-        return Point(value, -self.signs * wrong, wrong * (1.0 - wrong))
+        return LossPoint(value, -self.signs * wrong, wrong * (1.0 - wrong))
 
-    def curve(self, point: Point, change: Array) -> Array:
-        """Apply p (1 - p)."""
-        return point.memo * change
+    def hessian_product(self, point: LossPoint, change: Array) -> Array:
+        """Multiply by p (1 - p)."""
+        return point.curvature * change
 
-    def bend(self, point: Point) -> Array:
+    def mean_curvature(self, point: LossPoint) -> Array:
         """Average p (1 - p)."""
-        return namespace(point.memo).mean(point.memo, axis=1, keepdims=True)
+        return namespace(point.curvature).mean(point.curvature, axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)
 class Softmax:
     """Multinomial logistic loss, log sum_j exp(f_j - f_y).
 
-    Everything is measured from the score of the image's own class, so that nothing cancels when that class is certain.
+    Everything is measured from the score of the true class, so that nothing cancels when that class is certain.
 
     Attributes
     ----------
-    codes, columns : (n,) int64
-        The own class of each image; 0, 1, ..., n - 1.
+    codes : (n,) int64
+        True class of each image.
+    columns : (n,) int64
+        0, 1, ..., n - 1.
     """
 
     codes: Array
     columns: Array
     coupled: bool = True
 
-    def at(self, scores: Array) -> Point:
+    def evaluate(self, scores: Array) -> LossPoint:
         """Evaluate at scores (k, n)."""
         xp = namespace(scores)
         excess = scores - scores[self.codes, self.columns]
         shift = xp.amax(excess, axis=0)
-        power = _flush(xp.exp(excess - shift))
+        power = _drop_denormal(xp.exp(excess - shift))
         power[self.codes, self.columns] = 0.0
         others = xp.sum(power, axis=0)
         rest = xp.expm1(-shift)
         total = 1.0 + rest + others
         residual = power / total
-        memo = residual + 0.0
+        probabilities = residual + 0.0
         residual[self.codes, self.columns] = -others / total
-        memo[self.codes, self.columns] = (1.0 + rest) / total
-        return Point(xp.sum(shift + xp.log1p(rest + others))[None, None], residual, memo)
+        probabilities[self.codes, self.columns] = (1.0 + rest) / total
+        value = xp.sum(shift + xp.log1p(rest + others))[None, None]
+        return LossPoint(value, residual, probabilities)
 
-    def curve(self, point: Point, change: Array) -> Array:
+    def hessian_product(self, point: LossPoint, change: Array) -> Array:
         """Apply diag(p) - p p^T, to which a common shift of all classes makes no difference."""
         xp = namespace(change)
         relative = change - change[self.codes, self.columns]
-        relative = relative - xp.einsum("kn,kn->n", point.memo, relative)
-        return point.memo * relative
+        relative = relative - xp.einsum("kn,kn->n", point.curvature, relative)
+        return point.curvature * relative
 
-    def bend(self, point: Point) -> Array:
-        """Average p (1 - p); 1 - p is taken from the residual where p is that of the own class."""
-        xp = namespace(point.memo)
-        away = xp.where(point.residual < 0, -point.residual, 1.0 - point.memo)
-        return xp.mean(point.memo * away, axis=1, keepdims=True)
+    def mean_curvature(self, point: LossPoint) -> Array:
+        """Average p (1 - p)."""
+        xp = namespace(point.curvature)
+        # The residual of the true class is p - 1, exact even where p rounds to 1.
+        complement = xp.where(point.residual < 0, -point.residual, 1.0 - point.curvature)
+        return xp.mean(point.curvature * complement, axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)
@@ -160,31 +162,39 @@ class SquaredHinge:
     signs: Array
     coupled: bool = False
 
-    def at(self, scores: Array) -> Point:
+    def evaluate(self, scores: Array) -> LossPoint:
         """Evaluate at scores (k, n)."""
         xp = namespace(scores)
-        short = xp.clip(1.0 - self.signs * scores, min=0.0)
-        memo = xp.asarray(short > 0, dtype=scores.dtype)
-        return Point(inner(short, short, coupled=False), -2.0 * self.signs * short, memo + memo)
+        shortfall = xp.clip(1.0 - self.signs * scores, min=0.0)
+        inside = xp.asarray(shortfall > 0, dtype=scores.dtype)
+        value = inner(shortfall, shortfall, coupled=False)
+        return LossPoint(value, -2.0 * self.signs * shortfall, inside + inside)
 
-    def curve(self, point: Point, change: Array) -> Array:
+    def hessian_product(self, point: LossPoint, change: Array) -> Array:
         """Apply the generalised second derivative: 2 inside the margin, else 0."""
-        return point.memo * change
+        return point.curvature * change
 
-    def bend(self, point: Point) -> Array:
-        """Average it."""
-        return namespace(point.memo).mean(point.memo, axis=1, keepdims=True)
+    def mean_curvature(self, point: LossPoint) -> Array:
+        """Average it over the images."""
+        return namespace(point.curvature).mean(point.curvature, axis=1, keepdims=True)
 
 
-def logistic_loss(targets: Targets, like: Array) -> Loss:
-    """Choose the logistic loss for the labels, in the module, place and precision of `like`."""
-    dtype = precision(like)
+def build_loss(kind: str, targets: Targets, like: Array) -> Loss:
+    """Build the loss of a classifier for its labels.
+
+    Parameters
+    ----------
+    kind : str
+        "logreg" or "svm".
+    targets : Targets
+    like : array
+        Its module, device and dtype are those of the loss.
+    """
+    dtype = dtype_name(like)
+    if kind == "svm":
+        return SquaredHinge(targets.signs(like, dtype))
     if len(targets.classes) == 2:
         return Binomial(targets.signs(like, dtype))
-    codes = send(targets.codes, like, "int64")
-    return Softmax(codes, namespace(like).arange(len(targets.codes), device=like.device))
-
-
-def hinge_loss(targets: Targets, like: Array) -> Loss:
-    """Build the squared hinge for the labels, in the module, place and precision of `like`."""
-    return SquaredHinge(targets.signs(like, precision(like)))
+    codes = send_like(targets.codes, like, "int64")
+    columns = namespace(like).arange(len(targets.codes), device=like.device)
+    return Softmax(codes, columns)

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.linear.lapack import Array, cast, contiguous, eigen, namespace, send, to_numpy
+from featx.linear.lapack import Array, cast, decompose_symmetric, make_contiguous, namespace, send_like, to_numpy
+from featx.linear.options import SpaceName
 
-# Columns, or rows, that are scaled at a time: 1,020 rows of so many columns are 16 MB.
+# Columns, or rows, that are scaled at a time: 1,020 rows of so many columns are 16 MB in float64.
 BLOCK = 2048
 
 PARETO = 0.5
 """Columns are divided by this power of their standard deviation (van den Berg et al., 2006, Centering, scaling, and
-transformations: improving the biological information content of metabolomics data, table 1): channels that hardly ever
-answer weigh more than as they come, and less than standardised, which makes their noise as large as any signal."""
+transformations: improving the biological information content of metabolomics data, table 1). Channels that are hardly
+ever active then weigh more than unscaled, and less than standardised, where their noise is as large as any signal."""
+
+FLOAT64_ROUNDING = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,13 @@ class Scaling:
 
     def apply(self, x: Array, dtype: str) -> Array:
         """Return the rows of x shifted and scaled, as the dtype of that name."""
-        mean, scale = cast(self.mean, dtype), cast(self.scale, dtype)
+        mean = cast(self.mean, dtype)
+        scale = cast(self.scale, dtype)
         return (cast(x, dtype) - mean) / scale
+
+    def apply_to_columns(self, x: Array, columns: slice) -> Array:
+        """Return some columns of x shifted and scaled, as float64."""
+        return Scaling(self.mean[columns], self.scale[columns]).apply(x[:, columns], "float64")
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,15 @@ class Space:
     gram: Array | None = None
     vectors: Array | None = None
 
+    def with_intercept(self, dtype: str) -> tuple[Array, Array]:
+        """Append a column of ones to the coordinates: z (n, r + 1), and the diagonal of z^T z (r + 1,)."""
+        xp = namespace(self.coordinates)
+        coordinates = cast(self.coordinates, dtype)
+        # Centred rows are orthogonal to the column of ones, whose square is n.
+        ones_square = xp.full_like(coordinates[0, :1], len(coordinates))
+        squares = xp.concatenate([cast(self.squares, dtype), ones_square])
+        return xp.concatenate([coordinates, xp.ones_like(coordinates[:, :1])], axis=1), squares
+
 
 def fit_scaling(x: Array, power: float | None = PARETO) -> Scaling:
     """Measure mean and scale of every column, in float64.
@@ -73,29 +90,29 @@ def fit_scaling(x: Array, power: float | None = PARETO) -> Scaling:
     ----------
     x : (n, d) float32 or float64
     power : float or None
-        Of the standard deviation, see `safe_scale`; None only centres.
+        Power of the standard deviation, see `compute_scale`; None only centres.
     """
     xp = namespace(x)
     n, d = x.shape
     moments = [_moments(x[:, start : start + BLOCK]) for start in range(0, d, BLOCK)]
-    mean = xp.concatenate([mean for mean, _ in moments])
+    mean = xp.concatenate([block_mean for block_mean, _ in moments])
     if power is None:
         return Scaling(mean, xp.ones_like(mean))
-    variance = xp.concatenate([variance for _, variance in moments])
-    return Scaling(mean, safe_scale(mean, variance, n, power))
+    variance = xp.concatenate([block_variance for _, block_variance in moments])
+    return Scaling(mean, compute_scale(mean, variance, n, power))
 
 
-def safe_scale(mean: Array, variance: Array, n: int, power: float = PARETO) -> Array:
+def compute_scale(mean: Array, variance: Array, n: int, power: float = PARETO) -> Array:
     """Turn variances over n rows into scales; all (d,) float64.
 
     Parameters
     ----------
     mean, variance : (d,) float64
-        Population ones.
+        Population variances: sums of squares divided by n.
     n : int
     power : float
-        Of the standard deviation: 1 standardises. A factor common to all columns makes variances 1 on average for 1/2
-        as for 1, so that the same values of C suit both.
+        Power of the standard deviation: 1 standardises. A factor common to all columns makes variances 1 on average
+        for 1/2 as for 1, so that the same values of C suit both.
 
     Notes
     -----
@@ -103,11 +120,10 @@ def safe_scale(mean: Array, variance: Array, n: int, power: float = PARETO) -> A
     (Chan, Golub and LeVeque 1983, equation 1.7).
     """
     xp = namespace(mean)
-    epsilon = float(np.finfo(np.float64).eps)
-    constant = variance <= n * epsilon * variance + (n * mean * epsilon) ** 2
-    deviation = xp.sqrt(xp.where(constant, xp.zeros_like(mean), variance))
+    is_constant = variance <= n * FLOAT64_ROUNDING * variance + (n * mean * FLOAT64_ROUNDING) ** 2
+    deviation = xp.sqrt(xp.where(is_constant, xp.zeros_like(mean), variance))
     scale = deviation**power * xp.mean(deviation) ** (1 - power)
-    return xp.where(constant, xp.ones_like(mean), scale)
+    return xp.where(is_constant, xp.ones_like(mean), scale)
 
 
 def _moments(block: Array) -> tuple[Array, Array]:
@@ -118,7 +134,7 @@ def _moments(block: Array) -> tuple[Array, Array]:
     return mean, xp.mean(centred * centred, axis=0)
 
 
-def products(x: Array, scaling: Scaling) -> Array:
+def compute_gram(x: Array, scaling: Scaling) -> Array:
     """Compute the inner products of all rows after scaling.
 
     Parameters
@@ -132,15 +148,14 @@ def products(x: Array, scaling: Scaling) -> Array:
         Summed over blocks of columns, so x is never copied as a whole.
     """
     xp = namespace(x)
-    total = xp.zeros((len(x), len(x)), dtype=xp.float64, device=x.device)
+    gram = xp.zeros((len(x), len(x)), dtype=xp.float64, device=x.device)
     for start in range(0, x.shape[1], BLOCK):
-        part = slice(start, start + BLOCK)
-        block = Scaling(scaling.mean[part], scaling.scale[part]).apply(x[:, part], "float64")
-        total += block @ block.T
-    return total
+        block = scaling.apply_to_columns(x, slice(start, start + BLOCK))
+        gram += block @ block.T
+    return gram
 
 
-def row_space(gram: Array) -> Space:
+def build_row_space(gram: Array) -> Space:
     """Rotate into the row space, from the inner products of centred rows.
 
     Parameters
@@ -157,17 +172,19 @@ def row_space(gram: Array) -> Space:
     # Centred rows make the constant vector an eigenvector of eigenvalue 0. Lifted above all others it is the last one,
     # apart from any other null vector, and the rest are exactly orthogonal to it.
     lift = 2.0 * (float(xp.trace(gram)) or 1.0) / n
-    values, vectors = eigen(gram + lift)
+    values, vectors = decompose_symmetric(gram + lift)
     vectors[:, -1] = n**-0.5
     squares = xp.clip(values[:-1], min=0.0)
-    floor = n * float(np.finfo(np.float64).eps) * float(xp.trace(gram))
+    # Eigenvalues below the rounding error of the largest sum are zeros.
+    floor = n * FLOAT64_ROUNDING * float(xp.trace(gram))
     roots = xp.sqrt(xp.where(squares > floor, squares, xp.zeros_like(squares)))
-    inverse = xp.where(roots > 0, 1.0 / xp.where(roots > 0, roots, xp.ones_like(roots)), xp.zeros_like(roots))
-    rotated = vectors[:, :-1]
-    return Space(rotated * roots, roots * roots, rotated * inverse, gram, vectors)
+    reciprocals = 1.0 / xp.where(roots > 0, roots, xp.ones_like(roots))
+    inverse = xp.where(roots > 0, reciprocals, xp.zeros_like(roots))
+    rotation = vectors[:, :-1]
+    return Space(rotation * roots, roots * roots, rotation * inverse, gram, vectors)
 
 
-def column_space(rows: Array, basis: Array | None = None) -> Space:
+def build_column_space(rows: Array, basis: Array | None = None) -> Space:
     """Rotate scaled rows so that their second moments are diagonal: the choice where rows outnumber columns.
 
     Parameters
@@ -175,14 +192,16 @@ def column_space(rows: Array, basis: Array | None = None) -> Space:
     rows : (n, d) float32 or float64
         Centred. The dtype is kept: float32 is enough where only accuracies are compared.
     basis : (d, d) same dtype, optional
-        From `column_basis` of rows much the same, such as those of all folds.
+        From `compute_column_basis` of rows much the same, such as those of all folds.
     """
-    vectors = eigen(rows.T @ rows)[1] if basis is None else basis
-    coordinates = rows @ vectors
-    return Space(coordinates, namespace(rows).sum(coordinates * coordinates, axis=0), vectors)
+    if basis is None:
+        _, basis = decompose_symmetric(rows.T @ rows)
+    coordinates = rows @ basis
+    squares = namespace(rows).sum(coordinates * coordinates, axis=0)
+    return Space(coordinates, squares, basis)
 
 
-def column_basis(x: Array, scaling: Scaling) -> Array:
+def compute_column_basis(x: Array, scaling: Scaling) -> Array:
     """Find the coordinates in which second moments after scaling are diagonal, in float32.
 
     Parameters
@@ -200,7 +219,8 @@ def column_basis(x: Array, scaling: Scaling) -> Array:
     for start in range(0, len(x), BLOCK):
         rows = scaling.apply(x[start : start + BLOCK], "float32")
         moments += rows.T @ rows
-    return contiguous(eigen(moments)[1])
+    _, vectors = decompose_symmetric(moments)
+    return make_contiguous(vectors)
 
 
 def prefers_rows(n: int, d: int) -> bool:
@@ -208,30 +228,43 @@ def prefers_rows(n: int, d: int) -> bool:
     return n <= d
 
 
-def columns_from(weights: Array, space: Space, x: Array, scaling: Scaling) -> Array:
-    """Bring weights on coordinates back to weights on scaled columns.
+def build_space(x: Array, scaling: Scaling, space: SpaceName = "auto") -> Space:
+    """Rotate rows into their row space or their column space, in float64.
+
+    Parameters
+    ----------
+    x : (n, d) float32 or float64
+    scaling : Scaling
+        Fitted on x.
+    space : str
+        "rows", "columns", or "auto" for the smaller of both.
+    """
+    if space == "rows" or (space == "auto" and prefers_rows(*x.shape)):
+        return build_row_space(compute_gram(x, scaling))
+    return build_column_space(scaling.apply(x, "float64"))
+
+
+def to_column_weights(weights: Array, space: Space, x: Array, scaling: Scaling) -> Array:
+    """Turn weights on coordinates into weights on scaled columns.
 
     Parameters
     ----------
     weights : (k, r) float64
     space : Space
     x : (n, d) float32 or float64
-        The training rows the space was made from.
+        The training rows that the space was made from.
     scaling : Scaling
 
     Returns
     -------
     (k, d) float64
     """
-    xp = namespace(weights)
-    mixed = weights @ cast(space.basis, "float64").T
+    rotated = weights @ cast(space.basis, "float64").T
     if space.gram is None:
-        return mixed
-    blocks = []
-    for start in range(0, x.shape[1], BLOCK):
-        part = slice(start, start + BLOCK)
-        blocks.append(mixed @ Scaling(scaling.mean[part], scaling.scale[part]).apply(x[:, part], "float64"))
-    return xp.concatenate(blocks, axis=1)
+        return rotated
+    columns = [slice(start, start + BLOCK) for start in range(0, x.shape[1], BLOCK)]
+    blocks = [rotated @ scaling.apply_to_columns(x, block) for block in columns]
+    return namespace(weights).concatenate(blocks, axis=1)
 
 
 @dataclass(frozen=True)
@@ -241,7 +274,7 @@ class Targets:
     Attributes
     ----------
     classes : (k,) any dtype
-        Sorted. The decision function has k rows, or one where k is 2 (positive for the second class).
+        Sorted.
     codes : (n,) int64
         Index of each row's class.
     """
@@ -249,13 +282,18 @@ class Targets:
     classes: NDArray[np.generic]
     codes: NDArray[np.int64]
 
+    @property
+    def n_scores(self) -> int:
+        """Rows of the decision function: k, or one (positive for the second class) where k is 2."""
+        return len(self.classes) if len(self.classes) > 2 else 1
+
     def signs(self, like: Array, dtype: str) -> Array:
-        """Return +1 for a row's own class and -1 elsewhere, (k, n), or (1, n) where there are two classes."""
-        wanted = np.arange(len(self.classes)) if len(self.classes) > 2 else np.array([1])
-        return send(np.where(self.codes == wanted[:, None], 1.0, -1.0), like, dtype)
+        """Return +1 for a row's true class and -1 elsewhere, (k, n), or (1, n) where there are two classes."""
+        scored = np.arange(len(self.classes)) if len(self.classes) > 2 else np.array([1])
+        return send_like(np.where(self.codes == scored[:, None], 1.0, -1.0), like, dtype)
 
 
-def encode(labels: Array) -> Targets:
+def encode_labels(labels: Array) -> Targets:
     """Sort the distinct labels and index them; labels are (n,) of any dtype that sorts."""
     classes, codes = np.unique(to_numpy(labels), return_inverse=True)
     return Targets(classes, codes.astype(np.int64))

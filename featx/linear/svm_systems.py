@@ -18,44 +18,44 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from featx.linear.lapack import Array, cast, namespace, solve_positive, to_numpy
+from featx.linear.lapack import Array, cast, namespace, solve_positive_definite, to_numpy
 from featx.linear.spaces import Space
 
 
-class Spot(NamedTuple):
-    """Weights of one class (m,), or of all (k, m), and the scores they give, (n,) or (k, n)."""
+class Point(NamedTuple):
+    """Weights of one class (m,), or of all (k, m), and the scores that they give, (n,) or (k, n)."""
 
     weights: Array
     scores: Array
 
 
 class System(Protocol):
-    """What the solver asks of either."""
+    """What the solver asks of either system."""
 
     @property
     def ridge(self) -> float:
         """1 / 2C."""
 
     @property
-    def condition(self) -> float:
+    def condition_number(self) -> float:
         """Condition number with all rows inside the margin."""
 
-    def at(self, c: float, dtype: str) -> System:
+    def with_c(self, c: float, dtype: str) -> System:
         """Return the same system for another C, as the dtype of that name."""
 
-    def nothing(self, classes: int) -> Array:
+    def zeros(self, classes: int) -> Array:
         """Return zeros to start from, (k, m)."""
 
-    def spot(self, weights: Array) -> Spot:
+    def point_at(self, weights: Array) -> Point:
         """Compute the scores of weights (k, m)."""
 
-    def energy(self, a: Spot, b: Spot) -> Array:
-        """Multiply two models as vectors of primal weights; twice the penalty where they are one."""
+    def inner(self, a: Point, b: Point) -> Array:
+        """Multiply two models as vectors of primal weights; of a model with itself, this is twice the penalty."""
 
-    def residual(self, weights: Array, pull: Array) -> Spot:
-        """Return the gradient of the objective as a model, with pull (k, n) = 2 C y max(0, 1 - y f)."""
+    def gradient(self, weights: Array, residual: Array) -> Point:
+        """Return the gradient of the objective as a model, with residual (k, n) = 2 C y max(0, 1 - y f)."""
 
-    def newton(self, sign: Array, inside: Array) -> Spot | None:
+    def solve_newton(self, sign: Array, inside: Array) -> Point | None:
         """Solve for the model that is optimal if S stays as it is; None where rounding spoils the factorisation."""
 
     def to_coordinates(self, weights: Array) -> Array:
@@ -70,8 +70,10 @@ class Kernel:
     ----------
     products : (n, n) float32 or float64
         Inner products of the centred rows, plus 1.
-    vectors, values : (n, n) and (n,) same dtype
-        Its eigenvectors and eigenvalues.
+    vectors : (n, n) same dtype
+        Its eigenvectors, one a column.
+    values : (n,) same dtype
+        Its eigenvalues.
     z : (n, n) float64
         The rows in coordinates, with a last column of ones.
     ridge : float
@@ -91,62 +93,72 @@ class Kernel:
         return half @ half.T
 
     @property
-    def condition(self) -> float:
+    def condition_number(self) -> float:
         """Condition number of K + I / 2C."""
         return float((self.values.max() + self.ridge) / (self.values.min() + self.ridge))
 
-    def at(self, c: float, dtype: str) -> Kernel:
+    def with_c(self, c: float, dtype: str) -> Kernel:
         """Return the same system for another C, as the dtype of that name."""
-        products, vectors, values = (cast(array, dtype) for array in (self.products, self.vectors, self.values))
-        return Kernel(products, vectors, values, self.z, 1.0 / (2.0 * c))
+        return Kernel(
+            products=cast(self.products, dtype),
+            vectors=cast(self.vectors, dtype),
+            values=cast(self.values, dtype),
+            z=self.z,
+            ridge=1.0 / (2.0 * c),
+        )
 
-    def nothing(self, classes: int) -> Array:
+    def zeros(self, classes: int) -> Array:
         """Return zeros to start from, (k, n)."""
         return _zeros(self.products, classes)
 
-    def spot(self, weights: Array) -> Spot:
+    def point_at(self, weights: Array) -> Point:
         """Compute the scores of weights (k, n)."""
-        return Spot(weights, weights @ self.products)
+        return Point(weights, weights @ self.products)
 
-    def energy(self, a: Spot, b: Spot) -> Array:
-        """Return b K b."""
+    def inner(self, a: Point, b: Point) -> Array:
+        """Compute a K b."""
         return (a.weights * b.scores).sum(axis=-1)
 
-    def residual(self, weights: Array, pull: Array) -> Spot:
-        """Return b - 2 C y max(0, 1 - y f)."""
-        return self.spot(weights - pull)
+    def gradient(self, weights: Array, residual: Array) -> Point:
+        """Compute b - 2 C y max(0, 1 - y f)."""
+        return self.point_at(weights - residual)
 
-    def newton(self, sign: Array, inside: Array) -> Spot | None:
+    def solve_newton(self, sign: Array, inside: Array) -> Point | None:
         """Factorise the rows inside the margin, or those outside where they are fewer."""
-        support, rest = np.flatnonzero(to_numpy(inside)), np.flatnonzero(~to_numpy(inside))
-        return self._from_support(sign, support) if len(support) <= len(rest) else self._from_rest(sign, rest)
+        is_inside = to_numpy(inside)
+        support = np.flatnonzero(is_inside)
+        rest = np.flatnonzero(~is_inside)
+        if len(support) <= len(rest):
+            return self._solve_support(sign, support)
+        return self._solve_rest(sign, rest)
 
     def to_coordinates(self, weights: Array) -> Array:
         """Sum the rows by their weights."""
         return weights @ self.z
 
-    def _from_support(self, sign: Array, support: Array) -> Spot | None:
+    def _solve_support(self, sign: Array, support: Array) -> Point | None:
         rows = self.products[support]
-        part = solve_positive(rows[:, support] + self.ridge * _identity(rows, len(support)), sign[support])
-        if part is None:
+        matrix = rows[:, support] + self.ridge * _identity(rows, len(support))
+        support_weights = solve_positive_definite(matrix, sign[support])
+        if support_weights is None:
             return None
         weights = namespace(sign).zeros_like(sign)
-        weights[support] = part
-        return Spot(weights, part @ rows)
+        weights[support] = support_weights
+        return Point(weights, support_weights @ rows)
 
-    def _from_rest(self, sign: Array, rest: Array) -> Spot | None:
+    def _solve_rest(self, sign: Array, rest: Array) -> Point | None:
         # A y from the few rows of the class itself, since A 1 = 1 / (n + ridge): y is 2 there and -1 everywhere.
-        free = 2.0 * self.inverse[sign > 0].sum(axis=0) - 1.0 / (len(sign) + self.ridge)
+        unconstrained = 2.0 * self.inverse[sign > 0].sum(axis=0) - 1.0 / (len(sign) + self.ridge)
         rows = self.inverse[rest]
-        push = solve_positive(rows[:, rest], -free[rest])
-        if push is None:
+        multipliers = solve_positive_definite(rows[:, rest], -unconstrained[rest])
+        if multipliers is None:
             return None
-        weights = free + push @ rows
+        weights = unconstrained + multipliers @ rows
         weights[rest] = 0.0
         # K b = (K + ridge) b - ridge b, and the first term is y + m by construction.
         scores = sign - self.ridge * weights
-        scores[rest] += push
-        return Spot(weights, scores)
+        scores[rest] += multipliers
+        return Point(weights, scores)
 
 
 @dataclass(frozen=True)
@@ -170,42 +182,54 @@ class Primal:
     ridge: float
 
     @property
-    def condition(self) -> float:
+    def condition_number(self) -> float:
         """Condition number of z^T z + I / 2C, nearly."""
         return float((self.squares.max() + self.ridge) / (self.squares.min() + self.ridge))
 
-    def at(self, c: float, dtype: str) -> Primal:
+    def with_c(self, c: float, dtype: str) -> Primal:
         """Return the same system for another C, as the dtype of that name."""
-        z, moments, squares = (cast(array, dtype) for array in (self.z, self.moments, self.squares))
-        return Primal(z, moments, squares, 1.0 / (2.0 * c))
+        return Primal(
+            z=cast(self.z, dtype),
+            moments=cast(self.moments, dtype),
+            squares=cast(self.squares, dtype),
+            ridge=1.0 / (2.0 * c),
+        )
 
-    def nothing(self, classes: int) -> Array:
+    def zeros(self, classes: int) -> Array:
         """Return zeros to start from, (k, r + 1)."""
         return _zeros(self.z, classes)
 
-    def spot(self, weights: Array) -> Spot:
+    def point_at(self, weights: Array) -> Point:
         """Compute the scores of weights (k, r + 1)."""
-        return Spot(weights, weights @ self.z.T)
+        return Point(weights, weights @ self.z.T)
 
-    def energy(self, a: Spot, b: Spot) -> Array:
-        """Return w w."""
+    def inner(self, a: Point, b: Point) -> Array:
+        """Compute the sum of a w."""
         return (a.weights * b.weights).sum(axis=-1)
 
-    def residual(self, weights: Array, pull: Array) -> Spot:
-        """Return w - 2 C z^T (y max(0, 1 - y f)); its scores are not needed."""
-        return Spot(weights - pull @ self.z, pull)
+    def gradient(self, weights: Array, residual: Array) -> Point:
+        """Compute w - 2 C z^T (y max(0, 1 - y f)); its scores are not needed, so the residual stands for them."""
+        return Point(weights - residual @ self.z, residual)
 
-    def newton(self, sign: Array, inside: Array) -> Spot | None:
+    def solve_newton(self, sign: Array, inside: Array) -> Point | None:
         """Sum the rows inside the margin, or subtract those outside where they are fewer."""
-        support, rest = np.flatnonzero(to_numpy(inside)), np.flatnonzero(~to_numpy(inside))
-        few = self.z[support if len(support) <= len(rest) else rest]
-        moments = few.T @ few if len(support) <= len(rest) else self.moments - few.T @ few
+        is_inside = to_numpy(inside)
+        support = np.flatnonzero(is_inside)
+        rest = np.flatnonzero(~is_inside)
+        if len(support) <= len(rest):
+            rows = self.z[support]
+            moments = rows.T @ rows
+        else:
+            rows = self.z[rest]
+            moments = self.moments - rows.T @ rows
         moments += self.ridge * _identity(moments, len(moments))
-        weights = solve_positive(moments, (sign * inside) @ self.z)
-        return None if weights is None else Spot(weights, self.z @ weights)
+        weights = solve_positive_definite(moments, (sign * inside) @ self.z)
+        if weights is None:
+            return None
+        return Point(weights, self.z @ weights)
 
     def to_coordinates(self, weights: Array) -> Array:
-        """Return them as they are."""
+        """Return the weights as they are."""
         return weights
 
 
@@ -217,13 +241,9 @@ def _zeros(like: Array, rows: int) -> Array:
     return namespace(like).zeros((rows, like.shape[1]), dtype=like.dtype, device=like.device)
 
 
-def system_of(space: Space) -> System:
+def build_system(space: Space) -> System:
     """Build the system in float64, for C = 1: a kernel in a row space, else primal."""
-    xp = namespace(space.coordinates)
-    z = cast(space.coordinates, "float64")
-    z = xp.concatenate([z, xp.ones_like(z[:, :1])], axis=1)
-    # The intercept's column of ones is orthogonal to all others, and its square is n.
-    squares = xp.concatenate([cast(space.squares, "float64"), xp.full_like(z[0, :1], len(z))])
+    z, squares = space.with_intercept("float64")
     if space.gram is None:
-        return Primal(z, z.T @ z, squares, 0.5)
-    return Kernel(space.gram + 1.0, space.vectors, squares, z, 0.5)
+        return Primal(z, z.T @ z, squares, ridge=0.5)
+    return Kernel(space.gram + 1.0, space.vectors, squares, z, ridge=0.5)

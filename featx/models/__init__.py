@@ -1,1 +1,13 @@
-"""."""
+"""The file that predicts: a fitted classifier, and everything that is needed to feed it.
+
+Read `array_classifier` first (a classifier as plain arrays, and how its scores become probabilities), then `model`
+(the classifier joined to the features it takes; saving and loading it), then `schema` (what must hold of a file before
+a number of it is used).
+
+A model file is a safetensors container with JSON beside the arrays. It may come from anywhere: nothing in it is
+executed, and nothing is believed unchecked. Reading one imports numpy, scipy.special, msgspec and safetensors, but
+neither scikit-learn nor joblib nor torch, so that a program that only predicts starts quickly.
+
+Proof: tests/models/test_model.py (round trips bit for bit, hostile files, what is imported),
+tests/models/test_schema.py (what the facts may say) and tests/models/test_array_classifier.py.
+"""

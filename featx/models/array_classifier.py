@@ -14,7 +14,7 @@ from featx.errors import ModelError
 from featx.types import Matrix
 
 Arrays = Mapping[str, NDArray[Any]]
-
+"""Arrays by their names."""
 
 CALIBRATIONS = {
     "logreg": "softmax of the scores",
@@ -26,7 +26,7 @@ CALIBRATIONS = {
 
 @dataclass(frozen=True)
 class ArrayClassifier:
-    """A classifier that is nothing but arrays, so that a file can hold it without code.
+    """A classifier that consists of arrays alone, so that a file can hold it without code.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class ArrayClassifier:
         where there are two classes. MLP: `hidden_weights` (h, d), `hidden_intercept` (h,), `weights` (k, h) and
         `intercept` (k,) float32.
     inverse_temperature : float
-        What scores are multiplied by before the softmax: 1 but for the SVM, whose margins are no log-odds.
+        What scores are multiplied by before the softmax: 1 except for the SVM, whose margins are not log-odds.
     """
 
     kind: str
@@ -45,56 +45,101 @@ class ArrayClassifier:
     inverse_temperature: float = 1.0
 
     def scores(self, X: Matrix) -> NDArray[np.float64]:
-        """Score every class: (n, d) features to (n, k) float64; of two classes the first one scores 0."""
-        if X.ndim != 2 or X.shape[1] != len(self.arrays["mean"]):
-            raise ModelError(f"the model takes features of {len(self.arrays['mean'])} numbers, not of {X.shape[1:]}")
-        scaled = (X.astype(np.float64) - self.arrays["mean"]) / self.arrays["scale"]
+        """Score every class.
+
+        Parameters
+        ----------
+        X : (n, d) float
+
+        Returns
+        -------
+        (n, k) float64
+            Where there are two classes, the first one scores 0.
+
+        Raises
+        ------
+        ModelError
+            If the features do not have the length that the classifier was fitted on.
+        """
+        length = len(self.arrays["mean"])
+        if X.ndim != 2 or X.shape[1] != length:
+            raise ModelError(
+                f"the model takes features of {length} numbers, not an array of shape {X.shape}: "
+                "compute them with the base, layers and poolings that the model names"
+            )
+        inputs: Matrix = (X.astype(np.float64) - self.arrays["mean"]) / self.arrays["scale"]
         if self.kind == "mlp":
-            hidden = scaled.astype(np.float32) @ self.arrays["hidden_weights"].T + self.arrays["hidden_intercept"]
-            scaled = np.maximum(hidden, 0)
-        scores = (scaled @ self.arrays["weights"].T + self.arrays["intercept"]).astype(np.float64)
-        return np.hstack([np.zeros_like(scores), scores]) if scores.shape[1] == 1 else scores
+            inputs = self._hidden(inputs)
+        scores = (inputs @ self.arrays["weights"].T + self.arrays["intercept"]).astype(np.float64)
+        if scores.shape[1] == 1:
+            return np.hstack([np.zeros_like(scores), scores])
+        return scores
+
+    def _hidden(self, inputs: Matrix) -> NDArray[np.float32]:
+        """Compute the hidden layer of the MLP: standardised (n, d) to (n, h) float32."""
+        # In float32, as it was trained: the arrays of the layers are float32, too.
+        hidden = inputs.astype(np.float32) @ self.arrays["hidden_weights"].T + self.arrays["hidden_intercept"]
+        return np.maximum(hidden, 0)
 
     def predict(self, X: Matrix) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Choose classes and say how sure that is.
 
-        Probabilities are the softmax of the scores. Margins of an SVM are multiplied by `inverse_temperature` first: temperature
-        scaling (Guo et al., 2017, On Calibration of Modern Neural Networks), which never changes the class chosen.
+        Probabilities are the softmax of the scores. Margins of an SVM are multiplied by `inverse_temperature` first:
+        temperature scaling (Guo et al., 2017, On Calibration of Modern Neural Networks), which never changes the class
+        that is chosen.
 
         Parameters
         ----------
-        X : (n, d) float, or (n, v, d): v views of each image, whose scores are averaged
+        X : (n, d) float, or (n, v, d) for v views of each image, whose scores are averaged
 
         Returns
         -------
-        chosen : (n,) int
+        codes : (n,) int
+            Places of the chosen classes.
         probabilities : (n, k) float64
 
         Raises
         ------
         ModelError
-            If the features are of another length.
+            If the features do not have the length that the classifier was fitted on.
         """
         scores = self.scores(X.reshape(-1, X.shape[-1]))
-        scores = scores.reshape(*X.shape[:-1], -1).mean(axis=1) if X.ndim == 3 else scores
+        if X.ndim == 3:
+            scores = scores.reshape(*X.shape[:-1], -1).mean(axis=1)
         return scores.argmax(axis=1), softmax(self.inverse_temperature * scores, axis=1)
 
 
 @dataclass(frozen=True)
 class Opaque:
-    """Any scikit-learn classifier, behind the method that `ArrayClassifier` has; no file can hold it."""
+    """Any scikit-learn classifier, behind the method that `ArrayClassifier` has; no file can hold it.
+
+    Attributes
+    ----------
+    estimator : object
+        Fitted on the places of the classes; with `predict` and, where it has one, `predict_proba`.
+    """
 
     estimator: Any
 
     def predict(self, X: Matrix) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """Choose classes of (n, d) features: (n,) int, and (n, k) float64 probabilities, 0 or 1 if it states none.
+        """Choose classes and say how sure that is.
 
-        Of (n, v, d), v views of each image, the probabilities are averaged.
+        Parameters
+        ----------
+        X : (n, d) float, or (n, v, d) for v views of each image, whose probabilities are averaged
+
+        Returns
+        -------
+        codes : (n,) int
+            Places of the chosen classes.
+        probabilities : (n, k) float64
+            0 or 1 where the estimator states none.
         """
         if X.ndim == 3:
-            shares = self.predict(X.reshape(-1, X.shape[-1]))[1].reshape(*X.shape[:-1], -1).mean(axis=1)
-            return shares.argmax(axis=1), shares
-        chosen = np.asarray(self.estimator.predict(X), np.intp)
+            _, probabilities = self.predict(X.reshape(-1, X.shape[-1]))
+            mean = probabilities.reshape(*X.shape[:-1], -1).mean(axis=1)
+            return mean.argmax(axis=1), mean
+        codes = np.asarray(self.estimator.predict(X), np.intp)
         if hasattr(self.estimator, "predict_proba"):
-            return chosen, np.asarray(self.estimator.predict_proba(X), np.float64)
-        return chosen, np.eye(len(self.estimator.classes_))[chosen]
+            return codes, np.asarray(self.estimator.predict_proba(X), np.float64)
+        return codes, np.eye(len(self.estimator.classes_))[codes]

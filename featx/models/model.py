@@ -1,19 +1,43 @@
-"""A fitted classifier as plain arrays, and the model that joins it to the features it was trained on."""
+"""A classifier joined to the features it was trained on, and the file that holds both.
+
+The file is a safetensors container with JSON beside the arrays. No code is in it, and none is run. What the container
+says of itself is checked by safetensors (lengths, offsets, overlaps, shapes against bytes), and everything else by
+`featx.models.schema`, before memory is taken for the arrays.
+"""
 
 from __future__ import annotations
 
+import json
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
+from featx.errors import ModelError, StoreError
 from featx.features.scaling import join
-from featx.keys import FeatureKey
-from featx.models.array_classifier import ArrayClassifier
+from featx.files import write_atomic
+from featx.keys import BASE_TENSOR_PREFIX, BaseId, FeatureKey, InputTransform
+from featx.models.array_classifier import CALIBRATIONS, ArrayClassifier, Arrays
+from featx.models.schema import (
+    FORMAT,
+    VERSION,
+    BaseFacts,
+    ModelFacts,
+    check_arrays,
+    check_facts,
+    check_numbers,
+)
 from featx.types import Matrix
+
+MAX_MODEL_BYTES = 2**31
+"""Larger files are neither written nor read: 10,000 classes with 20,000 features each need less."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +47,15 @@ class Model:
     Attributes
     ----------
     keys : tuple of FeatureKey
-        One a layer of the mix, all of one base.
+        One for each layer of the layer set, all of one base.
     source : str
-        Where the base's weights came from, in plain words.
+        Where the base's weights came from, in words to be shown: the name under which they were published, "random",
+        or the name of a file without its folder. Never opened.
     weights : str
-        What `--weights` would be to load them again: a name, "random" or a path.
-    classes : tuple of str
-        Labels in the order of the classifier's scores.
+        What loads the same weights again, as `--weights` takes it: a published name, "random", or the path of a file,
+        which may be absolute or count from where the model was made. Without meaning where `base_tensors` are there.
+    classes_ : tuple of str
+        Labels in the order of the classifier's scores, as scikit-learn calls them.
     classifier : ArrayClassifier
     params : dict
         Hyper-parameters that cross-validation chose.
@@ -39,20 +65,20 @@ class Model:
         The evaluation on the held-out part.
     views : int
         Views of an image whose scores are averaged.
-    tensors : mapping of str to array
-        Of a fine-tuned base, which the model then holds itself.
+    base_tensors : mapping of str to array
+        Weights of a fine-tuned base, which the model holds itself; empty where the base is a published one.
     """
 
     keys: tuple[FeatureKey, ...]
     source: str
     weights: str
-    classes: tuple[str, ...]
+    classes_: tuple[str, ...]
     classifier: ArrayClassifier
     params: Mapping[str, float] = field(default_factory=dict)
     protocol: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, Any] = field(default_factory=dict)
     views: int = 1
-    tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    base_tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def features(self, outputs: Mapping[tuple[str, str], NDArray[Any]]) -> NDArray[np.float32]:
         """Make the classifier's input from what a base computed.
@@ -68,16 +94,202 @@ class Model:
         """
         return join([outputs[key.layer, key.pooling].astype(key.dtype) for key in self.keys])
 
-    def predict(self, X: Matrix) -> list[str]:
-        """Label (n, d) features, made as `features` makes them: n names of classes."""
-        return [self.classes[code] for code in self.classifier.predict(X)[0]]
+    def predict(self, X: Matrix) -> NDArray[np.str_]:
+        """Label features.
+
+        Parameters
+        ----------
+        X : (n, d) float, or (n, v, d) for v views of each image
+            Made as `features` makes them.
+
+        Returns
+        -------
+        (n,) str
+            Of `classes_`.
+
+        Raises
+        ------
+        ModelError
+            If the features are of another length.
+        """
+        codes, _ = self.classifier.predict(X)
+        return np.array(self.classes_)[codes]
 
     def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
-        """Give probabilities: (n, d) features to (n, classes) float64; calibrated for the SVM, see `CALIBRATIONS`."""
-        return self.classifier.predict(X)[1]
+        """Give the probability of every class; for the SVM it is calibrated (see `CALIBRATIONS`).
+
+        Parameters
+        ----------
+        X : (n, d) float, or (n, v, d) for v views of each image
+
+        Returns
+        -------
+        (n, k) float64
+            In the order of `classes_`.
+
+        Raises
+        ------
+        ModelError
+            If the features are of another length.
+        """
+        _, probabilities = self.classifier.predict(X)
+        return probabilities
 
     def save(self, path: str | Path) -> None:
-        """Write the model as one file (see `featx.models.model_file`)."""
-        from featx.models.model_file import save_model
+        """Write the model as one file, atomically; equal models give equal bytes.
 
-        save_model(self, Path(path))
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            By custom its name ends in `.featx`.
+
+        Raises
+        ------
+        ModelError
+            If it would be larger than what `load_model` reads.
+        StoreError
+            If the file cannot be written.
+        """
+        base_tensors = {f"{BASE_TENSOR_PREFIX}{name}": tensor for name, tensor in self.base_tensors.items()}
+        arrays = {**self.classifier.arrays, **base_tensors}
+        data = save(arrays, {"featx": json.dumps(self._facts(), sort_keys=True)})
+        if len(data) > MAX_MODEL_BYTES:
+            raise ModelError(
+                f"the model is {len(data) / 1e9:.1f} GB, more than the {MAX_MODEL_BYTES / 1e9:.1f} GB that are read "
+                "again: choose a smaller layer or pooling"
+            )
+        try:
+            write_atomic(Path(path), data)
+        except OSError as error:
+            raise StoreError(f"'{path}' cannot be written: {error.strerror or error}") from error
+
+    def _facts(self) -> dict[str, Any]:
+        """Everything but the arrays, under the names that `ModelFacts` reads."""
+        facts = {
+            "format": FORMAT,
+            "version": VERSION,
+            "base": asdict(self.keys[0].base),
+            "layers": [{"layer": key.layer, "pooling": key.pooling, "dtype": key.dtype} for key in self.keys],
+            "source": self.source,
+            "weights": self.weights,
+            "classes": list(self.classes_),
+            "clf": self.classifier.kind,
+            "sharpness": self.classifier.inverse_temperature,
+            "probabilities": CALIBRATIONS[self.classifier.kind],
+            "params": dict(self.params),
+            "protocol": dict(self.protocol),
+            "scores": dict(self.scores),
+        }
+        if self.views > 1:
+            facts["views"] = self.views
+        return facts
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model file; nothing in it is executed, and nothing is believed unchecked.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        What `featx fit --out` or `Model.save` wrote.
+
+    Returns
+    -------
+    Model
+        Gives the same numbers, bit for bit, as the one that was saved.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, not a model, damaged, too large or of another version.
+    """
+    try:
+        facts, arrays = read_container(Path(path))
+        return build_model(facts, arrays)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except RecursionError:
+        reason = "its header is nested too deeply"
+    # Whatever JSON or numpy find to object to in numbers and names that nobody would write is damage, too.
+    except (ModelError, ValueError, TypeError, ArithmeticError) as error:
+        reason = first_line(error)
+    raise ModelError(f"model '{path}' cannot be read: {reason}. Write one with: featx fit DATA ... --out MODEL")
+
+
+def first_line(error: Exception) -> str:
+    """Give the first line of what an error says, or its kind where it says nothing."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:300]
+
+
+def read_container(path: Path) -> tuple[ModelFacts, dict[str, NDArray[Any]]]:
+    """Read the checked facts of a model file, and its arrays, whose sizes agree with them.
+
+    Raises
+    ------
+    ModelError, OSError, ValueError, RecursionError
+        If anything is not as it should be.
+    """
+    # Asked before it is opened: opening a named pipe would wait for a writer.
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelError("it is not a regular file")
+    if status.st_size > MAX_MODEL_BYTES:
+        raise ModelError(f"it is too large: {status.st_size} bytes, and at most {MAX_MODEL_BYTES} are read")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = check_facts(json.loads((file.metadata() or {}).get("featx", "null")))
+            header = {}
+            for name in file.keys():
+                entry = file.get_slice(name)
+                header[name] = (entry.get_dtype(), tuple(entry.get_shape()))
+            check_arrays(facts, header)
+            return facts, {name: file.get_tensor(name) for name in header}
+    except SafetensorError as error:
+        raise ModelError(explain_refusal(path, error)) from error
+
+
+def explain_refusal(path: Path, error: SafetensorError) -> str:
+    """Say why safetensors refuses a file; archives and pickles, such as torch's files, are named as such."""
+    with path.open("rb") as file:
+        first = file.read(2)
+    if first in (b"PK", b"\x1f\x8b") or first[:1] == b"\x80":
+        return "it is an archive or a pickle, which featx never opens"
+    return f"it is not a model file, or it is truncated or damaged ({first_line(error)})"
+
+
+def build_model(facts: ModelFacts, arrays: Arrays) -> Model:
+    """Make the model of checked facts and of arrays whose numbers are checked here.
+
+    Raises
+    ------
+    ModelError
+        If a number of the classifier is not finite, or a scale is not positive.
+    """
+    classifier_arrays: dict[str, NDArray[Any]] = {}
+    base_tensors: dict[str, NDArray[Any]] = {}
+    for name, array in arrays.items():
+        if name.startswith(BASE_TENSOR_PREFIX):
+            base_tensors[name.removeprefix(BASE_TENSOR_PREFIX)] = array
+        else:
+            classifier_arrays[name] = array
+    check_numbers(classifier_arrays)
+    base = make_base_id(facts.base)
+    return Model(
+        keys=tuple(FeatureKey(base, layer.layer, layer.pooling, layer.dtype) for layer in facts.layers),
+        source=facts.source,
+        weights=facts.weights,
+        classes_=facts.classes,
+        classifier=ArrayClassifier(facts.kind, classifier_arrays, facts.inverse_temperature),
+        params=facts.params,
+        protocol=facts.protocol,
+        scores=facts.scores,
+        views=facts.views,
+        base_tensors=base_tensors,
+    )
+
+
+def make_base_id(facts: BaseFacts) -> BaseId:
+    """Make the identity of a base of what a file says of it."""
+    transform = InputTransform(**msgspec.structs.asdict(facts.transform))
+    return BaseId(facts.architecture, facts.weights, transform, facts.precision, facts.recipe)

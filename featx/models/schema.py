@@ -3,196 +3,203 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from msgspec import Meta, Struct
 
-from featx.errors import ModelError
-from featx.keys import STORED_DTYPES
+from featx.errors import ModelError, shorten
+from featx.keys import BASE_TENSOR_PREFIX, Precision, StoredDtype
+from featx.models.array_classifier import Arrays
 
-KINDS = ("logreg", "svm", "mlp")
-MAX_SIDE = 2**13
-"""Pixels: a transform that asks for more would take all memory with the first image."""
+FORMAT = "featx-model"
+VERSION = 2
+"""Version of what the file says and how it is to be read; others are refused."""
 
-MAX_VIEWS = 1000
-HEX = re.compile(r"[0-9a-f]{64}")
-NAME = re.compile(r"[A-Za-z0-9_.+-]{1,200}")
-ARCHITECTURE = re.compile(r"[\w.+:@ ()-]{1,200}")  # also timm:NAME, and FILE.py@DIGEST
-FILTERS = ("nearest", "bilinear", "bicubic")
-TYPES: dict[str, type] = {
-    "base": dict,
-    "layers": list,
-    "source": str,
-    "weights": str,
-    "classes": list,
-    "clf": str,
-    "sharpness": float,
-    "params": dict,
-    "protocol": dict,
-    "scores": dict,
+# A transform of more pixels would take all memory with the first image.
+Side = Annotated[int, Meta(ge=1, le=2**13)]
+Views = Annotated[int, Meta(ge=1, le=1000)]
+Number = int | float  # whole numbers stay whole, so that a loaded model is saved as the same bytes
+
+# No name may lead out of a folder; those of architectures may also be timm:NAME and FILE.py@DIGEST.
+PLAIN_NAME = r"\A(?!.*\.\.)[A-Za-z0-9_.+-]{1,200}\Z"
+ARCHITECTURE = r"\A(?!.*\.\.)[\w.+:@ ()-]{1,200}\Z"
+SHA256 = r"\A[0-9a-f]{64}\Z"
+PHRASES = {
+    repr(PLAIN_NAME): "a plain name",
+    repr(ARCHITECTURE): "a name of an architecture",
+    repr(SHA256): "64 hex digits",
 }
-"""Facts of a model file and the type of each."""
+"""Pattern as msgspec's messages quote it: what it asks for, in words."""
+
+Shaped = tuple[str, tuple[int, ...]]
+"""What the header of a safetensors file says of an array: dtype, such as "F64", and shape."""
 
 
-def check_facts(facts: Any, kind: str, version: int) -> None:
-    """Check everything in a model file that is no array.
+class TransformFacts(Struct, frozen=True, forbid_unknown_fields=True):
+    """An `InputTransform`, as a model file names it."""
+
+    resize: Side
+    crop: Side
+    interpolation: Literal["nearest", "bilinear", "bicubic"]
+    mean: tuple[Number, Number, Number]
+    std: tuple[Number, Number, Number]
+
+    def __post_init__(self) -> None:
+        """Compare the fields with each other."""
+        if self.crop > self.resize:
+            raise ValueError(f"crops {self.crop} of {self.resize} pixels")
+        if not all(math.isfinite(number) for number in (*self.mean, *self.std)):
+            raise ValueError("its mean or std is not finite")
+        if min(self.std) <= 0:
+            raise ValueError(f"its std {list(self.std)} is not positive")
+
+
+class BaseFacts(Struct, frozen=True, forbid_unknown_fields=True):
+    """A `BaseId`, as a model file names it."""
+
+    architecture: Annotated[str, Meta(pattern=ARCHITECTURE)]
+    weights: Annotated[str, Meta(pattern=SHA256)]
+    transform: TransformFacts
+    precision: Precision
+    recipe: int
+
+
+class LayerFacts(Struct, frozen=True):
+    """A `FeatureKey` without its base, as a model file names it."""
+
+    layer: Annotated[str, Meta(pattern=PLAIN_NAME)]
+    pooling: Annotated[str, Meta(pattern=PLAIN_NAME)]
+    dtype: StoredDtype
+
+
+class ModelFacts(Struct, frozen=True):
+    """Everything that a model file says beside its arrays; the names in the file are those of the first version."""
+
+    base: BaseFacts
+    layers: Annotated[tuple[LayerFacts, ...], Meta(min_length=1, max_length=100)]
+    source: Annotated[str, Meta(max_length=4096)]
+    weights: Annotated[str, Meta(max_length=4096)]
+    classes: Annotated[tuple[str, ...], Meta(min_length=2)]
+    kind: Literal["logreg", "svm", "mlp"] = msgspec.field(name="clf")
+    inverse_temperature: Annotated[float, Meta(gt=0)] = msgspec.field(name="sharpness")
+    params: dict[str, Any]
+    protocol: dict[str, Any]
+    scores: dict[str, Any]
+    views: Views = 1
+
+    def __post_init__(self) -> None:
+        """Check what types alone cannot say."""
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("its classes are not all different names")
+        # They are printed: control characters could rewrite what a terminal shows.
+        if not (self.source.isprintable() and self.weights.isprintable()):
+            raise ValueError("its source or weights is not a line of text")
+        if not math.isfinite(self.inverse_temperature):
+            raise ValueError("its sharpness is not finite")
+
+
+def check_facts(facts: Any) -> ModelFacts:
+    """Check everything in a model file that is not an array.
 
     Parameters
     ----------
     facts : Any
         As JSON gave it.
-    kind : str
-        What `format` must say.
-    version : int
-        The one that is understood.
 
     Raises
     ------
     ModelError
-        With all that is wrong.
+        With the first thing that is wrong.
     """
-    if not isinstance(facts, dict) or facts.get("format") != kind:
-        raise ModelError("it is a safetensors file, but no model of featx")
-    if facts.get("version") != version:
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise ModelError("it is a safetensors file, but not a featx model")
+    if facts.get("version") != VERSION:
         raise ModelError(
-            f"its version is {facts.get('version')!r}, this featx reads {version}: "
+            f"its version is {facts.get('version')!r}, this featx reads {VERSION}: "
             "use the featx that wrote it, or fit anew"
         )
-    problems = [f"'{name}' is no {of.__name__}" for name, of in TYPES.items() if not isinstance(facts.get(name), of)]
-    if not problems:
-        problems = [*problems_of_base(facts["base"]), *problems_of_features(facts), *problems_of_classifier(facts)]
-    if problems:
-        raise ModelError("; ".join(problems[:5]))
+    try:
+        return msgspec.convert(facts, ModelFacts)
+    except msgspec.ValidationError as error:
+        raise ModelError(describe_problem(error)) from error
 
 
-def is_name(value: Any, form: re.Pattern[str] = NAME) -> bool:
-    """Whether a value is a plain name: nothing that could lead out of a folder."""
-    return isinstance(value, str) and form.fullmatch(value) is not None and ".." not in value
+def describe_problem(error: msgspec.ValidationError) -> str:
+    """Say in words what msgspec found, and where: such as "'base.weights' is not 64 hex digits"."""
+    problem, _, place = str(error).partition(" - at `$")
+    field = place.strip("`.") or "it"
+    for pattern, phrase in PHRASES.items():
+        if problem.endswith(pattern):
+            return f"'{field}' is not {phrase}"
+    return f"'{field}': {problem}" if place else problem
 
 
-def problems_of_base(base: dict[str, Any]) -> list[str]:
-    """List what is wrong with the base that a model names."""
-    wanted = {"architecture", "weights", "transform", "precision", "recipe"}
-    if set(base) != wanted or not isinstance(base["transform"], dict):
-        return [f"its base has the fields {sorted(base)[:8]}, expected {sorted(wanted)}"]
-    problems = [] if is_name(base["architecture"], ARCHITECTURE) else ["its architecture is no name"]
-    if not isinstance(base["weights"], str) or not HEX.fullmatch(base["weights"]):
-        problems.append("its digest of weights is no digest")
-    if base["precision"] not in ("float32", "bfloat16"):
-        problems.append(f"its precision is {base['precision']!r}")
-    if not isinstance(base["recipe"], int):
-        problems.append("its recipe is no number")
-    return problems + problems_of_transform(base["transform"])
+def check_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> None:
+    """Compare what a header says of the arrays with what the facts ask for, before memory is taken for them.
 
-
-def problems_of_transform(transform: dict[str, Any]) -> list[str]:
-    """List what is wrong with an input transform."""
-    if set(transform) != {"resize", "crop", "interpolation", "mean", "std"}:
-        return [f"its transform has the fields {sorted(transform)[:8]}"]
-    resize, crop = transform["resize"], transform["crop"]
-    problems = []
-    if not (type(resize) is int and type(crop) is int and 1 <= crop <= resize <= MAX_SIDE):
-        problems.append(f"its transform crops {crop!r} of {resize!r} pixels")
-    if transform["interpolation"] not in FILTERS:
-        problems.append(f"its interpolation is {transform['interpolation']!r}")
-    for name in ("mean", "std"):
-        values = transform[name]
-        sound = isinstance(values, list) and len(values) == 3 and all(is_number(value) for value in values)
-        if not sound or (name == "std" and min(values) <= 0):
-            problems.append(f"its {name} is {values!r}"[:80])
-    return problems
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value from JSON is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def problems_of_features(facts: dict[str, Any]) -> list[str]:
-    """List what is wrong with the layers, and with the words for the weights."""
-    problems = []
-    for part in facts["layers"]:
-        named = isinstance(part, dict) and is_name(part.get("layer")) and is_name(part.get("pooling"))
-        if not named or part.get("dtype") not in STORED_DTYPES:
-            problems.append(f"one of its layers is {part!r}"[:120])
-    if not 1 <= len(facts["layers"]) <= 100:
-        problems.append(f"it has {len(facts['layers'])} layers")
-    if any(len(facts[name]) > 4096 or not facts[name].isprintable() for name in ("source", "weights")):
-        problems.append("its source of weights is no line of text")
-    return problems
-
-
-def problems_of_classifier(facts: dict[str, Any]) -> list[str]:
-    """List what is wrong with the classes and the kind of classifier."""
-    problems = [] if facts["clf"] in KINDS else [f"its classifier is {facts['clf']!r}"[:80]]
-    classes = facts["classes"]
-    if not all(isinstance(name, str) for name in classes) or not 2 <= len(set(classes)) == len(classes):
-        problems.append("its classes are not two or more different names")
-    if not (type(views := facts.get("views", 1)) is int and 1 <= views <= MAX_VIEWS):
-        problems.append(f"it takes {views!r} views of an image"[:80])
-    if not (math.isfinite(facts["sharpness"]) and facts["sharpness"] > 0):
-        problems.append(f"its sharpness is {facts['sharpness']}")
-    return problems
-
-
-def expected_shapes(facts: dict[str, Any], header: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Work out the shape that each array must have.
-
-    Parameters
-    ----------
-    facts : dict
-        Checked ones.
-    header : mapping of str to dict
-        What a file says of its arrays; it decides on the length of a feature and the width of the hidden layer only.
+    Tensors of a fine-tuned base need only be float32: the base compares them with its network when it is loaded.
 
     Raises
     ------
     ModelError
-        If these are no positive numbers.
+        If an array is missing, foreign, or of another shape or dtype.
     """
-    classes = len(facts["classes"])
-    d = extent(header, "mean")
-    shapes: dict[str, tuple[int, ...]] = {"mean": (d,), "scale": (d,)}
-    if facts["clf"] == "mlp":
-        h = extent(header, "hidden_intercept")
+    own_names = {name for name in header if not name.startswith(BASE_TENSOR_PREFIX)}
+    expected = expected_arrays(facts, header)
+    if own_names != set(expected):
+        raise ModelError(f"its arrays are {shorten(sorted(own_names), 8)}; expected are {shorten(sorted(expected))}")
+    for name, (dtype, shape) in header.items():
+        expected_dtype, expected_shape = expected.get(name, ("F32", shape))
+        if (dtype, shape) != (expected_dtype, expected_shape):
+            raise ModelError(
+                f"'{name[:80]}' is {dtype} {list(shape[:8])}, expected {expected_dtype} {list(expected_shape[:8])}"
+            )
+
+
+def expected_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> dict[str, Shaped]:
+    """Work out the dtype and the shape that each array of the classifier must have.
+
+    The header decides on the length of a feature and on the width of the hidden layer only.
+    """
+    classes = len(facts.classes)
+    d = read_length(header, "mean")
+    standardisation = {"mean": ("F64", (d,)), "scale": ("F64", (d,))}
+    if facts.kind == "mlp":
+        width = read_length(header, "hidden_intercept")
         return {
-            **shapes,
-            "hidden_weights": (h, d),
-            "hidden_intercept": (h,),
-            "weights": (classes, h),
-            "intercept": (classes,),
+            **standardisation,
+            "hidden_weights": ("F32", (width, d)),
+            "hidden_intercept": ("F32", (width,)),
+            "weights": ("F32", (classes, width)),
+            "intercept": ("F32", (classes,)),
         }
-    k = 1 if classes == 2 else classes
-    return {**shapes, "weights": (k, d), "intercept": (k,)}
+    rows = 1 if classes == 2 else classes
+    return {**standardisation, "weights": ("F64", (rows, d)), "intercept": ("F64", (rows,))}
 
 
-def extent(header: Mapping[str, Any], name: str) -> int:
-    """Length of a one-dimensional array."""
-    shape = header[name]["shape"]
-    if not (isinstance(shape, list) and len(shape) == 1 and type(shape[0]) is int and 0 < shape[0] < 2**31):
-        raise ModelError(f"'{name}' has the shape {shape!r}"[:80])
-    return int(shape[0])
+def read_length(header: Mapping[str, Shaped], name: str) -> int:
+    """Read the length of a one-dimensional array off the header."""
+    if name not in header:
+        raise ModelError(f"it lacks the array '{name}'")
+    _, shape = header[name]
+    if len(shape) != 1 or shape[0] == 0:
+        raise ModelError(f"'{name}' has the shape {list(shape[:8])}, expected one positive length")
+    return shape[0]
 
 
-def check_arrays(facts: dict[str, Any], arrays: Mapping[str, NDArray[np.floating[Any]]]) -> None:
-    """Check the arrays as they were read.
+def check_numbers(arrays: Arrays) -> None:
+    """Check the numbers of a classifier.
 
     Raises
     ------
     ModelError
-        If one is missing or of another shape or dtype, holds NaN or infinity, or a scale is not positive.
+        If there is NaN or infinity, or a scale that is not positive.
     """
-    shapes = expected_shapes(facts, {name: {"shape": list(array.shape)} for name, array in arrays.items()})
-    if {name: array.shape for name, array in arrays.items()} != shapes:
-        raise ModelError(f"its arrays do not fit {len(facts['classes'])} classes")
     for name, array in arrays.items():
-        narrow = facts["clf"] == "mlp" and name not in ("mean", "scale")
-        if array.dtype != (np.float32 if narrow else np.float64):
-            raise ModelError(f"'{name}' is {array.dtype}")
         if not np.isfinite(array).all():
-            raise ModelError(f"'{name}' holds numbers that are not finite")
+            raise ModelError(f"'{name}' holds NaN or infinity")
     if (arrays["scale"] <= 0).any():
         raise ModelError("'scale' holds numbers that are not positive")

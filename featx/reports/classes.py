@@ -1,4 +1,4 @@
-"""One classifier in detail: its classes, its confusions and its surest mistakes, as text that stays readable."""
+"""One classifier in detail: its classes, its confusions and its mistakes, as text that stays readable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ MOST_COLUMNS = 12
 """Wider confusion matrices are written as a list of pairs."""
 
 MOST_PAIRS = 15
+"""Pairs of confused classes that such a list names."""
+
 WIDTH = 14
+"""Characters of a class's name in a confusion matrix: twelve columns of them are the most that people can read."""
 
 
 def cut_short(name: str, width: int = WIDTH) -> str:
@@ -30,41 +33,58 @@ def cut_short(name: str, width: int = WIDTH) -> str:
 
 def class_table(reports: Sequence[ClassReport]) -> str:
     """Write precision, recall and F1 of every class; of many classes only the weakest."""
-    shown = sorted(reports, key=lambda one: one.f1)[:MOST_CLASSES] if len(reports) > MOST_CLASSES else reports
-    rows = [(one.label, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", str(one.images)) for one in shown]
-    text = aligned(rows, ("class", "precision", "recall", "F1", "images"))
-    left_out = len(reports) - len(shown)
-    return text + (f"\n(the {len(shown)} weakest of {len(reports)} classes; --json holds all)" if left_out else "")
+    shown = list(reports)
+    if len(reports) > MOST_CLASSES:
+        shown = sorted(reports, key=lambda report: report.f1)[:MOST_CLASSES]
+    lines = []
+    for report in shown:
+        shares = (f"{share:.3f}" for share in (report.precision, report.recall, report.f1))
+        lines.append((report.label, *shares, str(report.images)))
+    text = align(lines, ("class", "precision", "recall", "F1", "images"))
+    if len(shown) < len(reports):
+        text += f"\n(the {len(shown)} weakest of {len(reports)} classes; --json holds all)"
+    return text
 
 
 def confusion_table(counts: NDArray[np.intp], classes: Sequence[str]) -> str:
     """Write a (k, k) confusion matrix, true class by row; of many classes only the most frequent confusions."""
-    if len(classes) <= MOST_COLUMNS:
-        rows = [(cut_short(name), *map(str, row)) for name, row in zip(classes, counts.tolist(), strict=True)]
-        return aligned(rows, ("true \\ predicted", *(cut_short(name) for name in classes)))
-    pairs = [
-        (int(counts[true, called]), true, called) for true, called in np.argwhere(counts).tolist() if true != called
-    ]
+    if len(classes) > MOST_COLUMNS:
+        return confusion_pairs(counts, classes)
+    names = [cut_short(name) for name in classes]
+    lines = [(name, *map(str, row)) for name, row in zip(names, counts.tolist(), strict=True)]
+    return align(lines, ("true \\ predicted", *names))
+
+
+def confusion_pairs(counts: NDArray[np.intp], classes: Sequence[str]) -> str:
+    """Write the most frequent confusions of a (k, k) confusion matrix, one pair of classes a line."""
+    pairs = []
+    for true, predicted in np.argwhere(counts).tolist():
+        if true != predicted:
+            pairs.append((int(counts[true, predicted]), true, predicted))
     pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
     if not pairs:
         return "no confusions"
-    text = aligned(
-        [(classes[true], classes[called], str(count)) for count, true, called in pairs[:MOST_PAIRS]],
-        ("true", "predicted", "images"),
-    )
-    more = len(pairs) - MOST_PAIRS
-    return text + (f"\n(and {more} rarer confusions; --json holds the matrix)" if more > 0 else "")
+    lines = [(classes[true], classes[predicted], str(count)) for count, true, predicted in pairs[:MOST_PAIRS]]
+    text = align(lines, ("true", "predicted", "images"))
+    rarer = len(pairs) - MOST_PAIRS
+    if rarer > 0:
+        noun = "confusion" if rarer == 1 else "confusions"
+        text += f"\n(and {rarer} rarer {noun}; --json holds the matrix)"
+    return text
 
 
 def mistake_lines(mistakes: Sequence[Mistake]) -> str:
-    """Name the surest mistakes, one a line."""
-    lines = [f"  {one.path}: {one.label}, called {one.predicted} ({one.probability:.3f})" for one in mistakes]
-    return "\n".join(["Most confident mistakes:", *lines]) if lines else "No mistakes on the held-out images."
+    """Name the most confident mistakes, one a line."""
+    if not mistakes:
+        return "No mistakes on the held-out images."
+    lines = [f"  {wrong.path}: {wrong.label}, called {wrong.predicted} ({wrong.probability:.3f})" for wrong in mistakes]
+    return "\n".join(["Most confident mistakes:", *lines])
 
 
 def prediction_table(rows: Sequence[tuple[str, str, float]]) -> str:
     """Write path, label and probability, one image a row."""
-    return aligned([(path, label, f"{share:.3f}") for path, label, share in rows], ("path", "label", "probability"))
+    lines = [(path, label, f"{probability:.3f}") for path, label, probability in rows]
+    return align(lines, ("path", "label", "probability"))
 
 
 def prediction_csv(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -78,8 +98,10 @@ def prediction_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def aligned(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> str:
-    """Write a table whose columns are numbers, but for those that hold words."""
-    words = [not all(row[column].replace(".", "", 1).isdigit() for row in rows) for column in range(len(headings))]
-    sides = ["left" if word or not column else "right" for column, word in enumerate(words)]
-    return tabulate(rows, headings, tablefmt="simple", colalign=sides, disable_numparse=True)
+def align(lines: Sequence[Sequence[str]], headings: Sequence[str]) -> str:
+    """Write a table: words to the left, numbers to the right, and the first column always to the left."""
+    sides = []
+    for column in range(len(headings)):
+        is_number = all(line[column].replace(".", "", 1).isdigit() for line in lines)
+        sides.append("right" if column and is_number else "left")
+    return tabulate(lines, headings, tablefmt="simple", colalign=sides, disable_numparse=True)

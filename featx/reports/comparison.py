@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featx.evaluation.result import Result, best
+from featx.evaluation.result import TableRow, best
 from featx.files import write_text
 from featx.reports.shown_rows import ShownRows
 from featx.reports.table import table, to_csv
 
 
-class Table(ShownRows[Result]):
+class Table(ShownRows[TableRow]):
     """The rows of a comparison: one for each layer or layer set and classifier."""
 
     def text(self, style: str) -> str:
@@ -18,7 +18,7 @@ class Table(ShownRows[Result]):
         return table(self.rows, style)
 
     @property
-    def best(self) -> Result:
+    def best(self) -> TableRow:
         """The row with the best cross-validated accuracy, which the table marks with `*`."""
         return best(self.rows)
 

@@ -1,22 +1,24 @@
-"""Results in words and tables that a person can read, and as CSV."""
+"""Results as a table that fits the terminal, in sentences, and as CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections.abc import Sequence
+from typing import TypeVar
 
 from tabulate import tabulate
 
-from featx.errors import unknown
-from featx.evaluation.result import TUNED, Result, best
+from featx.errors import shorten, unknown
+from featx.evaluation.result import TUNED, TableRow, best
 
 COLUMNS = (
     *("base", "layer", "pooling", "clf", "dim", "n_train", "n_test", "cv_accuracy", "test_accuracy"),
     *("ci_low", "ci_high", "balanced_accuracy", "macro_f1", "top5_accuracy", "calibration_error", "p_value"),
     *("megabytes", "ms_per_image", "fit_seconds", "views", "test_views"),
 )
-"""Fields of a result that CSV files hold, in this order; any of them can be sorted by."""
+"""Fields of a row that CSV files hold, in this order; any of them can be sorted by."""
 
 RISING = {
     "base",
@@ -30,156 +32,297 @@ RISING = {
     "fit_seconds",
     "views",
 }
-"""Columns that are sorted from the least on; of the others the greatest comes first."""
+"""Columns that are sorted with the least first; the others are sorted with the greatest first."""
 
-SAME = 0.05
+SIGNIFICANCE = 0.05
 """Rows whose p value is at least this cannot be told apart from the best."""
+
+LEFT = ("", "base", "layer", "pooling", "clf")
+"""Columns that are aligned to the left: words."""
+
+ESSENTIAL = ("", "base", "layer", "clf", "cv acc", "test acc", "95 % CI", "p")
+"""Columns that a table always shows, the base only if there are several."""
+
+OPTIONAL = (*("pooling", "views", "length", "seconds", "MB", "balanced", "macro F1", "ECE", "top 5", "ms/image"),)
+"""Columns that are shown as far as the terminal is wide enough, the first ones first."""
+
+GAP = 2
+"""Spaces between the columns of a plain table."""
+
+SHORTEST_NAME = 8
+"""Characters that are left of a long name at least."""
+
+NOT_A_TERMINAL = (100, 24)
+"""Columns and lines where the output is a file or a pipe."""
+
+AnyRow = TypeVar("AnyRow", bound=TableRow)
+
+
+def terminal_width() -> int:
+    """Columns of the terminal, or those that output to a file gets."""
+    return shutil.get_terminal_size(NOT_A_TERMINAL).columns
 
 
 def check_column(column: str | None) -> None:
-    """Raise UnknownName if results cannot be sorted by a column: known before anything is fitted."""
+    """Raise UnknownName if rows cannot be sorted by a column: known before anything is fitted."""
     if column is not None and column not in COLUMNS:
         raise unknown("column of `--sort`", column, COLUMNS)
 
 
-def sort_results(results: Sequence[Result], column: str) -> list[Result]:
+def sort_results(rows: Sequence[AnyRow], column: str) -> list[AnyRow]:
     """Sort by a column of `COLUMNS`, best or cheapest first; rows without a value come last."""
-    there = [result for result in results if getattr(result, column) is not None]
-    there.sort(key=lambda result: getattr(result, column), reverse=column not in RISING)
-    return there + [result for result in results if getattr(result, column) is None]
+    with_value: list[AnyRow] = []
+    without_value: list[AnyRow] = []
+    for row in rows:
+        if getattr(row, column) is None:
+            without_value.append(row)
+        else:
+            with_value.append(row)
+    with_value.sort(key=lambda row: getattr(row, column), reverse=column not in RISING)
+    return with_value + without_value
 
 
-def mark_of(result: Result, winner: Result) -> str:
+def is_tied(row: TableRow) -> bool:
+    """Whether a row cannot be told apart from the best one."""
+    return row.p_value is not None and row.p_value >= SIGNIFICANCE
+
+
+def mark_row(row: TableRow, winner: TableRow) -> str:
     """Mark the winner of the cross-validation by `*`, and rows that cannot be told apart from it by `=`."""
-    if result is winner:
+    if row is winner:
         return "*"
-    return "=" if result.p_value is not None and result.p_value >= SAME else ""
+    return "=" if is_tied(row) else ""
 
 
-def three(value: float | None) -> str:
-    """Write a share with three digits; nothing where there is none."""
-    return "" if value is None else f"{value:.3f}"
+def write_number(value: float | None, digits: int = 3) -> str:
+    """Write a number with three digits after the point; nothing where there is none."""
+    return "" if value is None else f"{value:.{digits}f}"
 
 
-def cells(result: Result, winner: Result) -> dict[str, str]:
+def write_views(row: TableRow) -> str:
+    """Write how many views were used; nothing where each image was taken as it is."""
+    return "" if row.views == 1 else f"{row.views}, {row.test_views} in testing"
+
+
+def write_cells(row: TableRow, winner: TableRow) -> dict[str, str]:
     """Write one row of the table: heading to text."""
     return {
-        "": mark_of(result, winner),
-        "base": result.base,
-        "layer": result.layer,
-        "pooling": result.pooling,
-        "clf": result.clf,
-        "views": "" if result.views == 1 else f"{result.views}, {result.test_views} in testing",
-        "length": str(result.dim),
-        "cv acc": three(result.cv_accuracy),
-        "test acc": three(result.test_accuracy),
-        "95 % interval": f"{result.ci_low:.3f}-{result.ci_high:.3f}",
-        "p": three(result.p_value),
-        "balanced": three(result.balanced_accuracy),
-        "macro F1": three(result.macro_f1),
-        "top 5": three(result.top5_accuracy),
-        "ECE": three(result.calibration_error),
-        "MB": "" if result.megabytes is None else f"{result.megabytes:.2f}",
-        "ms/image": "" if result.ms_per_image is None else f"{result.ms_per_image:.2f}",
-        "seconds": f"{result.fit_seconds:.1f}",
+        "": mark_row(row, winner),
+        "base": row.base,
+        "layer": row.layer,
+        "pooling": row.pooling,
+        "clf": row.clf,
+        "views": write_views(row),
+        "length": str(row.dim),
+        "cv acc": write_number(row.cv_accuracy),
+        "test acc": write_number(row.test_accuracy),
+        "95 % CI": f"{row.ci_low:.3f}-{row.ci_high:.3f}",
+        "p": write_number(row.p_value),
+        "balanced": write_number(row.balanced_accuracy),
+        "macro F1": write_number(row.macro_f1),
+        "top 5": write_number(row.top5_accuracy),
+        "ECE": write_number(row.calibration_error),
+        "MB": write_number(row.megabytes, 2),
+        "ms/image": write_number(row.ms_per_image, 2),
+        "seconds": write_number(row.fit_seconds, 1),
     }
 
 
-LEFT = ("", "base", "layer", "pooling", "clf")
-
-
-def table(results: Sequence[Result], style: str = "simple") -> str:
-    """Write results as a table, and below it what its marks mean.
+def table(rows: Sequence[TableRow], style: str = "simple", width: int | None = None) -> str:
+    """Write rows as a table, and below it what its marks mean.
 
     Parameters
     ----------
-    results : sequence of Result
+    rows : sequence of TableRow
     style : str
         A format of tabulate: "simple", or "github" for Markdown.
+    width : int, optional
+        Characters in a line, such as `terminal_width()`: as many columns are shown as fit. None: all columns.
     """
-    winner = best(results)
-    rows = [cells(result, winner) for result in results]
-    headings = [name for name in rows[0] if name in LEFT or any(row[name] for row in rows)]
-    if len({result.base for result in results}) == 1:
-        headings.remove("base")
-    aligned = ["left" if name in LEFT else "right" for name in headings]
-    lines = [[row[name] for name in headings] for row in rows]
-    return tabulate(lines, headings, tablefmt=style, colalign=aligned, disable_numparse=True) + legend(results, winner)
+    winner = best(rows)
+    cells = [write_cells(row, winner) for row in rows]
+    headings = list_headings(rows, cells)
+    shown = headings
+    if width is not None:
+        shown = choose_headings(rows, cells, headings, width)
+        shorten_names(cells, shown, width)
+    left_out = [name for name in headings if name not in shown]
+    lines = [[line[name] for name in shown] for line in cells]
+    text = write_plain(lines, shown)
+    if style != "simple":
+        sides = ["left" if name in LEFT else "right" for name in shown]
+        text = tabulate(lines, shown, tablefmt=style, colalign=sides, disable_numparse=True)
+    return text + write_notes(rows, winner, left_out)
 
 
-def legend(results: Sequence[Result], winner: Result) -> str:
-    """Say below a table what its marks mean, and which rows are older than this run."""
+def write_plain(lines: Sequence[Sequence[str]], headings: Sequence[str]) -> str:
+    """Write a plain table; tabulate would pad every heading by two spaces, for which a terminal has no room."""
+    columns = list(zip(headings, *lines, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    rules = ["-" * width for width in widths]
+    written = []
+    for line in (headings, rules, *lines):
+        cells = []
+        for name, cell, width in zip(headings, line, widths, strict=True):
+            cells.append(cell.ljust(width) if name in LEFT else cell.rjust(width))
+        written.append((" " * GAP).join(cells).rstrip())
+    return "\n".join(written)
+
+
+def list_headings(rows: Sequence[TableRow], cells: Sequence[dict[str, str]]) -> list[str]:
+    """List the columns that say something: not those that are empty, nor the base where all rows have the same."""
+    headings = []
+    for name in cells[0]:
+        is_empty = not any(line[name] for line in cells)
+        if name not in LEFT and is_empty:
+            continue
+        if name == "base" and len({row.base for row in rows}) == 1:
+            continue
+        headings.append(name)
+    return headings
+
+
+def choose_headings(
+    rows: Sequence[TableRow], cells: Sequence[dict[str, str]], headings: Sequence[str], width: int
+) -> list[str]:
+    """Choose the columns for a width: the essential ones, and further ones as long as they fit."""
+    essential = set(ESSENTIAL)
+    if len({row.pooling for row in rows}) > 1:
+        essential.add("pooling")
+    chosen = [name for name in headings if name in essential]
+    taken = measure_line(cells, chosen)
+    for name in OPTIONAL:
+        if name not in headings or name in chosen:
+            continue
+        needed = GAP + measure_column(cells, name)
+        if taken + needed <= width:
+            chosen.append(name)
+            taken += needed
+    return [name for name in headings if name in chosen]
+
+
+def measure_column(cells: Sequence[dict[str, str]], name: str) -> int:
+    """Characters of a column's widest cell, its heading included."""
+    return max(len(name), *(len(line[name]) for line in cells))
+
+
+def measure_line(cells: Sequence[dict[str, str]], headings: Sequence[str]) -> int:
+    """Characters of a line with these columns."""
+    return sum(measure_column(cells, name) for name in headings) + GAP * (len(headings) - 1)
+
+
+def shorten_names(cells: Sequence[dict[str, str]], headings: Sequence[str], width: int) -> None:
+    """Cut long names of bases and layers in the middle, in place, where the line is wider than the terminal."""
+    for name in ("base", "layer"):
+        surplus = measure_line(cells, headings) - width
+        if name in headings and surplus > 0:
+            longest = max(SHORTEST_NAME, measure_column(cells, name) - surplus)
+            for line in cells:
+                line[name] = cut_in_middle(line[name], longest)
+
+
+def cut_in_middle(name: str, longest: int) -> str:
+    """Shorten a name by an ellipsis in its middle: layers and bases differ at both ends."""
+    if len(name) <= longest:
+        return name
+    head = longest // 2
+    tail = longest - head - 1
+    return f"{name[:head]}…{name[-tail:]}"
+
+
+def write_notes(rows: Sequence[TableRow], winner: TableRow, left_out: Sequence[str]) -> str:
+    """Say below a table what its marks mean, which rows are of earlier runs, and which columns are not shown."""
     notes = []
-    if len(results) > 1:
+    if left_out:
+        columns = "column" if len(left_out) == 1 else "columns"
+        notes.append(f"{columns} left out: {shorten(left_out, 20)} (--wide shows all)")
+    if len(rows) > 1:
         notes.append("(*) best by cross-validation; p: exact McNemar test against it on the same held-out images")
-    if any(mark_of(result, winner) == "=" for result in results):
-        notes.append(f"(=) cannot be told apart from the best (p >= {SAME})")
-    if any(result.clf in TUNED for result in results):
+    if any(mark_row(row, winner) == "=" for row in rows):
+        notes.append(f"(=) cannot be told apart from the best (p >= {SIGNIFICANCE})")
+    if any(row.clf in TUNED for row in rows):
         notes.append("(head, finetuned) cv acc is the accuracy on the part of the training images that chose the epoch")
-    if earlier := sum(result.recalled for result in results):
-        notes.append(
-            f"{earlier} of {len(results)} rows are from earlier runs, their seconds as measured then (--refit)"
-        )
-    return "".join(f"\n\n{note}" if not place else f"\n{note}" for place, note in enumerate(notes))
+    earlier = sum(row.recalled for row in rows)
+    if earlier == 1:
+        notes.append(f"1 of {len(rows)} rows is from an earlier run, its seconds as measured then (--refit)")
+    elif earlier:
+        notes.append(f"{earlier} of {len(rows)} rows are from earlier runs, their seconds as measured then (--refit)")
+    if not notes:
+        return ""
+    return "\n\n" + "\n".join(notes)
 
 
-def sentence(result: Result) -> str:
+def sentence(row: TableRow) -> str:
     """Say one result in words."""
-    validated = "validated" if result.clf in TUNED else "cross-validated"
-    chosen = ", ".join(f"{name} = {value:g}" for name, value in result.params.items())
-    seen = f", {result.views} views, {result.test_views} in testing" if result.views > 1 else ""
+    views = ""
+    if row.views > 1:
+        views = f", {row.views} views, {row.test_views} in testing"
+    params = "".join(f", {name} = {value:g}" for name, value in row.params.items())
+    validated = "validated" if row.clf in TUNED else "cross-validated"
+    when = " in an earlier run" if row.recalled else ""
+    images = "image" if row.n_test == 1 else "images"
     return (
-        f"{result.clf} on {result.base} {result.layer} ({result.pooling}, {result.dim} numbers{seen}): "
-        f"test accuracy {result.test_accuracy:.3f} (95 % interval {result.ci_low:.3f} to {result.ci_high:.3f}, "
-        f"{result.n_test} images), balanced {result.balanced_accuracy:.3f}, macro F1 {result.macro_f1:.3f}, "
-        f"expected calibration error {result.calibration_error:.3f}, {validated} {result.cv_accuracy:.3f} "
-        f"on {result.n_train} images{', ' + chosen if chosen else ''}, {result.fit_seconds:.1f} s"
-        f"{' in an earlier run' if result.recalled else ''}"
+        f"{row.clf} on {row.base} {row.layer} ({row.pooling}, {row.dim} numbers{views}): "
+        f"test accuracy {row.test_accuracy:.3f} (95 % interval {row.ci_low:.3f} to {row.ci_high:.3f}, "
+        f"{row.n_test} {images}), balanced {row.balanced_accuracy:.3f}, macro F1 {row.macro_f1:.3f}, "
+        f"expected calibration error {row.calibration_error:.3f}, {validated} {row.cv_accuracy:.3f} "
+        f"on {row.n_train} images{params}, {row.fit_seconds:.1f} s{when}"
     )
 
 
-def to_csv(results: Sequence[Result]) -> str:
-    """Write results as CSV, one row each."""
+def to_csv(rows: Sequence[TableRow]) -> str:
+    """Write rows as CSV, with all columns."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(result.to_dict() for result in results)
+    for row in rows:
+        writer.writerow(row.to_dict())
     return text.getvalue()
 
 
-def points(gain: float) -> str:
+def write_points(loss: float) -> str:
     """Say how far a row lies below the winner, in points of accuracy."""
-    return f"{abs(100 * gain):.1f} points {'less' if gain >= 0 else 'more'}"
+    size = f"{abs(100 * loss):.1f} points"
+    return f"{size} less" if loss >= 0 else f"{size} more"
 
 
-def verdict(other: Result) -> str:
+def write_verdict(row: TableRow) -> str:
     """Say whether the held-out part tells a row apart from the winner (exact McNemar test)."""
-    if other.p_value is None or other.p_value >= SAME:
-        return f"on {other.n_test} held-out images that may be chance."
-    return f"that is more than chance (p = {other.p_value:.3f})."
+    if row.p_value is None or is_tied(row):
+        return f"on {row.n_test} held-out images that may be chance."
+    return f"that is more than chance (p = {row.p_value:.3f})."
 
 
-def closing_lines(results: Sequence[Result], extracted: int, seconds: float) -> list[str]:
-    """Say in plain words which cut won, by how much, whether that is more than chance, and what a second run costs."""
-    winner = best(results)
+def closing_lines(rows: Sequence[TableRow], extracted: int, seconds: float) -> list[str]:
+    """Say in plain words which layer won, by how much, whether that is chance, and what a second run costs."""
+    winner = best(rows)
     lines = [
         f"Best by cross-validation: {winner.layer} with {winner.clf}, "
         f"test accuracy {winner.test_accuracy:.3f} ({winner.ci_low:.3f} to {winner.ci_high:.3f})."
     ]
-    frozen = [result for result in results if result.clf not in TUNED] or results
-    deepest = max((r for r in frozen if r.layer == frozen[-1].layer), key=lambda result: result.cv_accuracy)
+    deepest = find_deepest(rows)
     if deepest.layer != winner.layer:
-        chosen = points(winner.cv_accuracy - deepest.cv_accuracy)
-        judged = points(winner.test_accuracy - deepest.test_accuracy)
+        in_cv = write_points(winner.cv_accuracy - deepest.cv_accuracy)
+        in_test = write_points(winner.test_accuracy - deepest.test_accuracy)
         lines.append(
-            f"The deepest cut, {deepest.layer} with {deepest.clf}, has {chosen} in cross-validation "
-            f"and {judged} on the held-out part; {verdict(deepest)}"
+            f"The deepest layer, {deepest.layer} with {deepest.clf}, has {in_cv} in cross-validation "
+            f"and {in_test} on the held-out part; {write_verdict(deepest)}"
         )
-    for tuned in (result for result in results if result.clf == "finetuned" and result is not winner):
-        judged = points(winner.test_accuracy - tuned.test_accuracy)
-        lines.append(f"Fine-tuned from {tuned.layer} on, the base has {judged} on the held-out part; {verdict(tuned)}")
+    for row in rows:
+        if row.clf == "finetuned" and row is not winner:
+            in_test = write_points(winner.test_accuracy - row.test_accuracy)
+            lines.append(
+                f"Fine-tuned from {row.layer} on, the base has {in_test} on the held-out part; {write_verdict(row)}"
+            )
     if extracted:
         lines.append(f"The features are kept: the {seconds:.1f} s of extraction are not needed again in a second run.")
     else:
         lines.append("Nothing was extracted: every feature came from the cache.")
     return lines
+
+
+def find_deepest(rows: Sequence[TableRow]) -> TableRow:
+    """Find the best row at the deepest layer of the frozen base; rows stand in the base's order."""
+    frozen = [row for row in rows if row.clf not in TUNED] or list(rows)
+    at_deepest = [row for row in frozen if row.layer == frozen[-1].layer]
+    return max(at_deepest, key=lambda row: row.cv_accuracy)

@@ -1,4 +1,4 @@
-"""Stage one: run a frozen base over the images whose features the store lacks."""
+"""Extraction in this process: run a frozen base over the images whose features the store lacks."""
 
 from __future__ import annotations
 
@@ -7,66 +7,163 @@ import platform
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
+from featx.bases.architecture import Architecture
 from featx.bases.base import Base
 from featx.bases.loading import load_base
 from featx.bases.pooling import POOLINGS, pooled_shape
-from featx.bases.registry import resolve
+from featx.bases.weights import absolute_path
 from featx.data.digest_cache import KnownDigests, load_digests, save_digests
-from featx.data.listing import FailedImage, Listing
-from featx.data.loader import Batch, Loaded, Loader
-from featx.data.sources import list_images
+from featx.data.listing import Listing
+from featx.data.loader import Batch
+from featx.engines.compute import compute_features
 from featx.engines.device import choose_device
-from featx.engines.engine import LazyEngine, Plan
-from featx.engines.threads import cores, one_thread_each
+from featx.engines.engine import LazyEngine, group_poolings, make_plan
+from featx.engines.threads import count_cores
 from featx.errors import RequestError, unknown
 from featx.keys import STORED_DTYPES, FeatureKey
 from featx.requests import ExtractRequest
+from featx.runners.claims import Claims
+from featx.runners.feature_writers import FeatureWriters
+from featx.runners.shard import Shard
+from featx.runners.summary import ExtractSummary
+from featx.runners.tally import RowOutcome, Tally
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
-from featx.store.writer import PartWriter, rows_a_part
-from featx.timing import Clock, shares
-from featx.types import Pixels, Progress
+from featx.timing import Clock, format_shares
+from featx.types import Progress
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class ExtractSummary:
-    """What an extraction did; `images` counts every row of the data set, or of the share asked for.
+def run(
+    request: ExtractRequest, architecture: Architecture, listing: Listing, progress: Progress | None = None
+) -> ExtractSummary:
+    """Compute and store the features that a request asks for and the store lacks.
 
-    `engine` is empty where nothing had to be computed; `time` holds seconds by step, added up over all threads.
+    Parameters
+    ----------
+    request : ExtractRequest
+        Its `device` is one device.
+    architecture : Architecture
+        What the request's base was resolved to.
+    listing : Listing
+        The request's data set.
+    progress : callable, optional
+        Called with the number of rows done and to be done.
+
+    Returns
+    -------
+    ExtractSummary
+
+    Raises
+    ------
+    FeatxError
+        If the request cannot be carried out at all; nothing is half-written then.
+    """
+    base = load_base(architecture)
+    keys = list_feature_keys(base, request)
+    device = choose_device(request.device)
+    workers = request.workers or count_cores()
+    started = time.perf_counter()
+    clock = Clock()
+    plan = make_plan(base, group_poolings(keys), device, request.batch_size, workers)
+    engine = LazyEngine(request.engine, plan, len(listing), clock)
+    store = FeatureStore(request.cache)
+    writers = FeatureWriters(store, keys, len(listing), lambda: describe_provenance(engine), clock)
+    shard = Shard(*request.shard) if request.shard else Shard()
+    tally = Tally(Claims(writers, shard))
+
+    stored_base = describe_base(base, architecture)
+    store.describe(stored_base)
+    known = load_digests(request.cache, listing, request.rehash)
+    rows = find_rows_to_visit(known, writers, tally)
+    if rows:
+        visit = Visit(request.cache, listing, engine, writers, tally, known, started)
+        visit.run(rows, progress)
+    # Again: somebody may have removed the folder meanwhile.
+    store.describe(stored_base)
+
+    seconds_by_step = clock.with_idle(workers, time.perf_counter() - started)
+    if engine.name:
+        log.info("time of %d threads: %s", workers, format_shares(seconds_by_step))
+    return ExtractSummary(
+        images=len(listing) - tally.counts[RowOutcome.OTHER_SHARD],
+        extracted=tally.counts[RowOutcome.EXTRACTED],
+        cached=tally.counts[RowOutcome.CACHED],
+        duplicates=tally.counts[RowOutcome.DUPLICATE],
+        failed=tally.failed,
+        skipped=list(listing.skipped),
+        layers=[key.layer for key in keys if not key.view],
+        device=str(device),
+        engine=engine.name,
+        time=seconds_by_step,
+    )
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One pass over rows of a listing: each is read and counted, and new features go to the writers.
+
+    Attributes
+    ----------
+    cache : pathlib.Path
+        Where digests are remembered.
+    listing : Listing
+    engine : LazyEngine
+    writers : FeatureWriters
+    tally : Tally
+    known : KnownDigests
+        Completed on the way.
+    started : float
+        Time of `time.perf_counter` from which the cost of a feature is counted.
     """
 
-    images: int = 0
-    extracted: int = 0
-    cached: int = 0
-    duplicates: int = 0
-    failed: list[FailedImage] = field(default_factory=list)
-    skipped: list[FailedImage] = field(default_factory=list)
-    seconds: float = 0.0
-    layers: list[str] = field(default_factory=list)
-    device: str = "cpu"
-    engine: str = ""
-    time: dict[str, float] = field(default_factory=dict)
+    cache: Path
+    listing: Listing
+    engine: LazyEngine
+    writers: FeatureWriters
+    tally: Tally
+    known: KnownDigests
+    started: float
 
-    @property
-    def images_per_second(self) -> float:
-        """Images extracted a second, everything included."""
-        return round(self.extracted / self.seconds, 2) if self.seconds else 0.0
+    def run(self, rows: Sequence[int], progress: Progress | None) -> None:
+        """Go through the rows; what is computed before an error or an interruption is committed all the same."""
+        done = 0
+        with ExitStack() as stack:
+            stack.callback(save_digests, self.cache, self.listing, self.known)
+            stack.callback(lambda: self.writers.close(self.seconds_per_feature()))
+            claim = self.tally.claims.claim
+            for batch in compute_features(self.engine, self.listing, rows, claim, self.writers.missing_views):
+                new_places = self.count(batch)
+                self.writers.append(batch, new_places, self.seconds_per_feature())
+                done += len(batch.loaded)
+                if progress:
+                    progress(done, len(rows))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
-        return {**asdict(self), "images_per_second": self.images_per_second}
+    def count(self, batch: Batch) -> set[int]:
+        """Count the rows of a batch and remember their digests; give the places of those whose features are new."""
+        new_places = set()
+        for place, loaded in enumerate(batch.loaded):
+            path = self.listing.paths[loaded.row]
+            if loaded.digest is not None and remember_digest(self.known, loaded.row, loaded.digest):
+                log.warning("'%s' changed since it was last read: its new contents are used", path)
+            if self.tally.count(path, loaded) is RowOutcome.EXTRACTED:
+                new_places.add(place)
+        return new_places
+
+    def seconds_per_feature(self) -> float:
+        """Seconds that one image and key have cost so far, everything included."""
+        elapsed = time.perf_counter() - self.started
+        return elapsed / max(1, self.tally.counts[RowOutcome.EXTRACTED]) / len(self.writers)
 
 
-def feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
+def list_feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
     """List the keys that a request asks for, aliases resolved and repetitions dropped.
 
     Raises
@@ -76,201 +173,70 @@ def feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
     UnsupportedLayout
         If a pooling does not fit a layer.
     RequestError
-        If no view is asked for.
+        If no layer or no view is asked for.
     """
+    if not request.layers:
+        raise RequestError(f"no layer of {base.id.architecture} is asked for: give at least one")
     if request.views < 1:
         raise RequestError(f"{request.views} views of each image are asked for: 1 is the image as it is, ask for more")
     for pooling in request.poolings:
         if pooling not in POOLINGS:
             raise unknown("pooling", pooling, POOLINGS)
-    layers = [base.layer(name).name for name in request.layers]
     if request.store_dtype not in STORED_DTYPES:
         raise unknown("stored dtype", request.store_dtype, STORED_DTYPES)
-    for layer in map(base.layer, layers):
+    keys: list[FeatureKey] = []
+    for name in request.layers:
+        layer = base.layer(name)
         for pooling in request.poolings:
+            # Raises if the pooling does not fit the layer.
             pooled_shape(pooling, layer.shape, layer.layout)
-    keys = [
-        FeatureKey(base.id, layer, pooling, request.store_dtype, view)
-        for layer in layers
-        for pooling in request.poolings
-        for view in range(request.views)
-    ]
+            first = FeatureKey(base.id, layer.name, pooling, request.store_dtype)
+            keys.extend(replace(first, view=view) for view in range(request.views))
     return list(dict.fromkeys(keys))
 
 
-class Extraction:
-    """One run over a listing: which rows to visit, images through the engine, parts into the store."""
-
-    def __init__(self, request: ExtractRequest, listing: Listing, base: Base, keys: Sequence[FeatureKey]) -> None:
-        self.request, self.listing, self.base = request, listing, base
-        self.device = choose_device(request.device)
-        self.workers = request.workers or cores()
-        self.clock = Clock()
-        self.summary = ExtractSummary(
-            images=len(listing), layers=[key.layer for key in keys if not key.view], device=str(self.device)
-        )
-        self.summary.skipped = list(listing.skipped)
-        store, rows = FeatureStore(request.cache), rows_a_part(len(listing))
-        self.provenance = {
-            "host": platform.node(),
-            "device": str(self.device),
-            "torch": torch.__version__,
-            "weights": base.source,
-        }
-        self.writers = {
-            (key.layer, key.pooling, key.view): PartWriter(store, key, rows, self.provenance, self.clock)
-            for key in keys
-        }
-        wanted: dict[str, list[str]] = {}
-        for layer, pooling in dict.fromkeys((layer, pooling) for layer, pooling, _ in self.writers):
-            wanted.setdefault(layer, []).append(pooling)
-        self.plan = Plan(base, wanted, self.device, request.batch_size, self.workers)
-        self.claims: dict[bytes, int] = {}
-        self.broken: dict[bytes, str] = {}
-        self.started = time.perf_counter()
-
-    def is_mine(self, digest: bytes) -> bool:
-        """Whether an image belongs to the share of the data set that this run has to compute."""
-        if self.request.shard is None:
-            return True
-        share, shares = self.request.shard
-        return int.from_bytes(digest[:8], "big") % shares == share - 1
-
-    def is_missing(self, digest: bytes) -> bool:
-        """Whether any key lacks this image, and this run has to compute it."""
-        return self.is_mine(digest) and any(digest not in writer.index for writer in self.writers.values())
-
-    def claim(self, digest: bytes, row: int) -> bool:
-        """Whether a row's image is to be computed for it: it is missing, and no earlier row shows the same image.
-
-        Threads may ask for a later row first; then both are computed, and the later one is dropped when it is taken.
-        """
-        return self.is_missing(digest) and self.claims.setdefault(digest, row) >= row
-
-    def prepare(self, picture: Image.Image, digest: bytes) -> dict[int, Pixels]:
-        """Make the views of a picture that any key lacks."""
-        lacking = sorted({view for (_, _, view), writer in self.writers.items() if digest not in writer.index})
-        return self.plan.prepare(picture, digest, lacking)
-
-    def doubtful_rows(self, known: KnownDigests) -> list[int]:
-        """Find the rows that have to be read: of unknown digest, or known to be missing."""
-        rows = np.flatnonzero(known.known)
-        digests = known.digests[rows]
-        lacking = np.any([writer.index.find(digests) < 0 for writer in self.writers.values()], axis=0)
-        mine = np.ones(len(rows), bool)
-        if self.request.shard is not None:
-            mine[:] = [self.is_mine(digest.tobytes()) for digest in digests]
-        doubtful = ~known.known
-        doubtful[rows] = lacking & mine
-        self.summary.images -= int((~mine).sum())
-        self.summary.cached += int((mine & ~lacking).sum())
-        return np.flatnonzero(doubtful).tolist()
-
-    def visit(self, known: KnownDigests, progress: Progress | None) -> None:
-        """Go through every row that is not known to be cached."""
-        rows, done = self.doubtful_rows(known), 0
-        if not rows:
-            return
-        engine = LazyEngine(self.request.engine, self.plan, len(self.listing), self.clock, self.provenance)
-        loader = Loader(self.listing, self.claim, self.prepare, self.workers, self.clock, self.plan.device_batch)
-        with ExitStack() as finally_:  # every writer is closed, also when another one fails
-            finally_.enter_context(one_thread_each(self.device))
-            finally_.callback(save_digests, self.request.cache, self.listing, known)
-            for writer in self.writers.values():
-                finally_.callback(self.close, writer)
-            for batch in loader(rows, engine.start, engine.build):
-                self.take(batch, known)
-                done += len(batch.loaded)
-                if progress:
-                    progress(done, len(rows))
-
-    def close(self, writer: PartWriter) -> None:
-        """Commit what a writer still holds."""
-        writer.close(self.seconds_an_image())
-
-    def take(self, batch: Batch, known: KnownDigests) -> None:
-        """Count the rows of a batch, and hand what was computed of them to the writers."""
-        fresh = {place for place, loaded in enumerate(batch.loaded) if self.count(loaded, known)}
-        by_view: dict[int, list[int]] = {}
-        for row, (place, view) in enumerate(batch.members):
-            if place in fresh:
-                by_view.setdefault(view, []).append(row)
-        for view, rows in by_view.items():
-            digests = [batch.loaded[batch.members[row][0]].digest or b"" for row in rows]
-            for (layer, pooling), features in batch.features.items():
-                chosen = features if len(rows) == len(batch.members) else features[rows]
-                self.writers[layer, pooling, view].append(digests, chosen, self.seconds_an_image())
-
-    def count(self, loaded: Loaded, known: KnownDigests) -> bool:
-        """Count one row; say whether its features are new."""
-        path, name, summary = self.listing.paths[loaded.row], loaded.digest, self.summary
-        if name is None:
-            summary.failed.append(FailedImage(path, loaded.reason or "unreadable"))
-            return False
-        digest = np.frombuffer(name, np.uint8)
-        if known.known[loaded.row] and (known.digests[loaded.row] != digest).any():
-            log.warning("'%s' changed since it was last read: its new contents are used", path)
-        known.digests[loaded.row], known.known[loaded.row] = digest, True
-        is_first = self.claims.get(name, -1) >= loaded.row
-        if is_first:
-            self.claims[name] = loaded.row
-        if is_first and loaded.reason is not None:
-            self.broken[name] = loaded.reason
-        if name in self.broken:
-            summary.failed.append(FailedImage(path, self.broken[name]))
-        elif is_first:
-            summary.extracted += 1
-        elif name in self.claims:
-            summary.duplicates += 1
-        else:
-            is_mine = self.is_mine(name)
-            summary.cached += is_mine
-            summary.images -= not is_mine
-        return is_first and loaded.reason is None
-
-    def seconds_an_image(self) -> float:
-        """Seconds that one image and key cost so far, everything included."""
-        elapsed = time.perf_counter() - self.started
-        return elapsed / max(1, self.summary.extracted) / len(self.writers)
-
-
-def extract(request: ExtractRequest, progress: Progress | None = None) -> ExtractSummary:
-    """Compute and store the features that a request asks for and the store lacks.
-
-    Parameters
-    ----------
-    request : ExtractRequest
-    progress : callable, optional
-        Called with the number of rows done and to be done.
-
-    Returns
-    -------
-    ExtractSummary
-        Images that failed are named in it; they cost nothing but themselves.
-
-    Raises
-    ------
-    FeatxError
-        If the request cannot be carried out at all; nothing is half-written then.
-    """
-    started = time.perf_counter()
-    listing = list_images(request.data)
-    architecture = resolve(request.base)
-    base = load_base(architecture)
-    keys = feature_keys(base, request)
+def describe_base(base: Base, architecture: Architecture) -> StoredBase:
+    """Describe a base as the store keeps it beside its features."""
     layers = tuple(
         {"name": layer.name, "alias": layer.alias, "shape": list(layer.shape), "stride": layer.stride}
         for layer in base.layers
     )
-    own = architecture.input == architecture.native_transform
-    extraction = Extraction(request, listing, base, keys)
-    store, described = FeatureStore(request.cache), StoredBase(base.id, base.source, layers, own)
-    store.describe(described)
-    extraction.visit(load_digests(request.cache, listing, request.rehash), progress)
-    store.describe(described)  # again, in case the folder was removed meanwhile
-    extraction.summary.engine = extraction.provenance.get("engine", "")
-    extraction.summary.time = extraction.clock.with_idle(extraction.workers, time.perf_counter() - extraction.started)
-    if extraction.summary.engine:
-        log.info("time of %d threads: %s", extraction.workers, shares(extraction.summary.time))
-    extraction.summary.seconds = round(time.perf_counter() - started, 3)
-    return extraction.summary
+    is_default_transform = architecture.input == architecture.native_transform
+    return StoredBase(base.id, base.source, layers, is_default_transform, absolute_path(architecture.weights))
+
+
+def describe_provenance(engine: LazyEngine) -> dict[str, str]:
+    """Describe where and with what features are computed; parts note it, and nothing depends on it."""
+    return {
+        "host": platform.node(),
+        "device": str(engine.plan.device),
+        "torch": torch.__version__,
+        "weights": engine.plan.base.source,
+        "engine": engine.name,
+    }
+
+
+def find_rows_to_visit(known: KnownDigests, writers: FeatureWriters, tally: Tally) -> list[int]:
+    """Find the rows that have to be read, and count the others.
+
+    A row is read if its digest is not known, or if it is in the shard and the store lacks its image.
+    """
+    known_rows = np.flatnonzero(known.known)
+    digests = known.digests[known_rows]
+    is_missing = writers.find_missing(digests)
+    is_in_shard = tally.claims.shard.select(digests)
+    tally.add(RowOutcome.CACHED, int((is_in_shard & ~is_missing).sum()))
+    tally.add(RowOutcome.OTHER_SHARD, int((~is_in_shard).sum()))
+    must_be_read = ~known.known
+    must_be_read[known_rows] = is_in_shard & is_missing
+    rows: list[int] = np.flatnonzero(must_be_read).tolist()
+    return rows
+
+
+def remember_digest(known: KnownDigests, row: int, digest: bytes) -> bool:
+    """Note the digest that a row was read with; whether another one was remembered."""
+    read = np.frombuffer(digest, np.uint8)
+    has_changed = bool(known.known[row]) and not np.array_equal(known.digests[row], read)
+    known.digests[row] = read
+    known.known[row] = True
+    return has_changed

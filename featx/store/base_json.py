@@ -25,13 +25,16 @@ class StoredBase:
     layers : tuple of dict
         Its layers as `base.json` lists them: name, alias, shape, stride.
     is_default_transform : bool
-        Whether images were transformed as the base states, not as the user asked.
+        Whether images went through the transform that the base states, not through one of the user's.
+    weights_file : str or None
+        Absolute path of the file that the weights came from; None where they have a name, or in older caches.
     """
 
     id: BaseId
     source: str
     layers: tuple[dict[str, Any], ...]
     is_default_transform: bool
+    weights_file: str | None = None
 
 
 def read_base(file: Path) -> StoredBase:
@@ -40,23 +43,29 @@ def read_base(file: Path) -> StoredBase:
     Raises
     ------
     OSError
-        If it is not there or cannot be read.
+        If it does not exist or cannot be read.
     ValueError
         If it is damaged, or describes another base than its folder's name says.
     """
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
-        base_id = BaseId.from_dict(fields["id"])
-        found = StoredBase(base_id, fields["source"], tuple(fields["layers"]), bool(fields["is_default_transform"]))
+        base = StoredBase(
+            id=BaseId.from_dict(fields["id"]),
+            source=fields["source"],
+            layers=tuple(fields["layers"]),
+            is_default_transform=bool(fields["is_default_transform"]),
+            weights_file=fields.get("weights_file"),
+        )
+    # RecursionError: JSON nested thousands of levels deep.
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"it lacks what it should say: {error!r}") from error
-    if base_id.folder != file.parent.name:
-        raise ValueError("it describes another base than its folder")
-    return found
+        raise ValueError(f"a field is missing or of the wrong type: {error!r}") from error
+    if base.id.folder != file.parent.name:
+        raise ValueError("it describes another base than its folder is named for")
+    return base
 
 
 def write_base(root: Path, base: StoredBase) -> None:
-    """Write `base.json` unless a sound one is there.
+    """Write `base.json` unless an intact one exists that still tells where the weights lie.
 
     Raises
     ------
@@ -65,6 +74,10 @@ def write_base(root: Path, base: StoredBase) -> None:
     """
     file = root / base.id.folder / BASE_FILE
     try:
-        read_base(file)
+        stored = read_base(file)
+        is_intact = base.weights_file is None or Path(stored.weights_file or "").is_file()
     except (OSError, ValueError):
-        write_atomic(file, (json.dumps(asdict(base), indent=2) + "\n").encode())
+        is_intact = False
+    if not is_intact:
+        text = json.dumps(asdict(base), indent=2) + "\n"
+        write_atomic(file, text.encode())

@@ -1,4 +1,4 @@
-"""Cleans a cache up: removes what dead writers left, and puts broken parts aside. Nothing sound is ever deleted."""
+"""Cleans a cache up: removes what dead writers left, and quarantines broken parts. Nothing sound is ever deleted."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from featx.errors import StoreError
 from featx.files import TEMPORARY, make_folder, remove_given_up, sync_folder
-from featx.store.paths import QUARANTINE, entries
-from featx.store.verify import Problem, examine, verify
+from featx.store.paths import QUARANTINE, list_entries
+from featx.store.verify import CacheProblem, check_part, verify
 from featx.types import Progress
 
 
 @dataclass(frozen=True)
-class Moved:
-    """A broken part that was put aside."""
+class QuarantinedPart:
+    """A broken part that was moved: where it was, where it is, and what is wrong with it."""
 
     path: str
     to: str
@@ -29,13 +29,14 @@ class CleanReport:
     """What was cleaned up, and the problems that were left as they are."""
 
     removed: list[str] = field(default_factory=list)
-    quarantined: list[Moved] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    quarantined: list[QuarantinedPart] = field(default_factory=list)
+    problems: list[CacheProblem] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
-        left = [{"path": problem.path, "problem": problem.problem} for problem in self.problems]
-        return {"removed": self.removed, "quarantined": [asdict(moved) for moved in self.quarantined], "problems": left}
+        problems = [{"path": problem.path, "problem": problem.problem} for problem in self.problems]
+        quarantined = [asdict(part) for part in self.quarantined]
+        return {"removed": self.removed, "quarantined": quarantined, "problems": problems}
 
 
 def clean(root: Path, progress: Progress | None = None) -> CleanReport:
@@ -43,8 +44,14 @@ def clean(root: Path, progress: Progress | None = None) -> CleanReport:
 
     Parameters
     ----------
+    root : pathlib.Path
+        The cache folder.
     progress : callable, optional
-        Called with the number of parts checked and found.
+        Called with the number of parts checked and of all parts.
+
+    Returns
+    -------
+    CleanReport
 
     Raises
     ------
@@ -52,32 +59,33 @@ def clean(root: Path, progress: Progress | None = None) -> CleanReport:
         If the cache cannot be read or written.
     """
     report = CleanReport()
-    for unfinished in temporaries(root):
+    for unfinished in find_unfinished(root):
         if remove_given_up(unfinished):
             report.removed.append(str(unfinished))
     for problem in verify(root, progress).problems:
-        try:
-            target = quarantine(root, Path(problem.path)) if problem.is_broken else None
-        except OSError as error:
-            raise StoreError(f"'{problem.path}' cannot be moved: {error.strerror or error}") from error
         if not problem.is_broken:
             report.problems.append(problem)
-        elif target is not None:
-            report.quarantined.append(Moved(problem.path, str(target), problem.problem))
+            continue
+        try:
+            target = quarantine(root, Path(problem.path))
+        except OSError as error:
+            raise StoreError(f"'{problem.path}' cannot be moved: {error.strerror or error}") from error
+        if target is not None:
+            report.quarantined.append(QuarantinedPart(problem.path, str(target), problem.problem))
     return report
 
 
-def temporaries(folder: Path) -> Iterator[Path]:
+def find_unfinished(folder: Path) -> Iterator[Path]:
     """Yield unfinished files anywhere below a folder."""
-    for path in entries(folder):
+    for path in list_entries(folder):
         if path.is_dir() and not path.is_symlink():
-            yield from temporaries(path)
+            yield from find_unfinished(path)
         elif path.name.startswith(TEMPORARY):
             yield path
 
 
 def quarantine(root: Path, path: Path) -> Path | None:
-    """Move a broken part below `quarantine`; return where it is now, None if it is gone or no longer broken.
+    """Move a broken part below `quarantine`; return its new place, None if it is gone or no longer broken.
 
     Raises
     ------
@@ -86,21 +94,30 @@ def quarantine(root: Path, path: Path) -> Path | None:
     """
     folder = root / QUARANTINE / path.parent.relative_to(root)
     make_folder(folder)
-    target, number = folder / path.name, 0
-    while target.exists():
-        number += 1
-        target = folder / f"{path.name}.{number}"
+    target = choose_free_name(folder / path.name)
     try:
         with open(path, "rb") as broken:
-            examined = examine(path, root)
-            if examined is None or not examined.is_broken:
-                return None  # replaced by a writer of the same rows since it was found
+            check = check_part(path, root)
+            if check is None or not check.is_broken:
+                # A writer of the same rows has replaced it since it was found.
+                return None
             os.replace(path, target)
             if os.fstat(broken.fileno()).st_ino != target.stat().st_ino:
-                os.replace(target, path)  # replaced in this very moment: what was moved is the new one
+                # Replaced between the check and the move: what was moved is the new part, which goes back.
+                os.replace(target, path)
                 return None
     except FileNotFoundError:
         return None
     sync_folder(folder)
     sync_folder(path.parent)
     return target
+
+
+def choose_free_name(path: Path) -> Path:
+    """Give a path that does not exist yet: this one, or this one with `.1`, `.2` and so on appended."""
+    free = path
+    number = 0
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}.{number}")
+    return free

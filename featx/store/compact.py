@@ -14,22 +14,39 @@ from featx.errors import BrokenPart, StoreError
 from featx.files import sync_folder
 from featx.keys import FeatureKey
 from featx.store.digest_index import DigestIndex
-from featx.store.key_summary import sound_parts
+from featx.store.key_summary import open_sound_parts
 from featx.store.part import PART_BYTES, Part, write_part
-from featx.store.paths import key_folders
-from featx.store.verify import examine
+from featx.store.paths import list_key_folders
+from featx.store.verify import check_part
 from featx.types import Progress
 
 
 @dataclass(frozen=True)
-class Small:
-    """A small part before it is merged: its place, its size in bytes, and when it was computed."""
+class SmallPart:
+    """A part that may be merged.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    key : str
+        As JSON.
+    shape : tuple of int
+        Shape of a row.
+    bytes : int
+        Size of its features.
+    created : float
+        When the features were computed, in seconds since 1970.
+    """
 
     path: Path
     key: str
     shape: tuple[int, ...]
     bytes: int
     created: float
+
+    def fits_with(self, other: SmallPart) -> bool:
+        """Whether rows of both can stand in one part."""
+        return (self.key, self.shape) == (other.key, other.shape)
 
 
 @dataclass(frozen=True)
@@ -45,63 +62,79 @@ def compact(root: Path, progress: Progress | None = None) -> list[Merge]:
     """Merge small parts in every folder of a cache.
 
     Which parts are merged, and in which order their rows stand, follows from the parts alone: two processes that do
-    this at once write the same files. Rows stand in the order of time, as they were computed.
+    this at once write the same files. Rows stand in the order in which they were computed.
 
     Parameters
     ----------
+    root : pathlib.Path
+        The cache folder.
     progress : callable, optional
-        Called with the number of folders done and found.
+        Called with the number of folders done and of all folders.
+
+    Returns
+    -------
+    list of Merge
 
     Raises
     ------
     StoreError
-        If the cache cannot be read or written; whatever was there is still there.
+        If the cache cannot be read or written; no row is lost then.
     """
-    merges, folders = [], key_folders(root)
+    merges = []
+    folders = list_key_folders(root)
     for done, folder in enumerate(folders, 1):
-        for group in plan(folder, root):
+        for group in group_small_parts(folder, root):
             try:
-                merged = merge(root, folder, group)
+                is_merged = merge_parts(root, folder, group)
             except OSError as error:
                 raise StoreError(f"'{folder}' cannot be compacted: {error.strerror or error}") from error
-            if merged:
+            if is_merged:
                 merges.append(Merge(str(folder), len(group), 1))
         if progress:
             progress(done, len(folders))
     return merges
 
 
-def plan(folder: Path, root: Path) -> Iterator[list[Small]]:
-    """Group the small parts of a folder (at most half a full one), oldest first, so that a group fits into one part."""
-    small = []
-    for part in sound_parts(folder):
+def find_small_parts(folder: Path, root: Path) -> Iterator[SmallPart]:
+    """Find the parts of a folder that are at most half full and belong there."""
+    for part in open_sound_parts(folder):
         header = part.header
         size = header.shape[0] * header.row_bytes
-        belongs = root / FeatureKey.from_json(header.key).folder == folder
-        if belongs and size <= PART_BYTES // 2:
+        belongs_here = root / FeatureKey.from_json(header.key).folder == folder
+        if belongs_here and size <= PART_BYTES // 2:
             created = float(header.provenance.get("created", 0))
-            small.append(Small(part.path, header.key, header.shape[1:], size, created))
-    group: list[Small] = []
-    for part_ in sorted(small, key=lambda one: (one.key, one.shape, one.created, one.path.name)):
-        is_other = bool(group) and (part_.key, part_.shape) != (group[0].key, group[0].shape)
-        if is_other or sum(one.bytes for one in group) + part_.bytes > PART_BYTES:
+            yield SmallPart(part.path, header.key, header.shape[1:], size, created)
+
+
+def group_small_parts(folder: Path, root: Path) -> Iterator[list[SmallPart]]:
+    """Group the small parts of a folder, oldest first, so that each group fits into one part."""
+    small_parts = list(find_small_parts(folder, root))
+    small_parts.sort(key=lambda part: (part.key, part.shape, part.created, part.path.name))
+    group: list[SmallPart] = []
+    group_bytes = 0
+    for part in small_parts:
+        if group and (not part.fits_with(group[0]) or group_bytes + part.bytes > PART_BYTES):
             if len(group) > 1:
                 yield group
             group = []
-        group.append(part_)
+            group_bytes = 0
+        group.append(part)
+        group_bytes += part.bytes
     if len(group) > 1:
         yield group
 
 
-def merge(root: Path, folder: Path, group: Sequence[Small]) -> bool:
+def merge_parts(root: Path, folder: Path, group: Sequence[SmallPart]) -> bool:
     """Write one part with the rows of several, check it, and only then remove them; tell whether it was done.
 
     Raises
     ------
     OSError
-        If the folder cannot be written.
+        If the folder cannot be read or written.
     """
-    digests, features, provenance = [], [], []
+    digests = []
+    features = []
+    provenance = []
     try:
         for small in group:
             with Part.open(small.path) as part:
@@ -111,14 +144,16 @@ def merge(root: Path, folder: Path, group: Sequence[Small]) -> bool:
                 features.append(rows)
                 provenance.append(part.header.provenance)
     except (FileNotFoundError, BrokenPart):
-        return False  # merged by another process meanwhile, or damaged: everything stays as it is
+        # Merged by another process meanwhile, or damaged: everything stays as it is.
+        return False
     index = DigestIndex(digests)
-    kept = index.find(index.digests) == np.arange(len(index))
-    joined: NDArray[Any] = np.concatenate(features)[kept]
+    is_kept = index.are_first()
+    merged_features: NDArray[Any] = np.concatenate(features)[is_kept]
     key = FeatureKey.from_json(group[0].key)
-    target = write_part(folder, key, index.digests[kept], [joined], join_provenance(provenance))
-    examined = examine(target, root)
-    if examined is None or examined.problem:
+    target = write_part(folder, key, index.digests[is_kept], [merged_features], join_provenance(provenance))
+    # Nothing is removed before what replaces it has been read back from the file and found sound.
+    check = check_part(target, root)
+    if check is None or check.problem:
         return False
     for small in group:
         if small.path != target:
@@ -128,14 +163,20 @@ def merge(root: Path, folder: Path, group: Sequence[Small]) -> bool:
 
 
 def join_provenance(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Join what parts say of their making: costs add up, the earliest time counts, differing words stand in a list."""
-    joined: dict[str, Any] = {}
-    for name in sorted({name for part in parts for name in part}):
-        values = [part[name] for part in parts if name in part]
-        flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
-        different = sorted(set(flat), key=str)
-        joined[name] = different[0] if len(different) == 1 else different
+    """Join the provenance of parts: costs add up, the earliest time counts, differing values become a list."""
+    names = sorted(set().union(*parts))
+    joined: dict[str, Any] = {name: join_values([part[name] for part in parts if name in part]) for name in names}
     joined["seconds"] = round(sum(float(part.get("seconds", 0)) for part in parts), 4)
     joined["created"] = min((float(part["created"]) for part in parts if "created" in part), default=0.0)
     joined["merged"] = sum(int(part.get("merged", 1)) for part in parts)
     return joined
+
+
+def join_values(values: Sequence[Any]) -> Any:
+    """Give the value that all have, or a sorted list of the different ones; values may be such lists."""
+    different = set()
+    for value in values:
+        different |= set(value) if isinstance(value, list) else {value}
+    if len(different) == 1:
+        return different.pop()
+    return sorted(different, key=str)

@@ -23,7 +23,13 @@ from featx.store.store import FeatureStore
 
 @dataclass(frozen=True)
 class Columns:
-    """What stands beside the features, an entry a row: (n, 32) uint8 digests, and names."""
+    """What stands beside the features, one entry for each row.
+
+    Attributes
+    ----------
+    digests : (n, 32) uint8
+    labels, paths, split : sequence of n str
+    """
 
     digests: NDArray[np.uint8]
     labels: Sequence[str]
@@ -32,15 +38,30 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Where rows of features go in an open file: its handle, and the place of the first row in bytes."""
+class RowTarget:
+    """The place of rows of features in an open file.
+
+    Attributes
+    ----------
+    handle : int
+    offset : int
+        Place of the first row, in bytes.
+    shape : tuple of int
+        Shape of a row.
+    """
 
     handle: int
     offset: int
     shape: tuple[int, ...]
 
-    def take(self, part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
+    def copy_rows(self, part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
         """Copy rows of a part to their places, with memory for at most one part.
+
+        Parameters
+        ----------
+        part : Part
+        rows, places : (k,) int
+            Ascending row numbers in the part, and where they belong in the file.
 
         Raises
         ------
@@ -49,18 +70,22 @@ class Rows:
         OSError
             If the disk is full.
         """
-        header = part.header
-        if header.shape[1:] != self.shape:
-            raise BrokenPart(f"'{part.path}' holds rows of shape {header.shape[1:]}, others of {self.shape}")
-        most = len(header.digests)  # one image may be wanted any number of times
-        for low in range(0, len(rows), most):
-            some: NDArray[Any] = np.empty((min(most, len(rows) - low), *self.shape), header.dtype)
-            part.read(rows[low : low + most], some)
-            where = places[low : low + most]
-            edges = [0, *(np.flatnonzero(np.diff(where) != 1) + 1).tolist(), len(where)]
-            for start, stop in pairwise(edges):
-                os.lseek(self.handle, self.offset + int(where[start]) * header.row_bytes, os.SEEK_SET)
-                write_all(self.handle, some[start:stop].data)
+        row_shape = part.header.shape[1:]
+        if row_shape != self.shape:
+            raise BrokenPart(f"'{part.path}' holds rows of shape {row_shape}, others of {self.shape}")
+        # Not all at once: one image may be requested any number of times.
+        step = part.header.shape[0]
+        for low in range(0, len(rows), step):
+            features: NDArray[Any] = np.empty((min(step, len(rows) - low), *self.shape), part.header.dtype)
+            part.read(rows[low : low + step], features)
+            self.write_rows(features, places[low : low + step])
+
+    def write_rows(self, features: NDArray[Any], places: NDArray[np.intp]) -> None:
+        """Write rows to their places, those of places in a row at once."""
+        run_starts = np.flatnonzero(np.diff(places) != 1) + 1
+        for start, stop in pairwise([0, *run_starts.tolist(), len(places)]):
+            os.lseek(self.handle, self.offset + int(places[start]) * features[0].nbytes, os.SEEK_SET)
+            write_all(self.handle, features[start:stop].data)
 
 
 def write_export(
@@ -72,13 +97,18 @@ def write_export(
 
     Parameters
     ----------
+    target : pathlib.Path
+        The file to write; replaced if it exists.
+    store : FeatureStore
+    key : FeatureKey
+    columns : Columns
     attributes : mapping of str to str
-        Of the file, beside the key.
+        Attributes of the file, beside the key.
 
     Returns
     -------
     int
-        Bytes of the file.
+        Size of the file in bytes.
 
     Raises
     ------
@@ -87,25 +117,28 @@ def write_export(
     BrokenPart
         If the only part that holds a row is damaged.
     StoreError
-        If the file cannot be written; whatever stood there is as it was.
+        If the file cannot be written; an older file of that name stays as it was.
     """
-    first = next(store.headers(key), None)
-    if first is None:
-        raise MissingFeatures(f"the cache '{store.root}' holds no features of {key.folder}")
-    shape = (len(columns.digests), *first.shape[1:])
+    first_header = next(store.headers(key), None)
+    if first_header is None:
+        raise MissingFeatures(f"the cache '{store.root}' holds no features of {key.folder}: run featx extract")
+    row_shape = first_header.shape[1:]
     text = h5py.string_dtype()
+    # Paths as the bytes that the file system holds: they need not be UTF-8.
+    paths = [os.fsencode(path) for path in columns.paths]
     datasets: dict[str, NDArray[Any]] = {
         "digests": columns.digests,
         "labels": np.array(columns.labels, text),
-        "paths": np.array([os.fsencode(path) for path in columns.paths], text),
+        "paths": np.array(paths, text),
         "split": np.array(columns.split, text),
     }
-    head, _ = lay_out({"key": key.to_json(), **attributes}, datasets, "features", shape, first.dtype)
+    shape = (len(columns.digests), *row_shape)
+    head, _ = lay_out({"key": key.to_json(), **attributes}, datasets, "features", shape, first_header.dtype)
     try:
         remove_given_up_beside(target)
         with atomic_file(target) as (handle, _):
             write_all(handle, head)
-            store.collect(key, columns.digests, Rows(handle, len(head), first.shape[1:]).take)
+            store.collect(key, columns.digests, RowTarget(handle, len(head), row_shape).copy_rows)
             size = os.fstat(handle).st_size
     except StoreError:
         raise

@@ -1,7 +1,7 @@
 """The header of a part: everything that stands before the features, with one checksum over all of it.
 
-Its first line states the header's length and checksum; a line of JSON says what the part holds and where; zeros fill up
-what HDF5 calls the user block; the rest is an HDF5 file up to the first byte of its last dataset, `features`.
+Its first line states the header's length and checksum. A line of JSON says what the part holds and where. Zeros fill up
+what HDF5 calls the user block. The rest is an HDF5 file up to the first byte of its last dataset, `features`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,25 @@ from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, NewerPart
 from featx.keys import FeatureKey
-from featx.store.hdf5_layout import Layouts
+from featx.store.hdf5_layout import lay_out
 
-FORMAT = 1
-BLOCK_BYTES = 2**16
+PART_FORMAT = 1
+"""Version of the layout of parts: raise it when an older featx could misread them."""
+
+CHECKSUM_BLOCK_BYTES = 2**16
 """Features are checksummed in blocks of about this size: large enough to be fast, small enough for single rows."""
 
-LINE = 128
-"""Bytes of the first line, its newline included."""
+FIRST_LINE_BYTES = 128
+"""Length of the first line, its newline included."""
 
-FIRST_READ = 2**14
-LAYOUTS = Layouts()
-DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
+FIRST_READ_BYTES = 2**14
+"""Bytes of a part that are read at first: the whole header of a part of up to about 280 rows."""
+
+SMALLEST_USER_BLOCK = 512
+"""HDF5 looks for its signature at byte 0, 512, 1024, 2048 and so on (HDF5 file format specification, II.A)."""
+
+PART_DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
+"""Stored dtype of a key to the numbers of its parts: little-endian on every machine."""
 
 
 @dataclass(frozen=True)
@@ -77,89 +84,126 @@ class PartHeader:
         return self.offset + self.shape[0] * self.row_bytes
 
 
-def first_line(length: int, checksum: str) -> bytes:
-    """Make the first line: the format, and the length in bytes and checksum of the header that it begins."""
-    text = f"featx part, format {FORMAT}; header of {length:012} bytes, xxh3_128 from byte {LINE} on: {checksum}"
-    return text.ljust(LINE - 1).encode() + b"\n"
-
-
-def block_checksums(features: Sequence[NDArray[Any]], block_rows: int) -> NDArray[np.uint64]:
-    """Checksum contiguous features block by block: pieces, each of whole blocks, to (blocks,) uint64."""
-    return np.array(
-        [
-            xxhash.xxh3_64_intdigest(piece[low : low + block_rows].data)
-            for piece in features
-            for low in range(0, len(piece), block_rows)
-        ],
-        np.uint64,
+def make_first_line(length: int, checksum: str) -> bytes:
+    """Make the first line: the format, and the length in bytes and the checksum of the header that it begins."""
+    text = (
+        f"featx part, format {PART_FORMAT}; header of {length:012} bytes, "
+        f"xxh3_128 from byte {FIRST_LINE_BYTES} on: {checksum}"
     )
+    return text.ljust(FIRST_LINE_BYTES - 1).encode() + b"\n"
 
 
-def rows_of_a_block(features: NDArray[Any]) -> int:
-    """Rows that are checksummed together."""
-    return max(1, BLOCK_BYTES // max(1, features[0].nbytes))
+def checksum_blocks(features: Sequence[NDArray[Any]], block_rows: int) -> NDArray[np.uint64]:
+    """Checksum contiguous features block by block: pieces, each of whole blocks, to (blocks,) uint64."""
+    checksums = []
+    for piece in features:
+        for first in range(0, len(piece), block_rows):
+            block = piece[first : first + block_rows]
+            checksums.append(xxhash.xxh3_64_intdigest(block.data))
+    return np.array(checksums, np.uint64)
+
+
+def rows_per_block(features: NDArray[Any]) -> int:
+    """Count the rows that are checksummed together."""
+    return max(1, CHECKSUM_BLOCK_BYTES // max(1, features[0].nbytes))
 
 
 def encode_header(
     key: FeatureKey, digests: NDArray[np.uint8], features: Sequence[NDArray[Any]], provenance: dict[str, Any]
 ) -> bytes:
-    """Lay out everything that stands before the features: (n, 32) uint8, and pieces of little-endian floats."""
-    block_rows = rows_of_a_block(features[0])
+    """Lay out everything that stands before the features.
+
+    Parameters
+    ----------
+    key : FeatureKey
+    digests : (n, 32) uint8
+    features : sequence of (m, ...) little-endian float
+        Together n rows; every piece but the last ends where a block does.
+    provenance : dict
+        Plain values, kept as JSON.
+
+    Returns
+    -------
+    bytes
+    """
+    block_rows = rows_per_block(features[0])
     shape = (len(digests), *features[0].shape[1:])
-    made = json.dumps(provenance, sort_keys=True)
     attributes: dict[str, str | int] = {
-        "format": FORMAT,
+        "format": PART_FORMAT,
         "key": key.to_json(),
-        "provenance": made.ljust(-(-len(made) // 64) * 64),  # of few lengths, so that few forms are laid out
+        "provenance": json.dumps(provenance, sort_keys=True),
         "block_rows": block_rows,
     }
     datasets: dict[str, NDArray[Any]] = {
         "digest": np.ascontiguousarray(digests),
-        "checksums": block_checksums(features, block_rows),
+        "checksums": checksum_blocks(features, block_rows),
     }
-    head, offsets = LAYOUTS.lay_out(attributes, datasets, "features", shape, features[0].dtype)
-    fields = {**attributes, "shape": shape, "dtype": key.dtype, "digest": 0, "checksums": 0}
-    user_block = 512  # HDF5 finds its signature behind 512 bytes, 1024, 2048 and so on
-    while LINE + len(json.dumps(fields)) + 32 > user_block:
-        user_block *= 2
-    fields |= {name: user_block + offsets[name] for name in datasets}
-    rest = (json.dumps(fields) + "\n").encode().ljust(user_block - LINE, b"\0") + head
-    return first_line(LINE + len(rest), xxhash.xxh3_128_hexdigest(rest)) + rest
+    hdf5_head, offsets = lay_out(attributes, datasets, "features", shape, features[0].dtype)
+    fields = {**attributes, "shape": shape, "dtype": key.dtype, **dict.fromkeys(datasets, 0)}
+    user_block = choose_user_block(fields)
+    for name in datasets:
+        fields[name] = user_block + offsets[name]
+    description = json.dumps(fields) + "\n"
+    rest = description.encode().ljust(user_block - FIRST_LINE_BYTES, b"\0") + hdf5_head
+    return make_first_line(FIRST_LINE_BYTES + len(rest), xxhash.xxh3_128_hexdigest(rest)) + rest
 
 
-def read_header(handle: int, path: Path) -> PartHeader:
+def choose_user_block(fields: dict[str, Any]) -> int:
+    """Choose the bytes before the HDF5 file, so that the first line and the fields as JSON fit."""
+    # The places of the two datasets are still 0 here: each may grow to 12 digits or so.
+    needed = FIRST_LINE_BYTES + len(json.dumps(fields)) + 32
+    size = SMALLEST_USER_BLOCK
+    while size < needed:
+        size *= 2
+    return size
+
+
+def read_part_header(handle: int, path: Path) -> PartHeader:
     """Read and check a part's header: its checksum covers whatever stands before the features.
+
+    Parameters
+    ----------
+    handle : int
+        Open for reading.
+    path : pathlib.Path
+        How errors name the file.
+
+    Returns
+    -------
+    PartHeader
 
     Raises
     ------
     BrokenPart
-        If the file is no part, incomplete or damaged.
+        If the file is not a part, incomplete or damaged.
     NewerPart
         If its format is newer than this version reads.
     """
     status = os.fstat(handle)
-    size = status.st_size
     if not stat.S_ISREG(status.st_mode):
-        raise BrokenPart(f"'{path}' is no ordinary file")
-    data = os.pread(handle, FIRST_READ, 0)
-    length = header_length(data, path)
+        raise BrokenPart(f"'{path}' is not a regular file")
+    size = status.st_size
+    data = os.pread(handle, FIRST_READ_BYTES, 0)
+    length = parse_header_length(data, path)
     if length > size:
         raise BrokenPart(f"'{path}' is cut short: {size} bytes, its header alone has {length}")
     while len(data) < length and (more := os.pread(handle, length - len(data), len(data))):
         data += more
     data = data[:length]
-    if data[:LINE] != first_line(length, xxhash.xxh3_128_hexdigest(memoryview(data)[LINE:])):
+    checksum = xxhash.xxh3_128_hexdigest(memoryview(data)[FIRST_LINE_BYTES:])
+    if data[:FIRST_LINE_BYTES] != make_first_line(length, checksum):
         raise BrokenPart(f"'{path}' is damaged: its header fails its checksum")
     try:
         header = parse_header(data)
+    # The checksum was right, so a program wrote this on purpose, but not one of ours.
     except (ValueError, KeyError, TypeError, IndexError, ZeroDivisionError) as error:
-        raise BrokenPart(f"'{path}' has a header that makes no sense: {error!r}") from error
+        raise BrokenPart(f"'{path}' has a header that cannot be understood: {error!r}") from error
     if header.file_bytes != size:
         raise BrokenPart(f"'{path}' has {size} bytes instead of {header.file_bytes}")
     return header
 
 
-def header_length(data: bytes, path: Path) -> int:
+def parse_header_length(data: bytes, path: Path) -> int:
     """Read the length of the header from the first line, which may be anything.
 
     Raises
@@ -169,28 +213,39 @@ def header_length(data: bytes, path: Path) -> int:
     NewerPart
         If it states a newer format.
     """
-    stated = re.match(rb"featx part, format (\d{1,9}); header of (\d{12}) bytes", data)
-    if stated is not None and int(stated[1]) > FORMAT:
+    match = re.match(rb"featx part, format (\d{1,9}); header of (\d{12}) bytes", data)
+    if match is not None and int(match[1]) > PART_FORMAT:
         raise NewerPart(
-            f"'{path}' was written by a newer featx (format {int(stated[1])}, this one reads {FORMAT}): upgrade featx"
+            f"'{path}' was written by a newer featx (format {int(match[1])}, this one reads {PART_FORMAT}): "
+            "upgrade featx"
         )
-    if stated is None or int(stated[1]) != FORMAT or int(stated[2]) < LINE:
-        begin = "no part" if len(data) >= LINE else "cut short" if data else "empty"
-        raise BrokenPart(f"'{path}' is {begin}: it does not begin as parts of featx do")
-    return int(stated[2])
+    if match is None or int(match[1]) != PART_FORMAT or int(match[2]) < FIRST_LINE_BYTES:
+        raise BrokenPart(f"'{path}' is {describe_foreign(data)}: it does not begin as parts of featx do")
+    return int(match[2])
+
+
+def describe_foreign(data: bytes) -> str:
+    """Say what a file is that does not begin as parts do."""
+    if not data:
+        return "empty"
+    if len(data) < FIRST_LINE_BYTES:
+        return "cut short"
+    return "not a part"
 
 
 def parse_header(data: bytes) -> PartHeader:
     """Take a header apart whose checksum was right."""
-    fields = json.loads(data[LINE : data.index(b"\n", LINE)])
-    rows, block_rows = fields["shape"][0], fields["block_rows"]
+    fields = json.loads(data[FIRST_LINE_BYTES : data.index(b"\n", FIRST_LINE_BYTES)])
+    rows = fields["shape"][0]
+    block_rows = fields["block_rows"]
+    blocks = -(-rows // block_rows)
     return PartHeader(
-        fields["key"],
-        json.loads(fields["provenance"]),
-        np.frombuffer(data, np.uint8, rows * 32, fields["digest"]).reshape(rows, 32),
-        tuple(fields["shape"]),
-        DTYPES[fields["dtype"]],
-        len(data),
-        np.frombuffer(data, "<u8", -(-rows // block_rows), fields["checksums"]),
-        block_rows,
+        key=fields["key"],
+        provenance=json.loads(fields["provenance"]),
+        digests=np.frombuffer(data, np.uint8, rows * 32, fields["digest"]).reshape(rows, 32),
+        shape=tuple(fields["shape"]),
+        dtype=PART_DTYPES[fields["dtype"]],
+        offset=len(data),
+        checksums=np.frombuffer(data, "<u8", blocks, fields["checksums"]),
+        block_rows=block_rows,
     )

@@ -7,17 +7,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from featx.keys import FeatureKey
 from featx.store.digest_index import DigestIndex
 from featx.store.part import Part
-from featx.store.paths import part_paths
+from featx.store.paths import list_parts
 
 
 @dataclass(frozen=True)
 class KeySummary:
-    """What the store holds of one key; sizes in bytes, cost in seconds of computing."""
+    """What the store holds of one key.
+
+    Attributes
+    ----------
+    key : FeatureKey
+    images : int
+        Different images.
+    shape : tuple of int
+        Shape of one image's features.
+    bytes : int
+        Size of all parts.
+    parts : int
+    modified : float
+        When the newest part was written, in seconds since 1970.
+    seconds : float
+        What computing the features cost.
+    """
 
     key: FeatureKey
     images: int
@@ -28,9 +42,9 @@ class KeySummary:
     seconds: float
 
 
-def sound_parts(folder: Path) -> Iterator[Part]:
+def open_sound_parts(folder: Path) -> Iterator[Part]:
     """Yield the parts in a folder whose headers are sound, each open until the next one is asked for."""
-    for path in part_paths(folder):
+    for path in list_parts(folder):
         try:
             part = Part.open(path)
         except OSError:
@@ -39,25 +53,32 @@ def sound_parts(folder: Path) -> Iterator[Part]:
             yield part
 
 
-def summarise(folder: Path, root: Path) -> KeySummary | None:
-    """Sum up the sound parts in a folder; None if there are none that belong here."""
-    key, text = None, ""
+def summarise_key(folder: Path, root: Path) -> KeySummary | None:
+    """Sum up the sound parts in a folder of the cache `root`; None if none of them belongs there."""
+    key: FeatureKey | None = None
+    key_json = ""
     shape: tuple[int, ...] = ()
-    digests, size, seconds, modified = [], 0, 0.0, 0.0
-    for part in sound_parts(folder):
+    digests = []
+    size = 0
+    seconds = 0.0
+    modified = 0.0
+    for part in open_sound_parts(folder):
         header = part.header
         if key is None:
-            key, text, shape = FeatureKey.from_json(header.key), header.key, header.shape[1:]
-            if root / key.folder != folder:
-                key = None
-        if key is None or header.key != text:
+            stated = FeatureKey.from_json(header.key)
+            if root / stated.folder != folder:
+                continue
+            key = stated
+            key_json = header.key
+            shape = header.shape[1:]
+        if header.key != key_json:
             continue
-        digests.append(header.digests.copy())  # a copy: the header holds on to all that was read
+        # A copy: the header's own array keeps alive all that was read.
+        digests.append(header.digests.copy())
         size += header.file_bytes
         seconds += float(header.provenance.get("seconds", 0))
         modified = max(modified, os.fstat(part.handle).st_mtime)
     if key is None:
         return None
-    index = DigestIndex(digests)
-    images = int((index.find(index.digests) == np.arange(len(index))).sum())
+    images = int(DigestIndex(digests).are_first().sum())
     return KeySummary(key, images, shape, size, len(digests), modified, seconds)

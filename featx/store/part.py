@@ -22,21 +22,22 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from featx.errors import BrokenPart, NotFinite
+from featx.errors import BrokenPart, NotFinite, StoreError
 from featx.files import atomic_file, digest, write_all
 from featx.keys import FeatureKey
-from featx.store.header import DTYPES, PartHeader, encode_header, read_header, rows_of_a_block
+from featx.store.header import PART_DTYPES, PartHeader, encode_header, read_part_header, rows_per_block
 
 PART_BYTES = 2**25
 """A part is full with about 32 MiB of features; whoever reads one needs no more memory than that."""
 
-RUN = 8
+BLOCKS_PER_READ = 8
 """Blocks read by one call: few calls, and what was read is still in the processor's cache when it is checked."""
 
 
 def part_name(digests: NDArray[np.uint8]) -> str:
-    """Name of the part that holds these rows in this order: `part-` and 16 hex digits."""
-    return f"part-{digest(np.ascontiguousarray(digests).data.cast('B'))[:8].hex()}.h5"
+    """Name the part that holds these rows in this order: `part-` and 16 hex digits."""
+    rows_digest = digest(np.ascontiguousarray(digests).data.cast("B"))
+    return f"part-{rows_digest[:8].hex()}.h5"
 
 
 def write_part(
@@ -51,7 +52,8 @@ def write_part(
     Parameters
     ----------
     folder : pathlib.Path
-        The key's folder; made if missing.
+        The key's folder; created if missing.
+    key : FeatureKey
     digests : (n, 32) uint8
     features : sequence of (m, ...) float
         Together n rows, in the key's dtype and contiguous; pieces that end where blocks do are not copied.
@@ -68,8 +70,8 @@ def write_part(
         If the folder cannot be written or the disk is full; nothing is left behind.
     """
     target = folder / part_name(digests)
-    size = rows_of_a_block(features[0])
-    if any(len(piece) % size for piece in features[:-1]):
+    block_rows = rows_per_block(features[0])
+    if any(len(piece) % block_rows for piece in features[:-1]):
         features = [np.concatenate(features)]
     header = encode_header(key, digests, features, provenance)
     with atomic_file(target) as (handle, _):
@@ -81,7 +83,7 @@ def write_part(
 
 @dataclass(frozen=True)
 class Part:
-    """An open part: header and features are of one file, whatever happens to its name meanwhile.
+    """An open part: header and features are those of one file, even if its name is given to another meanwhile.
 
     Attributes
     ----------
@@ -102,17 +104,19 @@ class Part:
         Raises
         ------
         BrokenPart
-            If it is no part, incomplete, damaged, or named for other rows than it holds.
+            If it is not a part, incomplete, damaged, or named for other rows than it holds.
         NewerPart
             If its format is newer than this version reads.
         OSError
             If the file is gone or unreadable.
         """
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe of this name must not stop us
+        # Without O_NONBLOCK, opening a pipe of this name would wait for a writer for ever.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            header = read_header(handle, path)
-            if path.name != part_name(header.digests):
-                raise BrokenPart(f"'{path}' holds other rows than its name says ({part_name(header.digests)})")
+            header = read_part_header(handle, path)
+            expected_name = part_name(header.digests)
+            if path.name != expected_name:
+                raise BrokenPart(f"'{path}' holds other rows than its name says ({expected_name})")
             return cls(path, handle, header)
         except BaseException:
             os.close(handle)
@@ -138,50 +142,57 @@ class Part:
         ------
         BrokenPart
             If a checksum differs or the file ends early; `out` must not be used then.
+        StoreError
+            If the disk fails.
         """
-        size = self.header.block_rows
         if self.are_whole_blocks(rows):
             self.read_blocks(int(rows[0]), out)
             return
-        blocks = rows // size
+        block_rows = self.header.block_rows
+        blocks = rows // block_rows
+        # Places in `rows` at which the next block begins, and the end.
         edges = np.flatnonzero(np.diff(blocks, prepend=-1, append=-1))
         for start, stop in pairwise(edges.tolist()):
-            first = int(blocks[start]) * size
-            block = np.empty((min(size, self.header.shape[0] - first), *out.shape[1:]), out.dtype)
-            self.read_blocks(first, block)
-            out[start:stop] = block[rows[start:stop] - first]
+            first_row = int(blocks[start]) * block_rows
+            block = np.empty((min(block_rows, self.header.shape[0] - first_row), *out.shape[1:]), out.dtype)
+            self.read_blocks(first_row, block)
+            out[start:stop] = block[rows[start:stop] - first_row]
 
-    def read_to(self, rows: NDArray[np.intp], places: NDArray[np.intp], out: NDArray[Any]) -> None:
+    def read_into(self, rows: NDArray[np.intp], places: NDArray[np.intp], out: NDArray[Any]) -> None:
         """Read ascending rows to places of a larger array; takes memory for a quarter of the part at most.
 
         Parameters
         ----------
         rows, places : (m,) int
-            In the part, and in `out`.
+            Row numbers in the part, and in `out`.
         out : (n, ...) array of the part's dtype
 
         Raises
         ------
         BrokenPart
             If they are damaged, or of another shape than the rows of `out`.
+        StoreError
+            If the disk fails.
         """
-        if self.header.shape[1:] != out.shape[1:]:
-            raise BrokenPart(f"'{self.path}' holds rows of shape {self.header.shape[1:]}, others of {out.shape[1:]}")
-        if int(places[-1]) - int(places[0]) == len(places) - 1 and (np.diff(places) == 1).all():
+        row_shape = self.header.shape[1:]
+        if row_shape != out.shape[1:]:
+            raise BrokenPart(f"'{self.path}' holds rows of shape {row_shape}, others of {out.shape[1:]}")
+        if is_run(places):
             self.read(rows, out[places[0] : places[0] + len(places)])
             return
-        most = -(-len(self.header.digests) // 4)  # one image may be wanted any number of times
-        for low in range(0, len(rows), most):
-            some = np.empty((min(most, len(rows) - low), *out.shape[1:]), out.dtype)
-            self.read(rows[low : low + most], some)
-            out[places[low : low + most]] = some
+        # Not bounded by the rows of the part: one image may be requested any number of times.
+        step = -(-len(self.header.digests) // 4)
+        for low in range(0, len(rows), step):
+            some = np.empty((min(step, len(rows) - low), *out.shape[1:]), out.dtype)
+            self.read(rows[low : low + step], some)
+            out[places[low : low + step]] = some
 
     def are_whole_blocks(self, rows: NDArray[np.intp]) -> bool:
         """Whether ascending rows are a run without gaps that begins and ends where blocks do."""
-        size, end = self.header.block_rows, int(rows[-1]) + 1
-        if rows[0] % size or (end % size and end != self.header.shape[0]):
-            return False
-        return end - int(rows[0]) == len(rows) and bool((np.diff(rows) == 1).all())
+        block_rows = self.header.block_rows
+        stop = int(rows[-1]) + 1
+        ends_with_block = stop % block_rows == 0 or stop == self.header.shape[0]
+        return int(rows[0]) % block_rows == 0 and ends_with_block and is_run(rows)
 
     def read_blocks(self, first: int, out: NDArray[Any]) -> None:
         """Read and check whole blocks, from the row `first` on, straight into an array.
@@ -190,40 +201,67 @@ class Part:
         ------
         BrokenPart
             If a checksum differs or the file ends early; `out` must not be used then.
+        StoreError
+            If the disk fails.
         """
         if not out.nbytes:
             return
-        header, view = self.header, out.data.cast("B")
-        step, block = header.block_rows * header.row_bytes, first // header.block_rows
-        place, checksums, checksum = (
-            header.offset + first * header.row_bytes,
-            header.checksums,
-            xxhash.xxh3_64_intdigest,
-        )
-        for low in range(0, len(view), step * RUN):
-            run = view[low : low + step * RUN]
-            whole = os.preadv(self.handle, [run], place + low) == len(run)
-            found = [checksum(run[at : at + step]) for at in range(0, len(run), step)]
-            expected = checksums[block : block + len(found)].tolist()
-            if found != expected or not whole:
-                bad = block + next(
-                    (i for i, pair in enumerate(zip(found, expected, strict=True)) if len({*pair}) > 1), 0
-                )
-                row, last = bad * header.block_rows, min((bad + 1) * header.block_rows, header.shape[0]) - 1
-                raise BrokenPart(f"'{self.path}' is damaged: features of rows {row} to {last} fail their checksum")
-            block += len(found)
+        header = self.header
+        view = out.data.cast("B")
+        place = header.offset + first * header.row_bytes
+        block = first // header.block_rows
+        block_bytes = header.block_rows * header.row_bytes
+        # A local name: this is called for every 64 KiB.
+        checksum = xxhash.xxh3_64_intdigest
+        for low in range(0, len(view), block_bytes * BLOCKS_PER_READ):
+            run = view[low : low + block_bytes * BLOCKS_PER_READ]
+            try:
+                is_complete = os.preadv(self.handle, [run], place + low) == len(run)
+            except OSError as error:
+                raise StoreError(f"'{self.path}' cannot be read: {error.strerror or error}") from error
+            computed = [checksum(run[at : at + block_bytes]) for at in range(0, len(run), block_bytes)]
+            stated = header.checksums[block : block + len(computed)].tolist()
+            if computed != stated or not is_complete:
+                raise self._damaged(block, computed, stated)
+            block += len(computed)
+
+    def _damaged(self, block: int, computed: list[int], stated: list[int]) -> BrokenPart:
+        """Build the error that names the rows of the first block, counted from `block`, whose checksum differs."""
+        for place, pair in enumerate(zip(computed, stated, strict=True)):
+            if pair[0] != pair[1]:
+                block += place
+                break
+        first_row = block * self.header.block_rows
+        last_row = min(first_row + self.header.block_rows, self.header.shape[0]) - 1
+        return BrokenPart(f"'{self.path}' is damaged: features of rows {first_row} to {last_row} fail their checksum")
+
+
+def is_run(numbers: NDArray[np.intp]) -> bool:
+    """Whether integers count up one by one."""
+    # The ends are compared first, since it is quick and mostly tells.
+    return int(numbers[-1]) - int(numbers[0]) == len(numbers) - 1 and bool((np.diff(numbers) == 1).all())
 
 
 def to_stored(key: FeatureKey, features: NDArray[Any]) -> NDArray[Any]:
     """Convert features to the key's dtype.
 
+    Parameters
+    ----------
+    key : FeatureKey
+    features : (n, ...) float
+
+    Returns
+    -------
+    (n, ...) array of the key's dtype
+        Contiguous and little-endian.
+
     Raises
     ------
     NotFinite
-        If a number is infinite, none at all, or too large for the dtype.
+        If a number is NaN or inf, or overflows the dtype.
     """
     with np.errstate(over="ignore"):
-        stored = np.ascontiguousarray(features, DTYPES[key.dtype])
+        stored = np.ascontiguousarray(features, PART_DTYPES[key.dtype])
     if are_finite(stored):
         return stored
     if are_finite(features):
@@ -232,12 +270,15 @@ def to_stored(key: FeatureKey, features: NDArray[Any]) -> NDArray[Any]:
             f"{np.finfo(stored.dtype).max:.6g}: extract with --store-dtype float32"
         )
     raise NotFinite(
-        f"features of {key.folder} are not finite (infinite or no numbers), so they are not stored: "
+        f"features of {key.folder} are not finite (NaN or inf), so they are not stored: "
         "check the weights, and try --precision float32"
     )
 
 
 def are_finite(numbers: NDArray[Any]) -> bool:
-    """Whether all numbers are finite; sums them up first, which is faster and, when finite, proof enough."""
+    """Whether all numbers are finite."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(numbers.sum(dtype=np.float32))) or bool(np.isfinite(numbers).all())
+        # A finite sum is proof enough and several times faster to have; finite numbers may still have an infinite sum.
+        if np.isfinite(numbers.sum(dtype=np.float32)):
+            return True
+        return bool(np.isfinite(numbers).all())

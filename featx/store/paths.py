@@ -8,14 +8,14 @@ from pathlib import Path
 
 from featx.errors import StoreError
 
-NAME = re.compile(r"part-[0-9a-f]{16}\.h5")
+PART_NAME = re.compile(r"part-[0-9a-f]{16}\.h5")
 QUARANTINE = "quarantine"
 SIDE_FOLDERS = {QUARANTINE, "scans", "results", "models"}
-"""Folders in the cache that hold no features: broken parts put aside, digests, results, models of experiments."""
+"""Folders in the cache that hold no features: quarantined parts, digests of images, results, models of experiments."""
 
 
-def entries(folder: Path) -> list[Path]:
-    """List what lies in a folder, sorted; nothing if it does not exist.
+def list_entries(folder: Path) -> list[Path]:
+    """List the files and folders in a folder, sorted by name; nothing if the folder does not exist.
 
     Raises
     ------
@@ -23,29 +23,32 @@ def entries(folder: Path) -> list[Path]:
         If it cannot be read.
     """
     try:
-        return [folder / name for name in sorted(os.listdir(folder))]  # noqa: PTH208 - sorting paths is slow
+        # Names are sorted, not paths: comparing paths is many times slower, and a key may have thousands of parts.
+        names = sorted(os.listdir(folder))  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise StoreError(f"'{folder}' cannot be read: {error.strerror or error}") from error
+    return [folder / name for name in names]
 
 
-def part_paths(folder: Path) -> list[Path]:
-    """List the parts in a key's folder by name; none if it does not exist."""
-    return [path for path in entries(folder) if NAME.fullmatch(path.name)]
+def list_parts(folder: Path) -> list[Path]:
+    """List the parts in a key's folder by name; none if the folder does not exist."""
+    return [path for path in list_entries(folder) if PART_NAME.fullmatch(path.name)]
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """List the folders in a folder, but for hidden ones."""
-    return [path for path in entries(folder) if path.is_dir() and not path.name.startswith(".")]
+def list_subfolders(folder: Path) -> list[Path]:
+    """List the folders in a folder, except hidden ones."""
+    return [path for path in list_entries(folder) if path.is_dir() and not path.name.startswith(".")]
 
 
-def base_folders(root: Path) -> list[Path]:
+def list_base_folders(root: Path) -> list[Path]:
     """List the folders of bases in the cache."""
-    return [path for path in subfolders(root) if path.name not in SIDE_FOLDERS]
+    return [path for path in list_subfolders(root) if path.name not in SIDE_FOLDERS]
 
 
-def key_folders(root: Path, base: str | None = None) -> list[Path]:
-    """List the folders of keys in the cache, or of one base's, whether they hold parts or not."""
-    bases = base_folders(root) if base is None else [root / base]
-    return [key for folder in bases for layer in subfolders(folder) for key in subfolders(layer)]
+def list_key_folders(root: Path, base: str | None = None) -> list[Path]:
+    """List the folders of keys in the cache, with or without parts in them: of all bases, or of one base's folder."""
+    bases = list_base_folders(root) if base is None else [root / base]
+    layers = [layer for folder in bases for layer in list_subfolders(folder)]
+    return [key for layer in layers for key in list_subfolders(layer)]

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from featx.errors import BrokenPart
 from featx.store.part import Part
 
-READERS = 4
+READER_THREADS = 4
 """Threads that read, where there are as many cores: copying and checking take longer than the disk."""
 
-HELD = 64
-"""Parts held open until they are read together. Finding rows keeps Python busy, and readers would wait for it."""
+MAX_OPEN_PARTS = 64
+"""Parts kept open until they are read together. Finding rows keeps Python busy, and readers would wait for it."""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Rows of a part, opened once more for it, and the places where they belong."""
+class PostponedRead:
+    """Rows to read from a part, opened once more for it, and the places where they belong."""
 
     part: Part
     rows: NDArray[np.intp]
@@ -31,72 +31,91 @@ class Piece:
 
 
 @dataclass
-class Readers:
+class ParallelReader:
     """Takes rows part by part, and reads them several parts at a time; used in a `with` block.
 
     Attributes
     ----------
     n : int
         Rows of the result.
+    max_open_parts : int
+        Parts kept open until they are read together; each takes a file handle.
     out : (n, ...) array or None
-        None until a part has told shape and dtype; complete behind the `with` block.
+        None until a first part has given shape and dtype; complete after the `with` block.
     is_sound : bool
-        Whether all that was read passed its checks; rows that did not must be read from another part.
+        Whether all rows that were read passed their checks; those that did not must be read from another part.
     """
 
     n: int
+    max_open_parts: int = MAX_OPEN_PARTS
     out: NDArray[Any] | None = None
     is_sound: bool = True
-    _held: list[Piece] = field(default_factory=list)
+    _postponed: list[PostponedRead] = field(default_factory=list)
 
     def take(self, part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
-        """Read rows at once where they are scattered, which keeps Python busy; else later, beside others.
+        """Read rows of a part: later, beside those of others, or now if they are few.
+
+        Parameters
+        ----------
+        part : Part
+            May be closed afterwards.
+        rows : (k,) int
+            Ascending row numbers in the part.
+        places : (k,) int
+            Where they belong in the result.
 
         Raises
         ------
         BrokenPart
-            If scattered rows are damaged.
+            If rows that are read now are damaged.
+        StoreError
+            If the disk fails.
         """
         if self.out is None:
             self.out = np.empty((self.n, *part.header.shape[1:]), part.header.dtype)
+        # Picking scattered rows keeps Python busy, so that threads would only wait for one another.
         if 2 * len(rows) < part.header.shape[0]:
-            part.read_to(rows, places, self.out)
+            part.read_into(rows, places, self.out)
             return
-        self._held.append(Piece(replace(part, handle=os.dup(part.handle)), rows, places))
-        if len(self._held) == HELD:
-            self._read_held()
+        reopened = replace(part, handle=os.dup(part.handle))
+        self._postponed.append(PostponedRead(reopened, rows, places))
+        if len(self._postponed) == self.max_open_parts:
+            self._read_postponed()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if error is None:
-            self._read_held()
-        for piece in self._held:
-            os.close(piece.part.handle)
+            self._read_postponed()
+        for postponed in self._postponed:
+            os.close(postponed.part.handle)
 
-    def _read_held(self) -> None:
+    def _read_postponed(self) -> None:
         if self.out is None:
             return
-        pieces, self._held = iter(self._held), []
-        count = min(READERS, os.cpu_count() or 1)
-        with ThreadPoolExecutor(count) as pool:
-            others = [pool.submit(read_pieces, pieces, self.out) for _ in range(count - 1)]
+        # One iterator that all threads take from: no thread is done before the others.
+        reads = iter(self._postponed)
+        self._postponed = []
+        threads = min(READER_THREADS, os.cpu_count() or 1)
+        with ThreadPoolExecutor(threads) as pool:
+            others = [pool.submit(read_parts, reads, self.out) for _ in range(threads - 1)]
             try:
-                self.is_sound &= read_pieces(pieces, self.out)
+                self.is_sound &= read_parts(reads, self.out)
                 self.is_sound &= all(other.result() for other in others)
             finally:
-                for piece in pieces:  # left over where reading failed
-                    os.close(piece.part.handle)
+                # Left over where a disk failed.
+                for postponed in reads:
+                    os.close(postponed.part.handle)
 
 
-def read_pieces(pieces: Iterator[Piece], out: NDArray[Any]) -> bool:
-    """Read pieces that other threads take from, too, and close them; tell whether all of them were sound."""
+def read_parts(reads: Iterator[PostponedRead], out: NDArray[Any]) -> bool:
+    """Do reads that other threads take from, too, and close their parts; tell whether all rows were sound."""
     is_sound = True
-    for piece in pieces:
+    for postponed in reads:
         try:
-            with piece.part as part:
-                part.read_to(piece.rows, piece.places, out)
+            with postponed.part as part:
+                part.read_into(postponed.rows, postponed.places, out)
         except BrokenPart:
             is_sound = False
     return is_sound

@@ -1,4 +1,4 @@
-"""The store: all parts below one folder, asked and filled by key and digest."""
+"""The store: all parts below one folder, read and filled by key and digest."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from featx.errors import BrokenPart, MissingFeatures, NewerPart, StoreError
 from featx.files import sync_folder
 from featx.keys import BaseId, FeatureKey
 from featx.store.base_json import BASE_FILE, StoredBase, read_base, write_base
-from featx.store.digest_index import Wanted
+from featx.store.digest_index import RequestedRows
 from featx.store.header import PartHeader
-from featx.store.key_summary import KeySummary, summarise
+from featx.store.key_summary import KeySummary, summarise_key
 from featx.store.part import Part, to_stored, write_part
-from featx.store.paths import key_folders, part_paths
-from featx.store.reader import Readers
+from featx.store.paths import list_key_folders, list_parts
+from featx.store.reader import ParallelReader
 
 log = logging.getLogger(__name__)
 
-Take = Callable[[Part, NDArray[np.intp], NDArray[np.intp]], None]
-"""Receives an open part, ascending rows in it, and the places where they belong among the digests asked for."""
+TakeRows = Callable[[Part, NDArray[np.intp], NDArray[np.intp]], None]
+"""Called with an open part, ascending row numbers in it, and the places where they belong in the request."""
 
 
 class FeatureStore:
@@ -50,10 +50,11 @@ class FeatureStore:
     def parts(self, key: FeatureKey, paths: Iterable[Path] | None = None) -> Iterator[Part]:
         """Yield a key's sound parts in the order of their names, each open until the next one is asked for.
 
-        Broken ones are passed over with a warning.
+        Broken ones are skipped with a warning.
 
         Parameters
         ----------
+        key : FeatureKey
         paths : iterable of pathlib.Path, optional
             Only these parts.
 
@@ -62,16 +63,19 @@ class FeatureStore:
         StoreError
             If the folder cannot be read.
         """
-        expected = key.to_json()
-        for path in part_paths(self.folder(key)) if paths is None else paths:
+        if paths is None:
+            paths = list_parts(self.folder(key))
+        expected_key = key.to_json()
+        for path in paths:
             try:
                 with Part.open(path) as part:
-                    if part.header.key == expected:
+                    if part.header.key == expected_key:
                         yield part
                     else:
                         self._warn(path, f"'{path}' belongs to another key than its folder")
             except FileNotFoundError:
-                continue  # merged or removed by another process since it was listed
+                # Merged or removed by another process since it was listed.
+                continue
             except (BrokenPart, NewerPart) as error:
                 self._warn(path, str(error))
             except StoreError:
@@ -80,19 +84,40 @@ class FeatureStore:
                 raise StoreError(f"'{path}' cannot be read: {error.strerror or error}") from error
 
     def headers(self, key: FeatureKey) -> Iterator[PartHeader]:
-        """Yield the headers of a key's sound parts in the order of their names."""
-        for part in self.parts(key):
-            yield part.header
-
-    def missing(self, key: FeatureKey, digests: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Tell which rows the store lacks: (n, 32) uint8 digests to (n,) bool.
+        """Yield the headers of a key's sound parts in the order of their names.
 
         Raises
         ------
         StoreError
             If the folder cannot be read.
         """
-        return self._search(key, digests, lambda *_: None)[0]
+        for part in self.parts(key):
+            yield part.header
+
+    def missing(self, key: FeatureKey, digests: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Tell which rows the store lacks.
+
+        Parameters
+        ----------
+        key : FeatureKey
+        digests : (n, 32) uint8
+            In any order, with repetitions.
+
+        Returns
+        -------
+        (n,) bool
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be read.
+        """
+
+        def ignore_rows(part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
+            """Take no features: that the header lists the rows is enough."""
+
+        is_missing, _ = self._search(key, digests, ignore_rows)
+        return is_missing
 
     def add(
         self,
@@ -105,24 +130,31 @@ class FeatureStore:
 
         Parameters
         ----------
+        key : FeatureKey
         digests : (n, 32) uint8
         features : (n, ...) float, or a sequence of such arrays
-            Stored as the key's dtype; arrays in a list are stored one behind the other.
+            Stored as the key's dtype; arrays in a list are stored one after another.
         provenance : dict
             Plain values that say when, where and how the rows were computed.
+
+        Returns
+        -------
+        pathlib.Path
+            The part.
 
         Raises
         ------
         StoreError
             If the cache cannot be written; nothing is left behind.
         NotFinite
-            If a number is infinite, none at all, or too large for the key's dtype.
+            If a number is NaN or inf, or overflows the key's dtype.
         ValueError
             If there are no rows, or not as many features as digests.
         """
         pieces = [features] if isinstance(features, np.ndarray) else features
-        if not len(digests) or len(digests) != sum(map(len, pieces)):
-            raise ValueError(f"{len(digests)} digests for {sum(map(len, pieces))} features")
+        rows = sum(map(len, pieces))
+        if not len(digests) or len(digests) != rows:
+            raise ValueError(f"{len(digests)} digests for {rows} features")
         stored = [to_stored(key, piece) for piece in pieces]
         try:
             path = write_part(self.folder(key), key, digests, stored, provenance)
@@ -134,10 +166,11 @@ class FeatureStore:
     def get(self, key: FeatureKey, digests: NDArray[np.uint8]) -> NDArray[Any]:
         """Read features in the order of the digests, every one checked against its checksum.
 
-        Memory: the result, and at most one part more. Parts are read side by side.
+        Memory: the result, and at most one part more. Parts are read in parallel.
 
         Parameters
         ----------
+        key : FeatureKey
         digests : (n, 32) uint8
             In any order, with repetitions.
 
@@ -151,23 +184,33 @@ class FeatureStore:
             If any row is not in the store.
         BrokenPart
             If the only part that holds a row is damaged.
+        StoreError
+            If the cache cannot be read.
         """
-        with Readers(len(digests)) as readers:
-            self.collect(key, digests, readers.take)
-        out = readers.out
-        if out is None:  # no digests were asked for
-            for header in self.headers(key):
-                return np.empty((0, *header.shape[1:]), header.dtype)
-            raise MissingFeatures(f"the store holds no features of {key.folder}")
-        if not readers.is_sound:  # other parts may hold the rows of damaged ones
-            self.collect(key, digests, lambda part, rows, places: part.read_to(rows, places, out))
+        with ParallelReader(len(digests)) as reader:
+            self.collect(key, digests, reader.take)
+        out = reader.out
+        # No part was read, since no digests were asked for: only the shape is needed.
+        if out is None:
+            return self._make_empty(key)
+        # Other parts may hold the rows of damaged ones, and reading them one at a time finds out.
+        if not reader.is_sound:
+            self.collect(key, digests, lambda part, rows, places: part.read_into(rows, places, out))
         return out
 
-    def collect(self, key: FeatureKey, digests: NDArray[np.uint8], take: Take) -> None:
-        """Hand the rows asked for to a function, part by part.
+    def _make_empty(self, key: FeatureKey) -> NDArray[Any]:
+        for header in self.headers(key):
+            return np.empty((0, *header.shape[1:]), header.dtype)
+        raise MissingFeatures(f"the cache '{self.root}' holds no features of {key.folder}: run featx extract")
+
+    def collect(self, key: FeatureKey, digests: NDArray[np.uint8], take: TakeRows) -> None:
+        """Hand the requested rows to a function, part by part.
 
         Parameters
         ----------
+        key : FeatureKey
+        digests : (n, 32) uint8
+            In any order, with repetitions.
         take : callable
             Reads the rows; called again for the same places if it raised BrokenPart and another part holds them, too.
 
@@ -177,47 +220,60 @@ class FeatureStore:
             If any row is not in the store.
         BrokenPart
             If the only part that holds a row is damaged.
+        StoreError
+            If the cache cannot be read.
         """
-        lacking, broken = self._search(key, digests, take)
-        if broken is not None and lacking.any():
+        is_missing, broken = self._search(key, digests, take)
+        missing = int(is_missing.sum())
+        if missing and broken is not None:
             raise BrokenPart(f"{broken}. Run `featx cache clean`, then extract again") from broken
-        if lacking.any():
-            what = f"{int(lacking.sum())} of {len(digests)} images have no features of {key.folder}"
-            raise MissingFeatures(f"{what} in the cache '{self.root}': run featx extract")
+        if missing:
+            raise MissingFeatures(
+                f"the cache '{self.root}' holds no features of {key.folder} for {missing} of {len(digests)} images: "
+                "run featx extract"
+            )
 
     def _search(
-        self, key: FeatureKey, digests: NDArray[np.uint8], take: Take
+        self, key: FeatureKey, digests: NDArray[np.uint8], take: TakeRows
     ) -> tuple[NDArray[np.bool_], BrokenPart | None]:
-        wanted, broken = Wanted(digests), None
+        """Hand requested rows to `take`; return which were not found, (n,) bool, and the last damage met."""
+        requested = RequestedRows(digests)
+        broken: BrokenPart | None = None
         seen: set[Path] = set()
         listed: list[Path] | None = None
-        # While rows are lacking, list again until nothing changes: a merge may have hidden them from the first listing.
-        while wanted.lacking.any() and (paths := part_paths(self.folder(key))) != listed:
+        # While rows are missing, list again until nothing changes: a merge may have hidden them from the first listing.
+        while requested.is_missing.any() and (paths := list_parts(self.folder(key))) != listed:
             listed = paths
             for part in self.parts(key, [path for path in paths if path not in seen]):
                 seen.add(part.path)
-                rows, places = wanted.match(part.header.digests)
+                rows, places = requested.match(part.header.digests)
                 if len(rows):
                     try:
                         take(part, rows, places)
-                        wanted.lacking[places] = False
+                        requested.is_missing[places] = False
                     except BrokenPart as error:
                         broken = error
-                if not wanted.lacking.any():
+                if not requested.is_missing.any():
                     break
-        return wanted.lacking, broken
+        return requested.is_missing, broken
 
     def keys(self, base: BaseId | None = None) -> list[KeySummary]:
-        """Summarise the keys that the store holds, sorted by folder: all of them, or only those of one base."""
+        """Summarise the keys that the store holds, sorted by folder: all of them, or only those of one base.
+
+        Raises
+        ------
+        StoreError
+            If a folder cannot be read.
+        """
         summaries = []
-        for folder in key_folders(self.root, base.folder if base else None):
-            summary = summarise(folder, self.root)
+        for folder in list_key_folders(self.root, base.folder if base else None):
+            summary = summarise_key(folder, self.root)
             if summary is not None and (base is None or summary.key.base == base):
                 summaries.append(summary)
         return summaries
 
     def remove(self, key: FeatureKey) -> int:
-        """Remove all parts of a key, and its folders as far as they are empty then; return how many parts.
+        """Remove all parts of a key, and its folders if that leaves them empty; return how many parts.
 
         Raises
         ------
@@ -225,29 +281,36 @@ class FeatureStore:
             If a part cannot be removed.
         """
         folder = self.folder(key)
-        paths = part_paths(folder)
+        paths = list_parts(folder)
         try:
             for path in paths:
                 path.unlink(missing_ok=True)
-            base = folder.parent.parent
-            with suppress(OSError):  # folders that hold something else stay
-                folder.rmdir()
-                folder.parent.rmdir()
-                if [path.name for path in base.iterdir()] == [BASE_FILE]:
-                    (base / BASE_FILE).unlink()
-                    base.rmdir()
+            self._remove_empty_folders(folder)
             sync_folder(folder if folder.exists() else self.root)
         except OSError as error:
             raise self._unwritable(error) from error
         return len(paths)
 
+    def _remove_empty_folders(self, folder: Path) -> None:
+        layer = folder.parent
+        base = layer.parent
+        # Folders that hold something else stay: rmdir raises an error then.
+        with suppress(OSError):
+            folder.rmdir()
+            layer.rmdir()
+            if [path.name for path in base.iterdir()] == [BASE_FILE]:
+                (base / BASE_FILE).unlink()
+                base.rmdir()
+
     def describe(self, base: StoredBase) -> None:
-        """Write `base.json` beside a base's features, unless a sound one is there.
+        """Write `base.json` beside a base's features, unless an intact one exists.
+
+        Done before anything is computed, it shows early that a cache cannot be written.
 
         Raises
         ------
         StoreError
-            If the cache cannot be written: known before anything is computed.
+            If the cache cannot be written.
         """
         try:
             write_base(self.root, base)
@@ -255,19 +318,20 @@ class FeatureStore:
             raise self._unwritable(error) from error
 
     def bases(self) -> list[StoredBase]:
-        """List the bases that have a readable `base.json`, sorted by folder."""
-        found = []
+        """List the bases that have a readable `base.json`, sorted by folder; others are skipped with a warning."""
+        bases = []
         for file in sorted(self.root.glob(f"*/{BASE_FILE}")):
             try:
-                found.append(read_base(file))
+                bases.append(read_base(file))
             except (OSError, ValueError) as error:
-                log.warning("'%s' is unreadable (%s); passed over", file, error)
-        return found
+                log.warning("'%s' is unreadable (%s) and is skipped", file, error)
+        return bases
 
-    def _warn(self, path: Path, what: str) -> None:
+    def _warn(self, path: Path, problem: str) -> None:
+        """Log a problem with a part, once for each part."""
         if path not in self._warned:
             self._warned.add(path)
-            log.warning("%s; passed over, `featx cache verify` tells more", what)
+            log.warning("%s. The part is skipped: run `featx cache verify` for details", problem)
 
     def _unwritable(self, error: OSError) -> StoreError:
         reason = error.strerror or str(error)

@@ -1,4 +1,4 @@
-"""Reads everything in a cache and reports all that is wrong with it; puts broken parts aside."""
+"""Reads everything in a cache and reports all that is wrong with it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,19 @@ from featx.files import TEMPORARY
 from featx.keys import FeatureKey
 from featx.store.base_json import BASE_FILE, read_base
 from featx.store.part import Part, are_finite
-from featx.store.paths import NAME, base_folders, entries, key_folders, part_paths, subfolders
+from featx.store.paths import (
+    PART_NAME,
+    list_base_folders,
+    list_entries,
+    list_key_folders,
+    list_parts,
+    list_subfolders,
+)
 from featx.types import Progress
 
 
 @dataclass(frozen=True)
-class Problem:
+class CacheProblem:
     """What is wrong with a file; `is_broken` if it is a part that nothing can be read from safely."""
 
     path: str
@@ -29,24 +36,51 @@ class Problem:
     is_broken: bool = False
 
 
+@dataclass(frozen=True)
+class PartCheck:
+    """What checking one part gave.
+
+    Attributes
+    ----------
+    path : str
+    problem : str
+        Empty if the part is sound.
+    is_broken : bool
+        Whether nothing can be read from it safely.
+    shape : tuple of int
+        Shape of a row, if it is sound.
+    rows, bytes : int
+        Its size, if it is sound.
+    """
+
+    path: str
+    problem: str = ""
+    is_broken: bool = False
+    shape: tuple[int, ...] = ()
+    rows: int = 0
+    bytes: int = 0
+
+
 @dataclass
 class VerifyReport:
-    """What a check of the whole cache found; `rows` counts those of sound parts."""
+    """What a check of the whole cache found; `rows` and `bytes` count those of sound parts."""
 
     parts: int = 0
     rows: int = 0
     bytes: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[CacheProblem] = field(default_factory=list)
 
-    def take(self, part: Examined, shape: tuple[int, ...]) -> None:
+    def add(self, check: PartCheck, shape: tuple[int, ...]) -> None:
         """Count one part, which should have rows of this shape."""
-        if part.problem:
-            self.problems.append(Problem(part.path, part.problem, part.is_broken))
-        elif part.shape != shape:
-            self.problems.append(Problem(part.path, f"holds rows of shape {part.shape} beside rows of shape {shape}"))
+        self.parts += 1
+        if check.problem:
+            self.problems.append(CacheProblem(check.path, check.problem, check.is_broken))
+        elif check.shape != shape:
+            reason = f"holds rows of shape {check.shape} beside rows of shape {shape}"
+            self.problems.append(CacheProblem(check.path, reason))
         else:
-            self.rows += part.rows
-            self.bytes += part.bytes
+            self.rows += check.rows
+            self.bytes += check.bytes
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -55,15 +89,16 @@ class VerifyReport:
 
 
 def verify(root: Path, progress: Progress | None = None) -> VerifyReport:
-    """Read all that lies in a cache, and check it: every bit of every part, its name, its folder, each `base.json`.
+    """Read everything in a cache and check it: every bit of every part, its name, its folder, each `base.json`.
 
     Memory: one block of features and one part's header, however many images there are.
 
     Parameters
     ----------
     root : pathlib.Path
+        The cache folder.
     progress : callable, optional
-        Called with the number of parts done and found.
+        Called with the number of parts done and of all parts.
 
     Returns
     -------
@@ -74,72 +109,72 @@ def verify(root: Path, progress: Progress | None = None) -> VerifyReport:
     StoreError
         If a folder cannot be read.
     """
-    report = VerifyReport(problems=strangers(root))
-    paths = [path for folder in key_folders(root) for path in part_paths(folder)]
+    report = VerifyReport(problems=find_foreign_files(root) + check_bases(root))
+    paths = [path for folder in list_key_folders(root) for path in list_parts(folder)]
+    # Folder to the shape of a row in its first sound part, which all others of a key must have.
     shapes: dict[Path, tuple[int, ...]] = {}
     for done, path in enumerate(paths, 1):
-        examined = examine(path, root)
-        if examined is not None:
-            report.parts += 1
-            report.take(examined, shapes.setdefault(path.parent, examined.shape) if examined.shape else ())
+        check = check_part(path, root)
+        if check is not None:
+            if not check.problem:
+                shapes.setdefault(path.parent, check.shape)
+            report.add(check, shapes.get(path.parent, ()))
         if progress:
             progress(done, len(paths))
     return report
 
 
-@dataclass(frozen=True)
-class Examined:
-    """What was found in one part; `problem` is empty if it is sound."""
-
-    path: str
-    problem: str = ""
-    is_broken: bool = False
-    shape: tuple[int, ...] = ()
-    rows: int = 0
-    bytes: int = 0
-
-
-def examine(path: Path, root: Path) -> Examined | None:
-    """Read and check one part; None if it is gone, merged or removed by another process since it was listed."""
+def check_part(path: Path, root: Path) -> PartCheck | None:
+    """Read and check one part; None if another process has merged or removed it since it was listed."""
     try:
         with Part.open(path) as part:
-            header, reasons = part.header, problems_of(part, root)
+            header = part.header
+            reasons = check_contents(part, root)
     except FileNotFoundError:
         return None
     except OSError as error:
-        return Examined(str(path), plain(error, path), isinstance(error, BrokenPart))
+        return PartCheck(str(path), describe_error(error, path), is_broken=isinstance(error, BrokenPart))
     if reasons:
-        return Examined(str(path), "; ".join(reasons), True)
-    return Examined(str(path), shape=header.shape[1:], rows=header.shape[0], bytes=header.file_bytes)
+        return PartCheck(str(path), "; ".join(reasons), is_broken=True)
+    return PartCheck(str(path), shape=header.shape[1:], rows=header.shape[0], bytes=header.file_bytes)
 
 
-def plain(error: OSError, path: Path) -> str:
-    """Say what an error says, without naming the file again."""
+def describe_error(error: OSError, path: Path) -> str:
+    """Give the message of an error without the name of the file, which the report names anyway."""
     if isinstance(error, StoreError):
         return str(error).removeprefix(f"'{path}' ")
     return f"cannot be read: {error.strerror or error}"
 
 
-def problems_of(part: Part, root: Path) -> list[str]:
-    """Check a part whose header is sound: its features, its place in the cache, and what HDF5 makes of it."""
-    header, reasons = part.header, []
-    try:
-        key = FeatureKey.from_json(header.key)
-        if root / key.folder != part.path.parent or key.to_json() != header.key:
-            reasons.append(f"belongs into '{key.folder}', not into this folder")
-        if header.dtype != np.dtype(key.dtype):
-            reasons.append(f"holds {header.dtype} where its key says {key.dtype}")
-    except ValueError as error:
-        reasons.append(str(error))
-    damaged = list(damages(part))
-    reasons += [reason for _, reason in damaged]
-    if not damaged:
-        reasons += contradictions(part)
+def check_contents(part: Part, root: Path) -> list[str]:
+    """Check a part whose header is sound: its key, its features, and what HDF5 reads of it."""
+    reasons = check_key(part, root)
+    damage = list(find_damage(part))
+    reasons += damage
+    # No damaged byte may reach the HDF5 library.
+    if not damage:
+        reasons += compare_with_hdf5(part)
     return reasons
 
 
-def damages(part: Part) -> Iterator[tuple[int, str]]:
-    """Yield the blocks of features that fail their checksum or are not finite, by their first row."""
+def check_key(part: Part, root: Path) -> list[str]:
+    """Check that a part lies in the folder of its key and holds what the key says."""
+    header = part.header
+    try:
+        key = FeatureKey.from_json(header.key)
+        dtype = np.dtype(key.dtype)
+    except (ValueError, TypeError) as error:
+        return [str(error)]
+    reasons = []
+    if root / key.folder != part.path.parent or key.to_json() != header.key:
+        reasons.append(f"belongs in '{key.folder}', not in this folder")
+    if header.dtype != dtype:
+        reasons.append(f"holds {header.dtype} where its key says {key.dtype}")
+    return reasons
+
+
+def find_damage(part: Part) -> Iterator[str]:
+    """Yield a reason for each block of features that fails its checksum or is not finite."""
     header = part.header
     for first in range(0, header.shape[0], header.block_rows):
         stop = min(first + header.block_rows, header.shape[0])
@@ -147,55 +182,69 @@ def damages(part: Part) -> Iterator[tuple[int, str]]:
         try:
             part.read_blocks(first, block)
         except BrokenPart as error:
-            yield first, plain(error, part.path)
+            yield describe_error(error, part.path)
             continue
         if not are_finite(block):
-            yield first, f"features of rows {first} to {stop - 1} are not finite"
+            yield f"features of rows {first} to {stop - 1} are not finite"
 
 
-def contradictions(part: Part) -> list[str]:
-    """Compare what the HDF5 library reads with the header; only sound bytes ever reach that library."""
+def compare_with_hdf5(part: Part) -> list[str]:
+    """Compare what the HDF5 library reads of a sound part with its header."""
     header = part.header
     try:
         with open(part.handle, "rb", closefd=False) as raw, h5py.File(raw, "r") as file:
-            features, names = file["features"], ("key", "block_rows")
-            same = {
+            features = file["features"]
+            layout = (features.shape, features.dtype, features.id.get_offset())
+            is_same = {
                 "digest": np.array_equal(file["digest"][()], header.digests),
                 "checksums": np.array_equal(file["checksums"][()], header.checksums),
-                "attributes": [file.attrs[name] for name in names] == [header.key, header.block_rows],
-                "features": (features.shape, features.dtype, features.id.get_offset())
-                == (header.shape, header.dtype, header.offset),
+                "attributes": (file.attrs["key"], file.attrs["block_rows"]) == (header.key, header.block_rows),
+                "features": layout == (header.shape, header.dtype, header.offset),
             }
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        return [f"is no HDF5 file: {error}"]
-    return [f"its {name} for HDF5 differ from its header" for name, is_same in same.items() if not is_same]
+        return [f"is not an HDF5 file: {error}"]
+    return [f"its {name} for HDF5 differ from its header" for name, is_equal in is_same.items() if not is_equal]
 
 
-def strangers(root: Path) -> list[Problem]:
-    """List files that are not featx's own, and each `base.json` that is missing or damaged.
+def find_foreign_files(root: Path) -> list[CacheProblem]:
+    """List files in a cache that are not featx's own.
 
-    Hidden files and README.md at the top are let pass, unfinished files everywhere.
+    Hidden files and README.md are allowed at the top, unfinished files everywhere.
     """
-    found = [path for path in entries(root) if not path.is_dir() and path.name != "README.md" and path.name[0] != "."]
+    foreign = [path for path in list_entries(root) if not path.is_dir() and not is_allowed_at_top(path)]
+    for base in list_base_folders(root):
+        layers = list_subfolders(base)
+        foreign += [path for path in list_entries(base) if path not in layers and path.name != BASE_FILE]
+        for layer in layers:
+            keys = list_subfolders(layer)
+            foreign += [path for path in list_entries(layer) if path not in keys]
+            for key in keys:
+                foreign += [path for path in list_entries(key) if not PART_NAME.fullmatch(path.name)]
+    finished = [path for path in foreign if not path.name.startswith(TEMPORARY)]
+    return [CacheProblem(str(path), "is not a file of featx: move it out of the cache") for path in finished]
+
+
+def is_allowed_at_top(path: Path) -> bool:
+    """Whether a file may lie beside the folders of bases."""
+    return path.name == "README.md" or path.name.startswith(".")
+
+
+def check_bases(root: Path) -> list[CacheProblem]:
+    """Check the `base.json` of each base of which the cache holds parts."""
     problems = []
-    for base in base_folders(root):
-        layers = subfolders(base)
-        keys = [key for layer in layers for key in subfolders(layer)]
-        found += [path for path in entries(base) if path not in layers and path.name != BASE_FILE]
-        found += [path for layer in layers for path in entries(layer) if path not in keys]
-        found += [path for key in keys for path in entries(key) if not NAME.fullmatch(path.name)]
-        if any(part_paths(key) for key in keys):
-            problems += problems_of_base(base / BASE_FILE)
-    foreign = [path for path in found if not path.name.startswith(TEMPORARY)]
-    return [Problem(str(path), "is no file of featx: move it out of the cache") for path in foreign] + problems
+    for base in list_base_folders(root):
+        if any(list_parts(folder) for folder in list_key_folders(root, base.name)):
+            problems += check_base_json(base / BASE_FILE)
+    return problems
 
 
-def problems_of_base(file: Path) -> list[Problem]:
+def check_base_json(file: Path) -> list[CacheProblem]:
     """Check a `base.json`."""
     try:
         read_base(file)
     except FileNotFoundError:
-        return [Problem(str(file), "is missing: extract anything with this base, and it is written again")]
+        return [CacheProblem(str(file), "is missing: extract anything with this base, and it is written again")]
     except (OSError, ValueError) as error:
-        return [Problem(str(file), f"is unreadable ({error}): extract anything with this base, and it is mended")]
+        reason = f"is unreadable ({error}): extract anything with this base, and it is written again"
+        return [CacheProblem(str(file), reason)]
     return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +17,7 @@ from featx.store.part import PART_BYTES
 from featx.store.store import FeatureStore
 from featx.timing import Clock
 
-WRITERS = 6
+WRITER_THREADS = 6
 """Parts written at a time: while some wait for the disk, others are checksummed and handed to it."""
 
 
@@ -25,57 +25,109 @@ class PartWriter:
     """Collects the features of one key, and commits them in parts of a fixed number of rows, in threads of its own.
 
     Rows arrive in the order of the data set, so parts have the same rows however often the work is interrupted.
+
+    Parameters
+    ----------
+    store : FeatureStore
+    key : FeatureKey
+    part_rows : int
+        Rows of a full part; wide rows fill one sooner, with `PART_BYTES`.
+    describe_provenance : callable
+        Gives the plain values that are stored with a part; called for each.
+    clock : Clock
+        Gets the seconds of writing as the step "write".
+
+    Attributes
+    ----------
+    index : DigestIndex
+        What the store held when the writer was created.
     """
 
     def __init__(
-        self, store: FeatureStore, key: FeatureKey, part_rows: int, provenance: dict[str, Any], clock: Clock
+        self,
+        store: FeatureStore,
+        key: FeatureKey,
+        part_rows: int,
+        describe_provenance: Callable[[], Mapping[str, Any]],
+        clock: Clock,
     ) -> None:
-        self.store, self.key, self.part_rows, self.provenance, self.clock = store, key, part_rows, provenance, clock
+        self.store = store
+        self.key = key
+        self.part_rows = part_rows
+        self.clock = clock
+        # Asked when a part is written: which engine computes is known by then.
+        self.describe_provenance = describe_provenance
         self.index = DigestIndex([header.digests.copy() for header in store.headers(key)])
         self.digests: list[NDArray[np.uint8]] = []
         self.features: list[NDArray[np.float32]] = []
         self.rows = 0
         self.pending: deque[Future[Any]] = deque()
-        self.pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="write")
+        self.pool = ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="write")
 
     def append(self, digests: Sequence[bytes], features: NDArray[np.float32], seconds: float) -> None:
-        """Take what the store lacks of a batch; `seconds` is what one row has cost."""
-        names = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
-        lacking = self.index.find(names) < 0
-        if not lacking.all():
-            names, features = names[lacking], features[lacking]
-        while len(names):
+        """Take the rows of a batch that the store lacks, and commit each part that they fill.
+
+        Parameters
+        ----------
+        digests : sequence of n times 32 bytes
+        features : (n, ...) float32
+        seconds : float
+            What one row has cost.
+
+        Raises
+        ------
+        NotFinite, StoreError
+            If an earlier part could not be committed.
+        """
+        digest_rows = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+        is_missing = self.index.find(digest_rows) < 0
+        if not is_missing.all():
+            digest_rows = digest_rows[is_missing]
+            features = features[is_missing]
+        while len(digest_rows):
             full = min(self.part_rows, -(-PART_BYTES // max(1, features[0].nbytes)))
-            taken = min(len(names), full - self.rows)
-            self.digests.append(names[:taken])
+            taken = min(len(digest_rows), full - self.rows)
+            self.digests.append(digest_rows[:taken])
             self.features.append(features[:taken])
             self.rows += taken
-            names, features = names[taken:], features[taken:]
+            digest_rows = digest_rows[taken:]
+            features = features[taken:]
             if self.rows == full:
                 self.commit(seconds)
 
     def commit(self, seconds: float) -> None:
-        """Hand the collected rows to a writing thread; waits while all are busy, so errors and memory stay at hand."""
-        self.wait(WRITERS - 1)
-        if self.rows:
-            digests, features = self.digests, self.features
-            self.digests, self.features, self.rows = [], [], 0
-            self.pending.append(self.pool.submit(self.write, digests, features, seconds))
+        """Hand the collected rows to a writing thread.
+
+        It waits while all threads are busy: errors come soon, and memory stays bounded.
+        """
+        self.wait(WRITER_THREADS - 1)
+        if not self.rows:
+            return
+        self.pending.append(self.pool.submit(self.write, self.digests, self.features, seconds))
+        self.digests = []
+        self.features = []
+        self.rows = 0
 
     def write(self, digests: list[NDArray[np.uint8]], features: list[NDArray[np.float32]], seconds: float) -> None:
         """Write a part; runs in the writing thread."""
         joined = np.concatenate(digests)
-        provenance = {**self.provenance, "created": time.time(), "seconds": round(seconds * len(joined), 4)}
+        provenance = {**self.describe_provenance(), "created": time.time(), "seconds": round(seconds * len(joined), 4)}
         with self.clock.timed("write"):
             self.store.add(self.key, joined, features, provenance)
 
     def wait(self, most: int = 0) -> None:
-        """Wait until at most so many parts are not committed yet; raises what went wrong with the others."""
+        """Wait until at most so many parts are still being written; raise what went wrong with the others."""
         while len(self.pending) > most:
             self.pending.popleft().result()
 
     def close(self, seconds: float) -> None:
-        """Commit what is left, also when the work stopped early."""
+        """Commit what is left, also when the work stopped early.
+
+        Raises
+        ------
+        NotFinite, StoreError
+            If a part could not be committed.
+        """
         try:
             self.commit(seconds)
             self.wait()
@@ -83,9 +135,10 @@ class PartWriter:
             self.pool.shutdown()
 
 
-def rows_a_part(images: int) -> int:
-    """Rows of a part: about a sixteenth of the data set, a power of two from 32 to 1024.
+def rows_per_part(images: int) -> int:
+    """Choose the rows of a part: about a sixteenth of the data set, a power of two from 32 to 1,024.
 
     It depends on the data set alone, not on what an earlier run left.
     """
-    return int(min(1024, max(32, 2 ** round(np.log2(max(1, images) / 16)))))
+    exponent = round(np.log2(max(1, images) / 16))
+    return int(min(1024, max(32, 2**exponent)))

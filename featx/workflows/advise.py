@@ -1,33 +1,37 @@
-"""Measured advice: where to cut a base for a data set, and what to do next."""
+"""Measured advice: which layer of a base suits a data set, and what to do next."""
 
 from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from featx.data.loader import Loader
+from featx.bases.base import Base
+from featx.bases.loading import load_base
+from featx.bases.registry import resolve
+from featx.bases.similarity import candidates, probe
+from featx.engines.compute import PixelBatches
 from featx.errors import MissingFeatures, WeightsError
-from featx.evaluation.layer_scores import Evidence, Labelled, choose, learning_curve, weigh
+from featx.evaluation.layer_scores import LabelledRows, LayerScore, choose_layer, learning_curve, score_layer
 from featx.features.catalog import LayerSet, choose_layer_sets, find_base
-from featx.features.dataset import Rows, load_dataset
+from featx.features.dataset import Dataset, load_dataset
 from featx.features.scaling import join
 from featx.requests import CompareRequest, default_cache
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
-from featx.timing import Clock
-from featx.types import Progress
+from featx.types import Matrix, Progress, RowNumbers
 
 log = logging.getLogger(__name__)
 
+SAMPLE_IMAGES = 300
+"""Images that are run through the base, at most, unless there are many classes: some seconds on two cores."""
 
-SAMPLE = 300
-"""Images that are run through the base, at most."""
+SAMPLE_PER_CLASS = 4
+"""Images of each class in the sample, at least, so that the folds of cross-validation hold every class."""
 
 LARGE = 5000
 """Training images from which on a data set counts as large."""
@@ -35,16 +39,25 @@ LARGE = 5000
 SIMILAR = 0.45
 """Similarity from which on a data set counts as similar to what the base was trained on."""
 
-WIDEST = 20000
-"""Numbers in a feature, at most, for a layer to be judged."""
+MOST_NUMBERS = 20000
+"""Numbers in a feature, at most, for a layer to be scored: cross-validation of more would take minutes."""
+
+MUCH_TO_GAIN = 0.95
+"""Accuracy below which fine-tuning may be worth its time."""
+
+CURVE_IS_FLAT = 0.01
+"""Accuracy gained by the last doubling of the training images, below which more images help little."""
 
 CASES = {
     (False, True): "small and similar: train a linear classifier on the last layer",
     (True, True): "large and similar: fine-tune all of the base",
-    (False, False): "small and dissimilar: cut shallower and train a linear SVM",
+    (False, False): "small and dissimilar: take an earlier layer and train a linear SVM",
     (True, False): "large and dissimilar: fine-tune all of the base",
 }
 """(large, similar) to what is commonly advised (CS231n, "Transfer Learning")."""
+
+LayerName = tuple[str, str]
+"""Names of a layer, or of several joined by "+", and of a pooling."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,7 @@ class Advice:
     Attributes
     ----------
     layer : str
-        Where to cut.
+        The layer to take features of.
     strategy : str
         "linear" (a linear classifier on the last layer), "shallow" (on an earlier one) or "finetune".
     command : str
@@ -62,16 +75,16 @@ class Advice:
     reasons : list of str
         Why, in plain words.
     images, classes : int
-        Of the training part.
+        Images and classes of the training part.
     similarity, confidence : float or None
-        See `featx.bases.similarity.Probe`; None if nothing tells them.
+        See `featx.bases.similarity.Probe`; None if they cannot be estimated.
     case : str
         What is commonly advised for data of this size and similarity.
     distances : dict of stage to float
-        From the statistics in batch norms.
+        How far activations lie from the statistics in the stage's batch norms.
     learning_curve : list of (int, float)
-        Images trained on, and cross-validated accuracy at the layer advised.
-    layers : list of Evidence
+        Images trained on, and cross-validated accuracy at the advised layer.
+    layers : list of LayerScore
         In the base's order.
     """
 
@@ -86,7 +99,7 @@ class Advice:
     case: str
     distances: dict[str, float]
     learning_curve: list[tuple[int, float]]
-    layers: list[Evidence]
+    layers: list[LayerScore]
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -94,212 +107,248 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What was measured: evidence and features by layer, and the look through the base if there was one."""
+class LayerScores:
+    """Scores of several layers, and the features that were scored.
 
-    evidence: list[Evidence]
-    features: dict[tuple[str, str], tuple[NDArray[Any], Labelled]]
+    Attributes
+    ----------
+    evidence : list of LayerScore
+    features : dict of (layer, pooling) to ((n, d) float32, LabelledRows)
+        Features of n images, and their labels.
+    """
+
+    evidence: list[LayerScore] = field(default_factory=list)
+    features: dict[LayerName, tuple[Matrix, LabelledRows]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SampleScores(LayerScores):
+    """Scores of layers on a sample, and how like it is to what the base was trained on.
+
+    Attributes
+    ----------
+    similarity, confidence, distances
+        See `featx.bases.similarity.Probe`.
+    """
+
     similarity: float | None = None
     confidence: float | None = None
-    distances: dict[str, float] | None = None
-
-
-def find_cached(request: CompareRequest) -> tuple[StoredBase | None, list[LayerSet]]:
-    """Find what is cached of a base; nothing is no error here."""
-    store = FeatureStore(request.cache)
-    try:
-        base = find_base(store, request)
-        return base, choose_layer_sets(store, base, request)
-    except MissingFeatures:
-        return None, []
-
-
-def labelled(rows: Rows, chosen: NDArray[np.intp]) -> Labelled:
-    """Take the labels of some rows; classes are counted anew, since a sample may lack some."""
-    return Labelled(np.unique(rows.y[chosen], return_inverse=True)[1], rows.groups[chosen])
-
-
-def complete(store: FeatureStore, cuts: Sequence[LayerSet], rows: Rows) -> list[LayerSet]:
-    """Keep the cuts that have features of every image."""
-    digests = rows.manifest.digests
-    return [cut for cut in cuts if not any(store.missing(key, digests).any() for key in cut.keys)]
-
-
-def judge_cached(request: CompareRequest, cuts: Sequence[LayerSet], rows: Rows, progress: Progress | None) -> Findings:
-    """Judge cached layers on all training images."""
-    store, train = FeatureStore(request.cache), np.flatnonzero(~rows.test)
-    truth = labelled(rows, train)
-    found = Findings([], {})
-    for number, cut in enumerate(cuts, 1):
-        X = join([store.get(key, rows.manifest.digests[train]) for key in cut.keys])
-        if X.shape[1] <= WIDEST:
-            name = cut.name, cut.keys[0].pooling
-            found.evidence.append(weigh(name, X, truth, request.seed, cached=True))
-            found.features[name] = X, truth
-        if progress:
-            progress(number, len(cuts))
-    return found
-
-
-def draw(rows: Rows, seed: int) -> NDArray[np.intp]:
-    """Draw a sample of the training part, of each class as many as there are, up to `SAMPLE` in all."""
-    train = np.random.default_rng(seed).permutation(np.flatnonzero(~rows.test))
-    rank = np.empty(len(train), np.intp)
-    for code in np.unique(rows.y):
-        mine = rows.y[train] == code
-        rank[mine] = np.arange(mine.sum())
-    chosen = train[np.argsort(rank, kind="stable")][: max(SAMPLE, 4 * len(rows.classes))]
-    return np.sort(chosen)
-
-
-def look(request: CompareRequest, stored: StoredBase | None, rows: Rows, skip: set[str]) -> Findings:
-    """Run the base over a sample of images, and judge the layers that are not cached.
-
-    Raises
-    ------
-    WeightsError
-        If the base's weights cannot be had.
-    """
-    from featx.bases.loading import load_base
-    from featx.bases.registry import resolve
-    from featx.bases.similarity import candidates, probe
-    from featx.images.transform import to_pixels
-
-    choice = request.base
-    weights = choice.weights or (stored.source if stored else None)
-    architecture = resolve(replace(choice, weights=weights))
-    base = load_base(replace(architecture, transform=stored.id.transform) if stored else architecture)
-    chosen = draw(rows, request.seed)
-    loader = Loader(
-        rows.manifest.listing,
-        lambda name, row: True,
-        lambda image, name: {0: to_pixels(image, base.id.transform)},
-        2,
-        Clock(),
-    )
-    kept: list[int] = []
-
-    def batches() -> Iterator[NDArray[np.uint8]]:
-        pixels = []
-        for one in loader.decoded(chosen.tolist()):
-            if one.pixels:
-                kept.append(one.row)
-                pixels.append(one.pixels[0])
-            if len(pixels) == 16:
-                yield np.stack(pixels)
-                pixels = []
-        if pixels:
-            yield np.stack(pixels)
-
-    names = [name for name in candidates(base) if name not in skip]
-    seen = probe(base, batches(), names)
-    truth = labelled(rows, np.array(kept, np.intp))
-    features = {(name, "avg"): (join([X]), truth) for name, X in seen.features.items()}
-    found = [weigh(name, X, truth, request.seed, cached=False) for name, (X, _) in features.items()]
-    return Findings(found, features, seen.similarity, seen.confidence, seen.distances)
-
-
-def gain_of(curve: Sequence[tuple[int, float]]) -> float:
-    """Accuracy gained by the last doubling of the training images."""
-    return curve[-1][1] - curve[-2][1]
-
-
-def decide(chosen: Evidence, deepest: str, curve: Sequence[tuple[int, float]], large: bool) -> str:
-    """Choose a strategy by what was measured.
-
-    Fine-tuning is advised where there is much left to gain, more images would not bring it, and there are enough of
-    them to fine-tune on; else a linear classifier at the layer that was measured best.
-    """
-    if large and chosen.best < 0.95 and gain_of(curve) < 0.01:
-        return "finetune"
-    return "linear" if chosen.layer == deepest else "shallow"
-
-
-def explain(chosen: Evidence, curve: Sequence[tuple[int, float]], others: Sequence[Evidence]) -> list[str]:
-    """Say in plain words what speaks for the advice."""
-    where = f"all {chosen.images} training images" if chosen.cached else f"a sample of {chosen.images} images"
-    reasons = [f"{chosen.layer} with {chosen.clf} reaches {chosen.best:.3f}, cross-validated on {where}"]
-    rivals = [one for one in others if one is not chosen and one.cached == chosen.cached]
-    if rivals:
-        rival = max(rivals, key=lambda one: one.best)
-        error = np.sqrt(2 * chosen.best * (1 - chosen.best) / chosen.images)
-        word = "not to be told apart is" if rival.best >= chosen.best - error else "after it comes"
-        reasons.append(f"{word} {rival.layer} ({rival.pooling}) with {rival.best:.3f}")
-    gain = gain_of(curve)
-    more = "more images would help" if gain >= 0.01 else "more images would help little"
-    return [*reasons, f"the last doubling of the training images brought {100 * gain:+.1f} points: {more}"]
-
-
-def next_command(request: CompareRequest, chosen: Evidence, strategy: str, found: Sequence[Evidence]) -> str:
-    """Write the command that the advice comes to."""
-    if strategy == "finetune":
-        words = ["featx", "finetune", request.data, *request.base.flags(), "--from", chosen.layer]
-        words += ["--out", "model.featx"]
-    elif not chosen.cached:
-        near = sorted(found, key=lambda one: one.best, reverse=True)[:2]
-        layers = [one.layer for one in found if one in near or one is chosen]
-        return request.extraction(layers, ()).command()
-    else:
-        words = ["featx", "fit", request.data, *request.base.flags(), "--layer", chosen.layer, "--clf", chosen.clf]
-        words += ["--pooling", chosen.pooling, "--out", "model.featx"]
-    return shlex.join(words + (["--cache", str(request.cache)] if request.cache != default_cache() else []))
+    distances: dict[str, float] = field(default_factory=dict)
 
 
 def advise(request: CompareRequest, progress: Progress | None = None) -> Advice:
-    """Advise where to cut a base for a data set.
+    """Advise which layer of a base to use for a data set, and what to do next.
 
-    Cached layers are judged by cross-validation on all training images, and decide where there are any; others on a
-    sample that is run through the base. The held-out part is never read.
+    Cached layers are scored by cross-validation on all training images, and decide where there are any; others are
+    scored on a sample that is run through the base. The held-out part is never read.
 
     Parameters
     ----------
     request : CompareRequest
     progress : callable, optional
-        Called with the number of cached layers judged and to be judged.
+        Called with the number of cached layers scored and to be scored.
 
     Raises
     ------
-    FeatxError
-        If names are unknown, the data set cannot be used, or there are neither weights nor cached features.
+    UnknownName
+        If there is no such base, layer or pooling.
+    DataError
+        If the data set cannot be used.
+    WeightsError
+        If there are neither weights nor cached features.
     """
-    stored, cuts = find_cached(request)
-    rows = load_dataset(request, FeatureStore(request.cache), [])
-    cuts = complete(FeatureStore(request.cache), cuts, rows)
-    cached = judge_cached(request, cuts, rows, progress)
-    skip = {part for one in cached.evidence for part in one.layer.split("+")}
+    store = FeatureStore(request.cache)
+    dataset = load_dataset(request, store, [])
+    stored_base, layer_sets = find_cached(store, request, dataset)
+    complete_sets = keep_complete(store, layer_sets, dataset)
+    cached = score_cached(request, complete_sets, dataset, progress)
+    scored_layers = {layer for evidence in cached.evidence for layer in evidence.layer.split("+")}
     try:
-        seen = look(request, stored, rows, skip)
+        base = load_sample_base(request, stored_base)
     except WeightsError as error:
         if not cached.evidence:
             raise
         log.warning("similarity is not measured: %s", error)
-        seen = Findings([], {})
-    return conclude(request, rows, cached, seen)
+        sample = SampleScores()
+    else:
+        sample = score_sample(request, base, dataset, scored_layers)
+    return conclude(request, dataset, cached, sample)
 
 
-def conclude(request: CompareRequest, rows: Rows, cached: Findings, seen: Findings) -> Advice:
-    """Put together what was measured, and draw the conclusion."""
-    found = [*cached.evidence, *seen.evidence]
-    chosen = choose(found)
-    X, truth = {**seen.features, **cached.features}[chosen.layer, chosen.pooling]
-    curve = learning_curve(X, truth, chosen.clf, request.seed)
-    images = int((~rows.test).sum())
-    large = images >= LARGE
-    deepest = [one.layer for one in found if one.cached == chosen.cached][-1]
-    strategy = decide(chosen, deepest, curve, large)
-    similarity = seen.similarity
-    case = "" if similarity is None else CASES[large, similarity >= SIMILAR]
+def find_cached(
+    store: FeatureStore, request: CompareRequest, dataset: Dataset
+) -> tuple[StoredBase | None, list[LayerSet]]:
+    """Find the base and its layers in the cache; that nothing is cached is not an error here."""
+    try:
+        base = find_base(store, request, dataset.digests)
+        return base, choose_layer_sets(store, base, request, dataset.digests)
+    except MissingFeatures:
+        return None, []
+
+
+def keep_complete(store: FeatureStore, layer_sets: Sequence[LayerSet], dataset: Dataset) -> list[LayerSet]:
+    """Keep the layer sets that have features of every image."""
+    digests = dataset.manifest.digests
+
+    def is_complete(layer_set: LayerSet) -> bool:
+        return not any(store.missing(key, digests).any() for key in layer_set.keys)
+
+    return [layer_set for layer_set in layer_sets if is_complete(layer_set)]
+
+
+def label_rows(dataset: Dataset, rows: RowNumbers) -> LabelledRows:
+    """Take the labels of some rows; classes are numbered anew, since a sample may lack some."""
+    _, y = np.unique(dataset.y[rows], return_inverse=True)
+    return LabelledRows(y, dataset.groups[rows])
+
+
+def score_cached(
+    request: CompareRequest, layer_sets: Sequence[LayerSet], dataset: Dataset, progress: Progress | None
+) -> LayerScores:
+    """Score cached layers on all training images."""
+    store = FeatureStore(request.cache)
+    train = np.flatnonzero(~dataset.test)
+    digests = dataset.manifest.digests[train]
+    labels = label_rows(dataset, train)
+    scores = LayerScores()
+    for number, layer_set in enumerate(layer_sets, 1):
+        X = join([store.get(key, digests) for key in layer_set.keys])
+        if X.shape[1] <= MOST_NUMBERS:
+            name = (layer_set.name, layer_set.keys[0].pooling)
+            scores.evidence.append(score_layer(name, X, labels, request.seed, cached=True))
+            scores.features[name] = (X, labels)
+        if progress:
+            progress(number, len(layer_sets))
+    return scores
+
+
+def draw_sample(dataset: Dataset, seed: int) -> RowNumbers:
+    """Draw a sample of the training part: the classes in turn, each as long as it has images, up to a size in all."""
+    train = np.random.default_rng(seed).permutation(np.flatnonzero(~dataset.test))
+    turn = np.empty(len(train), np.intp)
+    for code in np.unique(dataset.y):
+        is_of_class = dataset.y[train] == code
+        turn[is_of_class] = np.arange(is_of_class.sum())
+    size = max(SAMPLE_IMAGES, SAMPLE_PER_CLASS * len(dataset.classes))
+    chosen = train[np.argsort(turn, kind="stable")][:size]
+    return np.sort(chosen)
+
+
+def load_sample_base(request: CompareRequest, stored_base: StoredBase | None) -> Base:
+    """Load the base that the request names, as the cache has it where features of it are cached.
+
+    Raises
+    ------
+    WeightsError
+        If the weights cannot be had.
+    """
+    choice = request.base
+    if stored_base is None:
+        return load_base(resolve(choice))
+    architecture = resolve(replace(choice, weights=choice.weights or stored_base.source))
+    return load_base(replace(architecture, transform=stored_base.id.transform))
+
+
+def score_sample(request: CompareRequest, base: Base, dataset: Dataset, scored_layers: set[str]) -> SampleScores:
+    """Run the base over a sample of images, and score the layers that are not scored yet."""
+    sample = draw_sample(dataset, request.seed)
+    batches = PixelBatches(dataset.manifest.listing, sample.tolist(), base.id.transform)
+    layers = [layer for layer in candidates(base) if layer not in scored_layers]
+    probed = probe(base, batches, layers)
+    labels = label_rows(dataset, np.array(batches.rows_given, np.intp))
+    evidence = []
+    features = {}
+    for layer, averages in probed.features.items():
+        name = (layer, "avg")
+        X = join([averages])
+        evidence.append(score_layer(name, X, labels, request.seed, cached=False))
+        features[name] = (X, labels)
+    return SampleScores(evidence, features, probed.similarity, probed.confidence, probed.distances)
+
+
+def conclude(request: CompareRequest, dataset: Dataset, cached: LayerScores, sample: SampleScores) -> Advice:
+    """Draw the conclusion from what was measured."""
+    evidence = [*cached.evidence, *sample.evidence]
+    chosen = choose_layer(evidence)
+    scored_with = cached if chosen.cached else sample
+    X, labels = scored_with.features[chosen.layer, chosen.pooling]
+    curve = learning_curve(X, labels, chosen.clf, request.seed)
+    images = int((~dataset.test).sum())
+    is_large = images >= LARGE
+    deepest = [layer.layer for layer in evidence if layer.cached == chosen.cached][-1]
+    strategy = decide(chosen, deepest, curve, is_large)
+    case = ""
+    if sample.similarity is not None:
+        case = CASES[is_large, sample.similarity >= SIMILAR]
     return Advice(
         layer=chosen.layer,
         strategy=strategy,
-        command=next_command(request, chosen, strategy, found),
-        reasons=explain(chosen, curve, found),
+        command=next_command(request, chosen, strategy, evidence),
+        reasons=give_reasons(chosen, curve, evidence),
         images=images,
-        classes=len(rows.classes),
-        similarity=None if similarity is None else round(similarity, 4),
-        confidence=None if seen.confidence is None else round(seen.confidence, 4),
+        classes=len(dataset.classes),
+        similarity=round_if_known(sample.similarity),
+        confidence=round_if_known(sample.confidence),
         case=case,
-        distances={name: round(value, 4) for name, value in (seen.distances or {}).items()},
+        distances={stage: round(distance, 4) for stage, distance in sample.distances.items()},
         learning_curve=curve,
-        layers=found,
+        layers=evidence,
     )
+
+
+def round_if_known(value: float | None) -> float | None:
+    """Round to four digits; None stays None."""
+    return None if value is None else round(value, 4)
+
+
+def gain_of_last_doubling(curve: Sequence[tuple[int, float]]) -> float:
+    """Accuracy gained by the last doubling of the training images."""
+    return curve[-1][1] - curve[-2][1]
+
+
+def decide(chosen: LayerScore, deepest: str, curve: Sequence[tuple[int, float]], is_large: bool) -> str:
+    """Choose a strategy by what was measured.
+
+    Fine-tuning is advised where there is much left to gain, more images would not bring it, and there are enough of
+    them to fine-tune on; else a linear classifier at the layer with the best scores.
+    """
+    if is_large and chosen.best < MUCH_TO_GAIN and gain_of_last_doubling(curve) < CURVE_IS_FLAT:
+        return "finetune"
+    return "linear" if chosen.layer == deepest else "shallow"
+
+
+def give_reasons(chosen: LayerScore, curve: Sequence[tuple[int, float]], evidence: Sequence[LayerScore]) -> list[str]:
+    """Say in plain words what the advice rests on."""
+    images = f"all {chosen.images} training images" if chosen.cached else f"a sample of {chosen.images} images"
+    reasons = [f"{chosen.layer} with {chosen.clf} reaches {chosen.best:.3f}, cross-validated on {images}"]
+    others = [layer for layer in evidence if layer is not chosen and layer.cached == chosen.cached]
+    if others:
+        reasons.append(compare_with_second(chosen, max(others, key=lambda layer: layer.best)))
+    gain = gain_of_last_doubling(curve)
+    outlook = "more images would help" if gain >= CURVE_IS_FLAT else "more images would help little"
+    reasons.append(f"the last doubling of the training images brought {100 * gain:+.1f} points: {outlook}")
+    return reasons
+
+
+def compare_with_second(chosen: LayerScore, second: LayerScore) -> str:
+    """Say how far behind the second layer is: within one standard error of the difference it counts as tied."""
+    error = np.sqrt(2 * chosen.best * (1 - chosen.best) / chosen.images)
+    rank = "statistically tied" if second.best >= chosen.best - error else "runner-up"
+    return f"{rank}: {second.layer} ({second.pooling}), {second.best:.3f}"
+
+
+def next_command(request: CompareRequest, chosen: LayerScore, strategy: str, evidence: Sequence[LayerScore]) -> str:
+    """Write the command that the advice comes to."""
+    if strategy == "finetune":
+        words = ["featx", "finetune", request.data, *request.base.flags(), "--from", chosen.layer]
+        words += ["--out", "model.featx"]
+    elif not chosen.cached:
+        best_two = sorted(evidence, key=lambda layer: layer.best, reverse=True)[:2]
+        layers = [layer.layer for layer in evidence if layer in best_two or layer is chosen]
+        return request.extraction(layers, ()).command()
+    else:
+        words = ["featx", "fit", request.data, *request.base.flags(), "--layer", chosen.layer, "--clf", chosen.clf]
+        words += ["--pooling", chosen.pooling, "--out", "model.featx"]
+    if request.cache != default_cache():
+        words += ["--cache", str(request.cache)]
+    return shlex.join(words)

@@ -1,19 +1,22 @@
-"""Stage two: fit classifiers on cached features, and judge them once on the held-out part."""
+"""Compare layers and classifiers on cached features, each evaluated once on the held-out part."""
 
 from __future__ import annotations
 
-from featx.errors import MissingFeatures, RequestError
-from featx.evaluation.error_analysis import with_p_values
-from featx.evaluation.protocol import Comparison
-from featx.evaluation.result import Result
-from featx.evaluation.result_cache import Evaluation
+from collections.abc import Sequence
+
+from featx.errors import MissingFeatures
+from featx.evaluation.comparison import Comparison, open_comparisons
+from featx.evaluation.evaluate import recall_finetuned
+from featx.evaluation.result import Evaluation, TableRow
 from featx.evaluation.side_by_side import evaluate_side_by_side
+from featx.evaluation.table_rows import compare_with_best, make_table_row
+from featx.features.catalog import LayerSet
 from featx.requests import CompareRequest
 from featx.types import Progress
 
 
-def compare(request: CompareRequest, progress: Progress | None = None) -> list[Result]:
-    """Judge every classifier on every layer that a request asks for.
+def compare(request: CompareRequest, progress: Progress | None = None) -> list[TableRow]:
+    """Evaluate every classifier on every layer set that a request asks for.
 
     Parameters
     ----------
@@ -23,26 +26,44 @@ def compare(request: CompareRequest, progress: Progress | None = None) -> list[R
 
     Returns
     -------
-    list of Result
-        Layers in the base's order, classifiers as asked; other bases after the first.
+    list of TableRow
+        Layers in the base's order, classifiers as asked; other bases after the first, and fine-tuning at the end.
 
     Raises
     ------
     FeatxError
         If names are unknown, features are not cached or the data set cannot be used.
     """
-    experiments = [Comparison.open(request), *map(Comparison.open, request.others())]
-    rows = experiments[0].rows
-    if any(one.rows.digest != rows.digest for one in experiments):
-        raise RequestError("the bases have features of different images: extract with all of them, then compare")
-    tasks = [(experiment, cut) for experiment in experiments for cut in experiment.cuts]
-    found: dict[int, list[Evaluation]] = {}
-    for done, (place, judged) in enumerate(evaluate_side_by_side(tasks), 1):
-        found[place] = judged
+    comparisons = open_comparisons(request)
+    dataset = comparisons[0].dataset
+    evaluated = evaluate_all(comparisons, progress)
+    for comparison in comparisons:
+        evaluated += [(None, evaluation) for evaluation in recall_finetuned(comparison)]
+    if not evaluated:
+        raise MissingFeatures(
+            "there is no fine-tuned result for this base and these images yet. Run: featx finetune --help"
+        )
+    p_values = compare_with_best([evaluation for _, evaluation in evaluated], dataset.y[dataset.test])
+    rows = []
+    for (layer_set, evaluation), p_value in zip(evaluated, p_values, strict=True):
+        rows.append(make_table_row(evaluation, layer_set, p_value))
+    return rows
+
+
+def evaluate_all(
+    comparisons: Sequence[Comparison], progress: Progress | None
+) -> list[tuple[LayerSet | None, Evaluation]]:
+    """Evaluate the layer sets of all bases: pairs of layer set and evaluation, in the order of the table."""
+    tasks = [(comparison, layer_set) for comparison in comparisons for layer_set in comparison.layer_sets]
+    total = sum(len(comparison.classifiers) for comparison, _ in tasks)
+    done = 0
+    by_place: dict[int, list[Evaluation]] = {}
+    for place, evaluations in evaluate_side_by_side(tasks):
+        by_place[place] = evaluations
+        done += len(evaluations)
         if progress:
-            progress(done * len(experiments[0].names), len(tasks) * len(experiments[0].names))
-    judged = [one for place in range(len(tasks)) for one in found[place]]
-    judged += [one for experiment in experiments for one in experiment.tuned()]
-    if not judged:
-        raise MissingFeatures("nothing of it was fine-tuned on these images yet. Run: featx finetune --help")
-    return with_p_values(judged, rows.y[rows.test])
+            progress(done, total)
+    evaluated: list[tuple[LayerSet | None, Evaluation]] = []
+    for place, (_, layer_set) in enumerate(tasks):
+        evaluated += [(layer_set, evaluation) for evaluation in by_place[place]]
+    return evaluated

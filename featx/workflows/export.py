@@ -1,4 +1,4 @@
-"""Writes the cached features of a data set as one ordinary HDF5 file. Nothing here needs torch."""
+"""Write the cached features of a data set as one ordinary HDF5 file. Nothing here needs torch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
 from featx.errors import RequestError
-from featx.features.catalog import choose_keys, find_base
-from featx.features.dataset import keep_featured
+from featx.features.catalog import list_candidates, select_features
+from featx.features.dataset import NeededFeatures, keep_featured
 from featx.requests import ExportRequest
 from featx.store.hdf5_export import Columns, write_export
 from featx.store.store import FeatureStore
@@ -49,16 +49,23 @@ def export(request: ExportRequest) -> ExportSummary:
     """
     wanted = request.features
     store = FeatureStore(wanted.cache)
-    base = find_base(store, wanted)
-    keys = choose_keys(store, base, wanted)
-    if len(keys) > 1:
-        there = ", ".join(key.folder for key in keys)
-        raise RequestError(f"an export holds one key, but these fit: {there}. Choose with --layer and --pooling")
-    key = keys[0]
+    # A base of which nothing is cached is known before all images are read for their digests.
+    list_candidates(store, wanted)
     listing = list_images(wanted.data)
     manifest = digest_all(wanted.cache, listing, wanted.rehash)
-    kept = keep_featured(wanted, manifest, ~store.missing(key, manifest.digests), [key.layer])
-    columns = Columns(kept.digests, kept.listing.labels, kept.listing.paths, kept.listing.splits)
-    attributes = {"base": key.base.architecture, "layer": key.layer, "pooling": key.pooling, "weights": base.source}
+    selection = select_features(store, wanted, manifest.digests)
+    keys = list(dict.fromkeys(key for layer_set in selection.layer_sets for key in layer_set.keys))
+    if len(keys) > 1:
+        folders = ", ".join(key.folder for key in keys)
+        raise RequestError(f"an export holds one key, but these fit: {folders}. Choose with --layer and --pooling")
+    key = keys[0]
+    exported = keep_featured(manifest, store, [NeededFeatures(wanted, keys, selection.base)])
+    columns = Columns(exported.digests, exported.listing.labels, exported.listing.paths, exported.listing.splits)
+    attributes = {
+        "base": key.base.architecture,
+        "layer": key.layer,
+        "pooling": key.pooling,
+        "weights": selection.base.source,
+    }
     size = write_export(request.out, store, key, columns, attributes)
-    return ExportSummary(str(request.out), key.folder, len(kept), len(listing) - len(kept), size)
+    return ExportSummary(str(request.out), key.folder, len(exported), len(listing) - len(exported), size)

@@ -1,8 +1,7 @@
-"""Fine-tuning: a head is trained on the frozen base, then the stages from one on with it, and both are judged."""
+"""Fine-tuning: a head is trained on the frozen base, then the last stages together with it; both are evaluated."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,24 +10,23 @@ from typing import Any
 from featx.evaluation.error_analysis import FitReport
 from featx.finetuning.head_training import HeadMaker
 from featx.finetuning.plan import plan
-from featx.finetuning.run import Tuning
-from featx.finetuning.schedule import TrainingState
+from featx.finetuning.run import FinetuningRun
+from featx.finetuning.schedule import BatchReport, TrainingState
 from featx.finetuning.unfreeze import UnfreezePlan
 from featx.requests import ExtractRequest, FinetuneRequest
 
-log = logging.getLogger(__name__)
-
-Report = Callable[[str, TrainingState, float, float], None]
+PhaseReport = Callable[[str, TrainingState, float, float], None]
+"""Called after each epoch with the phase ("head" or "finetuned"), its state, and loss and accuracy in validation."""
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """What fine-tuning did.
+class FinetuneReport:
+    """What fine-tuning gave.
 
     Attributes
     ----------
     head, finetuned : FitReport
-        Before and after the stages were unfrozen; the latter's model can be saved.
+        Before and after the stages were unfrozen, on the same held-out images.
     progress_head, progress : TrainingState
         Of the two phases.
     skipped : dict of str to str
@@ -43,7 +41,7 @@ class Tuned:
 
     @property
     def stopped(self) -> str | None:
-        """Why training ended before its time, if something went wrong."""
+        """Why training ended early, if something went wrong."""
         return self.progress_head.stopped or self.progress.stopped
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,23 +53,25 @@ class Tuned:
             "epochs": self.progress.epoch,
             "epochs_head": self.progress_head.epoch,
             "best_epoch": self.progress.best_epoch,
-            "doubted_epoch": self.progress.doubted or None,
+            "doubted_epoch": self.progress.rejected_epoch or None,
             "epoch_seconds": self.progress.seconds,
             "skipped": [{"path": path, "reason": reason} for path, reason in self.skipped.items()],
             "stopped": self.stopped,
         }
 
 
-def extractions(request: FinetuneRequest, division: UnfreezePlan) -> list[ExtractRequest]:
+def extractions(request: FinetuneRequest, unfreeze_plan: UnfreezePlan) -> list[ExtractRequest]:
     """List the extractions whose features a fine-tuning needs: for the head, and of the cut if epochs run on those."""
-    needed = [request.extraction(division.deepest, "avg")]
-    if request.from_cache and division.cut is not None:
-        needed.append(request.extraction(division.cut, "flat"))
+    needed = [request.extraction(unfreeze_plan.deepest, "avg")]
+    if request.from_cache and unfreeze_plan.cut is not None:
+        needed.append(request.extraction(unfreeze_plan.cut, "flat"))
     return needed
 
 
-def finetune(request: FinetuneRequest, report: Report | None = None) -> Tuned:
-    """Train a head on a frozen base, then the stages from one on; judge both, and write the model.
+def finetune(
+    request: FinetuneRequest, report: PhaseReport | None = None, after_batch: BatchReport | None = None
+) -> FinetuneReport:
+    """Train a head on a frozen base, then the last stages with it; evaluate both, and write the model.
 
     Features of the frozen base must be in the store: `extractions` says which.
 
@@ -79,25 +79,31 @@ def finetune(request: FinetuneRequest, report: Report | None = None) -> Tuned:
     ----------
     request : FinetuneRequest
     report : callable, optional
-        Called after each epoch with the phase, the progress, and loss and accuracy on the validation part.
+        Called after each epoch with the phase, its state, and loss and accuracy on the validation part.
+    after_batch : callable, optional
+        Called after each batch of the second phase with the numbers of epoch and batch, counted from 1.
 
     Raises
     ------
+    MissingFeatures
+        If features are not cached; the error holds the request that would compute them.
     FeatxError
-        If the request cannot be carried out, or features are not cached.
+        If the request cannot be carried out.
     """
-    tuning = Tuning(request, plan(request))
-    heads = HeadMaker(request, tuning.features, tuning.parts, tuning.device).make(
-        partial(report, "head") if report else None
-    )
-    X = tuning.features.X[: request.test_views, tuning.parts.test].swapaxes(0, 1)
-    before = tuning.judge("head", tuning.parts.test, X, heads.judged, heads.progress, heads.params)
-    suffix, progress = tuning.train_suffix(heads, partial(report, "finetuned") if report else None)
+    run = FinetuningRun(request, plan(request))
+    maker = HeadMaker(request, run.features, run.parts, run.device)
+    heads = maker.make(partial(report, "head") if report else None)
+    before = run.judge("head", run.parts.test, run.read_head_features(), heads.final, heads.progress, heads.params)
+
+    part, progress = run.train_part(heads, partial(report, "finetuned") if report else None, after_batch)
     params = {"lr": request.lr, "epoch": float(progress.best_epoch)}
-    after = tuning.judge("finetuned", *tuning.tuned_features(suffix), suffix.head, progress, params)
+    rows, features = run.compute_features(part)
+    after = run.judge("finetuned", rows, features, part.head, progress, params)
+
     after.model.save(request.out)
-    for checkpoint in tuning.checkpoints:
+    # Only now: an interruption before would have to train again.
+    for checkpoint in run.checkpoints:
         checkpoint.unlink(missing_ok=True)
-    paths = tuning.table.manifest.listing.paths
-    skipped = {paths[row]: reason for row, reason in sorted(tuning.images.skipped.items())}
-    return Tuned(before, after, heads.progress, progress, skipped)
+    paths = run.dataset.manifest.listing.paths
+    skipped = {paths[row]: reason for row, reason in sorted(run.images.skipped.items())}
+    return FinetuneReport(before, after, heads.progress, progress, skipped)

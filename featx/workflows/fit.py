@@ -2,41 +2,136 @@
 
 from __future__ import annotations
 
-from joblib import cpu_count
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from featx.errors import RequestError
-from featx.evaluation.error_analysis import FitReport, HeldOut, describe
-from featx.evaluation.protocol import Comparison
-from featx.evaluation.side_by_side import evaluate_at
+import numpy as np
+from joblib import cpu_count, parallel_config
+from numpy.typing import NDArray
+
+from featx.bases.state_dict import is_unused
+from featx.bases.weights import as_arrays, digest_tensors, is_file_name, read_weights
+from featx.errors import ModelError, RequestError, shorten
+from featx.evaluation.comparison import Comparison, open_comparison
+from featx.evaluation.error_analysis import FitReport, report_fit, take_held_out
+from featx.evaluation.evaluate import evaluate_layer_set
+from featx.evaluation.protocol import WORDS, ModelBase, locate_weights, make_model
+from featx.evaluation.result import Evaluation
+from featx.evaluation.table_rows import make_table_row
+from featx.features.catalog import LayerSet
+from featx.features.missing import complete_choice
+from featx.models.array_classifier import Opaque
+from featx.models.model import Model
 from featx.requests import CompareRequest
 
 
-def fit(request: CompareRequest) -> FitReport:
-    """Train one classifier on one cached layer, or on a mix of layers, and judge it on the held-out part.
+def fit(request: CompareRequest, keep_model: bool = True, with_base: bool = False) -> FitReport:
+    """Train one classifier on one cached layer set, and evaluate it on the held-out part.
 
     Parameters
     ----------
     request : CompareRequest
-        With one layer, one classifier and at most one pooling.
+        With one layer set, one classifier and at most one pooling.
+    keep_model : bool
+        Whether the model is needed. If not, a request that was answered before is answered from the cache at once,
+        and nothing is trained.
+    with_base : bool
+        Whether the model holds the tensors of its base, too, so that it predicts where the weights are not.
 
     Returns
     -------
     FitReport
-        Its `model` can be saved, and labels new images.
+        Its `model` can be saved, and labels new images; it is None only if it need not be kept and nothing was
+        trained.
 
     Raises
     ------
     RequestError
-        If the request names several layers or classifiers.
+        If the request names several layer sets or classifiers.
+    ModelError
+        If the model is needed and no file can hold it.
     FeatxError
         If names are unknown, features are not cached or the data set cannot be used.
     """
-    experiment = Comparison.open(request)
-    if len(experiment.cuts) != 1 or len(experiment.names) != 1:
-        asked = f"{len(experiment.cuts)} layers or poolings and {len(experiment.names)} classifiers"
-        raise RequestError(f"a fit takes one of each, but {asked} are asked for: choose, or use compare")
-    (cut,), (name,), rows = experiment.cuts, experiment.names, experiment.rows
-    _, (judged,) = evaluate_at(0, (experiment, cut), cpu_count())
-    paths = [path for path, held in zip(rows.manifest.listing.paths, rows.test, strict=True) if held]
-    held_out = HeldOut(paths, rows.y[rows.test], rows.classes)
-    return describe(judged, held_out, lambda: experiment.model(cut, name, judged.result))
+    comparison = open_comparison(request)
+    layer_set = choose_only_one(comparison)
+    with parallel_config("threading", n_jobs=cpu_count()):
+        (evaluation,) = evaluate_layer_set(comparison, layer_set, needs_classifiers=keep_model)
+    model = None
+    can_be_kept = evaluation.classifier is not None and not isinstance(evaluation.classifier, Opaque)
+    if keep_model or can_be_kept:
+        model = build_model(comparison, layer_set, evaluation, with_base)
+    dataset = comparison.dataset
+    held_out = take_held_out(dataset, np.flatnonzero(dataset.test))
+    return report_fit(evaluation, held_out, model, make_table_row(evaluation, layer_set))
+
+
+def choose_only_one(comparison: Comparison) -> LayerSet:
+    """Give the only layer set of a comparison with one classifier.
+
+    Raises
+    ------
+    RequestError
+        If there are several of either, or no classifier.
+    """
+    layer_sets, classifiers = len(comparison.layer_sets), len(comparison.classifiers)
+    if layer_sets != 1 or classifiers != 1:
+        of_layers = f"{layer_sets} layer sets or poolings" if layer_sets != 1 else "1 layer set"
+        of_classifiers = f"{classifiers} classifiers" if classifiers != 1 else "1 classifier"
+        raise RequestError(
+            f"a fit takes one of each, but {of_layers} and {of_classifiers} are asked for: choose, or use compare"
+        )
+    return comparison.layer_sets[0]
+
+
+def build_model(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, with_base: bool) -> Model:
+    """Join an evaluated classifier to all that prediction needs.
+
+    Raises
+    ------
+    ModelError
+        If no file can hold the classifier, or the tensors of its base.
+    WeightsError
+        If the tensors of the base are to be in the model, and cannot be had.
+    """
+    request = comparison.request
+    stored = comparison.base
+    weights = locate_weights(request.base, stored.source, stored)
+    tensors = load_base_tensors(comparison) if with_base else {}
+    base = ModelBase(layer_set.keys, stored.source, weights, tensors)
+    protocol = {"words": WORDS, "seed": request.seed, "rows": comparison.dataset.digest}
+    return make_model(evaluation, base, comparison.dataset.classes, protocol)
+
+
+def load_base_tensors(comparison: Comparison) -> Mapping[str, NDArray[Any]]:
+    """Load the tensors of a cached base, to be put into a model file.
+
+    Raises
+    ------
+    ModelError
+        If they are not those that the features were computed with, or not of 32 bits.
+    WeightsError
+        If they cannot be had.
+    """
+    # Only here: evaluating cached features needs no torch, whose import takes seconds.
+    from featx.bases.loading import open_base
+
+    stored = comparison.base
+    choice = complete_choice(comparison.request.base, stored)
+    base = open_base(choice)
+    state = base.network.state_dict() if base.network is not None else {}
+    tensors = as_arrays(state)
+    if digest_tensors(tensors) != stored.id.weights and choice.weights is not None and is_file_name(choice.weights):
+        # A file may hold a classifier of other classes, which is part of its digest and which the network has not.
+        tensors = as_arrays(read_weights(Path(choice.weights).expanduser()))
+    tensors = {name: np.array(tensor, order="C") for name, tensor in tensors.items() if not is_unused(name)}
+    if digest_tensors(tensors) != stored.id.weights:
+        raise ModelError(
+            f"the tensors of {stored.id.architecture} with weights '{choice.weights}' are not those that the features "
+            f"were computed with ('{stored.source}'): name the weights with --weights"
+        )
+    others = [name for name, tensor in tensors.items() if tensor.dtype != np.float32]
+    if others:
+        raise ModelError(f"no model file can hold tensors that are not float32: {shorten(others, 3)}")
+    return tensors

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from featx.bases.architectures.python_file import architecture_name
@@ -13,19 +14,18 @@ from featx.bases.loading import load_base
 from featx.bases.pooling import POOLINGS
 from featx.bases.registry import resolve
 from featx.bases.weights import FILE_SUFFIXES, is_file_name
-from featx.data.listing import FailedImage, Listing
-from featx.data.loader import Loaded, Loader
-from featx.data.sources import is_system_file, read_file, walk
+from featx.data.given_images import list_given_images
+from featx.data.listing import FailedImage
+from featx.engines.compute import compute_features
 from featx.engines.device import choose_device
-from featx.engines.engine import LazyEngine, Plan
-from featx.engines.threads import cores, one_thread_each
-from featx.errors import DataError, ModelError, WeightsError, shorten, unknown
+from featx.engines.engine import LazyEngine, group_poolings, make_plan
+from featx.engines.threads import count_cores
+from featx.errors import ModelError, WeightsError, unknown
 from featx.keys import RECIPE
-from featx.models.model import Model
-from featx.models.model_file import load_model
+from featx.models.model import Model, load_model
 from featx.requests import BaseChoice, PredictRequest
 from featx.timing import Clock
-from featx.types import Progress
+from featx.types import LayerFeatures, Progress
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,12 @@ class Prediction:
     Attributes
     ----------
     path : str
+        The file; "image I" for the I-th of the images given, counted from 0, if it was given in memory.
     label : str
         The most probable class.
     probability : float
     probabilities : dict
-        Class to probability, all classes in the model's order.
+        Class to probability: all classes, in the model's order.
     """
 
     path: str
@@ -54,70 +55,105 @@ class Prediction:
 
 @dataclass
 class Predictions:
-    """What `predict` gives: labelled images, and those that could not be read, both in the order asked."""
+    """What `predict` gives: the labelled images and those that could not be read, each in the order given."""
 
     labelled: list[Prediction]
     failed: list[FailedImage]
 
 
-def list_files(images: Sequence[str]) -> list[str]:
-    """List files as they are named, and all that lie in folders, but for side files of operating systems.
+def predict(request: PredictRequest, progress: Progress | None = None) -> Predictions:
+    """Label images with a model that `fit` or `finetune` made.
 
-    Raises
-    ------
-    DataError
-        If there is nothing at all.
-    """
-    paths: list[str] = []
-    for image in images:
-        found = (
-            [path for path in walk(image) if not is_system_file(Path(path).name)] if Path(image).is_dir() else [image]
-        )
-        paths += found
-    paths = list(dict.fromkeys(paths))
-    if not paths:
-        raise DataError(f"there are no images in {shorten(repr(image) for image in images)}")
-    return paths
+    Parameters
+    ----------
+    request : PredictRequest
+        Its `model` is a path or a `Model`; its `images` are files, folders, PIL images or uint8 arrays of
+        (height, width, 3).
+    progress : callable, optional
+        Called with the number of images done and to be done.
 
-
-def find_weights(request: PredictRequest, model: Model) -> str:
-    """Say which weights to load: those asked for, else those that the model names.
-
-    A file that is not where it was is looked for beside the model.
-    """
-    if request.weights is not None:
-        return request.weights
-    if model.tensors:
-        return str(request.model)
-    if is_file_name(model.weights) and not Path(model.weights).is_file():
-        beside = Path(request.model).parent / Path(model.weights).name
-        return str(beside) if beside.is_file() else model.weights
-    return model.weights
-
-
-def find_base(request: PredictRequest, architecture: str) -> str:
-    """Say which base to load: the one that the model names, or the file that is named and is the same.
+    Returns
+    -------
+    Predictions
+        Images that failed are listed in it; no other image is lost for their sake.
 
     Raises
     ------
     ModelError
-        If the base is a file that is not named, or another base is.
+        If the model cannot be read, or does not fit this featx.
+    WeightsError
+        If the weights cannot be had, or their digest differs from the model's.
+    UnknownName
+        If this featx has no such base, layer, pooling or device.
+    DataError
+        If there are no images, or something is neither a path nor a picture.
     """
-    file, is_file, _ = architecture.partition(".py@")
-    if request.base is None and is_file:
-        raise ModelError(
-            f"model '{request.model}' was trained on the network of '{file}.py', and no file is run that is not named: "
-            f"add --base {file}.py"
-        )
-    if request.base is not None and architecture_name(request.base) != architecture:
-        raise ModelError(
-            f"'{request.base}' ({architecture_name(request.base)}) is not the base that model '{request.model}' was "
-            f"trained on: {architecture}. {'Name that version of the file' if is_file else 'Leave out --base'}"
-        )
-    return request.base or architecture
+    model = open_model(request)
+    listing = list_given_images(request.images)
+    base = load_model_base(request, model)
+    workers = request.workers or count_cores()
+    plan = make_plan(base, group_poolings(model.keys), choose_device(request.device), request.batch_size, workers)
+    engine = LazyEngine("auto", plan, len(listing), Clock())
+    views = range(model.views)
+    labelled: list[Prediction] = []
+    failed: list[FailedImage] = []
+    for batch in compute_features(engine, listing, range(len(listing)), lambda digest, row: True, lambda digest: views):
+        computed_paths = []
+        for loaded in batch.loaded:
+            path = listing.paths[loaded.row]
+            if loaded.views:
+                computed_paths.append(path)
+            else:
+                failed.append(FailedImage(path, loaded.reason or "unreadable"))
+        labelled += classify(model, computed_paths, batch.features)
+        if progress:
+            progress(len(labelled) + len(failed), len(listing))
+    return Predictions(labelled, failed)
 
 
-def open_base(request: PredictRequest, model: Model) -> Base:
+def open_model(request: PredictRequest) -> Model:
+    """Read the model, unless the request holds it already.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read.
+    """
+    model: object = request.model
+    return model if isinstance(model, Model) else load_model(request.model)
+
+
+def name_model(request: PredictRequest) -> str:
+    """Name the model in an error: by its path, if it has one."""
+    model: object = request.model
+    return "the model" if isinstance(model, Model) else f"model '{model}'"
+
+
+def classify(model: Model, paths: Sequence[str], features: LayerFeatures) -> list[Prediction]:
+    """Apply the classifier to the features of some images.
+
+    Parameters
+    ----------
+    model : Model
+    paths : sequence of str
+    features : dict of (layer, pooling) to (n views, ...) float32
+        All views of the first image, then all of the next.
+    """
+    if not paths:
+        return []
+    X = model.features(features)
+    if model.views > 1:
+        X = X.reshape(len(paths), model.views, -1)
+    codes, probabilities = model.classifier.predict(X)
+    predictions = []
+    # Six digits, as the files that scripts read have always had.
+    for path, code, rounded in zip(paths, codes, probabilities.round(6).tolist(), strict=True):
+        by_class = dict(zip(model.classes_, rounded, strict=True))
+        predictions.append(Prediction(path, model.classes_[code], rounded[code], by_class))
+    return predictions
+
+
+def load_model_base(request: PredictRequest, model: Model) -> Base:
     """Load the base that a model was trained on.
 
     Raises
@@ -129,96 +165,104 @@ def open_base(request: PredictRequest, model: Model) -> Base:
     UnknownName
         If this featx has no such base, layer or pooling.
     """
-    wanted = model.keys[0].base
-    if wanted.recipe != RECIPE:
+    recipe = model.keys[0].base.recipe
+    if recipe != RECIPE:
         raise ModelError(
-            f"model '{request.model}' takes features of recipe {wanted.recipe}, but this featx computes recipe "
-            f"{RECIPE}: extract and fit again, or use the featx that made it"
+            f"{name_model(request)} takes features of recipe {recipe}, but this featx computes recipe {RECIPE}: "
+            "extract and fit again, or use the featx that made it"
         )
-    weights = find_weights(request, model)
-    if is_file_name(weights) and not weights.endswith(FILE_SUFFIXES):
+    in_hand: object = request.model
+    if request.weights is None and model.base_tensors and isinstance(in_hand, Model):
+        # Weights come from files only: there they are checked against the network and digested.
+        with TemporaryDirectory(prefix="featx-") as folder:
+            file = Path(folder) / "model.featx"
+            model.save(file)
+            return load_checked_base(request, model, str(file))
+    return load_checked_base(request, model, choose_weights(request, model))
+
+
+def choose_weights(request: PredictRequest, model: Model) -> str:
+    """Say which weights to load: those asked for, else those that the model holds or names.
+
+    A file that is not where it was is looked for beside the model.
+
+    Raises
+    ------
+    ModelError
+        If the model names a file that cannot hold weights: it may come from anybody.
+    """
+    if request.weights is not None:
+        return request.weights
+    if model.base_tensors:
+        return str(request.model)
+    weights = model.weights
+    if not is_file_name(weights):
+        return weights
+    if not weights.endswith(FILE_SUFFIXES):
         raise ModelError(
-            f"model '{request.model}' names weights '{weights}', which are no file of weights: use --weights"
+            f"{name_model(request)} names weights '{weights}', which is not a weights file: name one with --weights"
         )
+    in_hand: object = request.model
+    if Path(weights).is_file() or isinstance(in_hand, Model):
+        return weights
+    beside_model = Path(request.model).parent / Path(weights).name
+    return str(beside_model) if beside_model.is_file() else weights
+
+
+def choose_base_name(request: PredictRequest, architecture: str) -> str:
+    """Say which base to load: the one that the model names, or the same one as a Python file that the request names.
+
+    Raises
+    ------
+    ModelError
+        If the base is a Python file that is not named, or another base is.
+    """
+    file, is_python_file, _ = architecture.partition(".py@")
+    if request.base is None:
+        if is_python_file:
+            raise ModelError(
+                f"{name_model(request)} was trained on the network of '{file}.py', and a Python file runs only where "
+                f"it is named: add --base {file}.py"
+            )
+        return architecture
+    if architecture_name(request.base) != architecture:
+        advice = "Name that version of the file" if is_python_file else "Leave out --base"
+        raise ModelError(
+            f"'{request.base}' ({architecture_name(request.base)}) is not the base that {name_model(request)} was "
+            f"trained on: {architecture}. {advice}"
+        )
+    return request.base
+
+
+def load_checked_base(request: PredictRequest, model: Model, weights: str) -> Base:
+    """Load a model's base with these weights, and check that it is the one that the model was trained on.
+
+    Raises
+    ------
+    ModelError
+        If the base is a Python file that is not named, or another base is.
+    WeightsError
+        If the weights cannot be had, or are not the ones that the model was trained on.
+    UnknownName
+        If this featx has no such base, layer or pooling.
+    """
+    trained_on = model.keys[0].base
+    name = choose_base_name(request, trained_on.architecture)
     try:
-        architecture = resolve(BaseChoice(find_base(request, wanted.architecture), weights, precision=wanted.precision))
-        base = load_base(replace(architecture, transform=wanted.transform))
+        architecture = resolve(BaseChoice(name, weights, precision=trained_on.precision))
+        base = load_base(replace(architecture, transform=trained_on.transform))
     except WeightsError as error:
         raise WeightsError(
-            f"{error}. The model was trained on {wanted.architecture} with weights '{model.source}': "
+            f"{error}. The model was trained on {trained_on.architecture} with weights '{model.source}': "
             "name their file with --weights"
         ) from error
-    if base.id.weights != wanted.weights:
+    if base.id.weights != trained_on.weights:
         raise WeightsError(
-            f"weights '{weights}' (digest {base.id.weights[:12]}) are not those that model '{request.model}' was "
-            f"trained on: '{model.source}' (digest {wanted.weights[:12]}). Name these with --weights"
+            f"weights '{weights}' (digest {base.id.weights[:12]}) are not those that {name_model(request)} was "
+            f"trained on: '{model.source}' (digest {trained_on.weights[:12]}). Name these with --weights"
         )
     for key in model.keys:
         base.layer(key.layer)
         if key.pooling not in POOLINGS:
             raise unknown("pooling", key.pooling, POOLINGS)
     return base
-
-
-def label(model: Model, paths: Sequence[str], features: dict[tuple[str, str], Any]) -> list[Prediction]:
-    """Apply the classifier to what the base computed of all views of some images, image by image."""
-    if not paths:
-        return []
-    X = model.features(features)
-    chosen, probabilities = model.classifier.predict(X if model.views == 1 else X.reshape(len(paths), model.views, -1))
-    found = []
-    for path, code, shares in zip(paths, chosen, probabilities.round(6).tolist(), strict=True):
-        named = dict(zip(model.classes, shares, strict=True))
-        found.append(Prediction(path, model.classes[code], shares[code], named))
-    return found
-
-
-def predict(request: PredictRequest, progress: Progress | None = None) -> Predictions:
-    """Label images with a model that `fit` made.
-
-    Parameters
-    ----------
-    request : PredictRequest
-    progress : callable, optional
-        Called with the number of images done and to be done.
-
-    Returns
-    -------
-    Predictions
-        Images that failed are named in it; they cost nothing but themselves.
-
-    Raises
-    ------
-    ModelError
-        If the model cannot be read, or does not fit this featx.
-    WeightsError
-        If the weights cannot be had, or their digest differs from the model's.
-    DataError
-        If there are no images.
-    """
-    model = load_model(request.model)
-    paths = list_files(request.images)
-    base = open_base(request, model)
-    wanted: dict[str, list[str]] = {}
-    for key in model.keys:
-        wanted.setdefault(key.layer, []).append(key.pooling)
-    nothing, views, clock = [""] * len(paths), range(model.views), Clock()
-    plan = Plan(base, wanted, choose_device(request.device), request.batch_size, request.workers or cores())
-    loader = Loader(
-        Listing(str(request.model), paths, nothing, nothing, read_file),
-        lambda name, row: True,
-        lambda picture, name: plan.prepare(picture, name, views),
-        plan.workers,
-        clock,
-        plan.device_batch,
-    )
-    engine = LazyEngine("auto", plan, len(paths), clock)
-    broken: list[Loaded] = []
-    labelled: list[Prediction] = []
-    with one_thread_each(plan.device):
-        for batch in loader(range(len(paths)), engine.start, engine.build):
-            broken += [one for one in batch.loaded if not one.views]
-            labelled += label(model, [paths[one.row] for one in batch.loaded if one.views], batch.features)
-            if progress:
-                progress(len(labelled) + len(broken), len(paths))
-    return Predictions(labelled, [FailedImage(paths[one.row], one.reason or "unreadable") for one in broken])

@@ -88,6 +88,12 @@ def test_a_missing_file_says_which_files_are_there(tmp_path: Path) -> None:
         load_base("tiny", str(tmp_path / "none.pth"))
 
 
+def test_a_folder_is_not_a_weights_file(tmp_path: Path) -> None:
+    (tmp_path / "w.pth").mkdir()
+    with pytest.raises(WeightsError, match=r"weights file '.*w.pth' is not a file\. "):
+        load_base("tiny", str(tmp_path / "w.pth"))
+
+
 def test_weights_of_another_architecture_are_counted_and_shown(state: State, tmp_path: Path) -> None:
     file = write(state, tmp_path / "tiny.safetensors")
     with pytest.raises(WeightsError, match=r"'tiny.safetensors' holds no weights of resnet18: \d+ tensors are missing"):
@@ -108,7 +114,7 @@ def test_another_number_of_classes_leaves_the_base_without_classifier(
     plain = load_base("tiny", str(write(state, tmp_path / "plain.pth")))
     seven = {**state, "fc.weight": torch.zeros(7, 256), "fc.bias": torch.zeros(7)}
     base = load_base("tiny", str(write(seven, tmp_path / "seven.pth")))
-    assert "'seven.pth' holds no classifier as tiny has it (fc.bias, fc.weight)" in caplog.text
+    assert "'seven.pth' does not hold the classifier of tiny (fc.bias, fc.weight): the base is" in caplog.text
     assert [layer.name for layer in base.layers] == [layer.name for layer in plain.layers][:-1]
     assert digest_file(tmp_path / "seven.pth") == base.id.weights != plain.id.weights
     x = torch.randn(2, 3, 32, 32)
@@ -132,7 +138,7 @@ def test_a_trunk_alone_or_under_a_head_of_its_own_loads(tmp_path: Path, name: st
 
 def test_a_trunk_of_other_shape_is_shown_as_shapes(state: State, tmp_path: Path) -> None:
     file = write({**state, "layer4.bn2.weight": torch.zeros(7)}, tmp_path / "w.safetensors")
-    with pytest.raises(WeightsError, match=r"1 have another shape \(layer4.bn2.weight: \(7,\), wanted \(256,\)\)"):
+    with pytest.raises(WeightsError, match=r"1 has another shape \(layer4.bn2.weight: \(7,\), expected \(256,\)\)"):
         load_base("tiny", str(file))
 
 

@@ -11,11 +11,11 @@ from featx.features.splits import make_folds
 from featx.linear.fit import fit_linear
 
 
-def test_the_sharpness_that_made_the_labels_is_found_again() -> None:
+def test_the_inverse_temperature_that_made_the_labels_is_found_again() -> None:
     random = np.random.default_rng(0)
     scores = random.normal(size=(20_000, 4))
-    shares = softmax(3.0 * scores, axis=1).cumsum(axis=1)
-    y = (random.random((20_000, 1)) > shares).sum(axis=1)
+    cumulated = softmax(3.0 * scores, axis=1).cumsum(axis=1)
+    y = (random.random((20_000, 1)) > cumulated).sum(axis=1)
     assert fit_inverse_temperature(scores, y) == pytest.approx(3.0, rel=0.05)
 
 
@@ -29,8 +29,8 @@ def test_calibrated_margins_are_better_probabilities_of_new_rows(classes: int) -
     model = fit_linear(X[train], y[train], "svm", 0.01)
     errors = []
     for inverse_temperature in (1.0, calibrate("svm", 0.01, X[train], y[train], folds)):
-        chosen, shares = to_arrays(model, inverse_temperature).predict(X[new])
-        errors.append(calibration_error(shares.max(axis=1), chosen == y[new]))
+        predicted, probabilities = to_arrays(model, inverse_temperature).predict(X[new])
+        errors.append(calibration_error(probabilities.max(axis=1), predicted == y[new]))
     assert errors[1] < 0.04
     assert errors[1] < errors[0] / 2
 
@@ -38,7 +38,7 @@ def test_calibrated_margins_are_better_probabilities_of_new_rows(classes: int) -
 def test_a_class_that_a_fold_never_saw_does_not_stop_it() -> None:
     X = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
     y = np.repeat([0, 1, 2], 10)
-    everything = np.arange(30)
-    folds = [(everything[:20], everything[20:]), (everything[::2], everything[1::2])]
+    rows = np.arange(30)
+    folds = [(rows[:20], rows[20:]), (rows[::2], rows[1::2])]
     assert calibrate("svm", 0.1, X, y, folds) > 0
     assert calibrate("svm", 0.1, X, y, folds[:1]) == 1.0

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.datasets import make_moons
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from featx.classifiers.mlp import MLP, gradients, logits, softmax, start
+from featx.classifiers.mlp import MLP, compute_gradients, compute_logits, draw_weights
 
 
 @parametrize_with_checks([MLP(hidden=32, epochs=60, dropout=0.1)])
@@ -31,12 +32,14 @@ def test_probabilities_sum_to_one() -> None:
 
 def test_gradients_are_the_slopes_of_the_loss() -> None:
     random = np.random.default_rng(0)
-    weights = [w.astype(np.float64) for w in start((7, 5, 3), random)]
-    X, y, everything = random.standard_normal((20, 7)), random.integers(0, 3, 20), np.ones((20, 5))
-    slopes = gradients(weights, X, y, everything)  # type: ignore[arg-type]
+    weights = [weight.astype(np.float64) for weight in draw_weights((7, 5, 3), random)]
+    X = random.standard_normal((20, 7))
+    y = random.integers(0, 3, 20)
+    slopes = compute_gradients(weights, X, y, np.ones((20, 5)))  # type: ignore[arg-type]
 
     def loss() -> float:
-        return float(-np.log(softmax(logits(weights, X))[np.arange(20), y]).mean())  # type: ignore[arg-type]
+        probabilities = softmax(compute_logits(weights, X), axis=1)  # type: ignore[arg-type]
+        return float(-np.log(probabilities[np.arange(20), y]).mean())
 
     for weight, slope in zip(weights, slopes, strict=True):
         for place in np.ndindex(weight.shape):
@@ -51,6 +54,7 @@ def test_gradients_are_the_slopes_of_the_loss() -> None:
 
 def test_dropout_keeps_the_size_of_what_it_lets_through() -> None:
     random = np.random.default_rng(0)
-    X, y = random.standard_normal((300, 20)).astype(np.float32), random.integers(0, 2, 300)
-    fits = [MLP(dropout=dropout, epochs=30).fit(X, y).decision_function(X) for dropout in (0.0, 0.5)]
-    assert np.abs(fits[0]).mean() > np.abs(fits[1]).mean() > 0, "dropout regularises"
+    X = random.standard_normal((300, 20)).astype(np.float32)
+    y = random.integers(0, 2, 300)
+    scores = [MLP(dropout=dropout, epochs=30).fit(X, y).decision_function(X) for dropout in (0.0, 0.5)]
+    assert np.abs(scores[0]).mean() > np.abs(scores[1]).mean() > 0, "dropout regularises"

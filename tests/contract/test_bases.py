@@ -13,9 +13,11 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from featx.bases.base import ALIASES, arrange_layers
+from featx.bases.architectures.torchvision_stages import ADAPTERS
+from featx.bases.base import ALIASES, arrange_layers, find_layer
 from featx.bases.layer_table import trace
-from featx.bases.meta_device import WithoutNumbers
+from featx.bases.meta_device import MetaParameters
+from featx.bases.names import BASE_NAMES, HANDCRAFTED_BASES, POOLING_NAMES, suggested_layer
 from featx.bases.names import TORCHVISION_FAMILIES as FAMILIES
 from featx.bases.pooling import POOLINGS, as_map, places, pooled_shape
 from featx.bases.registry import BASES, resolve
@@ -45,7 +47,7 @@ def millions(name: str) -> float:
     return published(name, "num_params") / 1e6
 
 
-def weighed(name: str) -> Any:
+def mark_by_weight(name: str) -> Any:
     """Mark bases by weight: heavy ones are slow, the heaviest are built with numbers where FEATX_STRESS is set."""
     if millions(name) <= 20:
         return name
@@ -57,7 +59,7 @@ def weighed(name: str) -> Any:
 NUMBERS = torch.randn(2**18, generator=torch.Generator().manual_seed(0))
 
 
-def filled(tensor: torch.Tensor, is_variance: bool = False) -> torch.Tensor:
+def fill(tensor: torch.Tensor, is_variance: bool = False) -> torch.Tensor:
     """Random numbers in the shape of a tensor without: quicker than any initialisation, and never nearly zero."""
     scale = max(1, tensor[0].numel() if tensor.ndim > 1 else 4) ** -0.5
     numbers = torch.empty(tensor.shape)
@@ -68,15 +70,15 @@ def filled(tensor: torch.Tensor, is_variance: bool = False) -> torch.Tensor:
 
 def network(name: str) -> nn.Module:
     """The network with random weights, class tokens and running statistics."""
-    with WithoutNumbers():
+    with MetaParameters():
         built = BASES[name].build().eval().requires_grad_(False)
     for module in built.modules():
-        for own, parameter in module._parameters.items():
+        for name_inside, parameter in module._parameters.items():
             if parameter is not None:
-                module._parameters[own] = nn.Parameter(filled(parameter), requires_grad=False)
-        for own, buffer in module._buffers.items():
+                module._parameters[name_inside] = nn.Parameter(fill(parameter), requires_grad=False)
+        for name_inside, buffer in module._buffers.items():
             if buffer is not None and buffer.is_meta:
-                module._buffers[own] = filled(buffer, is_variance=own == "running_var")
+                module._buffers[name_inside] = fill(buffer, is_variance=name_inside == "running_var")
     return built
 
 
@@ -85,9 +87,10 @@ def side_of(name: str) -> int:
     return BASES[name].input.crop if name.startswith(FIXED_SIZE) or name == "tiny" else 80
 
 
-@pytest.mark.parametrize("name", [weighed(name) for name in NETWORKS])
+@pytest.mark.parametrize("name", [mark_by_weight(name) for name in NETWORKS])
 def test_running_the_stages_is_the_network_bit_for_bit(name: str) -> None:
-    built, side = network(name), side_of(name)
+    built = network(name)
+    side = side_of(name)
     x = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         whole = built(x.clone())
@@ -119,7 +122,7 @@ def test_the_stages_own_and_cost_what_is_published_and_layers_lie_where_aliases_
     assert sum(p.numel() for stage in stages for p in stage.module.parameters()) == parameters(name)
     assert len({stage.name for stage in stages}) == len(stages)
     traced = trace(stages, BASES[name].input.crop)
-    assert sum(traced.costs) / 1e9 == pytest.approx(published(name, "_ops"), rel=1e-3, abs=6e-4)
+    assert sum(traced.multiply_adds) / 1e9 == pytest.approx(published(name, "_ops"), rel=1e-3, abs=6e-4)
     layers = arrange_layers(stages, traced.shapes, BASES[name].input.crop)
     check_layouts(layers)
     if name in LAYERED:
@@ -146,12 +149,10 @@ def check_layouts(layers: Any) -> None:
 
 def check_aliases(layers: Any) -> None:
     """The four aliases lie at strides 4, 8, 16 and 32, and ever deeper."""
-    own = {layer.name: layer for layer in layers}
-    found = {alias: layer for layer in layers for alias in layer.alias.split(",") if alias}
     deepest = max(layer.stride or 0 for layer in layers)
-    chosen = [own.get(alias) or found[alias] for alias in ALIASES]
-    assert [layer.stride for layer in chosen] == [min(stride, deepest) for stride in ALIASES.values()]
-    assert [layer.index for layer in chosen] == sorted(layer.index for layer in chosen)
+    aliased = [find_layer("base", layers, alias) for alias in ALIASES]
+    assert [layer.stride for layer in aliased] == [min(stride, deepest) for stride in ALIASES.values()]
+    assert [layer.index for layer in aliased] == sorted(layer.index for layer in aliased)
 
 
 @pytest.mark.parametrize("name", FAMILIES["vit"])
@@ -162,8 +163,27 @@ def test_a_vision_transformer_has_tokens_and_no_aliases(name: str) -> None:
     assert {pooled_shape("cls", layer.shape, layer.layout) for layer in tokens} == {tokens[0].shape[1:]}
 
 
+def test_names_and_registries_agree() -> None:
+    assert tuple(BASES) == BASE_NAMES
+    assert tuple(POOLINGS) == POOLING_NAMES
+    assert set(ADAPTERS) == set(FAMILIES)
+    assert tuple(name for name in BASES if BASES[name].is_handcrafted) == HANDCRAFTED_BASES
+
+
 def test_every_base_is_a_network_or_made_by_hand() -> None:
     assert {name for name in BASES if BASES[name].default_weights != "none"} == set(NETWORKS)
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_the_layer_suggested_without_torch_is_the_default_layer(name: str) -> None:
+    architecture = resolve(BaseChoice(name))
+    suggested = suggested_layer(name)
+    if suggested is None:
+        assert name in HANDCRAFTED_BASES or not any(layer.alias for layer in architecture.layers())
+        assert architecture.default_layer() != "layer4"
+    else:
+        assert architecture.default_layer() == suggested
+        assert architecture.layer(suggested)
 
 
 def test_every_architecture_that_torchvision_has_for_classification_is_a_base() -> None:
@@ -185,11 +205,12 @@ def test_the_transform_of_every_named_weights_is_the_one_that_torchvision_states
 
 
 def distinct_presets() -> dict[InputTransform, Any]:
-    found: dict[InputTransform, Any] = {}
+    """Every transform of ours that torchvision's weights ask for, with the first preset that it stands for."""
+    presets: dict[InputTransform, Any] = {}
     for name in TORCHVISION:
         for choice in torchvision.models.get_model_weights(name):
-            found.setdefault(BASES[name].presets[choice.name], choice.transforms())
-    return found
+            presets.setdefault(BASES[name].presets[choice.name], choice.transforms())
+    return presets
 
 
 @pytest.mark.slow

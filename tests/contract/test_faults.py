@@ -15,12 +15,12 @@ from click.testing import Result
 
 from featx.errors import StoreError
 from featx.requests import BaseChoice, CompareRequest, ExportRequest, ExtractRequest
-from featx.runners.local import extract
 from featx.store.clean import clean
 from featx.store.compact import compact
 from featx.store.store import FeatureStore
 from featx.store.verify import verify
 from featx.workflows.export import export
+from featx.workflows.extract import extract
 from tests.store.samples import KEY, features_of, fill, make_digests, part_files
 
 RANDOM = BaseChoice("tiny", "random")

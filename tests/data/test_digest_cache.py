@@ -26,9 +26,9 @@ def counting(listing: Listing) -> tuple[Listing, list[str]]:
 
 
 def test_digests_are_those_of_the_bytes(photos: Path, cache: Path) -> None:
-    manifest = digest_all(cache, list_images(str(photos)))
-    assert len(manifest) == 36
-    for path, digest in zip(manifest.listing.paths, manifest.digests, strict=True):
+    digested = digest_all(cache, list_images(str(photos)))
+    assert len(digested) == 36
+    for path, digest in zip(digested.listing.paths, digested.digests, strict=True):
         assert digest.tobytes() == hashlib.sha256(Path(path).read_bytes()).digest()
 
 
@@ -60,7 +60,7 @@ def test_a_changed_file_is_read_again(photos: Path, cache: Path, change: str) ->
     assert reads == [str(changed)]
 
 
-def test_a_damaged_memory_costs_time_but_no_truth(photos: Path, cache: Path) -> None:
+def test_a_damaged_cache_costs_time_but_no_truth(photos: Path, cache: Path) -> None:
     first = digest_all(cache, list_images(str(photos)))
     (file,) = (cache / "scans").iterdir()
     file.write_bytes(file.read_bytes()[:100])
@@ -71,6 +71,6 @@ def test_a_damaged_memory_costs_time_but_no_truth(photos: Path, cache: Path) -> 
 def test_a_file_that_vanished_is_named_and_the_rest_kept(photos: Path, cache: Path) -> None:
     listing = list_images(str(photos))
     (photos / "red" / "00.png").unlink()
-    manifest = digest_all(cache, listing)
-    assert len(manifest) == 35
-    assert [file.reason for file in manifest.unreadable] == ["No such file or directory"]
+    digested = digest_all(cache, listing)
+    assert len(digested) == 35
+    assert [file.reason for file in digested.unreadable] == ["No such file or directory"]

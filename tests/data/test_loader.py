@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from featx.data.listing import Listing
-from featx.data.loader import LARGE, SLICE, Batch, Loader, Slices
+from featx.data.loader import LARGEST_SLICE, SLICE, Batch, Loader, Slices
 from featx.timing import Clock
 from featx.types import LayerFeatures, Pixels
 
@@ -49,30 +49,30 @@ def ready() -> None:
 @pytest.mark.parametrize("device_batch", [None, 1, 16, 1000])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_every_row_comes_in_order_with_the_features_of_its_views(workers: int, device_batch: int | None) -> None:
-    rows, found = list(range(3, 100)), []
+    rows, rows_given = list(range(3, 100)), []
     for batch in make_loader(workers, device_batch)(rows, brightness, ready):
-        found += [one.row for one in batch.loaded]
+        rows_given += [image.row for image in batch.loaded]
         for (place, view), value in zip(batch.members, next(iter(batch.features.values()), []), strict=True):
             row = batch.loaded[place].row
             assert value == (row if view == 0 else row // 2), "another image's feature"
             assert not batch.loaded[place].pixels, "pixels must not pile up"
-        assert {one.row for one in batch.loaded if not one.views} <= {5, 7}
-    assert found == rows
+        assert {image.row for image in batch.loaded if not image.views} <= {5, 7}
+    assert rows_given == rows
 
 
 def test_a_broken_image_has_a_reason_and_costs_its_batch_nothing() -> None:
     first: Batch = next(make_loader()([6, 7, 8], brightness, ready))
-    assert [bool(one.reason) for one in first.loaded] == [False, True, False]
+    assert [bool(image.reason) for image in first.loaded] == [False, True, False]
     assert len(first.members) == 4
 
 
-@pytest.mark.parametrize(("seconds", "most"), [(0.001, LARGE), (0.5 / (2 * SLICE), 2 * SLICE), (1.0, SLICE)])
+@pytest.mark.parametrize(("seconds", "most"), [(0.001, LARGEST_SLICE), (0.5 / (2 * SLICE), 2 * SLICE), (1.0, SLICE)])
 def test_slices_are_large_where_images_are_quick_and_small_at_the_end(seconds: float, most: int) -> None:
     slices, sizes, rows = Slices(range(1000), 2), [], []
     for few in slices:
         sizes.append(len(few))
         rows += few
-        slices.took(len(few), seconds * len(few))
+        slices.record_time(len(few), seconds * len(few))
     assert rows == list(range(1000))
     assert max(sizes) == most
     assert sizes[0] == sizes[-2] == SLICE
@@ -81,9 +81,9 @@ def test_slices_are_large_where_images_are_quick_and_small_at_the_end(seconds: f
 def test_a_slice_that_was_given_back_is_cut_anew() -> None:
     slices = Slices(range(1000), 2)
     next(slices)
-    slices.give_back(next(slices))
-    slices.took(SLICE, 0.001)
-    assert next(slices) == range(SLICE, SLICE + LARGE)
+    slices.take_back(next(slices))
+    slices.record_time(SLICE, 0.001)
+    assert next(slices) == range(SLICE, SLICE + LARGEST_SLICE)
 
 
 def test_slices_that_nobody_began_before_the_engine_was_ready_become_large_ones() -> None:
@@ -101,16 +101,19 @@ def test_slices_that_nobody_began_before_the_engine_was_ready_become_large_ones(
     loader = replace(quick, prepare=prepare)
 
     rows = 20 * list(range(100))
-    assert [one.row for batch in loader(rows, start, ready) for one in batch.loaded] == rows
+    assert [image.row for batch in loader(rows, start, ready) for image in batch.loaded] == rows
     assert max(sizes) > 2 * SLICE
 
 
-def test_only_a_few_slices_are_loaded_before_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("featx.data.loader.AHEAD_BYTES", 20 * SLICE * 2 * 4 * 4 * 3)  # two views of 4 x 4 pixels
-    loader, seen = make_loader(workers=2), []
-    counted = Loader(
-        loader.listing, lambda digest, row: bool(seen.append(row)) or True, loader.prepare, 2, loader.clock
-    )
+def test_only_a_few_slices_are_loaded_before_they_are_asked_for() -> None:
+    seen: list[int] = []
+
+    def select(digest: bytes, row: int) -> bool:
+        seen.append(row)
+        return True
+
+    bytes_a_row = 2 * 4 * 4 * 3  # two views of 4 x 4 pixels
+    counted = replace(make_loader(workers=2), select=select, ahead_bytes=20 * SLICE * bytes_a_row)
     batches = counted(10 * list(range(100)), brightness, ready)
     next(batches)
     batches.close()  # type: ignore[attr-defined]
@@ -129,9 +132,8 @@ def test_an_error_of_the_engine_reaches_the_caller_and_threads_end() -> None:
 
 def test_images_are_loaded_while_what_computes_them_is_built() -> None:
     built, loaded = threading.Event(), threading.Event()
-    loader = make_loader(workers=2)
 
-    def wanted(digest: bytes, row: int) -> bool:
+    def select(digest: bytes, row: int) -> bool:
         if row == 50:
             loaded.set()
         return row != 5
@@ -144,16 +146,15 @@ def test_images_are_loaded_while_what_computes_them_is_built() -> None:
         assert built.is_set(), "computed before all was ready"
         return brightness(pixels)
 
-    batches = Loader(loader.listing, wanted, loader.prepare, 2, loader.clock)(list(range(100)), start, build)
-    assert [one.row for batch in batches for one in batch.loaded] == list(range(100))
+    batches = replace(make_loader(workers=2), select=select)(list(range(100)), start, build)
+    assert [image.row for batch in batches for image in batch.loaded] == list(range(100))
 
 
 def test_nothing_is_built_where_nothing_is_computed() -> None:
     def build() -> None:
         raise AssertionError("built for nothing")
 
-    loader = make_loader()
-    idle = Loader(loader.listing, lambda digest, row: False, loader.prepare, 2, loader.clock)
+    idle = replace(make_loader(workers=2), select=lambda digest, row: False)
     assert sum(len(batch.loaded) for batch in idle(list(range(100)), brightness, build)) == 100
 
 
@@ -163,3 +164,11 @@ def test_an_error_while_building_reaches_the_caller() -> None:
 
     with pytest.raises(RuntimeError, match="no such engine"):
         list(make_loader()(range(20), brightness, build))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_decoded_rows_come_one_by_one_in_order_with_their_pixels(workers: int) -> None:
+    rows = list(range(3, 60))
+    images = list(make_loader(workers).decoded(rows))
+    assert [image.row for image in images] == rows
+    assert {image.row for image in images if not image.pixels} == {5, 7}

@@ -5,15 +5,19 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from featx.engines.device import choose_device
-from featx.engines.engine import ENGINES, LazyEngine, Plan, choose_engine, make_openvino
-from featx.engines.threads import one_thread_each
-from featx.engines.torch_engine import TorchEngine, fold, fused
+from featx.bases.base import Base, Stage
+from featx.engines.device import choose_device, parse_devices
+from featx.engines.engine import ENGINES, LazyEngine, Plan, choose_engine, make_plan
+from featx.engines.openvino_engine import COPY_BYTES, OpenVinoEngine
+from featx.engines.threads import one_torch_thread
+from featx.engines.torch_engine import TorchEngine, fuse_batchnorm, fuse_module
 from featx.errors import RequestError, UnknownName
 from featx.timing import Clock
 from tests.conftest import load_base
@@ -29,7 +33,7 @@ def pixels(n: int, side: int = 32) -> np.ndarray:
 
 
 def plan(batch_size: int | None = None, base: str = "tiny", precision: str = "float32") -> Plan:
-    return Plan(load_base(base, "random", precision=precision), WANTED, CPU, batch_size, 2)
+    return make_plan(load_base(base, "random", precision=precision), WANTED, CPU, batch_size, 2)
 
 
 @pytest.mark.parametrize("name", INSTALLED)
@@ -55,16 +59,16 @@ def test_a_feature_does_not_depend_on_its_company(name: str, batch_size: int | N
 
 def test_batch_norm_is_folded_away_and_other_modules_stay() -> None:
     base = load_base("mobilenet_v2", "random")
-    folded = fused(base)
+    folded = fuse_batchnorm(base)
     assert any(isinstance(m, torch.nn.BatchNorm2d) for stage in base.stages for m in stage.module.modules())
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for stage in folded.stages for m in stage.module.modules())
     relu = torch.nn.ReLU()
-    assert fold(relu) is relu
+    assert fuse_module(relu) is relu
 
 
 def test_bfloat16_is_not_folded() -> None:
     base = load_base("tiny", "random", precision="bfloat16")
-    assert fused(base) is base
+    assert fuse_batchnorm(base) is base
 
 
 def test_an_engine_that_is_none_comes_with_the_nearest() -> None:
@@ -92,24 +96,19 @@ def test_what_openvino_cannot_run_is_said_and_auto_runs_it_with_torch() -> None:
 
 
 @pytest.mark.skipif("openvino" not in INSTALLED, reason="the extra 'openvino' is not installed")
-def test_threads_of_openvino_give_the_same_features_with_networks_of_their_own_and_with_one_that_they_share(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("copy_bytes", "has_copies"), [(COPY_BYTES, True), (0, False)])
+def test_threads_of_openvino_give_the_same_features_with_copies_of_the_network_and_with_one_that_they_share(
+    copy_bytes: int, has_copies: bool
 ) -> None:
     images = pixels(24)
-    own = make_openvino(plan())
-    monkeypatch.setattr("featx.engines.openvino_engine.OWN_BYTES", 0)
-    shared = make_openvino(plan())
-    assert (bool(own.exported), bool(shared.exported)) == (True, False)
+    engine = OpenVinoEngine(plan().base, WANTED, CPU, 1, 2, copy_bytes)
+    assert bool(engine.exported) == has_copies
+    expected = [engine.start(images[i : i + 3])() for i in range(22)]
     with ThreadPoolExecutor(8) as pool:
-        found = [
-            list(pool.map(lambda i, engine=engine: engine.start(images[i : i + 3])(), range(22)))
-            for engine in (own, shared)
-        ]
-    expected = [own.start(images[i : i + 3])() for i in range(22)]
-    for one, other, true in zip(*found, expected, strict=True):
-        for key, features in true.items():
-            assert np.array_equal(one[key], features)
-            assert np.array_equal(other[key], features)
+        computed = list(pool.map(lambda i: engine.start(images[i : i + 3])(), range(22)))
+    for features, reference in zip(computed, expected, strict=True):
+        for key in reference:
+            assert np.array_equal(features[key], reference[key])
 
 
 @pytest.mark.skipif("openvino" in INSTALLED, reason="the extra 'openvino' is installed")
@@ -119,40 +118,57 @@ def test_an_engine_that_is_not_installed_comes_with_the_command_that_installs_it
 
 
 def test_a_lazy_engine_is_made_once_and_by_the_first_image() -> None:
-    told: dict[str, object] = {}
     clock = Clock()
-    engine = LazyEngine("eager", plan(), 10, clock, told)
-    assert engine.engine is None
+    engine = LazyEngine("eager", plan(), 10, clock)
+    assert engine.name == ""
     engine.start(pixels(1))()
-    first = engine.engine
+    assert engine.name == "eager"
+    first = engine.build()
     engine.start(pixels(1))()
-    assert engine.engine is first
-    assert told == {"engine": "eager"}
+    assert engine.build() is first
     assert set(clock.seconds) == {"engine", "forward"}
 
 
-def test_too_little_memory_halves_the_batch(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    engine, images = TorchEngine(load_base("tiny", "random"), WANTED, CPU, 8), pixels(8)
-    expected = engine(images)
-    forward = type(engine.base).forward
+class SmallMemory(nn.Module):
+    """A stage that runs out of memory with more than a few images at once."""
 
-    def small(base: object, x: torch.Tensor, wanted: dict) -> dict:
-        if len(x) > 2:
+    def __init__(self, stage: nn.Module, most: int) -> None:
+        super().__init__()
+        self.stage = stage
+        self.most = most
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > self.most:
             raise torch.OutOfMemoryError
-        return forward(base, x, wanted)  # type: ignore[arg-type]
+        return self.stage(x)
 
-    monkeypatch.setattr("featx.bases.base.Base.forward", small)
+
+def with_little_memory(base: Base, most: int) -> Base:
+    first, *others = base.stages
+    return replace(base, stages=(Stage(first.name, SmallMemory(first.module, most)), *others))
+
+
+def test_too_little_memory_halves_the_batch(caplog: pytest.LogCaptureFixture) -> None:
+    base, images = load_base("tiny", "random"), pixels(8)
+    expected = TorchEngine(base, WANTED, CPU, 8)(images)
+    engine = TorchEngine(with_little_memory(base, 2), WANTED, CPU, 8)
     with caplog.at_level("WARNING"):
-        found = engine(images)
+        computed = engine(images)
     assert "trying 4" in caplog.text
     assert "trying 2" in caplog.text
-    for key, features in found.items():
+    for key, features in computed.items():
         np.testing.assert_allclose(features, expected[key], rtol=1e-4, atol=1e-5)
+
+
+def test_one_image_that_is_too_large_for_the_memory_is_one_clear_line() -> None:
+    engine = TorchEngine(with_little_memory(load_base("tiny", "random"), 0), WANTED, CPU, 2)
+    with pytest.raises(RequestError, match="one image alone is more than the memory of cpu"):
+        engine(pixels(2))
 
 
 def test_threads_of_torch_are_put_back() -> None:
     before = torch.get_num_threads()
-    with one_thread_each(CPU):
+    with one_torch_thread(CPU):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
 
@@ -161,5 +177,25 @@ def test_devices_that_are_not_there_are_refused() -> None:
     assert choose_device("cpu") == CPU
     with pytest.raises(RequestError, match="is not on this machine"):
         choose_device("cuda:99")
-    with pytest.raises(UnknownName, match="device"):
+    with pytest.raises(UnknownName, match="unknown device 'gpu'"):
         choose_device("gpu")
+
+
+def test_several_devices_are_named_with_commas() -> None:
+    assert parse_devices("auto") == ["auto"]
+    assert parse_devices("cpu, cpu") == ["cpu", "cpu"]
+    with pytest.raises(RequestError, match="device 'cuda:7' is not on this machine"):
+        parse_devices("cpu, cuda:7")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_all_devices_are_every_gpu() -> None:
+    with pytest.raises(RequestError, match="means every GPU, and this machine has none"):
+        parse_devices("all")
+
+
+@pytest.mark.parametrize(("device", "resizes"), [("cpu", False), ("mps", False), ("cuda", True)])
+def test_only_a_gpu_with_float64_resizes(device: str, resizes: bool) -> None:
+    made = make_plan(load_base("tiny", "random"), {}, torch.device(device), None, 1)
+    assert (made.resizer is not None) == resizes
+    assert (made.device_batch is None) == (device == "cpu")

@@ -6,12 +6,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from featx.evaluation.protocol import Comparison
+from featx.errors import BrokenPart
+from featx.evaluation.comparison import open_comparison
+from featx.evaluation.evaluate import evaluate_layer_set
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.runners.local import extract
 from featx.workflows.compare import compare
+from featx.workflows.extract import extract
 from featx.workflows.fit import fit
 from tests.conftest import picture
 
@@ -24,20 +27,62 @@ def request_(photos: Path, cache: Path) -> CompareRequest:
     return CompareRequest(str(photos), RANDOM, classifiers=("logreg", "svm"), cache=cache)
 
 
-def test_a_repeated_request_fits_nothing_and_gives_the_same(
-    request_: CompareRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def damage_features(cache: Path) -> None:
+    """Change the last byte of every part: headers stay sound, and whoever reads features finds out."""
+    for part in cache.rglob("*.h5"):
+        data = bytearray(part.read_bytes())
+        data[-1] ^= 1
+        part.chmod(0o644)
+        part.write_bytes(data)
+
+
+def test_a_repeated_request_reads_no_features_and_gives_the_same(request_: CompareRequest) -> None:
     first = compare(request_)
     assert len(list((request_.cache / "results").iterdir())) == 4
-    monkeypatch.setattr(Comparison, "train", None)  # whoever trains now fails
+    damage_features(request_.cache)
     again = compare(request_)
     assert again == first  # the seconds, too: they are kept as first measured
     assert not any(row.recalled for row in first)
     assert all(row.recalled for row in again)
-    one = fit(replace(request_, layers=("layer1",), classifiers=("svm",)))
-    assert one.result.test_accuracy == first[1].test_accuracy
-    with pytest.raises(TypeError):
+    with pytest.raises(BrokenPart, match="featx cache clean"):
         compare(replace(request_, refit=True))
+
+
+def test_a_repeated_fit_trains_only_if_the_model_is_needed(request_: CompareRequest) -> None:
+    request = replace(request_, layers=("layer1",), classifiers=("svm",))
+    first = fit(request, keep_model=False)
+    assert first.model is not None, "it was trained, so it is there"
+    again = fit(request)
+    assert again.result.recalled
+    assert again.model.predict_proba(np.ones((1, 32))) == pytest.approx(first.model.predict_proba(np.ones((1, 32))))
+    damage_features(request.cache)
+    recalled = fit(request, keep_model=False)
+    assert recalled.model is None
+    assert recalled.to_dict() == again.to_dict()
+    with pytest.raises(BrokenPart, match="featx cache clean"):
+        fit(request)
+
+
+def test_what_was_evaluated_is_what_is_kept(request_: CompareRequest) -> None:
+    comparison = open_comparison(replace(request_, layers=("layer1",)))
+    trained = evaluate_layer_set(comparison, comparison.layer_sets[0])
+    recalled = evaluate_layer_set(comparison, comparison.layer_sets[0])
+    assert [evaluation.recalled for evaluation in (*trained, *recalled)] == [False, False, True, True]
+    for fresh, kept in zip(trained, recalled, strict=True):
+        assert fresh.classifier is not None
+        assert kept.classifier is None
+        assert kept.result == fresh.result
+        assert np.array_equal(kept.predictions.classes, fresh.predictions.classes)
+        assert np.array_equal(kept.predictions.confidence, fresh.predictions.confidence)
+
+
+def test_a_record_holds_what_the_evaluation_gave_and_nothing_of_the_table(request_: CompareRequest) -> None:
+    compare(replace(request_, layers=("layer1",), classifiers=("svm",)))
+    (record,) = (request_.cache / "results").iterdir()
+    stored = json.loads(record.read_text())
+    assert set(stored) == {"request", "result", "predicted", "confidence"}
+    assert not {"p_value", "megabytes", "ms_per_image", "recalled"} & set(stored["result"])
+    assert set(stored["request"]) == {"keys", "rows", "clf", "grid", "seed", "protocol"}
 
 
 def test_a_part_that_is_new_is_all_that_is_fitted(request_: CompareRequest) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featx.evaluation.layer_scores import Evidence, Labelled, choose, learning_curve, thin, weigh
+from featx.evaluation.layer_scores import LabelledRows, LayerScore, choose_layer, learning_curve, score_layer, thin_rows
 from featx.evaluation.transferability import h_score, log_evidence, neighbour_accuracy
 
 
@@ -57,34 +57,34 @@ def test_copies_of_an_image_are_not_each_others_neighbours() -> None:
     assert neighbour_accuracy(copies, np.tile(y, 6), groups) < 0.7
 
 
-def evidence(layer: str, logreg: float, svm: float, knn: float, cached: bool = True) -> Evidence:
+def evidence(layer: str, logreg: float, svm: float, knn: float, cached: bool = True) -> LayerScore:
     better = "svm" if svm > logreg else "logreg"
-    return Evidence(layer, "avg", 9, 1000, cached, 0, 0, knn, {"logreg": logreg, "svm": svm}, better)
+    return LayerScore(layer, "avg", 9, 1000, cached, 0, 0, knn, {"logreg": logreg, "svm": svm}, better)
 
 
 def test_cross_validation_decides_and_among_equals_all_three_accuracies() -> None:
     clear = [evidence("a", 0.9, 0.9, 0.99), evidence("b", 0.95, 0.96, 0.7)]
-    assert choose(clear).layer == "b"
+    assert choose_layer(clear).layer == "b"
     equals = [evidence("a", 0.950, 0.956, 0.90), evidence("b", 0.953, 0.954, 0.94)]
-    assert choose(equals).layer == "b"
+    assert choose_layer(equals).layer == "b"
     sampled = [evidence("a", 0.99, 0.99, 0.99, cached=False), evidence("b", 0.9, 0.9, 0.9)]
-    assert choose(sampled).layer == "b"
+    assert choose_layer(sampled).layer == "b"
 
 
 def test_the_learning_curve_rises_and_ends_with_all_training_rows() -> None:
     X, y = blobs(1.5, n=300)
-    curve = learning_curve(X, Labelled(y, np.arange(300)), "logreg", 42)
+    curve = learning_curve(X, LabelledRows(y, np.arange(300)), "logreg", 42)
     assert [images for images, _ in curve] == [30, 60, 120, 240]
     assert curve[-1][1] > curve[0][1]
 
 
 def test_a_share_of_rows_keeps_every_class() -> None:
     y = np.array([0] * 50 + [1] * 3)
-    kept = thin(np.arange(53), y, 0.1, 0)
+    kept = thin_rows(np.arange(53), y, 0.1, 0)
     assert np.bincount(y[kept]).tolist() == [5, 1]
 
 
 def test_a_layer_that_tells_nothing_is_at_chance() -> None:
     X, y = blobs(0)
-    found = weigh(("a", "avg"), X, Labelled(y, np.arange(len(y))), 42, cached=False)
+    found = score_layer(("a", "avg"), X, LabelledRows(y, np.arange(len(y))), 42, cached=False)
     assert abs(found.best - 1 / 3) < 0.17

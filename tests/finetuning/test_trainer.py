@@ -1,89 +1,165 @@
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from featx.errors import DataError
+from featx.finetuning.batches import PooledBatches
+from featx.finetuning.checkpoint import Checkpoint
 from featx.finetuning.schedule import TrainingSchedule, TrainingState
-from featx.finetuning.trainer import Batches, Trainer
+from featx.finetuning.trainer import Trainer, TrainingData
 
 CPU = torch.device("cpu")
 
 
-def clouds(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    drawn = torch.Generator().manual_seed(seed)
+def clouds(seed: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
     y = torch.arange(60) % 3
-    return torch.eye(3)[y] * 2 + torch.randn(60, 3, generator=drawn), y
+    return torch.eye(3)[y] * 2 + torch.randn(60, 3, generator=generator), y
 
 
-def trainer(recipe: TrainingSchedule, checkpoint: Path | None = None, rate: float = 0.05) -> Trainer:
+def make_data() -> PooledBatches:
+    return PooledBatches(*clouds(0), *clouds(1), batch_size=16, seed=0)
+
+
+def make_trainer(
+    schedule: TrainingSchedule,
+    checkpoint: Path | None = None,
+    lr: float = 0.05,
+    data: TrainingData | None = None,
+    **options: Any,
+) -> Trainer:
     torch.manual_seed(1)
     network = nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 3))
-    x, y = clouds(0)
-
-    def batches(epoch: int) -> Batches:
-        order = torch.randperm(60, generator=torch.Generator().manual_seed(epoch))
-        yield from ((x[rows], y[rows]) for rows in order.split(16))
-
-    groups = [{"params": list(network.parameters()), "rate": rate}]
-    return Trainer(network, groups, batches, 4, lambda: [clouds(1)], recipe, CPU, checkpoint, "facts")
-
-
-def test_rates_rise_to_the_full_and_fall_to_a_hundredth() -> None:
-    recipe = TrainingSchedule(10, 3, 0, warm_up=2)
-    factors = [recipe.factor(place / 4) for place in range(41)]
-    peak = factors.index(max(factors))
-    assert peak == 8
-    assert 0 < factors[0] < 0.01
-    assert factors[:9] == sorted(factors[:9])
-    assert factors[8:] == sorted(factors[8:], reverse=True)
-    assert factors[-1] == pytest.approx(0.01)
+    groups = [{"params": list(network.parameters()), "lr": lr}]
+    resumes_from = Checkpoint(checkpoint, "facts") if checkpoint else None
+    return Trainer(network, groups, data or make_data(), schedule, CPU, resumes_from, **options)
 
 
 def test_the_best_weights_are_kept_and_training_stops_early() -> None:
     seen: list[tuple[float, float]] = []
-    one = trainer(TrainingSchedule(60, 4, 7), rate=0.3)
-    done = one.run(lambda progress, loss, accuracy: seen.append((accuracy, -loss)))
-    assert (done.best_accuracy, -done.best_loss) == max(seen)
-    assert done.best_epoch == seen.index(max(seen)) + 1
-    assert done.epoch == done.best_epoch + 4 < 60
-    assert one.judge() == pytest.approx((done.best_loss, done.best_accuracy))
-    assert done.best_accuracy > 0.6
+    trainer = make_trainer(TrainingSchedule(60, 4, 7), lr=0.3)
+    state = trainer.run(lambda state, loss, accuracy: seen.append((accuracy, -loss)))
+    assert (state.best_accuracy, -state.best_loss) == max(seen)
+    assert state.best_epoch == seen.index(max(seen)) + 1
+    assert state.epoch == state.best_epoch + 4 < 60
+    validation = trainer.evaluate()
+    assert (validation.loss, validation.accuracy) == pytest.approx((state.best_loss, state.best_accuracy))
+    assert state.best_accuracy > 0.6
 
 
 def test_every_epoch_can_be_the_last_one_before_a_kill(tmp_path: Path) -> None:
-    whole = trainer(TrainingSchedule(5, 9, 7))
+    schedule = TrainingSchedule(5, 9, 7)
+    whole = make_trainer(schedule)
     expected = whole.run()
     for _ in range(5):  # one epoch a process
-        again = trainer(TrainingSchedule(5, 9, 7), tmp_path / "checkpoint")
-        if not again.resume():
-            again.done.best_loss, again.done.best_accuracy = again.judge()
-        again.step()
-        again.save()
-    last = trainer(TrainingSchedule(5, 9, 7), tmp_path / "checkpoint")
-    done = last.run()
-    assert (done.epoch, done.best_epoch, done.best_loss) == (5, expected.best_epoch, expected.best_loss)
-    for one, other in zip(last.network.parameters(), whole.network.parameters(), strict=True):
-        assert torch.equal(one, other)
+        trainer = make_trainer(schedule, tmp_path / "checkpoint")
+        if not trainer.resume():
+            trainer.start()
+        trainer.run_epoch()
+        trainer.save()
+    last = make_trainer(schedule, tmp_path / "checkpoint")
+    state = last.run()
+    assert (state.epoch, state.best_epoch, state.best_loss) == (5, expected.best_epoch, expected.best_loss)
+    for resumed, uninterrupted in zip(last.network.parameters(), whole.network.parameters(), strict=True):
+        assert torch.equal(resumed, uninterrupted)
 
 
-def test_nothing_to_judge_is_an_error() -> None:
-    one = trainer(TrainingSchedule(2, 2, 0))
-    one.judged = list
+def test_each_batch_has_the_rate_of_its_place_also_after_an_epoch_that_lost_batches() -> None:
+    schedule = TrainingSchedule(3, 9, 7)
+    rates: list[float] = []
+
+    @dataclass(frozen=True)
+    class LosesBatches(PooledBatches):
+        def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            batches = list(super().train_batches(epoch))
+            for batch in batches[: 2 if epoch == 0 else len(batches)]:
+                rates.append(trainer.optimizer.param_groups[0]["lr"])
+                yield batch
+
+    data = LosesBatches(*clouds(0), *clouds(1), batch_size=16, seed=0)
+    trainer = make_trainer(schedule, data=data)
+    trainer.run()
+    places = [0, 1 / 4, *(1 + step / 4 for step in range(4)), *(2 + step / 4 for step in range(4))]
+    assert rates == [0.05 * schedule.lr_factor(place) for place in places]
+
+
+def test_no_validation_image_left_is_an_error() -> None:
+    empty = replace(make_data(), X_val=torch.empty(0, 3), y_val=torch.empty(0, dtype=torch.int64))
     with pytest.raises(DataError, match="no image of the validation part"):
-        one.run()
+        make_trainer(TrainingSchedule(2, 2, 0), data=empty).run()
+
+
+@dataclass(frozen=True)
+class Poisoned(PooledBatches):
+    """Data whose second batch of the second epoch holds a value that no loss survives."""
+
+    value: float = math.nan
+
+    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for number, (x, y) in enumerate(super().train_batches(epoch)):
+            yield (x * self.value if (epoch, number) == (1, 1) else x), y
+
+
+@pytest.mark.parametrize(("value", "word"), [(math.nan, "NaN"), (math.inf, "(NaN|infinite)")])
+def test_a_loss_that_became_nan_stops_training_with_the_best_weights(value: float, word: str) -> None:
+    after_first: list[dict[str, Tensor]] = []
+    data = Poisoned(*clouds(0), *clouds(1), batch_size=16, seed=0, value=value)
+    trainer = make_trainer(TrainingSchedule(3, 9, 7), data=data)
+    state = trainer.run(lambda *_: after_first.append(trainer.copy_weights()))
+    assert state.stopped is not None
+    message = rf"the loss became {word} in epoch 2, batch 2: the weights of epoch 1 are kept; try a lower --lr"
+    assert re.fullmatch(message, state.stopped)
+    assert (state.epoch, state.best_epoch, len(after_first)) == (1, 1, 1)
+    for name, tensor in trainer.network.state_dict().items():
+        assert torch.isfinite(tensor).all()
+        assert torch.equal(tensor, after_first[0][name])
+
+
+def test_a_loss_that_became_nan_without_validation_leaves_the_last_epoch() -> None:
+    data = Poisoned(*clouds(0), *clouds(1), batch_size=16, seed=0)
+    trainer = make_trainer(TrainingSchedule(3, 9, 7), data=data)
+    state = trainer.run_blind(3)
+    assert state.stopped == "the loss became NaN in epoch 2, batch 2; try a lower --lr"
+    expected = make_trainer(TrainingSchedule(3, 9, 7))
+    expected.run_blind(1)
+    for name, tensor in trainer.network.state_dict().items():
+        assert torch.equal(tensor, expected.network.state_dict()[name])
+
+
+def test_a_damaged_checkpoint_leaves_the_first_weights(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trainer = make_trainer(TrainingSchedule(2, 9, 7), tmp_path / "checkpoint")
+    trainer.run()
+    saved = torch.load(tmp_path / "checkpoint", weights_only=True)
+    torch.save({**saved, "optimizer": {}}, tmp_path / "checkpoint")
+    again = make_trainer(TrainingSchedule(2, 9, 7), tmp_path / "checkpoint")
+    assert not again.resume()
+    assert "is unreadable (KeyError): training starts anew" in caplog.text
+    for name, tensor in again.network.state_dict().items():
+        assert torch.equal(tensor, again.first_weights[name])
+
+
+def test_batches_are_reported_with_their_epoch() -> None:
+    seen: list[tuple[int, int]] = []
+    make_trainer(TrainingSchedule(2, 9, 7), after_batch=lambda *place: seen.append(place)).run()
+    assert seen == [(epoch, batch) for epoch in (1, 2) for batch in (1, 2, 3, 4)]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_a_gpu_trains_in_mixed_precision() -> None:
-    one = trainer(TrainingSchedule(8, 8, 7))
+    trainer = make_trainer(TrainingSchedule(8, 8, 7))
     x, _ = clouds(0)
     device = torch.device("cuda")
-    mixed = Trainer(one.network.to(device), one.groups, one.batches, 4, one.judged, one.recipe, device)
+    mixed = replace(trainer, network=trainer.network.to(device), device=device)
     assert mixed.half in (torch.bfloat16, torch.float16)
     with torch.autocast("cuda", mixed.half):
         assert mixed.network(x.to(device)).dtype is mixed.half
@@ -92,19 +168,19 @@ def test_a_gpu_trains_in_mixed_precision() -> None:
 
 @pytest.mark.parametrize(("gained", "lost", "kept"), [(2, 0, 0), (3, 0, 3), (5, 3, 0), (30, 14, 3), (0, 0, 0)])
 def test_an_epoch_that_is_better_by_chance_only_is_not_kept(gained: int, lost: int, kept: int) -> None:
-    one = trainer(TrainingSchedule(5, 3, 0, keep_if_significant=True))
+    trainer = make_trainer(TrainingSchedule(5, 3, 0, keep_if_significant=True))
     first = [True] * lost + [False] * gained + [True, False] * 10
     best = [False] * lost + [True] * gained + [True, False] * 10
-    one.done = TrainingState(3, 3, 0.1, 0.975, 0.2, 0.9, first, best)
-    one.best = {name: tensor + 1 for name, tensor in one.first.items()}
-    one.doubt()
-    assert (one.done.best_epoch, one.done.doubted) == (kept, 3 - kept)
-    assert (one.best is one.first) == (kept == 0)
-    assert one.done.best_accuracy == (0.975 if kept else 0.9)
+    trainer.state = TrainingState(3, 3, 0.1, 0.975, 0.2, 0.9, first, best)
+    trainer.best_weights = {name: tensor + 1 for name, tensor in trainer.first_weights.items()}
+    trainer.reject_chance()
+    assert (trainer.state.best_epoch, trainer.state.rejected_epoch) == (kept, 3 - kept)
+    assert (trainer.best_weights is trainer.first_weights) == (kept == 0)
+    assert trainer.state.best_accuracy == (0.975 if kept else 0.9)
 
 
-def test_images_that_broke_meanwhile_leave_nothing_to_doubt() -> None:
-    one = trainer(TrainingSchedule(5, 3, 0, keep_if_significant=True))
-    one.done = TrainingState(3, 3, 0.1, 0.9, 0.2, 0.9, [True, False], [True])
-    one.doubt()
-    assert one.done.best_epoch == 3
+def test_the_best_epoch_is_kept_where_images_broke_meanwhile() -> None:
+    trainer = make_trainer(TrainingSchedule(5, 3, 0, keep_if_significant=True))
+    trainer.state = TrainingState(3, 3, 0.1, 0.9, 0.2, 0.9, [True, False], [True])
+    trainer.reject_chance()
+    assert trainer.state.best_epoch == 3

@@ -1,6 +1,6 @@
 """Feeds mutated images to the decoder and prints one line of JSON; runs in a process of its own, to be measured.
 
-python -m tests.data.fuzzing COUNT SEED [FOLDER OF FURTHER IMAGES]
+python -m tests.images.fuzzing COUNT SEED [FOLDER OF FURTHER IMAGES]
 """
 
 import io

@@ -7,7 +7,6 @@ import os
 import struct
 import subprocess
 import sys
-import threading
 import time
 import zlib
 from pathlib import Path
@@ -16,8 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featx.images.decode import FORMATS, MEMORY, BrokenImage, decode, decoding
-from featx.images.memory_budget import Budget
+from featx.images.decode import (
+    DECODING_BUDGET,
+    DECODING_MEMORY,
+    FORMATS,
+    BrokenImage,
+    check_size,
+    decode,
+    decoding,
+    scale_grey,
+)
 
 IS_LONG = bool(os.environ.get("FEATX_STRESS"))
 IMAGES = 20_000 if IS_LONG else 1_000
@@ -75,7 +82,7 @@ def test_mutated_images_neither_crash_nor_hang_nor_take_much_memory() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"x", b"text" * 100, bytes(5000), b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"]
 )
-def test_what_is_no_image_is_said_to_be_none(data: bytes) -> None:
+def test_what_is_not_an_image_is_said_not_to_be_one(data: bytes) -> None:
     with pytest.raises(BrokenImage, match="empty file|not an image, or of an unknown format"):
         decode(data)
 
@@ -129,16 +136,14 @@ def test_a_picture_too_large_is_named_so(name: str) -> None:
         decode(BOMBS[name])
 
 
-def test_costly_formats_are_refused_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_costly_formats_are_refused_sooner() -> None:
     class Opened:
         size, info = (7000, 7000), {}
 
         def __init__(self, kind: str) -> None:
             self.format = kind
 
-    from featx.images.decode import check_size
-
-    assert check_size(Opened("PNG")) < MEMORY  # type: ignore[arg-type]
+    assert check_size(Opened("PNG")) < DECODING_MEMORY  # type: ignore[arg-type]
     with pytest.raises(BrokenImage, match=r"7000 x 7000 pixels would take 1\.2 GB to decode, more than 0\.85 GB"):
         check_size(Opened("JPEG2000"))  # type: ignore[arg-type]
     with pytest.raises(BrokenImage, match="of QOI would take too long"):
@@ -163,43 +168,23 @@ def test_deep_grey_is_scaled_not_clipped() -> None:
     assert np.array_equal(grey.reshape(-1), np.arange(256))
 
 
-def test_a_tall_deep_grey_picture_is_scaled_in_bands_like_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = encoded(Image.fromarray(np.random.default_rng(0).normal(0, 500, (64, 48)).astype(np.float32)), "TIFF")
-    whole = np.asarray(decode(data))
-    monkeypatch.setattr("featx.images.decode.BAND", 100)
-    assert np.array_equal(np.asarray(decode(data)), whole)
+@pytest.mark.parametrize("band_pixels", [1, 100, 480])
+def test_a_tall_deep_grey_picture_is_scaled_in_bands_like_in_one(band_pixels: int) -> None:
+    deep = Image.fromarray(np.random.default_rng(0).normal(0, 500, (64, 48)).astype(np.float32))
+    whole = np.asarray(scale_grey(deep))
+    assert np.array_equal(np.asarray(scale_grey(deep, band_pixels)), whole)
+    assert np.array_equal(np.asarray(decode(encoded(deep, "TIFF")))[..., 0], whole)
     assert (whole.min(), whole.max()) == (0, 255)
 
 
-def test_numbers_that_are_none_become_black_or_white() -> None:
+def test_nan_and_infinity_become_black_or_white() -> None:
     values = np.array([[np.nan, np.inf, -np.inf, 0.5]], np.float32)
     picture = decode(encoded(Image.fromarray(values), "TIFF"))
     assert np.asarray(picture)[0, :, 0].tolist() == [0, 255, 0, 128]
 
 
-def test_large_pictures_wait_for_each_other() -> None:
-    budget, held, most = Budget(100), [], []
-
-    def work(share: int) -> None:
-        with budget.hold(share):
-            held.append(share)
-            most.append(sum(held))
-            time.sleep(0.01)
-            held.remove(share)
-
-    threads = [threading.Thread(target=work, args=(share,)) for share in (60, 60, 30, 70, 10, 10, 100) * 3]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert max(most) <= 100
-    assert budget.held == 0
-
-
 def test_a_broken_picture_gives_its_memory_back() -> None:
-    from featx.images.decode import BUDGET
-
     whole = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)), "JPEG")
     with pytest.raises(BrokenImage, match="truncated"), decoding(whole[: len(whole) // 2]):
         pass
-    assert BUDGET.held == 0
+    assert DECODING_BUDGET.held == 0

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from featx.engines.engine import Plan
-from featx.images.gpu_resize import TOGETHER, DeviceResizer
+from featx.images.gpu_resize import PICTURES_PER_PRODUCT, DeviceResizer
 from featx.images.transform import to_pixels
 from featx.keys import InputTransform
-from featx.requests import BaseChoice, ExtractRequest
-from featx.runners.local import extract
-from tests.conftest import load_base
 
 CPU = torch.device("cpu")
 PRESETS = [(256, 224), (232, 224), (224, 224), (32, 32), (518, 518), (64, 50)]
@@ -41,7 +35,7 @@ def test_every_pixel_is_pillows(resize: int, crop: int, interpolation: str) -> N
     resizer = DeviceResizer(transform, CPU)
     images = [image for image in pictures(60, resize + crop) if resizer.takes(Image.fromarray(image))]
     images.append(np.random.default_rng(0).integers(0, 256, (resize, resize + 7, 3), dtype=np.uint8))
-    assert len(images) > TOGETHER
+    assert len(images) > PICTURES_PER_PRODUCT
     assert resizer.is_exact
     assert np.array_equal(resizer(images).numpy(), by_pillow(images, transform))
 
@@ -49,9 +43,9 @@ def test_every_pixel_is_pillows(resize: int, crop: int, interpolation: str) -> N
 def test_what_is_resized_already_stays_as_it_is() -> None:
     transform = InputTransform(64, 50)
     images = [*pictures(2, 1), np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8)]
-    found = DeviceResizer(transform, CPU)(images).numpy()
-    assert np.array_equal(found[2], images[2])
-    assert np.array_equal(found[:2], by_pillow(images[:2], transform))
+    pixels = DeviceResizer(transform, CPU)(images).numpy()
+    assert np.array_equal(pixels[2], images[2])
+    assert np.array_equal(pixels[:2], by_pillow(images[:2], transform))
 
 
 @pytest.mark.parametrize(
@@ -74,30 +68,31 @@ def test_sums_never_outgrow_float32() -> None:
     assert (resizer([white]) == 255).all()
 
 
-@pytest.mark.parametrize("trouble", ["inexact", "memory"])
-def test_pillow_does_what_the_device_cannot(
-    trouble: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail(self: DeviceResizer, images: list[np.ndarray]) -> torch.Tensor:
-        if trouble == "memory":
-            raise torch.OutOfMemoryError
+class InexactDevice(DeviceResizer):
+    """A device whose arithmetic is not Pillow's."""
+
+    def resize(self, images: list[np.ndarray]) -> torch.Tensor:
         return torch.zeros((len(images), 50, 50, 3), dtype=torch.uint8)
 
-    monkeypatch.setattr(DeviceResizer, "resize", fail)
-    images, transform = pictures(3, 2), InputTransform(64, 50)
-    resizer = DeviceResizer(transform, CPU)
+
+class FullDevice(DeviceResizer):
+    """A device that has no memory left."""
+
+    def resize(self, images: list[np.ndarray]) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+
+@pytest.mark.parametrize("device", [InexactDevice, FullDevice])
+def test_pillow_does_what_the_device_cannot(device: type[DeviceResizer], caplog: pytest.LogCaptureFixture) -> None:
+    images = pictures(3, 2)
+    transform = InputTransform(64, 50)
+    resizer = device(transform, CPU)
     assert resizer.takes(Image.new("RGB", (80, 60)))
     with caplog.at_level("INFO"):
-        found = resizer(images).numpy()
-    assert np.array_equal(found, by_pillow(images, transform))
+        pixels = resizer(images).numpy()
+    assert np.array_equal(pixels, by_pillow(images, transform))
     assert "CPU" in caplog.text
     assert not resizer.takes(Image.new("RGB", (80, 60))), "from now on threads resize what they decode"
-
-
-@pytest.mark.parametrize(("device", "resizes"), [("cpu", False), ("mps", False), ("cuda", True)])
-def test_only_a_gpu_with_float64_resizes(device: str, resizes: bool) -> None:
-    plan = Plan(load_base("tiny", "random"), {}, torch.device(device), None, 1)
-    assert (plan.resizer is not None) == resizes
 
 
 @pytest.mark.weights
@@ -110,27 +105,3 @@ def test_photos_too(shared: Path) -> None:
     images = [image for image in images if resizer.takes(Image.fromarray(image))]
     assert len(images) > 10
     assert np.array_equal(resizer(images).numpy(), by_pillow(images, transform))
-
-
-def stored(cache: Path) -> dict[bytes, bytes]:
-    found = {}
-    for part in cache.rglob("part-*.h5"):
-        with h5py.File(part) as file:
-            rows = zip(file["digest"][:], file["features"][:], strict=True)
-            found |= {part.parent.name.encode() + name.tobytes(): feature.tobytes() for name, feature in rows}
-    return found
-
-
-def test_an_extraction_stores_the_same_bits(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base, cache = BaseChoice("tiny", "random"), tmp_path / "a"
-    plain = ExtractRequest(str(photos), base, ("layer2",), cache=cache, batch_size=8, views=3, engine="eager")
-    extract(plain)
-    monkeypatch.setattr(Plan, "device_batch", 8)
-    resizer = DeviceResizer(InputTransform(32, 32), CPU)
-    taken: list[bool] = []
-    monkeypatch.setattr(Plan, "resizer", resizer)
-    monkeypatch.setattr(resizer, "takes", lambda image: taken.append(DeviceResizer.takes(resizer, image)) or taken[-1])
-    summary = extract(replace(plain, cache=tmp_path / "b"))
-    assert summary.extracted == len(taken) > 0
-    assert all(taken)
-    assert stored(tmp_path / "a") == stored(tmp_path / "b")

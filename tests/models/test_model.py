@@ -5,6 +5,8 @@ import json
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,20 +27,19 @@ from featx.errors import ModelError
 from featx.features.scaling import join
 from featx.keys import BaseId, FeatureKey, InputTransform
 from featx.linear.fit import fit_linear
-from featx.models.model import Model
-from featx.models.model_file import load_model
+from featx.models.model import Model, load_model
 
 BASE = BaseId("tiny", "0" * 64, InputTransform(32, 32))
 
 
-def rows(classes: int = 3) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+def make_rows(classes: int = 3) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     random = np.random.default_rng(0)
     y = np.arange(60) % classes
     return (random.normal(size=(classes, 7))[y] * 2 + random.normal(size=(60, 7))).astype(np.float32), y
 
 
 def make(kind: str, classes: int = 3) -> Model:
-    X, y = rows(classes)
+    X, y = make_rows(classes)
     if kind == "mlp":
         fitted: Any = make_pipeline(StandardScaler(), MLP(epochs=3)).fit(X, y)
     else:
@@ -69,24 +70,13 @@ def put_together(facts: Any, header: dict[str, Any], body: bytes) -> bytes:
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("kind", ["logreg", "svm", "mlp"])
 def test_a_saved_model_gives_the_same_numbers_bit_for_bit(kind: str, classes: int, tmp_path: Path) -> None:
-    model, (X, _) = make(kind, classes), rows(classes)
+    model = make(kind, classes)
+    X, _ = make_rows(classes)
     model.save(tmp_path / "m.featx")
     again = load_model(tmp_path / "m.featx")
     assert np.array_equal(model.predict_proba(X), again.predict_proba(X))
-    assert model.predict(X) == again.predict(X)
+    assert np.array_equal(model.predict(X), again.predict(X))
     assert replace(again, classifier=model.classifier) == model
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("kind", ["logreg", "svm", "mlp"])
-def test_arrays_choose_the_class_that_the_fitted_classifier_chooses(kind: str, classes: int) -> None:
-    X, y = rows(classes)
-    fitted: Any = fit_linear(X, y, kind, 0.1) if kind != "mlp" else make_pipeline(StandardScaler(), MLP()).fit(X, y)
-    chosen, probabilities = to_arrays(fitted).predict(X)
-    assert np.array_equal(chosen, fitted.predict(X))
-    assert probabilities.sum(axis=1) == pytest.approx(1)
-    if kind == "mlp":
-        assert probabilities == pytest.approx(fitted.predict_proba(X), abs=1e-5)
 
 
 def test_a_header_of_any_length_is_read_again(tmp_path: Path) -> None:
@@ -108,18 +98,11 @@ def test_equal_models_are_equal_files(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_sharpness_changes_how_sure_but_never_what() -> None:
-    (X, _), model = rows(), make("svm")
-    sharper = replace(model.classifier, inverse_temperature=5.0)
-    assert np.array_equal(model.classifier.predict(X)[0], sharper.predict(X)[0])
-    assert sharper.predict(X)[1].max(axis=1).mean() > model.classifier.predict(X)[1].max(axis=1).mean()
-
-
-def test_layers_of_a_mix_weigh_the_same_whatever_their_scale() -> None:
+def test_concatenated_layers_weigh_the_same_whatever_their_scale() -> None:
     small, large = np.random.default_rng(0).random((2, 5, 4)).astype(np.float32)
-    mix = join([small, large * 1e6])
-    assert np.linalg.norm(mix[:, :4], axis=1) == pytest.approx(1)
-    assert mix == pytest.approx(join([small, large]), rel=1e-5)
+    joined = join([small, large * 1e6])
+    assert np.linalg.norm(joined[:, :4], axis=1) == pytest.approx(1)
+    assert joined == pytest.approx(join([small, large]), rel=1e-5)
     assert np.isfinite(join([np.zeros((2, 3)), small[:2]])).all()
 
 
@@ -132,7 +115,7 @@ def test_contrast_changes_no_feature_of_a_single_layer() -> None:
 
 
 def test_features_of_another_length_are_refused(path: Path) -> None:
-    with pytest.raises(ModelError, match=r"features of 7 numbers, not of \(6,\)"):
+    with pytest.raises(ModelError, match=r"features of 7 numbers, not an array of shape \(2, 6\)"):
         load_model(path).predict(np.zeros((2, 6)))
 
 
@@ -145,7 +128,7 @@ def test_a_truncated_file_is_one_clear_error(path: Path, end: int) -> None:
 
 def test_bytes_after_the_end_are_refused(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(ModelError, match="wrong sizes"):
+    with pytest.raises(ModelError, match="truncated or damaged .*not fully covered"):
         load_model(path)
 
 
@@ -166,7 +149,7 @@ def zip_bomb() -> bytes:
 def test_a_pickle_or_an_archive_is_never_opened(data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("m.featx").write_bytes(data)
-    with pytest.raises(ModelError, match="pickle, which featx never opens|no model file"):
+    with pytest.raises(ModelError, match="a pickle, which featx never opens|not a model file"):
         load_model("m.featx")
     assert not Path("executed").exists()
 
@@ -176,7 +159,7 @@ def test_a_header_that_claims_to_be_huge_takes_no_memory(length: int, tmp_path: 
     with (tmp_path / "m.featx").open("wb") as file:
         file.write(struct.pack("<Q", length))
         file.truncate(2**25)  # a hole, which takes no room on the disk
-    with pytest.raises(ModelError, match="too large|truncated"):
+    with pytest.raises(ModelError, match="not a model file, or it is truncated or damaged"):
         load_model(tmp_path / "m.featx")
 
 
@@ -187,52 +170,11 @@ def test_a_file_that_is_huge_takes_no_memory(path: Path) -> None:
         load_model(path)
 
 
-def test_another_programs_safetensors_file_is_no_model(tmp_path: Path) -> None:
+def test_another_programs_safetensors_file_is_not_a_model(tmp_path: Path) -> None:
     for metadata in (None, {"format": "pt"}, {"featx": "{}"}, {"featx": "[" * 100_000}):
         (tmp_path / "m.featx").write_bytes(save({"w": np.zeros(3)}, metadata))
-        with pytest.raises(ModelError, match="no model of featx|nested too deeply"):
+        with pytest.raises(ModelError, match="not a featx model|nested too deeply"):
             load_model(tmp_path / "m.featx")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"version": 3}, "its version is 3"),
-        ({"classes": ["a", "b"]}, "expected"),
-        ({"classes": ["a", "a", "b"]}, "different names"),
-        ({"classes": 3}, "'classes' is no list"),
-        ({"clf": "mlp"}, "lacks 'hidden_intercept'"),
-        ({"clf": "../../bin/sh"}, "its classifier is"),
-        ({"sharpness": -1.0}, "sharpness"),
-        ({"sharpness": float("nan")}, "sharpness"),
-        ({"layers": [{"layer": "../../etc", "pooling": "avg", "dtype": "float32"}]}, "one of its layers"),
-        ({"layers": [{"layer": "layer3", "pooling": "avg", "dtype": "object"}]}, "one of its layers"),
-        ({"layers": []}, "0 layers"),
-        ({"weights": "a\nb"}, "no line of text"),
-        ({"base": {}}, "its base has the fields"),
-    ],
-)
-def test_facts_that_contradict_each_other_are_named(path: Path, change: dict[str, Any], message: str) -> None:
-    facts, header, body = facts_of(path.read_bytes())
-    path.write_bytes(put_together({**facts, **change}, header, body))
-    with pytest.raises(ModelError, match=message):
-        load_model(path)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"architecture": "../tiny"}, "architecture is no name"),
-        ({"weights": "x"}, "no digest"),
-        ({"transform": {**vars(InputTransform(10**9, 10**9)), "mean": [0, 0, 0], "std": [1, 1, 1]}}, "transform crops"),
-        ({"transform": {**vars(InputTransform(32, 32)), "mean": [0, 0, 0], "std": [1, 1, 0]}}, "its std is"),
-    ],
-)
-def test_a_base_that_cannot_be_is_named(path: Path, change: dict[str, Any], message: str) -> None:
-    facts, header, body = facts_of(path.read_bytes())
-    path.write_bytes(put_together({**facts, "base": {**facts["base"], **change}}, header, body))
-    with pytest.raises(ModelError, match=message):
-        load_model(path)
 
 
 def with_array(path: Path, name: str, change: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
@@ -244,12 +186,12 @@ def with_array(path: Path, name: str, change: Callable[[NDArray[Any]], NDArray[A
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a: a * np.nan, "not finite"),
-        (lambda a: a * np.inf, "not finite"),
+        (lambda a: a * np.nan, "holds NaN or infinity"),
+        (lambda a: a * np.inf, "holds NaN or infinity"),
         (lambda a: a * 0, "not positive"),
-        (lambda a: a[:-1], "expected"),
-        (lambda a: a.astype(np.float32), "'scale' is float32"),
-        (lambda a: a.astype(np.int64), "'scale' is I64"),
+        (lambda a: a[:-1], r"'scale' is F64 \[6\], expected F64 \[7\]"),
+        (lambda a: a.astype(np.float32), r"'scale' is F32 \[7\], expected F64"),
+        (lambda a: a.astype(np.int64), r"'scale' is I64 \[7\], expected F64"),
     ],
 )
 def test_arrays_that_are_not_what_they_should_be_are_named(
@@ -273,6 +215,50 @@ def test_no_single_flipped_bit_of_the_header_is_more_than_one_clear_error(path: 
 
 def test_folders_pipes_and_missing_files_are_one_clear_error(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for name, message in (("none", "No such file"), ("", "Is a directory|no file"), ("pipe", "no file")):
+    for name, message in (("none", "No such file"), ("", "not a regular file"), ("pipe", "not a regular file")):
         with pytest.raises(ModelError, match=message):
             load_model(tmp_path / name)
+
+
+ONE_NUMBER = {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"mean": {**ONE_NUMBER, "shape": [2]}}, "invalid shape, data type, or offset"),
+        ({"mean": {**ONE_NUMBER, "shape": [-1]}}, "invalid JSON in header"),
+        ({"mean": {**ONE_NUMBER, "shape": [2**62, 2**62]}}, "overflow"),
+        ({"mean": {**ONE_NUMBER, "data_offsets": [0, 2**40]}}, "invalid shape, data type, or offset"),
+        ({"mean": ONE_NUMBER, "scale": ONE_NUMBER}, "invalid offset"),
+        ({"base.w": {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]}}, "dimension"),
+        ({"base.w": {"dtype": "F32", "shape": [1] * 65, "data_offsets": [0, 4]}}, "maximum supported dimension"),
+        ({"base.w": {"dtype": "BF16", "shape": [4], "data_offsets": [0, 8]}}, r"'base.w' is BF16 \[4\], expected F32"),
+    ],
+    ids=["lying", "negative", "overflow", "beyond the end", "overlap", "huge and empty", "65 axes", "other dtype"],
+)
+def test_a_header_that_lies_about_its_arrays_is_one_clear_error(
+    path: Path, entries: dict[str, Any], message: str
+) -> None:
+    facts, header, body = facts_of(path.read_bytes())
+    if "base.w" in entries:  # behind the arrays of the classifier, which stay as they are
+        begin, end = entries["base.w"]["data_offsets"]
+        entries = {**header, "base.w": {**entries["base.w"], "data_offsets": [begin + len(body), end + len(body)]}}
+        body += bytes(end)
+    else:
+        body = bytes(8)
+    path.write_bytes(put_together(facts, entries, body))
+    with pytest.raises(ModelError, match=rf"m\.featx' cannot be read: .*{message}.*featx fit"):
+        load_model(path)
+
+
+def test_reading_a_model_imports_neither_scikit_learn_nor_joblib_nor_torch(path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from featx.models.model import load_model\n"
+        f"load_model({str(path)!r})\n"
+        "heavy = {'sklearn', 'joblib', 'torch', 'h5py', 'PIL'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -13,13 +13,16 @@ import pytest
 
 from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
+from featx.data.listing import FailedImage
 from featx.data.sources import list_images
-from featx.engines.threads import cores
+from featx.engines.threads import count_cores
 from featx.errors import RequestError, UnknownName
 from featx.requests import BaseChoice, ExtractRequest
-from featx.runners.devices import devices_of, extract_on_devices, results, share_out
-from featx.runners.local import extract, feature_keys
+from featx.runners.devices import collect_summaries, divide_request
+from featx.runners.local import list_feature_keys
+from featx.runners.summary import ExtractSummary, merge_summaries
 from featx.store.store import FeatureStore
+from featx.workflows.extract import extract
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def request_(photos: Path, cache: Path) -> ExtractRequest:
 
 def test_two_processes_store_what_one_does(request_: ExtractRequest, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    summary = extract_on_devices(request_, lambda done, total: told.append((done, total)))
+    summary = extract(request_, lambda done, total: told.append((done, total)))
     alone = replace(request_, cache=tmp_path / "alone", device="cpu")
     expected = extract(alone)
     assert (summary.images, summary.extracted, summary.duplicates) == (
@@ -44,7 +47,7 @@ def test_two_processes_store_what_one_does(request_: ExtractRequest, tmp_path: P
     assert summary.device == "cpu, cpu"
     done, total = told[-1]
     assert done == total >= expected.images
-    (key,) = feature_keys(open_base(alone.base), alone)
+    (key,) = list_feature_keys(open_base(alone.base), alone)
     listing = list_images(alone.data)
     digests = digest_all(alone.cache, listing).digests
     digests = digests[~FeatureStore(alone.cache).missing(key, digests)]
@@ -55,29 +58,32 @@ def test_two_processes_store_what_one_does(request_: ExtractRequest, tmp_path: P
     assert (again.cached, again.extracted) == (expected.extracted, 0)
 
 
-def test_a_share_is_shared_out_further_and_cores_divided(request_: ExtractRequest) -> None:
-    shared = share_out(replace(request_, shard=(2, 3), workers=None), ["cuda:0", "cuda:1"])
+def test_a_shard_is_divided_further_and_cores_among_the_devices(request_: ExtractRequest) -> None:
+    shared = divide_request(replace(request_, shard=(2, 3), workers=None), ["cuda:0", "cuda:1"])
     assert [one.device for one in shared] == ["cuda:0", "cuda:1"]
     for number in range(24):
         owners = [one for one in shared if one.shard and number % one.shard[1] == one.shard[0] - 1]
         assert len(owners) == (number % 3 == 1)
-    assert {one.workers for one in shared} == {max(1, cores() // 2)}
+    assert {one.workers for one in shared} == {max(1, count_cores() // 2)}
 
 
 def test_what_is_wrong_with_a_request_is_said_as_ever(request_: ExtractRequest) -> None:
     with pytest.raises(UnknownName, match="unknown layer of tiny 'layer7'. Did you mean 'layer4'"):
-        extract_on_devices(replace(request_, layers=("layer7",)))
+        extract(replace(request_, layers=("layer7",)))
 
 
 def test_a_process_that_the_system_ends_is_one_clear_line() -> None:
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         ended = [pool.submit(os._exit, 9)]
         with pytest.raises(RequestError, match="ended one of the processes"):
-            results(ended)
+            collect_summaries(ended)
 
 
-def test_devices_that_are_not_there_are_refused() -> None:
-    with pytest.raises(RequestError, match="means every GPU, and this machine has none"):
-        devices_of("all")
-    with pytest.raises(RequestError, match="device 'cuda:7' is not on this machine"):
-        devices_of("cpu, cuda:7")
+def test_summaries_of_shards_add_up_and_name_an_unreadable_file_once() -> None:
+    gone = FailedImage("gone.png", "No such file or directory")
+    first = ExtractSummary(7, 3, 2, 1, [gone], layers=["layer1"], device="cuda:0", time={"read": 1.0})
+    second = ExtractSummary(5, 0, 4, 0, [gone], layers=["layer1"], device="cuda:1", engine="torch", time={"read": 0.5})
+    merged = merge_summaries([first, second])
+    assert (merged.images, merged.extracted, merged.cached, merged.duplicates) == (11, 3, 6, 1)
+    assert (merged.failed, merged.layers, merged.device) == ([gone], ["layer1"], "cuda:0, cuda:1")
+    assert (merged.engine, merged.time) == ("torch", {"read": 1.5})

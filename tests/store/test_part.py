@@ -10,11 +10,11 @@ import pytest
 
 from featx.errors import BrokenPart, NewerPart, NotFinite
 from featx.keys import FeatureKey
-from featx.store.header import BLOCK_BYTES, FORMAT, LINE
+from featx.store.header import CHECKSUM_BLOCK_BYTES, FIRST_LINE_BYTES, PART_FORMAT
 from featx.store.part import Part, are_finite, part_name, to_stored, write_part
 from tests.store.samples import BASE, KEY, features_of, make_digests
 
-MANY = 5 * BLOCK_BYTES // (24 * 4) + 7
+MANY = 5 * CHECKSUM_BLOCK_BYTES // (24 * 4) + 7
 
 
 def write(folder: Path, rows: int = 10, shape: tuple[int, ...] = (24,), key: FeatureKey = KEY) -> Path:
@@ -29,7 +29,7 @@ def test_plain_h5py_reads_a_part(tmp_path: Path) -> None:
         assert np.array_equal(file["digest"], digests)
         assert np.array_equal(file["features"], features_of(digests))
         assert file.attrs["key"] == KEY.to_json()
-        assert file.attrs["format"] == FORMAT
+        assert file.attrs["format"] == PART_FORMAT
         assert json.loads(file.attrs["provenance"]) == {"seconds": 2.5}
 
 
@@ -93,7 +93,7 @@ def test_every_bit_of_a_small_part_is_covered(tmp_path: Path) -> None:
     path = write(tmp_path, 2, (3,))
     good = path.read_bytes()
     out = np.empty((2, 3), np.float32)
-    for place in [*range(LINE), *range(LINE, len(good), 7), *range(len(good) - 24, len(good))]:
+    for place in [*range(FIRST_LINE_BYTES), *range(FIRST_LINE_BYTES, len(good), 7), *range(len(good) - 24, len(good))]:
         for bit in range(8):
             bad = bytearray(good)
             bad[place] ^= 1 << bit
@@ -106,7 +106,7 @@ def test_every_bit_of_a_small_part_is_covered(tmp_path: Path) -> None:
 def test_a_part_cut_short_anywhere_is_broken(tmp_path: Path, length: int) -> None:
     path = write(tmp_path)
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(BrokenPart, match="empty|cut short|no part|bytes instead of|damaged"):
+    with pytest.raises(BrokenPart, match="empty|cut short|not a part|bytes instead of|damaged"):
         Part.open(path)
 
 
@@ -117,7 +117,7 @@ def test_bytes_behind_the_end_are_noticed(tmp_path: Path) -> None:
         Part.open(path)
 
 
-def test_a_newer_format_is_no_damage(tmp_path: Path) -> None:
+def test_a_newer_format_is_not_damage(tmp_path: Path) -> None:
     path = write(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"format 1;", b"format 2;", 1))
     with pytest.raises(NewerPart, match=r"newer featx \(format 2, this one reads 1\): upgrade"):
@@ -125,7 +125,7 @@ def test_a_newer_format_is_no_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89HDF\r\n\x1a\n" + b"\0" * 4000, b"featx part, format x" * 50])
-def test_a_foreign_file_is_no_part(tmp_path: Path, content: bytes) -> None:
+def test_a_foreign_file_is_not_a_part(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "part-0123456789abcdef.h5"
     path.write_bytes(content)
     with pytest.raises(BrokenPart, match="it does not begin as parts of featx do"):
@@ -133,10 +133,10 @@ def test_a_foreign_file_is_no_part(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
-def test_something_else_of_that_name_is_no_part(tmp_path: Path, make: object) -> None:
+def test_something_else_of_that_name_is_not_a_part(tmp_path: Path, make: object) -> None:
     path = tmp_path / "part-0123456789abcdef.h5"
     make(path)  # type: ignore[operator]
-    with pytest.raises(BrokenPart, match="no ordinary file"):
+    with pytest.raises(BrokenPart, match="is not a regular file"):
         Part.open(path)
 
 
@@ -155,10 +155,10 @@ def test_numbers_too_large_for_float16_are_refused() -> None:
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_what_is_not_finite_is_refused(number: float, dtype: str) -> None:
+def test_nan_and_inf_are_refused(number: float, dtype: str) -> None:
     features = np.ones((3, 4), np.float32)
     features[1, 2] = number
-    with pytest.raises(NotFinite, match="are not finite"):
+    with pytest.raises(NotFinite, match=r"are not finite \(NaN or inf\)"):
         to_stored(FeatureKey(BASE, "layer3", dtype=dtype), features)
 
 

@@ -47,7 +47,7 @@ class StoreMachine(RuleBasedStateMachine):
         if set(rows) <= self.committed[key]:
             assert np.array_equal(self.store.get(key, ALL[rows]), features_of(ALL[rows], layer=key.layer))
         else:
-            with pytest.raises(MissingFeatures, match="have no features"):
+            with pytest.raises(MissingFeatures, match="holds no features of tiny-.* for"):
                 self.store.get(key, ALL[rows])
 
     @rule()

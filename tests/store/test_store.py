@@ -10,7 +10,7 @@ import pytest
 from featx.errors import BrokenPart, MissingFeatures, NotFinite, StoreError
 from featx.keys import FeatureKey
 from featx.store.compact import compact
-from featx.store.header import BLOCK_BYTES
+from featx.store.header import CHECKSUM_BLOCK_BYTES
 from featx.store.store import FeatureStore
 from tests.store.samples import BASE, KEY, OTHER, WIDTH, features_of, fill, make_digests, part_files
 
@@ -22,13 +22,13 @@ def test_what_was_added_is_got_in_any_order_with_repetitions(cache: Path) -> Non
     assert np.array_equal(store.get(KEY, every), features_of(every))
 
 
-def test_one_image_wanted_a_thousand_times_is_got_a_thousand_times(cache: Path) -> None:
+def test_one_image_requested_a_thousand_times_is_got_a_thousand_times(cache: Path) -> None:
     store, every = fill(cache)
-    wanted = np.concatenate([np.repeat(every[7:8], 1000, axis=0), every[[50, 7, 3]]])
-    assert np.array_equal(store.get(KEY, wanted), features_of(wanted))
+    requested = np.concatenate([np.repeat(every[7:8], 1000, axis=0), every[[50, 7, 3]]])
+    assert np.array_equal(store.get(KEY, requested), features_of(requested))
 
 
-def test_maps_and_half_numbers_come_back(cache: Path) -> None:
+def test_maps_and_float16_come_back(cache: Path) -> None:
     key, digests = FeatureKey(BASE, "layer3", "flat", "float16"), make_digests(5)
     store = FeatureStore(cache)
     store.add(key, digests, features_of(digests, (2, 3, 4)), {})
@@ -37,12 +37,12 @@ def test_maps_and_half_numbers_come_back(cache: Path) -> None:
     assert np.array_equal(got, features_of(digests[::-1], (2, 3, 4)).astype(np.float16))
 
 
-def test_missing_tells_what_no_part_holds(cache: Path) -> None:
+def test_missing_tells_which_rows_no_part_holds(cache: Path) -> None:
     store, every = fill(cache)
-    asked = np.concatenate([every[:3], make_digests(4, seed=9), every[-2:]])
-    assert store.missing(KEY, asked).tolist() == [False] * 3 + [True] * 4 + [False] * 2
-    assert store.missing(OTHER, asked).all()
-    assert store.missing(KEY, asked[:0]).tolist() == []
+    requested = np.concatenate([every[:3], make_digests(4, seed=9), every[-2:]])
+    assert store.missing(KEY, requested).tolist() == [False] * 3 + [True] * 4 + [False] * 2
+    assert store.missing(OTHER, requested).all()
+    assert store.missing(KEY, requested[:0]).tolist() == []
 
 
 def test_digests_that_begin_alike_are_told_apart(cache: Path) -> None:
@@ -54,11 +54,11 @@ def test_digests_that_begin_alike_are_told_apart(cache: Path) -> None:
     assert store.missing(KEY, digests).tolist() == [False] * 30 + [True] * 10
 
 
-def test_getting_what_is_not_there_says_how_much(cache: Path) -> None:
+def test_getting_missing_rows_says_how_many(cache: Path) -> None:
     store, every = fill(cache)
-    with pytest.raises(MissingFeatures, match="2 of 5 images have no features of tiny-"):
+    with pytest.raises(MissingFeatures, match="holds no features of tiny-.* for 2 of 5 images"):
         store.get(KEY, np.concatenate([every[:3], make_digests(2, seed=9)]))
-    with pytest.raises(MissingFeatures, match="holds no features"):
+    with pytest.raises(MissingFeatures, match="holds no features of tiny-.*: run featx extract"):
         store.get(OTHER, every[:0])
 
 
@@ -73,14 +73,14 @@ def test_adding_unequal_numbers_of_rows_is_refused(cache: Path, digests: int, fe
         FeatureStore(cache).add(KEY, make_digests(digests), features_of(make_digests(features)), {})
 
 
-def test_nothing_is_left_of_features_that_are_not_finite(cache: Path) -> None:
+def test_features_that_are_not_finite_leave_nothing_behind(cache: Path) -> None:
     with pytest.raises(NotFinite, match="not stored"):
         FeatureStore(cache).add(KEY, make_digests(2), np.full((2, 3), np.nan), {})
     assert not part_files(cache)
 
 
 def test_a_damaged_row_is_never_handed_out(cache: Path) -> None:
-    store, every = fill(cache, parts=1, rows=3 * BLOCK_BYTES // (WIDTH * 4))
+    store, every = fill(cache, parts=1, rows=3 * CHECKSUM_BLOCK_BYTES // (WIDTH * 4))
     (path,) = part_files(cache)
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -108,17 +108,17 @@ def test_a_broken_header_makes_rows_missing_and_is_warned_of_once(
     path.write_bytes(path.read_bytes()[:200])
     for _ in range(2):
         assert store.missing(KEY, every).sum() == 20
-    assert [record.message for record in caplog.records if "passed over" in record.message] == [
-        f"'{path}' is cut short: 200 bytes, its header alone has {path_header(cache)}; passed over, "
-        "`featx cache verify` tells more"
+    assert [record.message for record in caplog.records if "skipped" in record.message] == [
+        f"'{path}' is cut short: 200 bytes, its header alone has {header_bytes(cache)}. "
+        "The part is skipped: run `featx cache verify` for details"
     ]
 
 
-def path_header(cache: Path) -> int:
+def header_bytes(cache: Path) -> int:
     return int(part_files(cache)[1].read_bytes().split(b"header of ")[1][:12])
 
 
-def test_a_part_in_another_keys_folder_is_not_believed(cache: Path) -> None:
+def test_a_part_in_another_keys_folder_is_not_used(cache: Path) -> None:
     store, every = fill(cache)
     shutil.copytree(store.folder(KEY), store.folder(OTHER))
     assert store.missing(OTHER, every).all()
@@ -143,7 +143,7 @@ def test_parts_merged_or_removed_while_the_store_lives_are_followed(cache: Path)
     assert store.missing(KEY, every).all()
 
 
-def test_keys_sums_up_what_is_there(cache: Path) -> None:
+def test_keys_sums_up_the_parts(cache: Path) -> None:
     store, every = fill(cache)
     store.add(KEY, every[:5], features_of(every[:5]), {"seconds": 0.5})
     (summary,) = store.keys()
@@ -152,7 +152,7 @@ def test_keys_sums_up_what_is_there(cache: Path) -> None:
     assert summary.bytes == sum(path.stat().st_size for path in part_files(cache))
 
 
-def test_keys_passes_over_what_is_broken(cache: Path) -> None:
+def test_keys_skips_broken_parts(cache: Path) -> None:
     store, _ = fill(cache)
     for path in part_files(cache):
         path.write_bytes(b"")
@@ -200,7 +200,7 @@ def test_a_damaged_base_description_is_written_again(cache: Path) -> None:
     assert store.bases() == [description]
 
 
-def test_only_readable_folders_are_believed_empty(cache: Path) -> None:
+def test_an_unreadable_folder_is_not_taken_for_empty(cache: Path) -> None:
     store, every = fill(cache)
     if os.geteuid() == 0:
         pytest.skip("the superuser may read every folder")

@@ -11,7 +11,7 @@ import pytest
 
 from featx.errors import BrokenPart, MissingFeatures
 from featx.keys import FeatureKey
-from featx.store.header import BLOCK_BYTES
+from featx.store.header import CHECKSUM_BLOCK_BYTES
 from featx.store.part import write_part
 from featx.store.store import FeatureStore
 from featx.store.verify import verify
@@ -41,7 +41,7 @@ def test_a_cache_that_does_not_exist_has_no_problems(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(FLIPS))
 def test_a_flipped_bit_is_always_found_and_no_wrong_number_is_handed_out(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
-    store, every = fill(tmp_path, parts=2, rows=dice.choice((1, 30, 2 * BLOCK_BYTES // 96 + 5)))
+    store, every = fill(tmp_path, parts=2, rows=dice.choice((1, 30, 2 * CHECKSUM_BLOCK_BYTES // 96 + 5)))
     path = dice.choice(part_files(tmp_path))
     data = bytearray(path.read_bytes())
     region = dice.choice((len(data), 2048, 128))  # small regions often: there lies what says where all else lies
@@ -64,7 +64,7 @@ TORN: dict[str, tuple[Callable[[Path, Path], object], str]] = {
         "other rows than its name",
     ),
     "newer": (lambda path, cache: path.write_bytes(path.read_bytes().replace(b"format 1", b"format 9", 1)), "upgrade"),
-    "foreign in it": (lambda path, cache: path.write_bytes(b"not a part" * 100), "is no part"),
+    "foreign in it": (lambda path, cache: path.write_bytes(b"not a part" * 100), "is not a part"),
 }
 
 
@@ -82,7 +82,7 @@ def test_a_part_copied_to_another_keys_folder_is_one_problem(cache: Path) -> Non
     fill(cache, parts=1, key=OTHER)
     shutil.copy(part_files(store.folder(KEY))[0], store.folder(OTHER))
     (problem,) = problems(cache)
-    assert problem[1] == f"belongs into '{KEY.folder}', not into this folder"
+    assert problem[1] == f"belongs in '{KEY.folder}', not in this folder"
 
 
 def test_foreign_files_anywhere_are_each_one_problem(cache: Path) -> None:
@@ -91,11 +91,11 @@ def test_foreign_files_anywhere_are_each_one_problem(cache: Path) -> None:
     for path in (cache / "x.txt", folder / "part-1.h5", folder.parent / "y", folder.parent.parent / "z.json"):
         path.write_text("?")
     assert sorted(problems(cache)) == [
-        (name, "is no file of featx: move it out of the cache") for name in ("part-1.h5", "x.txt", "y", "z.json")
+        (name, "is not a file of featx: move it out of the cache") for name in ("part-1.h5", "x.txt", "y", "z.json")
     ]
 
 
-def test_what_belongs_beside_the_features_is_no_problem(cache: Path) -> None:
+def test_what_belongs_beside_the_features_is_not_a_problem(cache: Path) -> None:
     store, _ = fill(cache)
     for path in (cache / "README.md", cache / ".gitignore", store.folder(KEY) / ".tmp-featx-here-12-0123abcd-part"):
         path.write_text("?")
@@ -131,7 +131,7 @@ def test_rows_that_are_not_finite_or_of_another_shape_are_problems(cache: Path) 
     store, _ = fill(cache, parts=1)
     write_part(store.folder(KEY), KEY, make_digests(3, 1), [np.full((3, 24), np.nan, np.float32)], {})
     write_part(store.folder(KEY), KEY, make_digests(2, 2), [np.ones((2, 5), np.float32)], {})
-    found = [problem for _, problem in problems(cache)]
-    assert len(found) == 2
-    assert any("not finite" in problem for problem in found)
-    assert any("beside rows of shape" in problem for problem in found)
+    reasons = [reason for _, reason in problems(cache)]
+    assert len(reasons) == 2
+    assert any("not finite" in reason for reason in reasons)
+    assert any("beside rows of shape" in reason for reason in reasons)

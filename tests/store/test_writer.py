@@ -8,7 +8,7 @@ import pytest
 from featx.errors import NotFinite, StoreError
 from featx.store.part import PART_BYTES
 from featx.store.store import FeatureStore
-from featx.store.writer import PartWriter, rows_a_part
+from featx.store.writer import PartWriter, rows_per_part
 from featx.timing import Clock
 from tests.store.samples import KEY, features_of, make_digests, part_files
 
@@ -18,7 +18,7 @@ def names(cache: Path) -> set[str]:
 
 
 def write(cache: Path, n: int, batch: int, start: int = 0) -> None:
-    writer, every = PartWriter(FeatureStore(cache), KEY, 32, {}, Clock()), make_digests(n)
+    writer, every = PartWriter(FeatureStore(cache), KEY, 32, dict, Clock()), make_digests(n)
     for low in range(start, n, batch):
         some = every[low : low + batch]
         writer.append([row.tobytes() for row in some], features_of(some), 0.1)
@@ -41,14 +41,14 @@ def test_an_interrupted_writer_goes_on_with_the_same_parts(tmp_path: Path) -> No
 
 
 def test_wide_rows_fill_a_part_sooner(cache: Path) -> None:
-    writer, every = PartWriter(FeatureStore(cache), KEY, 1024, {}, Clock()), make_digests(5)
+    writer, every = PartWriter(FeatureStore(cache), KEY, 1024, dict, Clock()), make_digests(5)
     writer.append([row.tobytes() for row in every], np.ones((5, PART_BYTES // 8), np.float32), 0.1)
     writer.close(0.1)
     assert len(part_files(cache)) == 3
 
 
 def test_an_error_of_the_writing_thread_is_raised(cache: Path) -> None:
-    writer, every = PartWriter(FeatureStore(cache), KEY, 2, {}, Clock()), make_digests(3)
+    writer, every = PartWriter(FeatureStore(cache), KEY, 2, dict, Clock()), make_digests(3)
     writer.append([row.tobytes() for row in every], np.full((3, 4), np.nan, np.float32), 0.1)
     with pytest.raises(NotFinite, match="not finite"):
         writer.close(0.1)
@@ -57,7 +57,7 @@ def test_an_error_of_the_writing_thread_is_raised(cache: Path) -> None:
 
 def test_a_cache_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    writer, every = PartWriter(FeatureStore(tmp_path / "cache"), KEY, 4, {}, Clock()), make_digests(2)
+    writer, every = PartWriter(FeatureStore(tmp_path / "cache"), KEY, 4, dict, Clock()), make_digests(2)
     writer.append([row.tobytes() for row in every], features_of(every), 0.1)
     with pytest.raises(StoreError, match="What was committed before is safe"):
         writer.close(0.1)
@@ -65,4 +65,4 @@ def test_a_cache_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("images", "rows"), [(0, 32), (36, 32), (1797, 128), (10_000, 512), (10**6, 1024)])
 def test_a_part_holds_about_a_sixteenth_of_the_data_set(images: int, rows: int) -> None:
-    assert rows_a_part(images) == rows
+    assert rows_per_part(images) == rows

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from featx.bases import registry
+from featx.bases.architecture import Architecture
 from featx.errors import WeightsError
-from featx.evaluation.layer_scores import Evidence
+from featx.evaluation.layer_scores import LayerScore
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.runners.local import extract
-from featx.workflows.advise import LARGE, advise, decide
+from featx.workflows.advise import LARGE, advise, decide, give_reasons
+from featx.workflows.extract import extract
 
 Featx = Callable[..., Any]
 
@@ -51,8 +53,40 @@ def test_without_weights_and_without_features_there_is_no_advice(photos: Path, c
         advise(CompareRequest(str(photos), BaseChoice("tiny", "gone.pth"), cache=cache))
 
 
-def evidence(layer: str, accuracy: float) -> Evidence:
-    return Evidence(layer, "avg", 9, LARGE, True, 0, 0, 0.5, {"logreg": accuracy, "svm": 0.1}, "logreg")
+def test_a_request_resolves_its_base_once(photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+    look_up = registry.find_architecture
+
+    def counting(name: str, weights: str | None) -> Architecture:
+        looked_up.append(name)
+        return look_up(name, weights)
+
+    monkeypatch.setattr(registry, "find_architecture", counting)
+    advise(CompareRequest(str(photos), BaseChoice("tiny"), cache=cache))
+    assert looked_up == ["tiny"]
+
+
+def test_a_broken_image_in_the_sample_is_passed_over(photos: Path, cache: Path) -> None:
+    (photos / "red" / "05.png").write_bytes(b"no picture")
+    advice = advise(CompareRequest(str(photos), BaseChoice("tiny"), cache=cache))
+    assert {layer.images for layer in advice.layers} <= {advice.images, advice.images - 1}
+
+
+def evidence(layer: str, accuracy: float) -> LayerScore:
+    return LayerScore(layer, "avg", 9, LARGE, True, 0, 0, 0.5, {"logreg": accuracy, "svm": 0.1}, "logreg")
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "said"), [(0.899, "statistically tied: layer3 (avg), 0.899"), (0.8, "runner-up: layer3 (avg), 0.800")]
+)
+def test_the_second_layer_is_named_as_tied_or_as_runner_up(accuracy: float, said: str) -> None:
+    best, second = evidence("layer4", 0.9), evidence("layer3", accuracy)
+    reasons = give_reasons(best, [(2000, 0.89), (4000, 0.9)], [second, best])
+    assert reasons == [
+        f"layer4 with logreg reaches 0.900, cross-validated on all {LARGE} training images",
+        said,
+        "the last doubling of the training images brought +1.0 points: more images would help",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import pytest
 
 from featx.errors import RequestError, UnknownName
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.runners.local import extract
 from featx.workflows.compare import compare
+from featx.workflows.extract import extract
 from featx.workflows.fit import fit
 from tests.conftest import picture, raises_missing
 
@@ -49,7 +49,7 @@ def test_parts_of_a_mix_that_are_not_cached_are_named_in_one_command(request_: C
 
 
 def test_a_fit_takes_one_layer_and_one_classifier(request_: CompareRequest) -> None:
-    with pytest.raises(RequestError, match="2 layers or poolings and 1 classifiers"):
+    with pytest.raises(RequestError, match="2 layer sets or poolings and 1 classifier are"):
         fit(replace(request_, layers=("layer1", "layer3")))
 
 
@@ -104,14 +104,19 @@ def test_the_table_marks_what_cannot_be_told_apart_and_can_be_sorted(
     lines = result.stdout.splitlines()
     assert [line[0] for line in lines[2:6]].count("*") == 1
     assert "(=) cannot be told apart" in result.stdout
-    assert "top 5" in lines[0]
+    assert max(map(len, lines[:6])) <= 100, "not a terminal"
+    wide = featx(*words, "--wide").stdout
+    assert "top 5" in wide.splitlines()[0]
+    assert "left out" not in wide
     with (tmp_path / "t.csv").open() as file:
         table = list(csv.DictReader(file))
     assert [row["dim"] for row in table] == ["32", "32", "128", "128"]
     assert all(0 <= float(row["p_value"]) <= 1 for row in table)
     assert all(float(row["megabytes"]) > 0 and float(row["ms_per_image"]) > 0 for row in table)
+    assert "columns left out: " in result.stdout
     markdown = featx(*words, "--markdown").stdout
     assert markdown.splitlines()[1].startswith("|--")
+    assert "top 5" in markdown.splitlines()[0]
     assert "4 of 4 rows are from earlier runs" in markdown
     assert "unknown column of `--sort` 'dims'. Did you mean 'dim'" in featx(*words[:-6], "--sort", "dims").error
 

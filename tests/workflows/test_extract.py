@@ -11,14 +11,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 
+from featx.bases import registry
+from featx.bases.architecture import Architecture
 from featx.bases.architectures.tiny import tiny
 from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
 from featx.errors import RequestError, UnknownName
 from featx.requests import BaseChoice, ExtractRequest
-from featx.runners.local import ExtractSummary, extract, feature_keys, rows_a_part
+from featx.runners.local import list_feature_keys
+from featx.runners.summary import ExtractSummary
+from featx.store.part import Part
 from featx.store.store import FeatureStore
+from featx.store.writer import rows_per_part
+from featx.workflows.extract import extract
 from tests.conftest import picture
 
 RANDOM = BaseChoice("tiny", "random")
@@ -35,7 +41,7 @@ def counts(summary: ExtractSummary) -> tuple[int, int, int]:
 
 def stored(request: ExtractRequest, layer: str = "layer3") -> NDArray[np.float32]:
     """Features of the data set as the store gives them, in the order of the rows."""
-    (key,) = feature_keys(open_base(request.base), replace(request, layers=(layer,)))
+    (key,) = list_feature_keys(open_base(request.base), replace(request, layers=(layer,)))
     manifest = digest_all(request.cache, list_images(request.data))
     return FeatureStore(request.cache).get(key, manifest.digests)
 
@@ -122,6 +128,47 @@ def test_equal_pictures_are_computed_once(request_: ExtractRequest, photos: Path
     assert (summary.images, summary.extracted, summary.duplicates) == (37, 36, 1)
 
 
+def test_a_request_resolves_its_base_once(request_: ExtractRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+    look_up = registry.find_architecture
+
+    def counting(name: str, weights: str | None) -> Architecture:
+        looked_up.append(name)
+        return look_up(name, weights)
+
+    monkeypatch.setattr(registry, "find_architecture", counting)
+    extract(request_)
+    assert looked_up == ["tiny"]
+
+
+def test_copies_of_a_broken_image_fail_for_its_reason(request_: ExtractRequest, photos: Path) -> None:
+    (photos / "red" / "05.png").write_bytes(b"no picture")
+    (photos / "red" / "copy.png").write_bytes(b"no picture")
+    summary = extract(request_)
+    assert (summary.images, summary.extracted, summary.duplicates) == (37, 35, 0)
+    assert [file.reason for file in summary.failed] == ["not an image, or of an unknown format"] * 2
+
+
+def test_a_file_that_changed_unnoticed_is_extracted_anew(
+    request_: ExtractRequest, photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    extract(request_)
+    changed = photos / "red" / "05.png"
+    picture(4711, 0).save(changed)
+    summary = extract(replace(request_, layers=("layer2",), rehash=True))
+    assert counts(summary) == (0, 36, 0)
+    assert counts(extract(request_)) == (35, 1, 0)
+
+
+def test_parts_say_where_and_by_which_engine_they_were_computed(request_: ExtractRequest) -> None:
+    extract(replace(request_, engine="eager"))
+    for part in request_.cache.rglob("part-*.h5"):
+        with Part.open(part) as opened:
+            provenance = opened.header.provenance
+        assert {"host", "torch"} <= set(provenance)
+        assert (provenance["engine"], provenance["weights"]) == ("eager", "random")
+
+
 def test_shards_are_disjoint_and_together_complete(request_: ExtractRequest) -> None:
     shares = [extract(replace(request_, shard=(i, 3))) for i in (1, 2, 3)]
     assert sum(share.extracted for share in shares) == 36
@@ -173,6 +220,8 @@ def test_unknown_names_are_errors_before_anything_is_written(request_: ExtractRe
         extract(replace(request_, layers=("layer9",)))
     with pytest.raises(UnknownName, match="unknown device 'gpu'"):
         extract(replace(request_, device="gpu"))
+    with pytest.raises(RequestError, match="no layer of tiny is asked for"):
+        extract(replace(request_, layers=()))
     assert not request_.cache.exists()
 
 
@@ -182,4 +231,4 @@ def test_a_crop_larger_than_the_image_is_refused(request_: ExtractRequest) -> No
 
 
 def test_parts_grow_with_the_data_set() -> None:
-    assert [rows_a_part(n) for n in (0, 10, 398, 1360, 20_000, 10**7)] == [32, 32, 32, 64, 1024, 1024]
+    assert [rows_per_part(n) for n in (0, 10, 398, 1360, 20_000, 10**7)] == [32, 32, 32, 64, 1024, 1024]

@@ -9,8 +9,8 @@ import pytest
 from featx.errors import DataError, MissingFeatures, RequestError, UnknownName
 from featx.evaluation.result import best
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.runners.local import extract
 from featx.workflows.compare import compare
+from featx.workflows.extract import extract
 from tests.conftest import picture, raises_missing
 
 RANDOM = BaseChoice("tiny", "random")
@@ -77,7 +77,7 @@ def test_an_empty_cache_comes_with_the_command_to_run(photos: Path, tmp_path: Pa
 
 def test_new_images_without_features_are_counted(request_: CompareRequest, photos: Path) -> None:
     picture(77, 0).save(photos / "red" / "new.png")
-    with pytest.raises(MissingFeatures, match="1 of 37 images have no features yet, such as .*new.png"):
+    with pytest.raises(MissingFeatures, match="1 of 37 images has no features yet, such as .*new.png"):
         compare(request_)
 
 
@@ -115,7 +115,7 @@ def test_one_class_or_one_image_of_a_class_is_an_error(cache: Path, tmp_path: Pa
     (root / "blue").mkdir()
     picture(99, 2).save(root / "blue" / "only.png")
     extract(ExtractRequest(str(root), RANDOM, ("layer1",), cache=cache))
-    with pytest.raises(DataError, match="one image only of: blue"):
+    with pytest.raises(DataError, match="only one image of: blue"):
         compare(request)
 
 
@@ -144,7 +144,7 @@ def test_a_leak_between_splits_is_reported(photos: Path, cache: Path, caplog: py
     table.write_text("path,label,split\n" + "\n".join(lines))
     extract(ExtractRequest(str(table), RANDOM, ("layer1",), cache=cache))
     compare(CompareRequest(str(table), RANDOM, classifiers=("logreg",), cache=cache))
-    assert "1 image lie in two splits" in caplog.text
+    assert "1 image lies in two splits" in caplog.text
 
 
 @pytest.mark.parametrize("clf", ["logreg", "svm"])

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.runners.local import extract
 from featx.workflows.compare import compare
+from featx.workflows.extract import extract
 
 pytestmark = [pytest.mark.weights, pytest.mark.slow]
 

@@ -12,14 +12,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from featx.bases import registry
+from featx.bases.architecture import Architecture
+from featx.bases.loading import open_base
+from featx.bases.weights import as_arrays
 from featx.errors import DataError, ModelError, UnknownName, WeightsError
 from featx.evaluation.error_analysis import FitReport
 from featx.features.dataset import load_dataset
-from featx.models.model_file import load_model
+from featx.models.model import load_model
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
-from featx.runners.local import extract
+from featx.workflows.extract import extract
 from featx.workflows.fit import fit
 from featx.workflows.predict import predict
 from tests.conftest import picture
@@ -136,6 +142,57 @@ def test_the_table_and_the_csv_name_every_image_once(featx: Featx, model: Path, 
     assert len(result.stdout.splitlines()) == 2 + 37
 
 
+def test_a_model_in_hand_predicts_what_its_file_does(model: Path, photos: Path) -> None:
+    images = [str(photos)]
+    in_hand = PredictRequest(load_model(model), images)
+    assert predict(in_hand).labelled == predict(PredictRequest(model, images)).labelled
+
+
+def test_a_fine_tuned_model_in_hand_brings_its_own_base(model: Path, photos: Path) -> None:
+    network = open_base(RANDOM).network
+    assert network is not None
+    tuned = replace(load_model(model), tensors=as_arrays(network.state_dict()), weights="gone.featx")
+    images = [str(photos / "red")]
+    assert predict(PredictRequest(tuned, images)).labelled == predict(PredictRequest(model, images)).labelled
+
+
+def test_a_model_in_hand_is_named_so_in_errors(model: Path, photos: Path) -> None:
+    request = PredictRequest(load_model(model), [str(photos)], weights="CIFAR100")
+    with pytest.raises(WeightsError, match="are not those that the model was trained on"):
+        predict(request)
+
+
+def test_a_request_resolves_its_base_once(model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+    look_up = registry.find_architecture
+
+    def counting(name: str, weights: str | None) -> Architecture:
+        looked_up.append(name)
+        return look_up(name, weights)
+
+    monkeypatch.setattr(registry, "find_architecture", counting)
+    predict(PredictRequest(model, [str(photos / "red" / "00.png")]))
+    assert looked_up == ["tiny"]
+
+
+def test_images_in_memory_are_labelled_like_their_files(model: Path, photos: Path) -> None:
+    paths = [photos / "red" / "00.png", photos / "green" / "01.png", photos / "blue" / "02.png"]
+    expected = predict(PredictRequest(model, paths)).labelled
+    with Image.open(paths[0]) as first, Image.open(paths[2]) as third:
+        second = np.asarray(Image.open(paths[1]).convert("RGB"))
+        labelled = predict(PredictRequest(model, [first, second, third])).labelled
+    assert [image.path for image in labelled] == ["image 0", "image 1", "image 2"]
+    assert [image.probabilities for image in labelled] == [image.probabilities for image in expected]
+
+
+def test_images_in_memory_and_files_keep_their_order(model: Path, photos: Path) -> None:
+    path = str(photos / "red" / "00.png")
+    array = np.zeros((20, 30, 3), np.uint8)
+    labelled = predict(PredictRequest(model, [array, path, array])).labelled
+    assert [image.path for image in labelled] == ["image 0", path, "image 2"]
+    assert labelled[0].probabilities == labelled[2].probabilities
+
+
 def test_no_images_at_all_is_an_error(model: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="there are no images in '.*empty'"):
@@ -159,5 +216,5 @@ def test_a_model_that_does_not_fit_this_featx_says_so(model: Path, photos: Path)
 
 def test_a_model_cannot_make_featx_read_any_file_it_likes(model: Path, photos: Path) -> None:
     replace(load_model(model), weights="/etc/passwd").save(model)
-    with pytest.raises(ModelError, match="names weights '/etc/passwd', which are no file of weights"):
+    with pytest.raises(ModelError, match="names weights '/etc/passwd', which is not a weights file: name one with"):
         predict(PredictRequest(model, [str(photos)]))

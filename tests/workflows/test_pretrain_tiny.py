@@ -56,30 +56,31 @@ def test_a_stopped_run_goes_on_to_the_same_weights(run: Callable[..., Result], t
     run("--epochs", "2")
     whole = (tmp_path / "out" / "tiny-cifar100.safetensors").read_bytes()
     (tmp_path / "c.pt").unlink()
-    recipe_after_one = SCRIPT["train_epoch"]
+    train_epoch = SCRIPT["train_epoch"]
 
     class Killed(Exception):
         pass
 
-    def stop(network: Any, optimizer: Any, images: Any, recipe: Any, epoch: int) -> float:
+    def stop(network: Any, optimizer: Any, images: Any, schedule: Any, epoch: int) -> float:
         if epoch == 1:
             raise Killed
-        return float(recipe_after_one(network, optimizer, images, recipe, epoch))
+        return float(train_epoch(network, optimizer, images, schedule, epoch))
 
     functions = SCRIPT["train"].__globals__
     functions["train_epoch"] = stop
     with pytest.raises(Killed):
         run("--epochs", "2")
-    functions["train_epoch"] = recipe_after_one
+    functions["train_epoch"] = train_epoch
     assert "going on after epoch 1" in run("--epochs", "2").output
     assert (tmp_path / "out" / "tiny-cifar100.safetensors").read_bytes() == whole
 
 
-def test_another_recipe_does_not_go_on_from_a_foreign_checkpoint(run: Callable[..., Result]) -> None:
+def test_other_settings_do_not_go_on_from_a_checkpoint(run: Callable[..., Result]) -> None:
     run("--epochs", "1")
     result = run("--epochs", "2")
     assert result.exit_code == 1
-    assert "remove it, or repeat that recipe" in result.output
+    assert "was made with other settings, {'epochs': 1, " in result.output
+    assert "remove it, or use these" in result.output
 
 
 @pytest.mark.parametrize("crop", [24, 32])

@@ -10,26 +10,32 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
+from featx.engines.compute import compute_features
+from featx.engines.engine import LazyEngine, make_plan
 from featx.errors import RequestError
-from featx.evaluation.protocol import Comparison
+from featx.evaluation.comparison import open_comparison
 from featx.features.splits import make_folds, with_views
 from featx.images import decode as images
 from featx.images.augment import make_views
 from featx.images.transform import to_input
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
-from featx.runners.local import extract, feature_keys
+from featx.runners.local import list_feature_keys
 from featx.store.store import FeatureStore
+from featx.timing import Clock
 from featx.workflows.compare import compare
+from featx.workflows.extract import extract
 from featx.workflows.fit import fit
 from featx.workflows.predict import predict
 from tests.conftest import raises_missing
 
 RANDOM = BaseChoice("tiny", "random")
+CPU = torch.device("cpu")
 Stored = dict[str, NDArray[Any]]
 
 
@@ -42,7 +48,7 @@ def stored(request: ExtractRequest) -> Stored:
     """Features of every key, in the order of the rows."""
     manifest = digest_all(request.cache, list_images(request.data))
     store = FeatureStore(request.cache)
-    return {key.folder: store.get(key, manifest.digests) for key in feature_keys(open_base(request.base), request)}
+    return {key.folder: store.get(key, manifest.digests) for key in list_feature_keys(open_base(request.base), request)}
 
 
 def same(first: Stored, second: Stored) -> bool:
@@ -56,25 +62,31 @@ def test_a_view_is_what_the_network_makes_of_the_augmented_picture(request_: Ext
     for row in (0, 20):
         path, digest = manifest.listing.paths[row], manifest.digests[row].tobytes()
         views = make_views(images.decode(Path(path).read_bytes()), base.id.transform, digest, range(8))
-        for key in feature_keys(base, request_):
-            import torch
-
+        for key in list_feature_keys(base, request_):
             pixels = torch.from_numpy(np.array(views[key.view]))[None]
             with torch.inference_mode():
                 expected = base.forward(to_input(pixels, base.id.transform), {key.layer: ["avg"]})[key.layer, "avg"]
             assert np.allclose(found[key.folder][row], expected.numpy(), rtol=1e-4, atol=1e-6)
 
 
-def test_the_views_of_an_image_come_from_one_decoding(
-    request_: ExtractRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from featx.data import loader
+def test_the_views_of_an_image_come_from_one_decoding(request_: ExtractRequest) -> None:
+    listing = list_images(request_.data)
+    read: list[str] = []
+    prepared: list[bytes] = []
 
-    decoded = []
-    original = loader.decoding
-    monkeypatch.setattr(loader, "decoding", lambda data: decoded.append(1) or original(data))
-    summary = extract(request_)
-    assert (summary.images, summary.extracted, len(decoded)) == (36, 36, 36)
+    def read_and_count(path: str) -> bytes:
+        read.append(path)
+        return listing.read(path)
+
+    def choose_views(digest: bytes) -> range:
+        prepared.append(digest)  # asked once for each picture that was decoded
+        return range(8)
+
+    engine = LazyEngine("eager", make_plan(open_base(RANDOM), {"layer1": ["avg"]}, CPU, 8, 2), 36, Clock())
+    counted = replace(listing, read=read_and_count)
+    batches = list(compute_features(engine, counted, range(36), lambda digest, row: True, choose_views))
+    assert sum(len(batch.members) for batch in batches) == 8 * 36
+    assert (len(read), len(prepared)) == (36, 36)
 
 
 def test_further_views_leave_what_is_there_and_cost_only_themselves(request_: ExtractRequest) -> None:
@@ -122,8 +134,8 @@ def test_classifiers_train_on_all_views_and_average_scores(request_: ExtractRequ
     extract(request_)
     asked = CompareRequest(request_.data, RANDOM, ("layer1+layer3",), (clf,), cache=request_.cache)
     asked = replace(asked, views=3, test_views=test_views)
-    experiment = Comparison.open(asked)
-    (cut,) = experiment.cuts
+    experiment = open_comparison(asked)
+    (cut,) = experiment.layer_sets
     features = experiment.features(cut)
     assert features.array is not None
     assert features.array.shape == (3 * 36, 160)
@@ -131,8 +143,8 @@ def test_classifiers_train_on_all_views_and_average_scores(request_: ExtractRequ
     outcome = fit(asked)
     result = outcome.result
     assert (result.views, result.test_views, result.n_train, result.n_test) == (3, test_views, 27, 9)
-    scores = np.stack([outcome.model.classifier.scores(X[view, experiment.rows.test]) for view in range(test_views)])
-    right = scores.mean(axis=0).argmax(axis=1) == experiment.rows.y[experiment.rows.test]
+    scores = np.stack([outcome.model.classifier.scores(X[view, experiment.dataset.test]) for view in range(test_views)])
+    right = scores.mean(axis=0).argmax(axis=1) == experiment.dataset.y[experiment.dataset.test]
     assert right.mean() == pytest.approx(result.test_accuracy, abs=1e-6)
     assert result.test_accuracy > 0.8
     assert result.cv_accuracy > 0.8
@@ -169,13 +181,13 @@ def test_impossible_numbers_of_views_are_an_error(request_: ExtractRequest, view
 def test_a_model_of_several_test_views_predicts_what_was_judged(request_: ExtractRequest, tmp_path: Path) -> None:
     extract(request_)
     asked = CompareRequest(request_.data, RANDOM, ("layer1",), ("svm",), cache=request_.cache, views=4, test_views=4)
-    experiment = Comparison.open(asked)
+    experiment = open_comparison(asked)
     outcome = fit(asked)
     outcome.model.save(tmp_path / "m.featx")
     found = {one.path: one for one in predict(PredictRequest(tmp_path / "m.featx", [request_.data])).labelled}
-    held, features = np.flatnonzero(experiment.rows.test), experiment.features(experiment.cuts[0])
+    held, features = np.flatnonzero(experiment.dataset.test), experiment.features(experiment.layer_sets[0])
     X = features.take(features.rows(held, 4)).reshape(4, len(held), -1).swapaxes(0, 1)
-    paths = np.array(experiment.rows.manifest.listing.paths)[experiment.rows.test]
+    paths = np.array(experiment.dataset.manifest.listing.paths)[experiment.dataset.test]
     for path, shares in zip(paths, outcome.model.classifier.predict(X)[1], strict=True):
         assert list(found[path].probabilities.values()) == pytest.approx(shares, abs=2e-4)
 

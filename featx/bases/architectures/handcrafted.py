@@ -1,4 +1,4 @@
-"""Hand-crafted features as bases: what was used before networks, so that a table shows what a network buys.
+"""Hand-crafted features as bases: what was used before networks, so that a table shows what a network gains.
 
 The optional extra `featx[handcrafted]` brings scikit-image, which computes them.
 """
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from featx.errors import RequestError
 
 Image = NDArray[np.float32]
+"""An image: (height, width, 3) float32 from 0 to 1."""
+
 GRID = 4
 """Histograms are taken of 4 x 4 parts of an image, so that the pooling `pyramid` knows where things are."""
 
@@ -40,70 +42,88 @@ class Descriptor(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, 3, height, width) float32 to (n, channels, height', width') float32."""
         if x.device.type == "meta":
+            # A black image tells the shape, which nothing else states.
             shape = self.compute(np.zeros((*x.shape[2:], 3), np.float32)).shape
             return torch.empty(len(x), *shape, device="meta")
         images = x.float().permute(0, 2, 3, 1).cpu().numpy()
-        found = np.stack([self.compute(image) for image in images]).astype(np.float32)
-        return torch.from_numpy(found).to(x.device, x.dtype)
+        maps = np.stack([self.compute(image) for image in images]).astype(np.float32)
+        return torch.from_numpy(maps).to(x.device, x.dtype)
 
 
-def grey(image: Image) -> Image:
+def to_grey(image: Image) -> Image:
     """Brightness of an image: (height, width, 3) to (height, width), both from 0 to 1."""
     return image @ GREY
 
 
-def cells(image: Image) -> NDArray[Any]:
-    """Describe blocks of cells by histograms of oriented gradients (Dalal and Triggs, 2005): (36, blocks, blocks)."""
+def compute_hog(image: Image) -> NDArray[Any]:
+    """Describe blocks of cells by histograms of oriented gradients: (36, blocks, blocks).
+
+    Dalal and Triggs, "Histograms of oriented gradients for human detection" (2005): 9 directions, 2 x 2 cells a block,
+    normalised by L2-Hys. Cells have 16 pixels where theirs have 8, which keeps the vector at 1,764 numbers an image.
+    """
     from skimage.feature import hog
 
-    blocks = hog(grey(image), 9, (16, 16), (2, 2), "L2-Hys", transform_sqrt=True, feature_vector=False)
-    found: NDArray[Any] = blocks.reshape(*blocks.shape[:2], -1).transpose(2, 0, 1)
-    return found
+    blocks = hog(
+        to_grey(image),
+        orientations=9,
+        pixels_per_cell=(16, 16),
+        cells_per_block=(2, 2),
+        block_norm="L2-Hys",
+        transform_sqrt=True,
+        feature_vector=False,
+    )
+    descriptors: NDArray[Any] = blocks.reshape(*blocks.shape[:2], -1)
+    return descriptors.transpose(2, 0, 1)
 
 
-def histograms(codes: NDArray[np.intp], bins: int) -> NDArray[np.float32]:
-    """Count codes in each part of a grid: (height, width) to shares (bins, GRID, GRID)."""
-    rows = np.arange(codes.shape[0]) * GRID // codes.shape[0]
-    columns = np.arange(codes.shape[1]) * GRID // codes.shape[1]
+def count_codes(codes: NDArray[np.intp], bins: int) -> NDArray[np.float32]:
+    """Count codes in each part of a grid: (height, width) int from 0 to bins - 1, to shares (bins, GRID, GRID)."""
+    height, width = codes.shape
+    rows = np.arange(height) * GRID // height
+    columns = np.arange(width) * GRID // width
     part = rows[:, None] * GRID + columns[None, :]
     counts = np.bincount((part * bins + codes).ravel(), minlength=GRID * GRID * bins).reshape(GRID, GRID, bins)
     return (counts / counts.sum(axis=2, keepdims=True)).transpose(2, 0, 1).astype(np.float32)
 
 
-def local_patterns(image: Image) -> NDArray[np.float32]:
+def compute_lbp(image: Image) -> NDArray[np.float32]:
     """Count uniform local binary patterns at radii 1, 2 and 3 (Ojala, Pietikainen and Maenpaa, 2002): (54, GRID, GRID).
 
     Square roots of the shares, so that a linear classifier compares them by Hellinger's distance.
     """
     from skimage.feature import local_binary_pattern
 
-    bright = (255 * grey(image)).round().astype(np.uint8)
-    found = []
+    brightness = (255 * to_grey(image)).round().astype(np.uint8)
+    histograms = []
     for radius in (1, 2, 3):
-        codes = local_binary_pattern(bright, 8 * radius, radius, "uniform").astype(np.intp)
-        found.append(histograms(codes, 8 * radius + 2))
-    return np.sqrt(np.concatenate(found))
+        points = 8 * radius
+        codes = local_binary_pattern(brightness, points, radius, "uniform").astype(np.intp)
+        # A uniform pattern is told by its number of ones, 0 to `points`; one more code stands for all others.
+        histograms.append(count_codes(codes, points + 2))
+    return np.sqrt(np.concatenate(histograms))
 
 
-def dense_daisy(image: Image) -> NDArray[Any]:
+def compute_daisy(image: Image) -> NDArray[Any]:
     """Describe every eighth place by its gradients around (Tola, Lepetit and Fua, 2010): (104, height', width')."""
     from skimage.feature import daisy
 
-    found: NDArray[Any] = daisy(grey(image), step=8, radius=15, rings=2, histograms=6, orientations=8)
-    return found.transpose(2, 0, 1)
+    descriptors: NDArray[Any] = daisy(to_grey(image), step=8, radius=15, rings=2, histograms=6, orientations=8)
+    return descriptors.transpose(2, 0, 1)
 
 
-def colours(image: Image) -> NDArray[np.float32]:
+def compute_color_histogram(image: Image) -> NDArray[np.float32]:
     """Count colours, 8 hues by 3 saturations by 3 values (Swain and Ballard, 1991): square roots, (72, GRID, GRID)."""
     from skimage.color import rgb2hsv
 
     steps = np.array([8, 3, 3])
-    hue, saturation, value = np.moveaxis(np.minimum((rgb2hsv(image) * steps).astype(np.intp), steps - 1), 2, 0)
-    return np.sqrt(histograms((hue * 3 + saturation) * 3 + value, 72))
+    # A value of exactly 1 belongs to the last step.
+    levels = np.minimum((rgb2hsv(image) * steps).astype(np.intp), steps - 1)
+    hue, saturation, value = np.moveaxis(levels, 2, 0)
+    return np.sqrt(count_codes((hue * 3 + saturation) * 3 + value, 8 * 3 * 3))
 
 
-def sequence(**stages: nn.Module) -> nn.Sequential:
-    """Put named stages in order; scikit-image must be there to compute them.
+def build_sequence(**stages: nn.Module) -> nn.Sequential:
+    """Put named stages in order, "_" in a name standing for "-"; scikit-image must be there to compute them.
 
     Raises
     ------
@@ -118,21 +138,30 @@ def sequence(**stages: nn.Module) -> nn.Sequential:
     return network
 
 
-def hog() -> nn.Sequential:
+def build_hog() -> nn.Sequential:
     """Build `hog`: the map of its blocks, then all of them in one vector, as the descriptor is used."""
-    return sequence(blocks=Descriptor(cells), hog=nn.Flatten())
+    return build_sequence(blocks=Descriptor(compute_hog), hog=nn.Flatten())
 
 
-def lbp() -> nn.Sequential:
+def build_lbp() -> nn.Sequential:
     """Build `lbp`: histograms of local binary patterns."""
-    return sequence(lbp=Descriptor(local_patterns))
+    return build_sequence(lbp=Descriptor(compute_lbp))
 
 
-def daisy() -> nn.Sequential:
+def build_daisy() -> nn.Sequential:
     """Build `daisy`: dense descriptors, to be pooled over the image."""
-    return sequence(daisy=Descriptor(dense_daisy))
+    return build_sequence(daisy=Descriptor(compute_daisy))
 
 
-def color_histogram() -> nn.Sequential:
+def build_color_histogram() -> nn.Sequential:
     """Build `color-histogram`: histograms of hue, saturation and value."""
-    return sequence(color_histogram=Descriptor(colours))
+    return build_sequence(color_histogram=Descriptor(compute_color_histogram))
+
+
+DESCRIPTORS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "hog": (build_hog, 128),
+    "lbp": (build_lbp, 224),
+    "daisy": (build_daisy, 224),
+    "color-histogram": (build_color_histogram, 224),
+}
+"""Name of a base: what builds it, and the side in pixels of the square of the image that it describes."""

@@ -1,7 +1,7 @@
-"""Networks of timm: `--base timm:NAME`, taken apart by two adapters and compared with the whole before they are used.
+"""Networks of timm: `--base timm:NAME`, taken apart by generic adapters and compared with the whole before use.
 
-No list says which architectures work: each is built once with random numbers, and its stages must give what it gives,
-bit for bit, in a layout that their shapes tell. What does not is refused.
+No list says which architectures work: each is built once with random numbers, and its stages must give what the whole
+gives, bit for bit, in layouts that their shapes tell. Whatever does not is refused.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ from __future__ import annotations
 import importlib.util
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from featx.bases.architectures.timm_stages import adapters, arranged, compared, scatter
-from featx.bases.architectures.torchvision_stages import Adapter
+from featx.bases.architecture import RANDOM_WEIGHTS, Architecture
+from featx.bases.architectures.timm_stages import attach_layouts, choose_adapters, compare_stages, scatter
 from featx.bases.names import TIMM_PREFIX
-from featx.errors import RequestError, UnknownName, WeightsError, shorten, unknown
+from featx.errors import RequestError, UnknownName, WeightsError, did_you_mean, first_line, shorten, unknown
 from featx.images.transform import FILTERS
 from featx.keys import InputTransform
 
@@ -31,28 +30,6 @@ log = logging.getLogger(__name__)
 
 UNNAMED = "pretrained"
 """What `--weights` means where timm publishes none."""
-
-
-@dataclass(frozen=True)
-class TimmNetwork:
-    """What is known of one of timm's architectures.
-
-    Attributes
-    ----------
-    build : callable
-        Makes the network with random weights.
-    stages : callable
-        Lists its stages.
-    transform : InputTransform
-        What its weights were trained to see, as `timm.data.resolve_model_data_config` states it.
-    tag : str
-        Name of its weights.
-    """
-
-    build: Callable[..., nn.Module]
-    stages: Adapter
-    transform: InputTransform
-    tag: str
 
 
 def import_timm(name: str) -> ModuleType:
@@ -70,33 +47,35 @@ def import_timm(name: str) -> ModuleType:
     return timm
 
 
-def tags_of(name: str) -> list[str]:
-    """List the names of the weights that timm publishes of a base, the default first, or only `UNNAMED`.
+def list_tags(name: str) -> list[str]:
+    """List the names of the weights that timm publishes for a base, the default first, or only `UNNAMED`.
 
     Raises
     ------
     UnknownName
         If timm has no such architecture.
     """
-    timm, own = import_timm(name), name.removeprefix(TIMM_PREFIX)
-    known = timm.list_models()
-    if own not in known:
-        bare, _, tag = own.partition(".")
-        if bare in known and tag:
+    timm = import_timm(name)
+    architecture = name.removeprefix(TIMM_PREFIX)
+    architectures = timm.list_models()
+    if architecture not in architectures:
+        bare, _, tag = architecture.partition(".")
+        if bare in architectures and tag:
             raise UnknownName(f"base '{name}' names weights, too: write --base {TIMM_PREFIX}{bare} --weights {tag}")
-        near = unknown("base", own, known).args[0].partition(" There are:")[0].removeprefix(f"unknown base '{own}'.")
-        raise UnknownName(f"timm has no architecture '{own}'.{near} timm.list_models() names its {len(known)}.")
-    default = timm.get_pretrained_cfg(own).tag
-    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{own}.*")]
+        guess = did_you_mean(architecture, architectures)
+        raise UnknownName(f"timm has no architecture '{architecture}'.{guess} timm.list_models() lists all it has.")
+    default = timm.get_pretrained_cfg(architecture).tag
+    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
     return sorted(tags, key=lambda tag: tag != default) or [UNNAMED]
 
 
 def full_name(name: str, tag: str) -> str:
     """Name an architecture and its weights as timm does."""
-    return name.removeprefix(TIMM_PREFIX) + (f".{tag}" if tag != UNNAMED else "")
+    architecture = name.removeprefix(TIMM_PREFIX)
+    return architecture if tag == UNNAMED else f"{architecture}.{tag}"
 
 
-def describe_timm(name: str, weights: str | None) -> TimmNetwork:
+def describe_timm(name: str, weights: str | None) -> Architecture:
     """Describe one of timm's networks, with the transform of the weights that are named, or else of its default ones.
 
     Raises
@@ -106,37 +85,49 @@ def describe_timm(name: str, weights: str | None) -> TimmNetwork:
     RequestError
         If timm is not installed, or the architecture does not fall into stages.
     """
-    tags = tags_of(name)
-    return inspect_network(name, weights if weights in tags else tags[0])
+    tags = list_tags(name)
+    # Files and "random" go with the transform of the default weights.
+    tag = weights if weights in tags else tags[0]
+    return inspect_network(name, tag)
 
 
 @cache
-def inspect_network(name: str, tag: str) -> TimmNetwork:
+def inspect_network(name: str, tag: str) -> Architecture:
     """Build a network once and find out how it falls into stages.
 
     Raises
     ------
     RequestError
-        If it does not, or takes no square pictures of three colours.
+        If it does not, or does not take square pictures of three colours.
     """
     timm = import_timm(name)
     build = partial(timm.create_model, full_name(name, tag))
+    # Neither building nor filling may move the caller's random numbers.
     with torch.random.fork_rng(devices=[]):
         network = build().eval().requires_grad_(False)
-        transform = as_transform(name, timm.data.resolve_model_data_config(network))
+        transform = read_config(name, timm.data.resolve_model_data_config(network))
         scatter(network)
-        for adapter in adapters(network):
-            layouts = compared(network, adapter, transform.crop)
+        for adapter in choose_adapters(network):
+            layouts = compare_stages(network, adapter, transform.crop)
             if layouts:
-                return TimmNetwork(build, partial(arranged, adapter, layouts), transform, tag)
+                return Architecture(
+                    name,
+                    build,
+                    partial(attach_layouts, adapter, layouts),
+                    native_transform=transform,
+                    default_weights=tag,
+                    builds_on_meta=False,
+                    download=partial(download_timm, name),
+                )
     raise RequestError(
-        f"base '{name}' cannot be cut: it is not its parts in order ({shorten(dict(network.named_children()))}), or "
-        "has tokens that are neither patches nor one class token. Take one of another family (ResNet, EfficientNet, "
-        "MobileNet, ConvNeXt, RegNet or ViT), or list its stages in a file of your own: --base my_net.py"
+        f"base '{name}' cannot be divided into stages: it does not run its parts in order "
+        f"({shorten(dict(network.named_children()))}), or has tokens that are neither patches nor one class token. "
+        "Take a base of another family (ResNet, EfficientNet, MobileNet, ConvNeXt, RegNet or ViT), or list its stages "
+        "in a Python file: --base my_net.py"
     )
 
 
-def as_transform(name: str, config: dict[str, Any]) -> InputTransform:
+def read_config(name: str, config: dict[str, Any]) -> InputTransform:
     """Write what timm states of a network's images as an InputTransform.
 
     Raises
@@ -147,9 +138,10 @@ def as_transform(name: str, config: dict[str, Any]) -> InputTransform:
     colours, height, width = config["input_size"]
     if colours != 3 or height != width or config["interpolation"] not in FILTERS:
         raise RequestError(
-            f"base '{name}' takes images of {colours} x {height} x {width}, {config['interpolation']}: only square "
-            f"ones of three colours, resized by {shorten(FILTERS)}, are supported. Take another base"
+            f"base '{name}' takes images of {colours} x {height} x {width}, resized by {config['interpolation']}: only "
+            f"square ones of three colours, resized by {shorten(FILTERS)}, are supported. Take another base"
         )
+    # "squash" and "border" are timm's other ways to make an image square.
     if config["crop_mode"] != "center":
         log.warning(
             "timm resizes images for %s by '%s'; featx keeps their proportions and crops the centre",
@@ -160,8 +152,8 @@ def as_transform(name: str, config: dict[str, Any]) -> InputTransform:
     return InputTransform(resize, height, config["interpolation"], tuple(config["mean"]), tuple(config["std"]))
 
 
-def download_timm(name: str, weights: str) -> dict[str, Tensor]:
-    """Fetch weights by their tag, from timm's local cache where they lie there already.
+def download_timm(name: str, weights: str) -> Mapping[str, Tensor]:
+    """Fetch weights by their tag, from timm's local cache if they are in it.
 
     Raises
     ------
@@ -170,19 +162,22 @@ def download_timm(name: str, weights: str) -> dict[str, Tensor]:
     WeightsError
         If they are not on this machine and cannot be downloaded.
     """
-    timm, tags = import_timm(name), tags_of(name)
+    timm = import_timm(name)
+    tags = list_tags(name)
     if weights not in tags or weights == UNNAMED:
-        names = [*(tag for tag in tags if tag != UNNAMED), "random"]
+        published = [tag for tag in tags if tag != UNNAMED]
+        names = [*published, RANDOM_WEIGHTS]
         raise unknown(f"weights of {name}", weights, names, "Or give the path of a .safetensors or .pth file.")
     full = full_name(name, weights)
     try:
         network: nn.Module = timm.create_model(full, pretrained=True)
-    except Exception as error:  # the Hub's own errors, those of its HTTP library, OSError
+    # The Hub's own errors, those of its HTTP library, OSError: no root of their own covers them all.
+    except Exception as error:
         about = timm.get_pretrained_cfg(full)
         source = f"https://huggingface.co/{about.hf_hub_id}" if about.hf_hub_id else about.url
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WeightsError(
-            f"weights '{weights}' of {name} are not on this machine and cannot be downloaded ({reason}). "
+            f"weights '{weights}' of {name} are not on this machine and cannot be downloaded ({first_line(error)}). "
             f"Bring the weights file (such as model.safetensors) from {source} and name it with --weights PATH"
         ) from error
-    return network.state_dict()
+    tensors: Mapping[str, Tensor] = network.state_dict()
+    return tensors

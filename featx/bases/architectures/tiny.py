@@ -7,6 +7,7 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 WIDTHS = (32, 64, 128, 256)
+"""Channels of the four layers."""
 
 
 class ResidualBlock(nn.Module):
@@ -27,6 +28,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(width_out, width_out, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width_out)
         self.relu = nn.ReLU(inplace=True)
+        # Where the shape changes, the shortcut needs a convolution of its own (He et al., option B).
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or width_in != width_out:
             self.shortcut = nn.Sequential(

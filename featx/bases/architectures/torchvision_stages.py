@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from featx.bases.pooling import Layout
 
-Piece = tuple[str, nn.Module] | tuple[str, nn.Module, Layout]
-Stages = Iterator[Piece]
-"""Name and module of each stage in order, and the layout of its output where its shape does not tell it."""
+NamedStage = tuple[str, nn.Module] | tuple[str, nn.Module, Layout]
+"""Name and module of a stage, and the layout of its output where its shape does not tell it."""
 
+Stages = Iterator[NamedStage]
 Adapter = Callable[[nn.Module], Stages]
+"""Lists the stages of a network in order."""
 
 
 class Mean(nn.Module):
@@ -29,6 +30,7 @@ class Renormalise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, 3, height, width) to the same shape, as `transform_input` of torchvision does."""
+        # ImageNet's deviations and means over those of Inception; written as torchvision does, to give the same bits.
         red = torch.unsqueeze(x[:, 0], 1) * (0.229 / 0.5) + (0.485 - 0.5) / 0.5
         green = torch.unsqueeze(x[:, 1], 1) * (0.224 / 0.5) + (0.456 - 0.5) / 0.5
         blue = torch.unsqueeze(x[:, 2], 1) * (0.225 / 0.5) + (0.406 - 0.5) / 0.5
@@ -46,7 +48,8 @@ class Tokens(nn.Module):
 
     def __init__(self, class_token: nn.Parameter, positions: nn.Parameter) -> None:
         super().__init__()
-        self.class_token, self.positions = class_token, positions
+        self.class_token = class_token
+        self.positions = positions
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, height, width) to (n, 1 + height * width, channels)."""
@@ -65,7 +68,8 @@ class ClassToken(nn.Module):
 def children(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Yield a module's children in order, as `prefix.name`."""
     for name, module in network.named_children():
-        yield f"{prefix}.{name}" if prefix else name, module
+        full_name = f"{prefix}.{name}" if prefix else name
+        yield full_name, module
 
 
 def inside(network: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
@@ -169,8 +173,9 @@ def regnet(network: nn.Module) -> Stages:
 
 def swin(network: nn.Module) -> Stages:
     """List the stages of a Swin transformer, whose maps have their channels last up to `permute`."""
-    for name, module in (*inside(network, "features"), ("norm", network.get_submodule("norm"))):
+    for name, module in inside(network, "features"):
         yield name, module, "map_last"
+    yield "norm", network.get_submodule("norm"), "map_last"
     for name in ("permute", "avgpool", "flatten", "head"):
         yield name, network.get_submodule(name)
 
@@ -211,16 +216,4 @@ ADAPTERS: dict[str, Adapter] = {
     "maxvit": maxvit,
     "vit": vit,
 }
-"""Family of torchvision's architectures: what takes its networks apart."""
-
-BUILD_OPTIONS: dict[str, dict[str, bool]] = {
-    "vgg": {"init_weights": False},
-    "googlenet": {"init_weights": False, "aux_logits": False, "transform_input": True},
-    "inception_v3": {"init_weights": False, "aux_logits": False, "transform_input": True},
-}
-"""Beginning of a name: how its network is built to be the one that its weights were trained for."""
-
-
-def build_options(name: str) -> dict[str, bool]:
-    """Find the options that an architecture of torchvision is built with."""
-    return next((options for beginning, options in BUILD_OPTIONS.items() if name.startswith(beginning)), {})
+"""Family of torchvision's architectures, as in `names.TORCHVISION_FAMILIES`: the adapter that takes it apart."""

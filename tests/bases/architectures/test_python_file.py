@@ -64,7 +64,7 @@ def test_predict_runs_the_file_only_if_it_is_named(featx: Featx, file: Path, pho
     assert featx("extract", *words).exit_code == 0
     assert featx("fit", *words, "--clf", "logreg", "--out", model).exit_code == 0
     unnamed = featx("predict", model, photos, "-q")
-    assert unnamed.error.endswith("no file is run that is not named: add --base my_net.py")
+    assert unnamed.error.endswith("a Python file runs only where it is named: add --base my_net.py")
     assert "\n" not in unnamed.error
     named = featx("predict", model, photos, "--base", file, "--json", "-q")
     assert len(json.loads(named.stdout)) == 36

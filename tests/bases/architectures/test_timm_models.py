@@ -1,4 +1,4 @@
-"""Networks of timm: their stages are the network, their images are timm's, and what cannot be cut is refused."""
+"""Networks of timm: their stages are the network, their images are timm's, and all others are refused."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch import nn
 
-from featx.bases.architectures.timm_models import as_transform
-from featx.bases.architectures.timm_stages import compared, in_order, scatter, tell_layout
+from featx.bases.architectures.timm_models import read_config
+from featx.bases.architectures.timm_stages import compare_stages, in_order, scatter, tell_layout
 from featx.bases.base import ALIASES
 from featx.bases.registry import resolve
-from featx.engines.torch_engine import fused
+from featx.engines.torch_engine import fuse_batchnorm
 from featx.errors import RequestError, UnknownName, WeightsError
 from featx.images.transform import to_input, to_pixels
 from featx.requests import BaseChoice
@@ -87,14 +87,14 @@ class Shortcut(nn.Sequential):
 
 def test_stages_that_are_not_the_network_are_found_out() -> None:
     parts = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
-    assert compared(nn.Sequential(*parts), in_order, 8) == ["map", "map"]
-    assert compared(Shortcut(*parts), in_order, 8) is None
-    assert compared(nn.Sequential(*parts[::-1]), in_order, 8) is None
+    assert compare_stages(nn.Sequential(*parts), in_order, 8) == ["map", "map"]
+    assert compare_stages(Shortcut(*parts), in_order, 8) is None
+    assert compare_stages(nn.Sequential(*parts[::-1]), in_order, 8) is None
 
 
 @pytest.mark.parametrize("name", ["vit_relpos_small_patch16_224", "deit_tiny_distilled_patch16_224"])
 def test_an_architecture_that_is_not_its_parts_in_order_is_refused(timm: Any, name: str) -> None:
-    with pytest.raises(RequestError, match=r"cannot be cut: it is not .*\(patch_embed, .*--base my_net.py"):
+    with pytest.raises(RequestError, match=r"cannot be divided into stages: .*\(patch_embed, .*--base my_net.py"):
         resolve(BaseChoice(f"timm:{name}")).layers()
 
 
@@ -116,12 +116,12 @@ def test_other_weights_bring_their_own_size_of_image(timm: Any) -> None:
 def test_images_that_we_cannot_make_are_refused() -> None:
     config = {"input_size": (3, 256, 128), "interpolation": "bicubic"}
     with pytest.raises(RequestError, match="takes images of 3 x 256 x 128.*only square ones"):
-        as_transform("timm:some", config)
+        read_config("timm:some", config)
 
 
 def test_images_that_timm_would_squash_are_cropped_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     config = {"input_size": (3, 64, 64), "interpolation": "bicubic", "crop_mode": "squash", "crop_pct": 0.9}
-    found = as_transform("timm:some", {**config, "mean": (0.5,) * 3, "std": (0.5,) * 3})
+    found = read_config("timm:some", {**config, "mean": (0.5,) * 3, "std": (0.5,) * 3})
     assert (found.resize, found.crop) == (71, 64)
     assert "timm resizes images for timm:some by 'squash'" in caplog.text
 
@@ -173,12 +173,12 @@ def test_folding_batch_norm_keeps_the_features(timm: Any, name: str) -> None:
     scatter(base.network)  # type: ignore[arg-type]
     wanted, x = {layer.name: ["avg"] for layer in base.layers}, torch.randn(2, 3, 96, 96)
     with torch.inference_mode():
-        expected, found = base.forward(x.clone(), wanted), fused(base).forward(x.clone(), wanted)
+        expected, found = base.forward(x.clone(), wanted), fuse_batchnorm(base).forward(x.clone(), wanted)
     for key, features in expected.items():
         assert torch.allclose(found[key], features, rtol=0, atol=1e-4 * float(features.abs().max()))
 
 
-def test_it_goes_from_images_to_labels_and_stage_two_imports_neither_torch_nor_timm(
+def test_it_goes_from_images_to_labels_and_evaluation_imports_neither_torch_nor_timm(
     timm: Any, featx: Featx, photos: Path, cache: Path, tmp_path: Path
 ) -> None:
     words = [photos, "--base", "timm:resnet18", "--weights", "random", "--crop", "64", "--resize", "64"]

@@ -4,20 +4,20 @@ from collections import Counter
 
 import numpy as np
 
-from featx.data import digits
+from featx.data.sources.digits import list_digits, load_digits
 from featx.images.decode import decode
 
 
 def test_the_digits_are_scikit_learns() -> None:
-    from sklearn.datasets import load_digits
+    from sklearn import datasets
 
-    pixels, labels = digits.load()
-    assert np.array_equal(pixels, load_digits().images)
-    assert np.array_equal(labels, load_digits().target)
+    pixels, labels = load_digits()
+    assert np.array_equal(pixels, datasets.load_digits().images)
+    assert np.array_equal(labels, datasets.load_digits().target)
 
 
 def test_every_digit_is_a_png_that_decodes() -> None:
-    listing = digits.listing("digits")
+    listing = list_digits("digits")
     assert len(listing) == 1797
     picture = decode(listing.read(listing.paths[0]))
     assert picture.size == (12, 12)
@@ -25,7 +25,7 @@ def test_every_digit_is_a_png_that_decodes() -> None:
 
 
 def test_a_quarter_of_each_digit_is_held_out() -> None:
-    listing = digits.listing("digits")
+    listing = list_digits("digits")
     held = Counter(label for label, split in zip(listing.labels, listing.splits, strict=True) if split == "test")
     total = Counter(listing.labels)
     assert all(abs(held[label] - total[label] / 4) < 1 for label in total)

@@ -1,0 +1,108 @@
+"""The one way to run a base over a listing; and pixels alone, for those who look inside the base."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+
+from featx.data.listing import Listing
+from featx.data.loader import Batch, Loader, Select
+from featx.engines.engine import LazyEngine
+from featx.engines.threads import one_torch_thread
+from featx.images.transform import to_pixels
+from featx.keys import InputTransform
+from featx.timing import Clock
+from featx.types import Pixels
+
+ChooseViews = Callable[[bytes], Sequence[int]]
+"""Digest of an image to the numbers of the views to be computed, all from one decoding; threads call it."""
+
+SAMPLE_BATCH = 16
+"""Images that `PixelBatches` gives at a time."""
+
+SAMPLE_WORKERS = 2
+"""Threads that decode for `PixelBatches`: torch computes on the other cores meanwhile."""
+
+
+def compute_features(
+    engine: LazyEngine, listing: Listing, rows: Sequence[int], select: Select, choose_views: ChooseViews
+) -> Iterator[Batch]:
+    """Run a base over images of a listing.
+
+    While it runs, torch has one thread on the CPU, since the threads that decode call it side by side.
+
+    Parameters
+    ----------
+    engine : LazyEngine
+        Built only if an image has to be computed; its plan says which layers, where and in how many threads.
+    listing : Listing
+    rows : sequence of int
+        Rows of the listing to be read.
+    select : callable
+        Whether an image is to be computed, once it is read and hashed.
+    choose_views : callable
+        The views of an image that was selected.
+
+    Yields
+    ------
+    Batch
+        In order of the rows. A row that was not selected is in it without features, a broken image with a reason.
+
+    Raises
+    ------
+    RequestError
+        If the engine cannot be made, or an image is more than the device can take.
+    """
+    plan = engine.plan
+
+    def prepare(picture: Image.Image, digest: bytes) -> dict[int, Pixels]:
+        return plan.prepare(picture, digest, choose_views(digest))
+
+    loader = Loader(listing, select, prepare, plan.workers, engine.clock, plan.device_batch)
+    with one_torch_thread(plan.device):
+        yield from loader(rows, engine.start, engine.build)
+
+
+class PixelBatches:
+    """Images of a listing as a base takes them, in batches of (n, crop, crop, 3) uint8; to be gone through once.
+
+    Broken images are passed over.
+
+    Parameters
+    ----------
+    listing : Listing
+    rows : sequence of int
+    transform : InputTransform
+
+    Attributes
+    ----------
+    rows_given : list of int
+        Rows of the images that were given so far, in order.
+    """
+
+    def __init__(self, listing: Listing, rows: Sequence[int], transform: InputTransform) -> None:
+        self.rows = rows
+        self.rows_given: list[int] = []
+        self._loader = Loader(
+            listing,
+            lambda digest, row: True,
+            lambda picture, digest: {0: to_pixels(picture, transform)},
+            SAMPLE_WORKERS,
+            Clock(),
+        )
+
+    def __iter__(self) -> Iterator[Pixels]:
+        """Decode the images, and yield them in batches."""
+        batch: list[Pixels] = []
+        for loaded in self._loader.decoded(self.rows):
+            if not loaded.pixels:
+                continue
+            self.rows_given.append(loaded.row)
+            batch.append(loaded.pixels[0])
+            if len(batch) == SAMPLE_BATCH:
+                yield np.stack(batch)
+                batch = []
+        if batch:
+            yield np.stack(batch)

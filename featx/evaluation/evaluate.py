@@ -1,0 +1,155 @@
+"""Train classifiers on a layer set and evaluate them on the held-out part, unless an earlier run has done so."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifiers.calibration import calibrate
+from featx.classifiers.search import Fitted, search
+from featx.classifiers.search_out_of_core import RowBlocks, search_out_of_core
+from featx.classifiers.to_arrays import as_classifier
+from featx.evaluation.comparison import Comparison
+from featx.evaluation.protocol import Subject, Training, make_evaluation
+from featx.evaluation.result import TUNED, Classifier, Evaluation
+from featx.evaluation.result_cache import describe_grid, load_finetuned_results, load_result, save_result
+from featx.features.catalog import LayerSet
+from featx.features.matrix import Features
+from featx.features.splits import make_folds, with_views
+
+Trained = tuple[Fitted, Classifier]
+
+
+def fingerprint(comparison: Comparison, layer_set: LayerSet, clf: str) -> dict[str, Any]:
+    """State everything that a result depends on. Names and values decide which results are found: leave them."""
+    request = comparison.request
+    stated: dict[str, Any] = {
+        "keys": [json.loads(key.to_json()) for key in layer_set.keys],
+        "rows": comparison.dataset.digest,
+        "clf": clf,
+        "grid": describe_grid(clf, request.seed),
+        "seed": request.seed,
+    }
+    # Only stated where they differ from what they were before they could be chosen, so that older results are found.
+    if (request.views, request.test_views) != (1, 1):
+        stated["views"] = (request.views, request.test_views)
+    if not comparison.fits_memory(layer_set):
+        stated["passes"] = 1
+    return stated
+
+
+def recall(comparison: Comparison, layer_set: LayerSet) -> dict[str, Evaluation]:
+    """Find what earlier runs left of a layer set, by classifier; nothing where the request says to fit again."""
+    if comparison.request.refit:
+        return {}
+    images = int(comparison.dataset.test.sum())
+    recalled = {}
+    for clf in comparison.classifiers:
+        evaluation = load_result(comparison.request.cache, fingerprint(comparison, layer_set, clf), images)
+        if evaluation is not None:
+            recalled[clf] = evaluation
+    return recalled
+
+
+def recall_finetuned(comparison: Comparison) -> list[Evaluation]:
+    """Find what fine-tuning of this base left on these very rows, as far as its classifiers are asked for."""
+    request = comparison.request
+    images = int(comparison.dataset.test.sum())
+    shared = {"base": asdict(comparison.base.id), "rows": comparison.dataset.digest}
+    evaluations = load_finetuned_results(request.cache, shared, images)
+    asked = request.classifiers or TUNED
+    return [evaluation for evaluation in evaluations if evaluation.result.clf in asked]
+
+
+def evaluate_layer_set(
+    comparison: Comparison, layer_set: LayerSet, needs_classifiers: bool = False
+) -> list[Evaluation]:
+    """Evaluate every classifier on a layer set, training only those of which no earlier run left a result.
+
+    Parameters
+    ----------
+    needs_classifiers : bool
+        Whether the classifiers of recalled results are trained, too; what they are evaluated as stays as recalled.
+
+    Returns
+    -------
+    list of Evaluation
+        In the order of the classifiers; those that were trained hold their classifier.
+    """
+    evaluations = recall(comparison, layer_set)
+    to_train = [clf for clf in comparison.classifiers if needs_classifiers or clf not in evaluations]
+    if to_train:
+        features = comparison.features(layer_set)
+        for clf, trained in train_classifiers(comparison, to_train, features).items():
+            if clf in evaluations:
+                evaluations[clf] = replace(evaluations[clf], classifier=trained[1])
+                continue
+            evaluations[clf] = evaluate_classifier(comparison, layer_set, clf, trained, features)
+            save_result(comparison.request.cache, fingerprint(comparison, layer_set, clf), evaluations[clf])
+    return [evaluations[clf] for clf in comparison.classifiers]
+
+
+def train_classifiers(comparison: Comparison, names: Sequence[str], features: Features) -> dict[str, Trained]:
+    """Choose, refit and calibrate classifiers on all views of the training rows."""
+    request, dataset = comparison.request, comparison.dataset
+    train = np.flatnonzero(dataset.train)
+    folds_of_images = make_folds(dataset.y[train], dataset.groups[train], request.seed)
+    folds = with_views(folds_of_images, len(train), request.views, request.test_views)
+    y = np.tile(dataset.y[train], request.views)
+    rows = features.rows(train, request.views)
+    if features.array is None:
+        return search_out_of_core(names, RowBlocks(features.take, rows, features.block), y, folds[0])
+    X = features.take(rows)
+    trained: dict[str, Trained] = {}
+    for name, fitted in search(names, X, y, folds, request.seed).items():
+        started = time.perf_counter()
+        inverse_temperature = 1.0
+        if name == "svm":
+            inverse_temperature = calibrate(name, fitted.params["C"], X, y, folds)
+        seconds = fitted.seconds + time.perf_counter() - started
+        classifier = as_classifier(fitted.model, inverse_temperature)
+        trained[name] = replace(fitted, seconds=seconds), classifier
+    return trained
+
+
+def evaluate_classifier(
+    comparison: Comparison, layer_set: LayerSet, clf: str, trained: Trained, features: Features
+) -> Evaluation:
+    """Evaluate one trained classifier on the held-out rows."""
+    fitted, classifier = trained
+    request, dataset = comparison.request, comparison.dataset
+    subject = Subject(
+        base=comparison.base.id.architecture,
+        layer=layer_set.name,
+        pooling=layer_set.pooling,
+        clf=clf,
+        dim=layer_set.dim,
+        views=request.views,
+        test_views=request.test_views,
+    )
+    training = Training(int(dataset.train.sum()), fitted.cv_accuracy, fitted.seconds, fitted.params)
+    output = predict_held_out(comparison, classifier, features)
+    return make_evaluation(subject, training, dataset.y[dataset.test], output, classifier)
+
+
+def predict_held_out(
+    comparison: Comparison, classifier: Classifier, features: Features
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Classify the held-out rows, scores of their views averaged, as many at a time as a block of memory holds."""
+    held_out = np.flatnonzero(comparison.dataset.test)
+    views = comparison.request.test_views
+    outputs = []
+    for first in range(0, len(held_out), features.block):
+        images = held_out[first : first + features.block]
+        X = features.take(features.rows(images, views))
+        if views > 1:
+            X = X.reshape(views, len(images), -1).swapaxes(0, 1)
+        outputs.append(classifier.predict(X))
+    chosen, probabilities = zip(*outputs, strict=True)
+    return np.concatenate(chosen), np.concatenate(probabilities)

@@ -1,0 +1,75 @@
+"""What the cache holds of each layer of a base, for the images of one data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.keys import FeatureKey
+from featx.requests import CompareRequest
+from featx.store.base_json import StoredBase
+from featx.store.key_summary import KeySummary
+from featx.store.store import FeatureStore
+
+
+@dataclass(frozen=True)
+class CachedLayer:
+    """What the cache holds of a layer, with one pooling and stored dtype, for the images of a data set.
+
+    Attributes
+    ----------
+    views : tuple of KeySummary
+        One a view, the images as they are first.
+    missing : (n,) bool
+        Images that lack any of the views.
+    """
+
+    views: tuple[KeySummary, ...]
+    missing: NDArray[np.bool_]
+
+    @property
+    def key(self) -> FeatureKey:
+        """The key of the images as they are."""
+        return self.views[0].key
+
+    @property
+    def label(self) -> str:
+        """Layer and pooling in words."""
+        return f"{self.key.layer} ({self.key.pooling})"
+
+
+CachedLayers = dict[tuple[str, str], CachedLayer]
+"""Layer and pooling to what is cached of them, in the order of the folders."""
+
+
+def list_cached(
+    store: FeatureStore, base: StoredBase, request: CompareRequest, digests: NDArray[np.uint8]
+) -> CachedLayers:
+    """List the layers and poolings that have features of any of these images, with all views asked for.
+
+    Where a layer is cached in two dtypes and none is asked for, the one that lacks fewer images is listed, and of
+    equals the more exact one.
+    """
+    summaries = {summary.key: summary for summary in store.keys(base.id)}
+    cached: CachedLayers = {}
+    for key in summaries:
+        if key.view or request.store_dtype not in (None, key.dtype):
+            continue
+        keys = [replace(key, view=view) for view in range(request.views)]
+        if any(view not in summaries for view in keys):
+            continue
+        missing = np.any([store.missing(view, digests) for view in keys], axis=0)
+        if missing.all():
+            continue
+        layer = CachedLayer(tuple(summaries[view] for view in keys), missing)
+        rival = cached.get((key.layer, key.pooling))
+        if rival is None or rank_dtype(layer) < rank_dtype(rival):
+            cached[key.layer, key.pooling] = layer
+    return cached
+
+
+def rank_dtype(layer: CachedLayer) -> tuple[int, bool]:
+    """Order the stored dtypes of one layer: fewest missing images first, float32 before float16."""
+    return int(layer.missing.sum()), layer.key.dtype != "float32"

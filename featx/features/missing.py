@@ -1,0 +1,91 @@
+"""Errors about features that are not cached, each with the request that computes them. Nothing here needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from featx.bases.names import check_base_name, check_pooling_names
+from featx.bases.weights import is_file_name
+from featx.errors import MissingFeatures, shorten
+from featx.requests import BaseChoice, CompareRequest
+from featx.store.base_json import StoredBase
+
+DEFAULT_LAYER = "layer4"
+"""Layer that an error suggests to extract where none was asked for: every convolutional base has this alias."""
+
+UNNAMED_WEIGHTS = ("none", "own")
+"""Sources of bases that have no weights to choose: hand-crafted features, and networks that build their own."""
+
+
+def check_names(request: CompareRequest) -> None:
+    """Raise UnknownName for a base or pooling that does not exist."""
+    check_base_name(request.base.name)
+    check_pooling_names(request.poolings)
+
+
+def describe_choice(choice: BaseChoice) -> str:
+    """Name a base and its weights in words."""
+    return choice.name + (f" with weights '{choice.weights}'" if choice.weights else "")
+
+
+def complete_choice(choice: BaseChoice, base: StoredBase) -> BaseChoice:
+    """State every choice that leads to a cached base, so that an extraction computes the same base again."""
+    weights = choice.weights
+    if weights is None and base.source not in UNNAMED_WEIGHTS:
+        weights = base.weights_file or base.source
+    resize, crop = choice.resize, choice.crop
+    if not base.is_default_transform:
+        resize, crop = base.id.transform.resize, base.id.transform.crop
+    return replace(choice, weights=weights, resize=resize, crop=crop)
+
+
+def missing_features(
+    request: CompareRequest, what: str, layers: Sequence[str], base: StoredBase | None = None
+) -> MissingFeatures:
+    """Build the error that holds the request which computes what is missing.
+
+    Parameters
+    ----------
+    what : str
+        What is missing, in words.
+    layers : sequence of str
+        Layers to be extracted; none is the one that is commonly tried first.
+    base : StoredBase, optional
+        The cached base that was found for the request.
+
+    Raises
+    ------
+    UnknownName
+        If nothing could compute it, since there is no such base or pooling.
+    """
+    check_names(request)
+    if base is not None:
+        request = replace(request, base=complete_choice(request.base, base))
+        # An older base.json states the name of the weights file only, which is no path that a command could take.
+        if request.base.weights == base.source and is_file_name(base.source) and not Path(base.source).is_file():
+            what += f" (its weights came from a file '{base.source}': give the path of that file)"
+    return MissingFeatures(what, request.extraction(layers or [DEFAULT_LAYER], request.poolings))
+
+
+def no_features(cache: Path, request: CompareRequest, base: StoredBase | None) -> MissingFeatures:
+    """Build the error for a data set of which the cache holds nothing that a request could use."""
+    what = f"the cache '{cache}' holds no features of {describe_choice(request.base)}"
+    if request.poolings:
+        what += f" with pooling {shorten(repr(name) for name in request.poolings)}"
+    if request.views > 1:
+        what += f" with {request.views} views"
+    return missing_features(request, f"{what} for the images of '{request.data}'", request.layers, base)
+
+
+def layers_not_cached(request: CompareRequest, base: StoredBase, places: Sequence[tuple[str, str]]) -> MissingFeatures:
+    """Build the error for layers that were asked for by name; places are pairs of layer and pooling."""
+    layers = list(dict.fromkeys(layer for layer, _ in places))
+    poolings = list(dict.fromkeys(pooling for _, pooling in places))
+    names = shorten(repr(layer) for layer in layers)
+    subject, verb = ("layer", "is") if len(layers) == 1 else ("layers", "are")
+    what = f"{subject} {names} of {describe_choice(request.base)} {verb} not cached"
+    if request.views > 1:
+        what += f" with {request.views} views"
+    return missing_features(replace(request, poolings=poolings), what, layers, base)

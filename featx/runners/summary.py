@@ -1,0 +1,83 @@
+"""What an extraction did, in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from featx.data.listing import FailedImage
+
+
+@dataclass(frozen=True)
+class ExtractSummary:
+    """What an extraction did.
+
+    Attributes
+    ----------
+    images : int
+        Every row of the data set, or of the shard asked for.
+    extracted, cached, duplicates : int
+        Images that were computed, that the store held, and that show the same as an earlier row.
+    failed : list of FailedImage
+        Images that cannot be read.
+    skipped : list of FailedImage
+        Files that were passed over, since they are not images of the data set.
+    seconds : float
+        From the request to this summary.
+    layers : list of str
+        Exact names.
+    device : str
+    engine : str
+        Empty where nothing had to be computed.
+    time : dict of step to float
+        Seconds, added up over all threads.
+    """
+
+    images: int = 0
+    extracted: int = 0
+    cached: int = 0
+    duplicates: int = 0
+    failed: list[FailedImage] = field(default_factory=list)
+    skipped: list[FailedImage] = field(default_factory=list)
+    seconds: float = 0.0
+    layers: list[str] = field(default_factory=list)
+    device: str = "cpu"
+    engine: str = ""
+    time: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def images_per_second(self) -> float:
+        """Images extracted a second, everything included."""
+        return round(self.extracted / self.seconds, 2) if self.seconds else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return {**asdict(self), "images_per_second": self.images_per_second}
+
+
+def merge_summaries(summaries: Sequence[ExtractSummary]) -> ExtractSummary:
+    """Add up what disjoint shards of one request did, but for the seconds, which passed side by side."""
+    failed: set[FailedImage] = set()
+    time: dict[str, float] = {}
+    for summary in summaries:
+        # A set: a file that cannot be read has no digest, so it is in no shard, and every process reports it.
+        failed.update(summary.failed)
+        for step, seconds in summary.time.items():
+            time[step] = time.get(step, 0.0) + seconds
+    extracted = sum(summary.extracted for summary in summaries)
+    cached = sum(summary.cached for summary in summaries)
+    duplicates = sum(summary.duplicates for summary in summaries)
+    engines = [summary.engine for summary in summaries if summary.engine]
+    return ExtractSummary(
+        images=extracted + cached + duplicates + len(failed),
+        extracted=extracted,
+        cached=cached,
+        duplicates=duplicates,
+        failed=sorted(failed, key=lambda image: image.path),
+        skipped=summaries[0].skipped,
+        layers=summaries[0].layers,
+        device=", ".join(summary.device for summary in summaries),
+        engine=engines[0] if engines else "",
+        time=time,
+    )

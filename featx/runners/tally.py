@@ -1,0 +1,71 @@
+"""What became of each row of an extraction."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from featx.data.listing import FailedImage
+from featx.data.loader import Loaded
+from featx.runners.claims import Claims
+
+
+class RowOutcome(Enum):
+    """What became of one row."""
+
+    EXTRACTED = auto()
+    CACHED = auto()
+    DUPLICATE = auto()
+    FAILED = auto()
+    OTHER_SHARD = auto()
+
+
+class Tally:
+    """Counts rows by what became of them.
+
+    Parameters
+    ----------
+    claims : Claims
+
+    Attributes
+    ----------
+    counts : dict of RowOutcome to int
+    failed : list of FailedImage
+        In order of the rows.
+    """
+
+    def __init__(self, claims: Claims) -> None:
+        self.claims = claims
+        self.counts = dict.fromkeys(RowOutcome, 0)
+        self.failed: list[FailedImage] = []
+        self._reasons: dict[bytes, str] = {}
+
+    def add(self, outcome: RowOutcome, rows: int) -> None:
+        """Count rows whose outcome is known without reading them."""
+        self.counts[outcome] += rows
+
+    def count(self, path: str, loaded: Loaded) -> RowOutcome:
+        """Count one row, and say what became of it; rows come in their order."""
+        outcome, reason = self.classify(loaded)
+        if outcome is RowOutcome.FAILED:
+            self.failed.append(FailedImage(path, reason))
+        self.counts[outcome] += 1
+        return outcome
+
+    def classify(self, loaded: Loaded) -> tuple[RowOutcome, str]:
+        """Say what becomes of a row, and why if it failed."""
+        digest = loaded.digest
+        if digest is None:
+            return RowOutcome.FAILED, loaded.reason or "unreadable"
+        is_first = self.claims.settle(digest, loaded.row)
+        if is_first and loaded.reason is not None:
+            self._reasons[digest] = loaded.reason
+        if digest in self._reasons:
+            # Copies of a broken image were not decoded, and fail for its reason.
+            return RowOutcome.FAILED, self._reasons[digest]
+        if is_first:
+            return RowOutcome.EXTRACTED, ""
+        if digest in self.claims:
+            return RowOutcome.DUPLICATE, ""
+        if self.claims.shard.holds(digest):
+            return RowOutcome.CACHED, ""
+        return RowOutcome.OTHER_SHARD, ""

@@ -1,0 +1,55 @@
+"""Extraction: compute the features that a request asks for, once."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from featx.bases.registry import resolve
+from featx.data.sources import list_images
+from featx.engines.device import parse_devices
+from featx.requests import ExtractRequest
+from featx.runners import find_runner
+from featx.runners.summary import ExtractSummary
+from featx.types import Progress
+
+
+def extract(request: ExtractRequest, progress: Progress | None = None) -> ExtractSummary:
+    """Compute and store the features that a request asks for and the store lacks.
+
+    Parameters
+    ----------
+    request : ExtractRequest
+        Where its `device` names several, with commas between them or as "all", a process runs for each of them.
+    progress : callable, optional
+        Called with the number of rows done and to be done.
+
+    Returns
+    -------
+    ExtractSummary
+        Images that failed are listed in it; no other image is lost for their sake.
+
+    Raises
+    ------
+    DataError
+        If the data set cannot be used.
+    UnknownName
+        If there is no such base, layer, pooling, engine or device.
+    WeightsError
+        If the weights cannot be had.
+    RequestError
+        If the request cannot be carried out at all, such as on a device that is not there.
+    StoreError
+        If the cache cannot be written; what was committed before is kept.
+    """
+    started = time.perf_counter()
+    listing = list_images(request.data)
+    architecture = resolve(request.base)
+    devices = parse_devices(request.device)
+    if len(devices) == 1:
+        run = find_runner("local")
+        request = replace(request, device=devices[0])
+    else:
+        run = find_runner("devices")
+    summary = run(request, architecture, listing, progress)
+    return replace(summary, seconds=round(time.perf_counter() - started, 3))

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from featx.errors import RequestError
+from featx.features.scaling import join
+from featx.finetuning.head_training import FrozenFeatures
+from featx.keys import FeatureKey
+from featx.store.store import FeatureStore
+from tests.conftest import load_base
+
+
+@pytest.fixture
+def features(cache: Path, digests: Callable[[int], NDArray[np.uint8]]) -> FrozenFeatures:
+    store = FeatureStore(cache)
+    base = load_base("tiny", "random").id
+    keys = [FeatureKey(base, "layer4", "avg", view=view) for view in range(3)]
+    for view, key in enumerate(keys):
+        store.add(key, digests(20), np.random.default_rng(view).random((20, 7), np.float32), {})
+    return FrozenFeatures(store, keys, digests(20), np.arange(20) % 4, np.arange(20), 4)
+
+
+def test_only_the_rows_and_views_asked_for_are_read_view_by_view(features: FrozenFeatures) -> None:
+    rows = np.array([3, 19, 0])
+    pooled = features.read(rows, 2)
+    expected = [join([features.store.get(key, features.digests[rows])]) for key in features.keys[:2]]
+    assert np.array_equal(pooled, np.concatenate(expected))
+    assert np.array_equal(features.read_by_image(rows, 2), np.stack(expected, axis=1))
+    assert np.allclose(np.linalg.norm(pooled, axis=1), 1)
+
+
+def test_features_beyond_the_memory_are_refused_in_one_clear_line(features: FrozenFeatures) -> None:
+    features.check_memory(20, 3, limit=20 * 3 * 7 * 4)
+    with pytest.raises(
+        RequestError,
+        match=r"the head needs 'layer4' of 1,000,000 images in 6 views at a time, 0.2 GB: more than half of this "
+        r"machine's memory \(0.1 GB\). Ask for fewer views, or for a part of the images",
+    ):
+        features.check_memory(1_000_000, 6, limit=10**8)

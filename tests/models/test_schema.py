@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from featx.errors import ModelError
+from featx.images.transform import FILTERS
+from featx.keys import BaseId, InputTransform
+from featx.models.array_classifier import CALIBRATIONS
+from featx.models.schema import FORMAT, VERSION, ModelFacts, TransformFacts, check_arrays, check_facts
+
+FACTS: dict[str, Any] = json.loads(
+    json.dumps(
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "base": asdict(BaseId("tiny", "0" * 64, InputTransform(32, 32))),
+            "layers": [{"layer": "layer3", "pooling": "avg", "dtype": "float32"}],
+            "source": "random",
+            "weights": "random",
+            "classes": ["a", "b", "c"],
+            "clf": "svm",
+            "sharpness": 1.5,
+            "params": {},
+            "protocol": {},
+            "scores": {},
+        }
+    )
+)
+HEADER = {"mean": ("F64", (7,)), "scale": ("F64", (7,)), "weights": ("F64", (3, 7)), "intercept": ("F64", (3,))}
+
+
+def with_base(**change: Any) -> dict[str, Any]:
+    return {"base": {**FACTS["base"], **change}}
+
+
+def with_transform(**change: Any) -> dict[str, Any]:
+    return with_base(transform={**FACTS["base"]["transform"], **change})
+
+
+def with_layer(**change: Any) -> dict[str, Any]:
+    return {"layers": [{**FACTS["layers"][0], **change}]}
+
+
+def test_sound_facts_are_read_whatever_a_later_version_adds() -> None:
+    facts = check_facts({**FACTS, "more": 1, "views": 3})
+    assert (facts.kind, facts.inverse_temperature, facts.views) == ("svm", 1.5, 3)
+    assert check_facts(FACTS).views == 1
+
+
+def test_whole_numbers_of_a_transform_stay_whole() -> None:
+    mean = check_facts({**FACTS, **with_transform(mean=[0, 0.5, 1])}).base.transform.mean
+    assert json.dumps(mean) == "[0, 0.5, 1]"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "not a featx model"),
+        ({"version": 3}, "its version is 3, this featx reads 2: use the featx that wrote it"),
+        ({"classes": ["a"]}, "'classes': Expected `array` of length >= 2"),
+        ({"classes": ["a", "a", "b"]}, "not all different names"),
+        ({"classes": 3}, "'classes': Expected `array`, got `int`"),
+        ({"classes": ["a", 3]}, r"'classes\[1\]': Expected `str`, got `int`"),
+        ({"clf": "../../bin/sh"}, "'clf': Invalid enum value"),
+        ({"sharpness": -1.0}, "'sharpness': Expected `float` > 0"),
+        ({"sharpness": float("nan")}, "'sharpness': Expected `float` > 0"),
+        ({"sharpness": float("inf")}, "sharpness is not finite"),
+        ({"sharpness": "1"}, "'sharpness': Expected `float`, got `str`"),
+        ({"views": 0}, "'views': Expected `int` >= 1"),
+        ({"views": True}, "'views': Expected `int`, got `bool`"),
+        ({"params": []}, "'params': Expected `object`, got `array`"),
+        (with_layer(layer="../../etc"), r"'layers\[0\].layer' is not a plain name"),
+        (with_layer(pooling="a/b"), r"'layers\[0\].pooling' is not a plain name"),
+        (with_layer(dtype="object"), r"'layers\[0\].dtype': Invalid enum value 'object'"),
+        ({"layers": []}, "'layers': Expected `array` of length >= 1"),
+        ({"layers": FACTS["layers"] * 101}, "'layers': Expected `array` of length <= 100"),
+        ({"weights": "a\nb"}, "not a line of text"),
+        ({"source": "a\x1b[2J"}, "not a line of text"),
+        ({"source": "a" * 5000}, "'source': Expected `str` of length <= 4096"),
+        ({"base": {}}, "'base': Object missing required field `architecture`"),
+        (with_base(more=1), "'base': Object contains unknown field `more`"),
+        (with_base(architecture="../tiny"), "'base.architecture' is not a name of an architecture"),
+        (with_base(architecture="a..b"), "'base.architecture' is not a name of an architecture"),
+        (with_base(weights="x"), "'base.weights' is not 64 hex digits"),
+        (with_base(weights="0" * 64 + "\n"), "'base.weights' is not 64 hex digits"),
+        (with_base(precision="int8"), "'base.precision': Invalid enum value 'int8'"),
+        (with_base(recipe="1"), "'base.recipe': Expected `int`, got `str`"),
+        (with_transform(resize=10**9, crop=10**9), "'base.transform.resize': Expected `int` <= 8192"),
+        (with_transform(crop=33), "'base.transform': crops 33 of 32 pixels"),
+        (with_transform(interpolation="hamming"), "'base.transform.interpolation': Invalid enum value"),
+        (with_transform(std=[1, 1, 0]), r"'base.transform': its std \[1, 1, 0\] is not positive"),
+        (with_transform(mean=[0, 0, float("nan")]), "'base.transform': its mean or std is not finite"),
+        (with_transform(mean=[0, 0]), "'base.transform.mean': Expected `array` of length 3"),
+    ],
+)
+def test_facts_that_cannot_be_are_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        check_facts({**FACTS, **change})
+
+
+@pytest.mark.parametrize("facts", [None, [], "text", {}, {"format": FORMAT}])
+def test_what_is_not_the_facts_of_a_model_is_refused(facts: Any) -> None:
+    with pytest.raises(ModelError, match="not a featx model|its version is None"):
+        check_facts(facts)
+
+
+@pytest.mark.parametrize("name", ["base", "layers", "source", "weights", "classes", "clf", "sharpness", "scores"])
+def test_a_missing_fact_is_named(name: str) -> None:
+    with pytest.raises(ModelError, match=f"missing required field `{name}`"):
+        check_facts({key: value for key, value in FACTS.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": ["a", "b"]}, r"'weights' is F64 \[3, 7\], expected F64 \[1, 7\]"),
+        ({"classes": ["a", "b", "c", "d"]}, r"'weights' is F64 \[3, 7\], expected F64 \[4, 7\]"),
+        ({"clf": "mlp"}, "lacks the array 'hidden_intercept'"),
+    ],
+)
+def test_arrays_that_contradict_the_facts_are_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        check_arrays(check_facts({**FACTS, **change}), HEADER)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({**HEADER, "more": ("F64", (7,))}, "its arrays are intercept, mean, more, scale, weights; expected are"),
+        ({**HEADER, "mean": ("F64", ())}, r"'mean' has the shape \[\]"),
+        ({**HEADER, "mean": ("F64", (0,))}, r"'mean' has the shape \[0\]"),
+        ({**HEADER, "base.conv.weight": ("F16", (1,))}, r"'base.conv.weight' is F16 \[1\], expected F32 \[1\]"),
+    ],
+)
+def test_a_header_of_foreign_arrays_is_refused(header: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        check_arrays(check_facts(FACTS), header)
+
+
+def test_tensors_of_a_base_may_have_any_shape() -> None:
+    check_arrays(check_facts(FACTS), {**HEADER, "base.conv.weight": ("F32", (8, 3, 3, 3))})
+
+
+def test_a_file_may_name_whatever_this_featx_computes() -> None:
+    assert set(get_args(get_type_hints(TransformFacts)["interpolation"])) == set(FILTERS)
+    assert set(get_args(get_type_hints(ModelFacts)["kind"])) == set(CALIBRATIONS)

@@ -1,0 +1,79 @@
+"""What becomes of each row, whatever order threads come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from featx.data.loader import Loaded
+from featx.runners.claims import Claims
+from featx.runners.feature_writers import FeatureWriters
+from featx.runners.shard import Shard
+from featx.runners.tally import RowOutcome, Tally
+from featx.store.store import FeatureStore
+from featx.timing import Clock
+from tests.store.samples import KEY, features_of
+
+Digests = Callable[[int, int], NDArray[np.uint8]]
+
+
+@pytest.fixture
+def images(digests: Digests) -> list[bytes]:
+    return [digest.tobytes() for digest in digests(6, 0)]
+
+
+def make_tally(cache: Path, shard: Shard, *cached: bytes) -> Tally:
+    store = FeatureStore(cache)
+    if cached:
+        rows = np.stack([np.frombuffer(digest, np.uint8) for digest in cached])
+        store.add(KEY, rows, features_of(rows), {})
+    return Tally(Claims(FeatureWriters(store, [KEY], 10, dict, Clock()), shard))
+
+
+def test_the_first_of_equal_images_is_extracted_and_the_others_are_duplicates(cache: Path, images: list[bytes]) -> None:
+    tally = make_tally(cache, Shard())
+    assert tally.claims.claim(images[0], 0)
+    assert not tally.claims.claim(images[0], 3)
+    assert tally.count("a", Loaded(0, images[0])) is RowOutcome.EXTRACTED
+    assert tally.count("b", Loaded(3, images[0])) is RowOutcome.DUPLICATE
+
+
+def test_the_first_row_wins_where_a_thread_asked_for_a_later_one_first(cache: Path, images: list[bytes]) -> None:
+    tally = make_tally(cache, Shard())
+    assert tally.claims.claim(images[0], 3)
+    assert tally.claims.claim(images[0], 0), "both compute it, so that the first row never waits for a later one"
+    assert tally.count("a", Loaded(0, images[0])) is RowOutcome.EXTRACTED
+    assert tally.count("b", Loaded(3, images[0])) is RowOutcome.DUPLICATE
+
+
+def test_what_the_store_holds_is_not_claimed(cache: Path, images: list[bytes]) -> None:
+    tally = make_tally(cache, Shard(), images[1])
+    assert not tally.claims.claim(images[1], 0)
+    assert tally.count("a", Loaded(0, images[1])) is RowOutcome.CACHED
+
+
+def test_images_of_other_shards_are_neither_claimed_nor_failures(cache: Path, images: list[bytes]) -> None:
+    for digest in images:
+        tally = make_tally(cache, Shard(1, 2))
+        is_mine = Shard(1, 2).holds(digest)
+        assert tally.claims.claim(digest, 0) == is_mine
+        outcome = tally.count("a", Loaded(0, digest))
+        assert outcome is (RowOutcome.EXTRACTED if is_mine else RowOutcome.OTHER_SHARD)
+
+
+def test_unreadable_and_broken_images_fail_with_their_reason(cache: Path, images: list[bytes]) -> None:
+    tally = make_tally(cache, Shard())
+    tally.claims.claim(images[0], 1)
+    assert tally.count("gone", Loaded(0, None, reason="No such file")) is RowOutcome.FAILED
+    assert tally.count("broken", Loaded(1, images[0], reason="truncated")) is RowOutcome.FAILED
+    assert tally.count("copy", Loaded(2, images[0])) is RowOutcome.FAILED
+    assert [(file.path, file.reason) for file in tally.failed] == [
+        ("gone", "No such file"),
+        ("broken", "truncated"),
+        ("copy", "truncated"),
+    ]
+    assert tally.counts[RowOutcome.FAILED] == 3
