@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import featx
-from featx.api import as_images
+from featx.api.keywords import as_images
 from featx.errors import FeatxError, MissingFeatures, RequestError, UnknownName
 from featx.evaluation.result import Result
 from featx.reports.comparison import Table
@@ -284,7 +284,6 @@ def test_predict_takes_files_and_folders(photos: Path, folder: Path) -> None:
     assert len(featx.predict(Path("m.featx"), [photos / "red", str(photos / "blue")]).labelled) == 24
 
 
-@pytest.mark.xfail(reason="workflows/predict.py takes paths only", strict=True)
 def test_predict_takes_the_model_in_hand(photos: Path, folder: Path) -> None:
     featx.extract(photos, **CHOICE, layers="layer1")
     model = featx.fit(photos, **CHOICE, layer="layer1", clf="logreg").model

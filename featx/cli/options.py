@@ -96,8 +96,7 @@ memory_option = click.option(
 
 seed_option = click.option(
     "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    metavar="INTEGER",
+    type=click.IntRange(min=0),
     default=42,
     show_default=True,
     help="Random seed for split, folds and classifiers.",
