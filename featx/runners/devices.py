@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 
 from featx.bases.architecture import Architecture
+from featx.bases.base import find_layer
 from featx.bases.registry import resolve
 from featx.data.digest_cache import digest_all
 from featx.data.listing import Listing
@@ -42,7 +43,7 @@ def run_on_devices(
 ) -> ExtractSummary:
     """Compute and store features on every device that the request names; parameters as for `run_here`.
 
-    The architecture was resolved to refuse a wrong name before any process starts; each process builds its own base.
+    Each process resolves and loads the base for itself: networks and what builds them cannot be sent to a process.
 
     Raises
     ------
@@ -50,6 +51,10 @@ def run_on_devices(
         If a device is not there, or as `run_here` does.
     """
     devices = parse_devices(request.device)
+    # A wrong name is refused here, before processes start and each of them reports it.
+    layers = architecture.layers()
+    for name in request.layers:
+        find_layer(architecture.name, layers, name)
     # Hashed here once, or each process would read every file to find those of its shard.
     digest_all(request.cache, listing, request.rehash, request.workers, progress)
     requests = divide_request(replace(request, rehash=False), devices)

@@ -21,9 +21,9 @@ Featx = Callable[..., Any]
 
 def test_with_nothing_cached_a_sample_decides_and_the_next_step_is_to_extract(photos: Path, cache: Path) -> None:
     advice = advise(CompareRequest(str(photos), BaseChoice("tiny"), cache=cache))
-    assert [one.layer for one in advice.layers] == ["layer1", "layer2", "layer3", "layer4"]
-    assert not any(one.cached for one in advice.layers)
-    assert advice.layer in {one.layer for one in advice.layers}
+    assert [layer.layer for layer in advice.layers] == ["layer1", "layer2", "layer3", "layer4"]
+    assert not any(layer.cached for layer in advice.layers)
+    assert advice.layer in {layer.layer for layer in advice.layers}
     assert advice.command.startswith(f"featx extract {photos} --base tiny --layer")
     assert advice.similarity is not None
     assert 0 < advice.similarity < 1
@@ -34,14 +34,14 @@ def test_with_nothing_cached_a_sample_decides_and_the_next_step_is_to_extract(ph
 def test_cached_layers_decide_and_the_next_step_is_to_fit(featx: Featx, photos: Path, cache: Path) -> None:
     extract(ExtractRequest(str(photos), BaseChoice("tiny"), ("layer1", "layer2"), cache=cache))
     words = ("advise", photos, "--base", "tiny", "--cache", cache, "-q")
-    found = json.loads(featx(*words, "--json").stdout)
-    assert {"layer", "similarity", "strategy", "command", "layers", "learning_curve", "case"} <= set(found)
-    assert [one["layer"] for one in found["layers"] if one["cached"]] == ["layer1", "layer2"]
-    assert found["layer"] in ("layer1", "layer2")
-    assert found["command"].startswith(f"featx fit {photos} --base tiny --layer {found['layer']} --clf ")
+    advice = json.loads(featx(*words, "--json").stdout)
+    assert {"layer", "similarity", "strategy", "command", "layers", "learning_curve", "case"} <= set(advice)
+    assert [layer["layer"] for layer in advice["layers"] if layer["cached"]] == ["layer1", "layer2"]
+    assert advice["layer"] in ("layer1", "layer2")
+    assert advice["command"].startswith(f"featx fit {photos} --base tiny --layer {advice['layer']} --clf ")
     text = featx(*words).stdout
-    assert text.splitlines()[-1] == f"Next: {found['command']}"
-    assert featx(*found["command"].split()[1:-4], "--cache", cache).exit_code == 0
+    assert text.splitlines()[-1] == f"Next: {advice['command']}"
+    assert featx(*advice["command"].split()[1:-4], "--cache", cache).exit_code == 0
 
 
 def test_a_base_with_random_weights_has_no_similarity(photos: Path, cache: Path) -> None:
