@@ -17,13 +17,13 @@ from featx.classifiers.search_out_of_core import Passes, search_out_of_core
 from featx.classifiers.to_arrays import as_classifier
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.protocol import Subject, Training, make_evaluation
-from featx.evaluation.result import TUNED, Classifier, Evaluation
+from featx.evaluation.result import TUNED, Evaluation, FittedClassifier
 from featx.evaluation.result_cache import describe_grid, load_finetuned_results, load_result, save_result
 from featx.features.catalog import LayerSet
 from featx.features.matrix import Features
 from featx.features.splits import make_folds, with_views
 
-Trained = tuple[Fitted, Classifier]
+Trained = tuple[Fitted, FittedClassifier]
 
 
 def fingerprint(comparison: Comparison, layer_set: LayerSet, clf: str) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def evaluate_classifier(
 
 
 def predict_held_out(
-    comparison: Comparison, classifier: Classifier, features: Features
+    comparison: Comparison, classifier: FittedClassifier, features: Features
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Classify the held-out rows, scores of their views averaged, as many at a time as a block of memory holds."""
     held_out = np.flatnonzero(comparison.dataset.test)

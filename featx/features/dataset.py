@@ -18,7 +18,7 @@ from featx.data.listing import Listing, Manifest, check_classes, conflicts, held
 from featx.data.sources import list_images
 from featx.errors import DataError, MissingFeatures, shorten
 from featx.features.catalog import Selection
-from featx.features.missing import missing_features
+from featx.features.missing import list_layers_and_poolings, missing_features
 from featx.features.splits import hold_out
 from featx.images.decode import BrokenImage, decode
 from featx.keys import FeatureKey
@@ -225,9 +225,9 @@ def images_without_features(needed: NeededFeatures, missing: NDArray[np.bool_], 
         One of the images.
     """
     count = int(missing.sum())
-    verb = "has" if count == 1 else "have"
-    what = f"{count} of {len(missing)} images {verb} no features yet, such as '{path}'"
-    layers = list(dict.fromkeys(key.layer for key in needed.keys))
-    poolings = list(dict.fromkeys(key.pooling for key in needed.keys))
+    what = f"{count} of {len(missing)} images have no features yet, such as '{path}'"
+    if count == 1:
+        what = f"1 of {len(missing)} images has no features yet: '{path}'"
+    layers, poolings = list_layers_and_poolings((key.layer, key.pooling) for key in needed.keys)
     request = replace(needed.request, poolings=poolings, store_dtype=needed.keys[0].dtype)
     return missing_features(request, what, layers, needed.base)

@@ -16,7 +16,7 @@ from featx.errors import ModelError, RequestError, shorten
 from featx.evaluation.comparison import Comparison, open_comparison
 from featx.evaluation.error_analysis import FitReport, report_fit, take_held_out
 from featx.evaluation.evaluate import evaluate_layer_set
-from featx.evaluation.protocol import WORDS, ModelBase, locate_weights, make_model
+from featx.evaluation.protocol import PROTOCOL_IN_WORDS, ModelBase, locate_weights, make_model
 from featx.evaluation.result import Evaluation
 from featx.evaluation.table_rows import make_table_row
 from featx.features.catalog import LayerSet
@@ -100,7 +100,7 @@ def build_model(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluat
     weights = locate_weights(request.base, stored.source, stored)
     tensors = load_base_tensors(comparison) if with_base else {}
     base = ModelBase(layer_set.keys, stored.source, weights, tensors)
-    protocol = {"words": WORDS, "seed": request.seed, "rows": comparison.dataset.digest}
+    protocol = {"words": PROTOCOL_IN_WORDS, "seed": request.seed, "rows": comparison.dataset.digest}
     return make_model(evaluation, base, comparison.dataset.classes, protocol)
 
 

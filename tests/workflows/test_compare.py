@@ -107,13 +107,13 @@ def test_the_table_marks_what_cannot_be_told_apart_and_can_be_sorted(
     assert max(map(len, lines[:6])) <= 100, "not a terminal"
     wide = featx(*words, "--wide").stdout
     assert "top 5" in wide.splitlines()[0]
-    assert "left out" not in wide
+    assert "not shown" not in wide
     with (tmp_path / "t.csv").open() as file:
         table = list(csv.DictReader(file))
     assert [row["dim"] for row in table] == ["32", "32", "128", "128"]
     assert all(0 <= float(row["p_value"]) <= 1 for row in table)
     assert all(float(row["megabytes"]) > 0 and float(row["ms_per_image"]) > 0 for row in table)
-    assert "columns left out: " in result.stdout
+    assert "not shown: " in result.stdout
     markdown = featx(*words, "--markdown").stdout
     assert markdown.splitlines()[1].startswith("|--")
     assert "top 5" in markdown.splitlines()[0]
