@@ -97,7 +97,8 @@ def evaluate_layer_set(
 
 def train_classifiers(comparison: Comparison, names: Sequence[str], features: Features) -> dict[str, Trained]:
     """Choose, refit and calibrate classifiers on all views of the training rows."""
-    request, dataset = comparison.request, comparison.dataset
+    request = comparison.request
+    dataset = comparison.dataset
     train = np.flatnonzero(dataset.train)
     folds_of_images = make_folds(dataset.y[train], dataset.groups[train], request.seed)
     folds = with_views(folds_of_images, len(train), request.views, request.test_views)
@@ -123,7 +124,8 @@ def evaluate_classifier(
 ) -> Evaluation:
     """Evaluate one trained classifier on the held-out rows."""
     fitted, classifier = trained
-    request, dataset = comparison.request, comparison.dataset
+    request = comparison.request
+    dataset = comparison.dataset
     subject = Subject(
         base=comparison.base.id.architecture,
         layer=layer_set.name,

@@ -170,7 +170,8 @@ def make_model(evaluation: Evaluation, base: ModelBase, classes: Sequence[str], 
     ModelError
         If the classifier is of a kind that no file can hold.
     """
-    result, classifier = evaluation.result, evaluation.classifier
+    result = evaluation.result
+    classifier = evaluation.classifier
     if classifier is None or isinstance(classifier, Opaque):
         raise ModelError(f"no model file can hold a classifier of the kind '{result.clf}': choose logreg, svm or mlp")
     # Seconds differ from run to run, and equal fits are to give equal files.

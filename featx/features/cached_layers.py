@@ -64,6 +64,7 @@ def list_cached(
         if key.view or request.store_dtype not in (None, key.dtype):
             continue
         layer = find_views(store, summaries, key, request.views, digests)
+        # What is cached for other images only is none of this data set's business.
         if layer is None or layer.missing.all():
             continue
         rival = cached.get((key.layer, key.pooling))

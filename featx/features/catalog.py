@@ -100,6 +100,7 @@ def find_base(store: FeatureStore, request: CompareRequest, digests: NDArray[np.
     """
     candidates = list_candidates(store, request)
     if len(candidates) > 1:
+        # Only then: a look at the images takes as long as listing all parts of the bases.
         candidates = [base for base in candidates if has_features(store, base, digests)]
         if not candidates:
             raise no_features(store.root, request, None)
@@ -212,7 +213,6 @@ def choose_cached(
     store: FeatureStore, base: StoredBase, request: CompareRequest, cached: CachedLayers
 ) -> list[LayerSet]:
     """Take every layer that is cached for all images, in the base's order, and warn of those that lack some."""
-    # In the order of the poolings asked for, or else of the folders; sorting by depth keeps it within a layer.
     candidates: list[CachedLayer] = []
     for pooling in request.poolings or sorted({pooling for _, pooling in cached}):
         candidates += [layer for layer in cached.values() if layer.key.pooling == pooling]
@@ -220,6 +220,7 @@ def choose_cached(
         raise no_features(store.root, request, base)
     fewest = min(layer.lacks for layer in candidates)
     warn_of_incomplete(request, base, candidates, fewest)
+    # Sorting is stable, so the poolings of a layer keep their order.
     depth = [str(layer["name"]) for layer in base.layers]
     candidates.sort(key=lambda layer: depth.index(layer.key.layer))
     return [combine([layer]) for layer in candidates if layer.lacks == fewest]

@@ -153,6 +153,7 @@ def join_dataset(request: CompareRequest, manifest: Manifest) -> Dataset:
     labels = manifest.listing.labels
     check_classes(labels, request.data)
     classes, y = np.unique(np.array(labels), return_inverse=True)
+    # Copies of one image have one digest, whatever they are called.
     _, groups = np.unique(manifest.digests.view("V32").reshape(-1), return_inverse=True)
     test = held_out(manifest.listing.splits)
     if test is None:
@@ -196,6 +197,7 @@ def keep_featured(manifest: Manifest, store: FeatureStore, needed: Sequence[Need
     if not incomplete.any():
         return manifest
     listing = manifest.listing
+    # An image without features is decoded once more: whether it is broken is nowhere kept, and new ones look the same.
     for row in np.flatnonzero(incomplete).tolist():
         fault = find_fault(listing, row)
         if fault is None:

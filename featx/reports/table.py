@@ -148,6 +148,7 @@ def table(rows: Sequence[TableRow], style: str = "simple", width: int | None = N
     if width is not None:
         shown = choose_columns(columns, width)
         shorten_names(shown, width)
+    # Markdown is read by programs, which do not mind the padding.
     if style == "simple":
         text = write_plain(shown)
     else:
@@ -201,6 +202,7 @@ def measure_line(columns: Columns) -> int:
 
 def shorten_names(columns: Columns, width: int) -> None:
     """Cut long names of bases and layers in the middle, in place, where the line is wider than the terminal."""
+    # The base first: there are few of them, and they still differ when they are short.
     for name in ("base", "layer"):
         surplus = measure_line(columns) - width
         if name in columns and surplus > 0:
@@ -324,6 +326,7 @@ def closing_lines(rows: Sequence[TableRow], extracted: int, seconds: float) -> l
 
 def find_deepest(rows: Sequence[TableRow]) -> TableRow:
     """Find the best row at the deepest layer of the frozen base; rows stand in the base's order."""
+    # A fine-tuned row names the stage it was unfrozen from, which is no depth of the frozen base.
     frozen = [row for row in rows if row.clf not in TUNED] or list(rows)
     at_deepest = [row for row in frozen if row.layer == frozen[-1].layer]
     return max(at_deepest, key=lambda row: row.cv_accuracy)

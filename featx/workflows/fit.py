@@ -75,13 +75,15 @@ def choose_only_one(comparison: Comparison) -> LayerSet:
     RequestError
         If there are several of either, or no classifier.
     """
-    layer_sets, classifiers = len(comparison.layer_sets), len(comparison.classifiers)
-    if layer_sets != 1 or classifiers != 1:
-        of_layers = f"{layer_sets} layer sets or poolings" if layer_sets != 1 else "1 layer set"
-        of_classifiers = f"{classifiers} classifiers" if classifiers != 1 else "1 classifier"
-        raise RequestError(
-            f"a fit takes one of each, but {of_layers} and {of_classifiers} are asked for: choose, or use compare"
-        )
+    problems = []
+    if len(comparison.layer_sets) != 1:
+        names = [f"{layer_set.name} ({layer_set.pooling})" for layer_set in comparison.layer_sets]
+        problems.append(f"{len(names)} layer sets or poolings ({shorten(names)})")
+    if len(comparison.classifiers) != 1:
+        problems.append(f"{len(comparison.classifiers)} classifiers ({shorten(comparison.classifiers)})")
+    if problems:
+        asked = " and ".join(problems)
+        raise RequestError(f"a fit takes one layer set and one classifier, not {asked}: choose, or use compare")
     return comparison.layer_sets[0]
 
 
@@ -120,8 +122,9 @@ def load_base_tensors(comparison: Comparison) -> Mapping[str, NDArray[Any]]:
     stored = comparison.base
     choice = complete_choice(comparison.request.base, stored)
     base = open_base(choice)
-    state = base.network.state_dict() if base.network is not None else {}
-    tensors = as_arrays(state)
+    tensors: dict[str, NDArray[Any]] = {}
+    if base.network is not None:
+        tensors = as_arrays(base.network.state_dict())
     if digest_tensors(tensors) != stored.id.weights and choice.weights is not None and is_file_name(choice.weights):
         # A file may hold a classifier of other classes, which is part of its digest and which the network has not.
         tensors = as_arrays(read_file(Path(choice.weights).expanduser()))

@@ -49,8 +49,12 @@ def test_parts_of_a_mix_that_are_not_cached_are_named_in_one_command(request_: C
 
 
 def test_a_fit_takes_one_layer_and_one_classifier(request_: CompareRequest) -> None:
-    with pytest.raises(RequestError, match="2 layer sets or poolings and 1 classifier are"):
+    with pytest.raises(
+        RequestError, match=r"one classifier, not 2 layer sets or poolings \(layer1 \(avg\), layer3 \(avg\)\): choose"
+    ):
         fit(replace(request_, layers=("layer1", "layer3")))
+    with pytest.raises(RequestError, match=r"not 2 classifiers \(svm, logreg\): choose, or use compare"):
+        fit(replace(request_, classifiers=("svm", "logreg")))
 
 
 def shuffle(photos: Path, folder: Path) -> Path:
