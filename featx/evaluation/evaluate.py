@@ -63,8 +63,8 @@ def recall_finetuned(comparison: Comparison) -> list[Evaluation]:
     images = int(comparison.dataset.test.sum())
     shared = {"base": asdict(comparison.base.id), "rows": comparison.dataset.digest}
     evaluations = load_finetuned_results(request.cache, shared, images)
-    asked = request.classifiers or TUNED
-    return [evaluation for evaluation in evaluations if evaluation.result.clf in asked]
+    names = request.classifiers or TUNED
+    return [evaluation for evaluation in evaluations if evaluation.result.clf in names]
 
 
 def evaluate_layer_set(

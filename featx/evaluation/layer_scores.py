@@ -134,7 +134,7 @@ def cross_validate_linear(X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold])
 
 
 def choose_layer(scores: Sequence[LayerScore]) -> LayerScore:
-    """Choose the layer that is best in cross-validation, or among its equals the one that all three accuracies favour.
+    """Choose the layer that is best in cross-validation, or among its equals the one with the best mean accuracy.
 
     Layers scored on all training images are preferred to those scored on a sample.
     """

@@ -81,15 +81,15 @@ def find_views(
     digests: NDArray[np.uint8],
 ) -> CachedLayer | None:
     """Find the first views of a key and the images that lack any of them; None where a view is not cached at all."""
-    found: list[KeySummary] = []
+    summaries_of_views: list[KeySummary] = []
     missing = np.zeros(len(digests), bool)
     for view in range(views):
         key_of_view = replace(key, view=view)
         if key_of_view not in summaries:
             return None
-        found.append(summaries[key_of_view])
+        summaries_of_views.append(summaries[key_of_view])
         missing |= store.missing(key_of_view, digests)
-    return CachedLayer(tuple(found), missing)
+    return CachedLayer(tuple(summaries_of_views), missing)
 
 
 def rank_dtype(layer: CachedLayer) -> tuple[int, bool]:

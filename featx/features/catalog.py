@@ -100,7 +100,7 @@ def find_base(store: FeatureStore, request: CompareRequest, digests: NDArray[np.
     """
     candidates = list_candidates(store, request)
     if len(candidates) > 1:
-        # Only then: a look at the images takes as long as listing all parts of the bases.
+        # Only where it is needed: this reads the headers of all parts of these bases.
         candidates = [base for base in candidates if has_features(store, base, digests)]
         if not candidates:
             raise no_features(store.root, request, None)
@@ -181,9 +181,9 @@ def choose_layer_sets(
 ) -> list[LayerSet]:
     """List the layer sets that a request asks for: its own, or every layer that is cached for these images.
 
-    What the request leaves open (layers, poolings, dtype) is chosen by the images: of the candidates those count that
-    lack the fewest images. Broken images are lacking everywhere, so these have features of every sound image, if
-    anything has; whoever joins the data set checks that.
+    What the request leaves open (layers, poolings, dtype) is chosen by the images: the candidates that lack the fewest
+    images are taken. Every candidate lacks the broken images, so these have features of all sound images if any
+    candidate has; whoever joins the data set checks that.
 
     Parameters
     ----------
@@ -203,9 +203,9 @@ def choose_layer_sets(
         If layers are not cached; the error holds the request that computes all of them.
     """
     cached = list_cached(store, base, request, digests)
-    asked = [split_layer_set(base, name) for name in request.layers]
-    if asked:
-        return choose_asked(base, request, cached, list(dict.fromkeys(asked)))
+    layer_sets = [split_layer_set(base, name) for name in request.layers]
+    if layer_sets:
+        return choose_named(base, request, cached, list(dict.fromkeys(layer_sets)))
     return choose_cached(store, base, request, cached)
 
 
@@ -226,13 +226,13 @@ def choose_cached(
     return [combine([layer]) for layer in candidates if layer.lacks == fewest]
 
 
-def choose_asked(
-    base: StoredBase, request: CompareRequest, cached: CachedLayers, asked: Sequence[tuple[str, ...]]
+def choose_named(
+    base: StoredBase, request: CompareRequest, cached: CachedLayers, layer_sets: Sequence[tuple[str, ...]]
 ) -> list[LayerSet]:
-    """Take the layer sets asked for, with the poolings asked for or those that the images have."""
+    """Take the layer sets that a request names, with the poolings that it names or those that the images have."""
     chosen: list[LayerSet] = []
     not_cached: list[tuple[str, str]] = []
-    for layers in asked:
+    for layers in layer_sets:
         for pooling in request.poolings or choose_poolings(base, request, cached, layers):
             places = [(layer, pooling) for layer in layers]
             if cached.keys() >= set(places):
@@ -256,16 +256,16 @@ def choose_poolings(
         if cached.keys() >= set(places):
             of_all = [cached[place] for place in places]
             candidates += of_all
-            lacks[pooling] = count_lacking(of_all)
+            lacks[pooling] = count_missing(of_all)
     if not lacks:
-        # No pooling is cached of all layers: the error names what the others lack at the pooling of the first.
-        return poolings_of_first[:1] or ["avg"]
+        # No pooling is cached of all layers: the error will name what the others lack at a pooling of the first.
+        return [min(poolings_of_first, key=lambda pooling: cached[layers[0], pooling].lacks, default="avg")]
     fewest = min(lacks.values())
     warn_of_incomplete(request, base, candidates, fewest)
     return [pooling for pooling, count in lacks.items() if count == fewest]
 
 
-def count_lacking(layers: Sequence[CachedLayer]) -> int:
+def count_missing(layers: Sequence[CachedLayer]) -> int:
     """Count the images that lack any of several layers."""
     missing = np.zeros_like(layers[0].missing)
     for layer in layers:

@@ -190,9 +190,9 @@ def keep_featured(manifest: Manifest, store: FeatureStore, needed: Sequence[Need
         If a sound image lacks features; the error holds the request that computes them.
     """
     missing = np.zeros((len(needed), len(manifest)), bool)
-    for lacking, features in zip(missing, needed, strict=True):
+    for missing_here, features in zip(missing, needed, strict=True):
         for key in features.keys:
-            lacking |= store.missing(key, manifest.digests)
+            missing_here |= store.missing(key, manifest.digests)
     incomplete = missing.any(axis=0)
     if not incomplete.any():
         return manifest

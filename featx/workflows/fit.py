@@ -82,8 +82,8 @@ def choose_only_one(comparison: Comparison) -> LayerSet:
     if len(comparison.classifiers) != 1:
         problems.append(f"{len(comparison.classifiers)} classifiers ({shorten(comparison.classifiers)})")
     if problems:
-        asked = " and ".join(problems)
-        raise RequestError(f"a fit takes one layer set and one classifier, not {asked}: choose, or use compare")
+        excess = " and ".join(problems)
+        raise RequestError(f"a fit takes one layer set and one classifier, not {excess}: choose, or use compare")
     return comparison.layer_sets[0]
 
 
