@@ -80,7 +80,12 @@ def fits_choice(base: StoredBase, choice: BaseChoice, weights_digest: str | None
     return choice.weights in (None, base.source)
 
 
-def find_base(store: FeatureStore, request: CompareRequest, digests: NDArray[np.uint8]) -> StoredBase:
+def find_base(
+    store: FeatureStore,
+    request: CompareRequest,
+    digests: NDArray[np.uint8],
+    candidates: Sequence[StoredBase] | None = None,
+) -> StoredBase:
     """Find the cached base that a choice names.
 
     Without `--weights` that is the only one of its name that has features of these images; if several have, the one
@@ -90,6 +95,8 @@ def find_base(store: FeatureStore, request: CompareRequest, digests: NDArray[np.
     ----------
     digests : (n, 32) uint8
         The images of the data set.
+    candidates : sequence of StoredBase, optional
+        What `list_candidates` gave, which reads a file of weights for its digest.
 
     Raises
     ------
@@ -98,7 +105,8 @@ def find_base(store: FeatureStore, request: CompareRequest, digests: NDArray[np.
     MissingFeatures
         If nothing of it is cached, with the request that would compute it; or if several bases fit.
     """
-    candidates = list_candidates(store, request)
+    if candidates is None:
+        candidates = list_candidates(store, request)
     if len(candidates) > 1:
         # Only where it is needed: this reads the headers of all parts of these bases.
         candidates = [base for base in candidates if has_features(store, base, digests)]
@@ -355,13 +363,23 @@ class Selection:
         return list(dict.fromkeys(key for layer_set in self.layer_sets for key in layer_set.every_key))
 
 
-def select_features(store: FeatureStore, request: CompareRequest, digests: NDArray[np.uint8]) -> Selection:
+def select_features(
+    store: FeatureStore,
+    request: CompareRequest,
+    digests: NDArray[np.uint8],
+    candidates: Sequence[StoredBase] | None = None,
+) -> Selection:
     """Choose the base and the layer sets that a request means, for the images with these digests.
+
+    Parameters
+    ----------
+    candidates : sequence of StoredBase, optional
+        What `list_candidates` gave.
 
     Raises
     ------
     FeatxError
         As `find_base` and `choose_layer_sets` do.
     """
-    base = find_base(store, request, digests)
+    base = find_base(store, request, digests, candidates)
     return Selection(request, base, choose_layer_sets(store, base, request, digests))
