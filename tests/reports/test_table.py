@@ -63,10 +63,10 @@ def test_bases_and_poolings_are_essential_where_there_are_several(width: int) ->
 
 def test_columns_that_are_left_out_are_named_in_one_line() -> None:
     text = table(ROWS, width=80)
-    left_out = "columns left out: balanced, macro F1, top 5, ECE, MB, ms/image, seconds (--wide shows all)"
+    left_out = "not shown: balanced, macro F1, top 5, ECE, MB, ms/image, seconds (--wide shows all columns)"
     assert left_out in text.splitlines()
     shown = table(ROWS)
-    assert "left out" not in shown
+    assert "not shown" not in shown
     assert headings(shown).split()[-2:] == ["ms/image", "seconds"]
 
 

@@ -87,7 +87,7 @@ def test_an_empty_cache_comes_with_the_command_to_run(photos: Path, tmp_path: Pa
 
 def test_new_images_without_features_are_counted(request_: CompareRequest, photos: Path) -> None:
     picture(77, 0).save(photos / "red" / "new.png")
-    with pytest.raises(MissingFeatures, match="1 of 37 images has no features yet, such as .*new.png"):
+    with pytest.raises(MissingFeatures, match="1 of 37 images has no features yet: .*new.png"):
         compare(request_)
 
 
