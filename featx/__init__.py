@@ -35,10 +35,12 @@ if TYPE_CHECKING:
         run,
     )
     from featx.requests import BaseChoice
+    from featx.workflows.feature_extractor import FeatureExtractor
 
 __version__ = "0.1.0"
 __all__ = [
     "BaseChoice",
+    "FeatureExtractor",
     "advise",
     "compare",
     "errors",
@@ -61,6 +63,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'featx' has no attribute '{name}'")
     if name in _MODULES:
         return importlib.import_module(f"featx.{name}")
+    if name == "FeatureExtractor":
+        return importlib.import_module("featx.workflows.feature_extractor").FeatureExtractor
     return getattr(importlib.import_module("featx.api"), name)
 
 

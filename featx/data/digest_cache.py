@@ -79,8 +79,8 @@ def load_digests(cache: Path, listing: Listing, rehash: bool = False) -> KnownDi
     if not listing.on_disk:
         return known
     # Before anything is read: a file that changes later has another stamp next time, and is hashed again.
-    known.stamps[:] = [stamp(path) for path in listing.paths]
-    file = find_file(cache, listing)
+    known.stamps[:] = [read_stamp(path) for path in listing.paths]
+    file = locate_file(cache, listing)
     if rehash or not file.exists():
         return known
     try:
@@ -96,7 +96,7 @@ def load_digests(cache: Path, listing: Listing, rehash: bool = False) -> KnownDi
     return known
 
 
-def stamp(path: str) -> tuple[int, int, int]:
+def read_stamp(path: str) -> tuple[int, int, int]:
     """Ask for size, modification time and inode of a file; -1 each where it is gone."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a Path a row is slow at a million rows
@@ -105,7 +105,7 @@ def stamp(path: str) -> tuple[int, int, int]:
     return (status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-def find_file(cache: Path, listing: Listing) -> Path:
+def locate_file(cache: Path, listing: Listing) -> Path:
     """Say where the digests of a data set are remembered: one file for each real path of DATA."""
     real_path = os.path.realpath(listing.name)
     return cache / "scans" / f"{hashlib.sha256(real_path.encode()).hexdigest()[:16]}.npz"
@@ -162,7 +162,7 @@ def save_digests(cache: Path, listing: Listing, known: KnownDigests) -> None:
     names = digest_paths(listing)[rows]
     stamps = known.stamps[rows]
     digests = known.digests[rows]
-    with suppress(OSError), atomic_path(find_file(cache, listing)) as unfinished, open(unfinished, "wb") as file:
+    with suppress(OSError), atomic_path(locate_file(cache, listing)) as unfinished, open(unfinished, "wb") as file:
         np.savez(file, names=names, stamps=stamps, digests=digests, listing=digest_listing(listing))
 
 

@@ -16,7 +16,7 @@ def plan(request: FinetuneRequest) -> UnfreezePlan:
     UnknownName
         If there is no such base or stage.
     RequestError
-        If nothing lies before the cut whose output could be cached.
+        If the stage cannot be unfrozen, or there is nothing below it whose activations could be cached.
     """
     unfreeze_plan = divide(open_base(request.base), request.start)
     if request.from_cache and unfreeze_plan.cut is None:

@@ -36,7 +36,7 @@ class Preset:
     rotation, shear : float
         Greatest angles in degrees, to either side.
     colour : float
-        Brightness, contrast and saturation change by a factor of at most 1 + colour, or one less as much.
+        Brightness, contrast and saturation are each multiplied by a factor between 1 / (1 + colour) and 1 + colour.
     """
 
     zoom: float = 1.0
@@ -85,8 +85,15 @@ CORNER_MARGIN = 8 / 7
 
 def stream(*seed: object) -> random.Random:
     """Start a stream of random numbers; the same seed gives the same ones in every version of Python."""
-    text = "/".join(value.hex() if isinstance(value, bytes) else str(value) for value in seed)
-    return random.Random(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big"))
+    text = "/".join(write_plainly(value) for value in seed)
+    # sha256 and not `hash`, which gives other numbers for the same text in every run of Python.
+    digest = hashlib.sha256(text.encode()).digest()
+    return random.Random(int.from_bytes(digest, "big"))
+
+
+def write_plainly(value: object) -> str:
+    """Write a part of a seed as text: bytes in hex, anything else as `str` does."""
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def draw_within(numbers: random.Random, limit: float) -> float:

@@ -147,7 +147,7 @@ def check_size(image: Image.Image) -> int:
     """
     width, height = image.size
     kind = image.format or ""
-    needed = width * height * bytes_per_pixel(image)
+    needed = width * height * estimate_bytes_per_pixel(image)
     if needed > DECODING_MEMORY:
         raise BrokenImage(
             f"{width} x {height} pixels would take {needed / 1e9:.1f} GB to decode, "
@@ -158,7 +158,7 @@ def check_size(image: Image.Image) -> int:
     return needed
 
 
-def bytes_per_pixel(image: Image.Image) -> int:
+def estimate_bytes_per_pixel(image: Image.Image) -> int:
     """Say how many bytes a pixel takes while its format is decoded."""
     if image.format == "JPEG" and "progressive" in image.info:
         return PROGRESSIVE_BYTES_PER_PIXEL
@@ -195,8 +195,8 @@ def scale_grey(image: Image.Image, band_pixels: int = BAND_PIXELS) -> Image.Imag
     PIL.Image.Image
         Mode L.
     """
-    low, high = stated_range(image)
-    least, greatest = finite_range(image, band_pixels)
+    low, high = read_stated_range(image)
+    least, greatest = find_finite_range(image, band_pixels)
     if least < low or greatest > high:
         low, high = least, greatest
     span = (high - low) or 1.0
@@ -209,18 +209,20 @@ def scale_grey(image: Image.Image, band_pixels: int = BAND_PIXELS) -> Image.Imag
     return grey
 
 
-def stated_range(image: Image.Image) -> tuple[float, float]:
-    """Say which values mean black and white in a picture of deep grey."""
+def read_stated_range(image: Image.Image) -> tuple[float, float]:
+    """Read which values mean black and white in a picture of deep grey."""
     if image.mode == "F":
         return 0.0, 1.0
-    bits = bits_per_sample(getattr(image, "tag_v2", {}))
+    bits = read_bits_per_sample(getattr(image, "tag_v2", {}))
     return 0.0, 2.0**bits - 1
 
 
-def bits_per_sample(tags: Any) -> int:
+def read_bits_per_sample(tags: Any) -> int:
     """Read the bits of a grey value off a TIFF's tags; 16 where they say nothing, or what cannot be."""
     stated = tags.get(BITS_PER_SAMPLE, 16)
-    bits = int(stated[0] if isinstance(stated, tuple) else stated)
+    if isinstance(stated, tuple):
+        stated = stated[0]
+    bits = int(stated)
     return bits if 8 < bits <= 16 else 16
 
 
@@ -232,7 +234,7 @@ def iterate_bands(image: Image.Image, band_pixels: int) -> Iterator[tuple[int, N
         yield top, np.asarray(image.crop(box), dtype=np.float32)
 
 
-def finite_range(image: Image.Image, band_pixels: int) -> tuple[float, float]:
+def find_finite_range(image: Image.Image, band_pixels: int) -> tuple[float, float]:
     """Find the least and greatest finite value; two zeros if there are none."""
     lows = []
     highs = []

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from featx.images.transform import centre_crop_box, scale_size, to_pixels
+from featx.images.transform import compute_crop_box, scale_size, to_pixels
 from featx.keys import InputTransform
 from featx.types import Pixels
 
@@ -59,14 +59,14 @@ def cubic(x: Tensor) -> Tensor:
     return torch.where(x < 1.0, near, torch.where(x < 2.0, far, torch.zeros_like(x)))
 
 
-class Kernel(NamedTuple):
+class ResamplingKernel(NamedTuple):
     """A filter: how far it reaches, in pixels where nothing is made smaller, and what it weighs distances with."""
 
     reach: float
     weigh: Callable[[Tensor], Tensor]
 
 
-KERNELS = {"bilinear": Kernel(1.0, triangle), "bicubic": Kernel(2.0, cubic)}
+KERNELS = {"bilinear": ResamplingKernel(1.0, triangle), "bicubic": ResamplingKernel(2.0, cubic)}
 """Interpolation of an `InputTransform`: its filter. Others are left to Pillow."""
 
 
@@ -163,10 +163,10 @@ class DeviceResizer:
         height, width = x.shape[2:]
         sizes = [(image.shape[1], image.shape[0]) for image in images]
         goals = [scale_size(*size, self.transform.resize) for size in sizes]
-        starts = [centre_crop_box(*goal, crop)[:2] for goal in goals]
+        starts = [compute_crop_box(*goal, crop)[:2] for goal in goals]
         axes = torch.tensor([sizes, goals, starts], dtype=torch.float64, device=self.device)
-        across = self.weights(axes[..., 0], width)
-        down = self.weights(axes[..., 1], height)
+        across = self.compute_weights(axes[..., 0], width)
+        down = self.compute_weights(axes[..., 1], height)
         x = round_sums(x.reshape(n, 3 * height, width) @ across.mT).view(n, 3, height, crop)
         x = round_sums((down @ x.permute(0, 2, 1, 3).reshape(n, height, 3 * crop)).mT).view(n, 3, crop, crop)
         return x.permute(0, 3, 2, 1).to(torch.uint8)
@@ -182,7 +182,7 @@ class DeviceResizer:
             filled.numpy()[place, : image.shape[0], : image.shape[1]] = image
         return filled
 
-    def weights(self, axis: Tensor, length: int) -> Tensor:
+    def compute_weights(self, axis: Tensor, length: int) -> Tensor:
         """Compute what each target pixel takes of each source pixel along one axis.
 
         Parameters

@@ -28,7 +28,7 @@ def scale_size(width: int, height: int, shorter: int) -> tuple[int, int]:
     return int(shorter * width / height), shorter
 
 
-def centre_crop_box(width: int, height: int, crop: int) -> tuple[int, int, int, int]:
+def compute_crop_box(width: int, height: int, crop: int) -> tuple[int, int, int, int]:
     """Compute left, top, right and bottom of a centre crop, in pixels."""
     # Python rounds halves to even, and so does torchvision's CenterCrop: both matter for odd margins.
     left = round((width - crop) / 2)
@@ -52,7 +52,7 @@ def to_pixels(image: Image.Image, transform: InputTransform) -> Pixels:
     width, height = scale_size(image.width, image.height, transform.resize)
     if (width, height) != image.size:
         image = image.resize((width, height), FILTERS[transform.interpolation])
-    box = centre_crop_box(width, height, transform.crop)
+    box = compute_crop_box(width, height, transform.crop)
     if box != (0, 0, width, height):
         image = image.crop(box)
     return np.asarray(image)

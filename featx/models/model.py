@@ -26,8 +26,8 @@ from featx.files import write_atomic
 from featx.keys import BASE_TENSOR_PREFIX, BaseId, FeatureKey, InputTransform
 from featx.models.array_classifier import CALIBRATIONS, ArrayClassifier, Arrays
 from featx.models.schema import (
-    FORMAT,
-    VERSION,
+    MODEL_FORMAT,
+    MODEL_VERSION,
     BaseFacts,
     ModelFacts,
     check_arrays,
@@ -166,8 +166,8 @@ class Model:
     def _facts(self) -> dict[str, Any]:
         """Everything but the arrays, under the names that `ModelFacts` reads."""
         facts = {
-            "format": FORMAT,
-            "version": VERSION,
+            "format": MODEL_FORMAT,
+            "version": MODEL_VERSION,
             "base": asdict(self.keys[0].base),
             "layers": [{"layer": key.layer, "pooling": key.pooling, "dtype": key.dtype} for key in self.keys],
             "source": self.source,
@@ -212,11 +212,11 @@ def load_model(path: str | Path) -> Model:
         reason = "its header is nested too deeply"
     # Whatever JSON or numpy find to object to in numbers and names that nobody would write is damage, too.
     except (ModelError, ValueError, TypeError, ArithmeticError) as error:
-        reason = first_line(error)
+        reason = summarise_error(error)
     raise ModelError(f"model '{path}' cannot be read: {reason}. Write one with: featx fit DATA ... --out MODEL")
 
 
-def first_line(error: Exception) -> str:
+def summarise_error(error: Exception) -> str:
     """Give the first line of what an error says, or its kind where it says nothing."""
     lines = str(error).splitlines() or [type(error).__name__]
     return lines[0][:300]
@@ -255,7 +255,7 @@ def explain_refusal(path: Path, error: SafetensorError) -> str:
         first = file.read(2)
     if first in (b"PK", b"\x1f\x8b") or first[:1] == b"\x80":
         return "it is an archive or a pickle, which featx never opens"
-    return f"it is not a model file, or it is truncated or damaged ({first_line(error)})"
+    return f"it is not a model file, or it is truncated or damaged ({summarise_error(error)})"
 
 
 def build_model(facts: ModelFacts, arrays: Arrays) -> Model:

@@ -14,8 +14,8 @@ from featx.errors import ModelError, shorten
 from featx.keys import BASE_TENSOR_PREFIX, Precision, StoredDtype
 from featx.models.array_classifier import Arrays
 
-FORMAT = "featx-model"
-VERSION = 2
+MODEL_FORMAT = "featx-model"
+MODEL_VERSION = 2
 """Version of what the file says and how it is to be read; others are refused."""
 
 # A transform of more pixels would take all memory with the first image.
@@ -114,11 +114,11 @@ def check_facts(facts: Any) -> ModelFacts:
     ModelError
         With the first thing that is wrong.
     """
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+    if not isinstance(facts, dict) or facts.get("format") != MODEL_FORMAT:
         raise ModelError("it is a safetensors file, but not a featx model")
-    if facts.get("version") != VERSION:
+    if facts.get("version") != MODEL_VERSION:
         raise ModelError(
-            f"its version is {facts.get('version')!r}, this featx reads {VERSION}: "
+            f"its version is {facts.get('version')!r}, this featx reads {MODEL_VERSION}: "
             "use the featx that wrote it, or fit anew"
         )
     try:
@@ -148,7 +148,7 @@ def check_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> None:
         If an array is missing, foreign, or of another shape or dtype.
     """
     own_names = {name for name in header if not name.startswith(BASE_TENSOR_PREFIX)}
-    expected = expected_arrays(facts, header)
+    expected = derive_arrays(facts, header)
     if own_names != set(expected):
         raise ModelError(f"its arrays are {shorten(sorted(own_names), 8)}; expected are {shorten(sorted(expected))}")
     for name, (dtype, shape) in header.items():
@@ -159,7 +159,7 @@ def check_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> None:
             )
 
 
-def expected_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> dict[str, Shaped]:
+def derive_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> dict[str, Shaped]:
     """Work out the dtype and the shape that each array of the classifier must have.
 
     The header decides on the length of a feature and on the width of the hidden layer only.

@@ -10,13 +10,13 @@ from featx.errors import ModelError
 from featx.images.transform import FILTERS
 from featx.keys import BaseId, InputTransform
 from featx.models.array_classifier import CALIBRATIONS
-from featx.models.schema import FORMAT, VERSION, ModelFacts, TransformFacts, check_arrays, check_facts
+from featx.models.schema import MODEL_FORMAT, MODEL_VERSION, ModelFacts, TransformFacts, check_arrays, check_facts
 
 FACTS: dict[str, Any] = json.loads(
     json.dumps(
         {
-            "format": FORMAT,
-            "version": VERSION,
+            "format": MODEL_FORMAT,
+            "version": MODEL_VERSION,
             "base": asdict(BaseId("tiny", "0" * 64, InputTransform(32, 32))),
             "layers": [{"layer": "layer3", "pooling": "avg", "dtype": "float32"}],
             "source": "random",
@@ -102,7 +102,7 @@ def test_facts_that_cannot_be_are_named(change: dict[str, Any], message: str) ->
         check_facts({**FACTS, **change})
 
 
-@pytest.mark.parametrize("facts", [None, [], "text", {}, {"format": FORMAT}])
+@pytest.mark.parametrize("facts", [None, [], "text", {}, {"format": MODEL_FORMAT}])
 def test_what_is_not_the_facts_of_a_model_is_refused(facts: Any) -> None:
     with pytest.raises(ModelError, match="not a featx model|its version is None"):
         check_facts(facts)

@@ -14,6 +14,7 @@ from featx.evaluation.layer_scores import LayerScore
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
 from featx.workflows.advise import LARGE, advise, decide, give_reasons
 from featx.workflows.extract import extract
+from tests.conftest import picture
 
 Featx = Callable[..., Any]
 
@@ -104,3 +105,18 @@ def test_fine_tuning_is_advised_where_there_is_much_to_gain_and_enough_to_learn_
 ) -> None:
     points = list(zip((2000, 4000), curve, strict=True))
     assert decide(evidence(layer, accuracy), "layer4", points, large) == strategy
+
+
+def test_what_another_data_set_left_in_the_cache_changes_no_advice(photos: Path, cache: Path, tmp_path: Path) -> None:
+    others = tmp_path / "others"
+    for hue, name in enumerate(("red", "green")):
+        (others / name).mkdir(parents=True)
+        for number in range(6):
+            picture(5000 + 10 * hue + number, hue).save(others / name / f"{number}.png")
+    base = BaseChoice("tiny")
+    extract(ExtractRequest(str(photos), base, ("layer1", "layer2"), cache=cache))
+    request = CompareRequest(str(photos), base, cache=cache)
+    alone = advise(request)
+    extract(ExtractRequest(str(others), base, ("layer3", "layer1"), ("avg", "max"), cache=cache))
+    extract(ExtractRequest(str(others), BaseChoice("tiny", "random"), ("layer1",), cache=cache))
+    assert advise(request) == alone

@@ -32,9 +32,13 @@ def list_csv(data: str) -> Listing:
         raise DataError(f"'{data}': {shorten(problems, 5)}")
     if not rows:
         raise DataError(f"'{data}' is empty: it has a header and no rows")
-    paths = [str(folder / row["path"]) for row in rows]
-    labels = [row["label"] for row in rows]
-    splits = [read_split(row) for row in rows]
+    paths: list[str] = []
+    labels: list[str] = []
+    splits: list[str] = []
+    for row in rows:
+        paths.append(str(folder / row["path"]))
+        labels.append(row["label"])
+        splits.append(read_split(row))
     return Listing(data, paths, labels, splits, read_file)
 
 

@@ -35,13 +35,13 @@ def is_digits(data: str) -> bool:
 def list_digits(data: str) -> Listing:
     """List the digits, which need no download; their bytes are made on the first read."""
     _, labels = load_digits()
-    paths = [path_of(row, label) for row, label in enumerate(labels.tolist())]
+    paths = [make_path(row, label) for row, label in enumerate(labels.tolist())]
     names = [str(label) for label in labels]
     return Listing(data, paths, names, assign_splits(labels), read_digit, on_disk=False)
 
 
-def path_of(row: int, label: int) -> str:
-    """Name a digit as if it lay in a class folder: `digits/7/0123.png`."""
+def make_path(row: int, label: int) -> str:
+    """Make the path that a digit would have in a class folder: `digits/7/0123.png`."""
     return f"digits/{label}/{row:04}.png"
 
 
@@ -85,7 +85,7 @@ def encode_digits() -> Mapping[str, bytes]:
     pixels, labels = load_digits()
     encoded = {}
     for row, (ink, label) in enumerate(zip(pixels, labels.tolist(), strict=True)):
-        encoded[path_of(row, label)] = encode_digit(ink)
+        encoded[make_path(row, label)] = encode_digit(ink)
     return encoded
 
 
