@@ -9,7 +9,7 @@ The commands as functions, imported when they are first used::
     featx.compare("photos", base="resnet50")
     fitted = featx.fit("photos", base="resnet50", layer="layer3+layer4", clf="svm")
     fitted.model.save("photos.featx")
-    for image in featx.predict("photos.featx", ["new"]).labelled:
+    for image in featx.predict(fitted.model, ["new"]).labelled:
         image.path, image.label, image.probability
 
 Every error is a `featx.errors.FeatxError`. The estimators of `featx.linear` work without the rest.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from featx.api.keywords import Progress
+from featx.api.models import extract_and_finetune
 from featx.requests import default_cache
 
 if TYPE_CHECKING:
@@ -54,18 +55,14 @@ def run(
     --------
     >>> featx.run("digits").compare
     """
-    from featx.finetuning.plan import plan
     from featx.reports.comparison import Table
     from featx.workflows.compare import compare
     from featx.workflows.experiment_file import load_pipeline
     from featx.workflows.extract import extract
-    from featx.workflows.finetune import extractions, finetune
 
     pipeline = load_pipeline(os.fspath(experiment), Path(cache) if cache else default_cache())
     summary = extract(pipeline.extract, progress)
-    tuned = None
-    if pipeline.finetune:
-        for extraction in extractions(pipeline.finetune, plan(pipeline.finetune)):
-            extract(extraction, progress)
-        tuned = finetune(pipeline.finetune)
-    return ExperimentReport(summary, Table(compare(pipeline.compare, progress)), tuned)
+    finetuned = extract_and_finetune(pipeline.finetune, progress) if pipeline.finetune else None
+    # Last, since the table has rows of what was fine-tuned, too.
+    table = Table(compare(pipeline.compare, progress))
+    return ExperimentReport(summary, table, finetuned)

@@ -73,6 +73,8 @@ def fit(
     layer: str,
     clf: str,
     pooling: str = "avg",
+    keep_model: bool = True,
+    with_base: bool = False,
     **options: Any,
 ) -> FitReport:
     """Train one classifier on cached features and evaluate it once on the held-out part.
@@ -87,6 +89,10 @@ def fit(
         Name of a classifier: "logreg", "svm" or "mlp".
     pooling : str
         Name of the pooling.
+    keep_model : bool
+        Whether the model is needed. If not, a fit that was done before is answered from the cache at once.
+    with_base : bool
+        Whether the model holds the weights of its base, too, so that one file predicts on any machine.
     **options
         As for `compare`.
 
@@ -108,7 +114,7 @@ def fit(
     from featx.workflows.fit import fit
 
     options.update(layers=[layer], classifiers=[clf], poolings=[pooling])
-    return fit(make_request(CompareRequest, "fit", data, base, options))
+    return fit(make_request(CompareRequest, "fit", data, base, options), keep_model, with_base)
 
 
 def predict(
@@ -194,12 +200,19 @@ def finetune(
     >>> tuned = featx.finetune("digits", base="tiny", start="layer4", out="digits.featx", epochs=5)
     >>> tuned.finetuned.result.test_accuracy
     """
+    options.update({"from": start, "out": out})
+    request = make_request(FinetuneRequest, "finetune", data, base, options)
+    return extract_and_finetune(request, progress, report)
+
+
+def extract_and_finetune(
+    request: FinetuneRequest, progress: Progress | None = None, report: PhaseReport | None = None
+) -> FinetuneReport:
+    """Compute the features that a fine-tuning needs and the cache lacks, then fine-tune."""
     from featx.finetuning.plan import plan
     from featx.workflows.extract import extract
     from featx.workflows.finetune import extractions, finetune
 
-    options.update({"from": start, "out": out})
-    request = make_request(FinetuneRequest, "finetune", data, base, options)
     for extraction in extractions(request, plan(request)):
         extract(extraction, progress)
     return finetune(request, report)
