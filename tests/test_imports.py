@@ -36,7 +36,7 @@ OWNERS = {
     "torchvision": {"bases", "images"},
     "timm": {"bases"},
     "h5py": {"store"},
-    "sklearn": {"classifiers", "linear", "evaluation", "features"},
+    "sklearn": {"classifiers", "linear", "evaluation", "features", "workflows"},
     "click": {"cli"},
     "msgspec": {"fields", "requests", "models"},
 }

@@ -78,10 +78,12 @@ def suggested_layer(name: str) -> str | None:
     Returns
     -------
     str or None
-        "layer4" where it is known to exist. None where no layer needs to be named, since the base has only one depth
-        (`HANDCRAFTED_BASES`), and where only the network itself can tell (a vision transformer, a network of timm, a
-        Python file, an unknown name): there `featx layers NAME` lists them.
+        "layer4" where it is known to exist; of hand-crafted features their only layer, which bears their name. None
+        where only the network itself can tell (a vision transformer, a network of timm, a Python file, an unknown
+        name): there `featx layers NAME` lists them.
     """
+    if name in HANDCRAFTED_BASES:
+        return name
     if name == "tiny":
         return "layer4"
     for family, members in TORCHVISION_FAMILIES.items():

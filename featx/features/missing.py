@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from featx.bases.names import check_base_name, check_pooling_names
+from featx.bases.names import check_base_name, check_pooling_names, suggested_layer
 from featx.bases.weights import is_file_name
 from featx.errors import MissingFeatures, shorten
 from featx.requests import BaseChoice, CompareRequest
 from featx.store.base_json import StoredBase
 
-DEFAULT_LAYER = "layer4"
-"""Layer that an error suggests to extract where none was asked for: every convolutional base has this alias."""
+LAYER_TO_CHOOSE = "LAYER"
+"""What stands for a layer in a command where only the network itself can tell which layers it has."""
 
 UNNAMED_WEIGHTS = ("none", "own")
 """Sources of bases that have no weights to choose: hand-crafted features, and networks that build their own."""
@@ -78,7 +78,12 @@ def missing_features(
         # An older base.json states the name of the weights file only, which is no path that a command could take.
         if request.base.weights == base.source and is_file_name(base.source) and not Path(base.source).is_file():
             what += f" (its weights came from a file '{base.source}': give the path of that file)"
-    return MissingFeatures(what, request.extraction(layers or [DEFAULT_LAYER], request.poolings))
+    if not layers:
+        layer = suggested_layer(request.base.name)
+        layers = [layer or LAYER_TO_CHOOSE]
+        if layer is None:
+            what += f" (`featx layers {request.base.name}` lists its layers)"
+    return MissingFeatures(what, request.extraction(layers, request.poolings))
 
 
 def no_features(cache: Path, request: CompareRequest, base: StoredBase | None) -> MissingFeatures:

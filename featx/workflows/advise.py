@@ -17,8 +17,9 @@ from featx.bases.similarity import candidates, probe
 from featx.engines.compute import PixelBatches
 from featx.errors import MissingFeatures, WeightsError
 from featx.evaluation.layer_scores import LabelledRows, LayerScore, choose_layer, learning_curve, score_layer
-from featx.features.catalog import LayerSet, choose_layer_sets, find_base
-from featx.features.dataset import Dataset, load_dataset
+from featx.features.catalog import LayerSet, select_features
+from featx.features.dataset import Dataset, join_dataset, join_selections, list_dataset
+from featx.features.missing import complete_choice
 from featx.features.scaling import join
 from featx.requests import CompareRequest, default_cache
 from featx.store.base_json import StoredBase
@@ -158,10 +159,8 @@ def advise(request: CompareRequest, progress: Progress | None = None) -> Advice:
         If there are neither weights nor cached features.
     """
     store = FeatureStore(request.cache)
-    dataset = load_dataset(request, store, [])
-    stored_base, layer_sets = find_cached(store, request, dataset)
-    complete_sets = keep_complete(store, layer_sets, dataset)
-    cached = score_cached(request, complete_sets, dataset, progress)
+    dataset, stored_base, layer_sets = join_cached(store, request)
+    cached = score_cached(request, layer_sets, dataset, progress)
     scored_layers = {layer for evidence in cached.evidence for layer in evidence.layer.split("+")}
     try:
         base = load_sample_base(request, stored_base)
@@ -175,25 +174,23 @@ def advise(request: CompareRequest, progress: Progress | None = None) -> Advice:
     return conclude(request, dataset, cached, sample)
 
 
-def find_cached(
-    store: FeatureStore, request: CompareRequest, dataset: Dataset
-) -> tuple[StoredBase | None, list[LayerSet]]:
-    """Find the base and its layers in the cache; that nothing is cached is not an error here."""
+def join_cached(store: FeatureStore, request: CompareRequest) -> tuple[Dataset, StoredBase | None, Sequence[LayerSet]]:
+    """Join the data set with what the cache holds of it: data set, base and layer sets.
+
+    That nothing is cached, or not for all images, is not an error here: then there is no base and no layer set.
+
+    Raises
+    ------
+    DataError
+        If the data set cannot be used.
+    """
+    manifest = list_dataset(request)
     try:
-        base = find_base(store, request, dataset.digests)
-        return base, choose_layer_sets(store, base, request, dataset.digests)
-    except MissingFeatures:
-        return None, []
-
-
-def keep_complete(store: FeatureStore, layer_sets: Sequence[LayerSet], dataset: Dataset) -> list[LayerSet]:
-    """Keep the layer sets that have features of every image."""
-    digests = dataset.manifest.digests
-
-    def is_complete(layer_set: LayerSet) -> bool:
-        return not any(store.missing(key, digests).any() for key in layer_set.keys)
-
-    return [layer_set for layer_set in layer_sets if is_complete(layer_set)]
+        selection = select_features(store, request, manifest.digests)
+        return join_selections(manifest, store, [selection]), selection.base, selection.layer_sets
+    except MissingFeatures as error:
+        log.info("no cached layer is scored: %s", error)
+        return join_dataset(request, manifest), None, []
 
 
 def label_rows(dataset: Dataset, rows: RowNumbers) -> LabelledRows:
@@ -242,10 +239,9 @@ def load_sample_base(request: CompareRequest, stored_base: StoredBase | None) ->
     WeightsError
         If the weights cannot be had.
     """
-    choice = request.base
     if stored_base is None:
-        return load_base(resolve(choice))
-    architecture = resolve(replace(choice, weights=choice.weights or stored_base.source))
+        return load_base(resolve(request.base))
+    architecture = resolve(complete_choice(request.base, stored_base))
     return load_base(replace(architecture, transform=stored_base.id.transform))
 
 

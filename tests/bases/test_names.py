@@ -40,6 +40,6 @@ def test_a_python_file_is_told_by_its_suffix() -> None:
     assert not is_python_file("my_net")
 
 
-@pytest.mark.parametrize("name", ["timm:resnet18", "my_net.py", "vit_b_16", "hog", "no_such_base"])
+@pytest.mark.parametrize("name", ["timm:resnet18", "my_net.py", "vit_b_16", "no_such_base"])
 def test_no_layer_is_suggested_where_the_name_alone_does_not_tell(name: str) -> None:
     assert suggested_layer(name) is None

@@ -179,7 +179,7 @@ def test_the_layer_suggested_without_torch_is_the_default_layer(name: str) -> No
     architecture = resolve(BaseChoice(name))
     suggested = suggested_layer(name)
     if suggested is None:
-        assert name in HANDCRAFTED_BASES or not any(layer.alias for layer in architecture.layers())
+        assert not any(layer.alias for layer in architecture.layers())
         assert architecture.default_layer() != "layer4"
     else:
         assert architecture.default_layer() == suggested
