@@ -1,4 +1,4 @@
-"""Fine-tuning on images and on cached activations, side by side: seconds an epoch, and accuracy, for three seeds.
+"""Fine-tuning on images and on cached activations: seconds an epoch, and accuracy, for three seeds.
 
 python benchmarks/finetune.py DATA --base mobilenet_v2 --weights W --from features.14 --cache DIR
 """
@@ -27,7 +27,7 @@ def processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def run(request: FinetuneRequest) -> list[object]:
+def measure(request: FinetuneRequest) -> list[object]:
     for extraction in extractions(request, plan(request)):
         extract(extraction)
     marks: list[float] = []
@@ -36,11 +36,12 @@ def run(request: FinetuneRequest) -> list[object]:
         if phase == "finetuned":
             marks.append(processor_seconds())
 
-    tuned = finetune(request, report)
-    busy = [later - before for before, later in itertools.pairwise(marks)]
-    result = tuned.finetuned.result
+    finetuned = finetune(request, report)
+    processor_seconds_an_epoch = [later - before for before, later in itertools.pairwise(marks)]
+    result = finetuned.finetuned.result
     kind = "cached" if request.from_cache else "images"
-    figures = [median(tuned.progress.seconds), median(busy), result.cv_accuracy, result.test_accuracy]
+    seconds = [median(finetuned.progress.seconds), median(processor_seconds_an_epoch)]
+    figures = [*seconds, result.cv_accuracy, result.test_accuracy]
     return [request.seed, kind, *(round(figure, 4) for figure in figures)]
 
 
@@ -61,7 +62,7 @@ def main(data: str, base: str, weights: str | None, start: str, cache: Path, epo
         plain = replace(plain, augment="none", epochs=epochs, patience=epochs, lr=3e-4, keep="best")
         for seed in (1, 2, 3):
             for from_cache in (False, True):
-                rows.append(run(replace(plain, seed=seed, from_cache=from_cache)))
+                rows.append(measure(replace(plain, seed=seed, from_cache=from_cache)))
                 click.echo(rows[-1], err=True)
     headers = ("seed", "epochs run on", "s/epoch", "CPU s/epoch", "validation", "test")
     table = (

@@ -166,7 +166,8 @@ class Throughput:
 
 
 def fill_million(folder: Path, rows: int, width: int) -> tuple[FeatureStore, NDArray[np.uint8]]:
-    store, digests = FeatureStore(folder / "million"), make_digests(rows)
+    store = FeatureStore(folder / "million")
+    digests = make_digests(rows)
     for low in range(0, rows, 1024):
         some = digests[low : low + 1024]
         features = np.repeat(some[:, :1].astype(np.float32), width, axis=1)

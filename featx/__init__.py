@@ -9,7 +9,7 @@ The commands as functions, imported when they are first used::
     featx.compare("photos", base="resnet50")
     fitted = featx.fit("photos", base="resnet50", layer="layer3+layer4", clf="svm")
     fitted.model.save("photos.featx")
-    for image in featx.predict("photos.featx", ["new"]).labelled:
+    for image in featx.predict(fitted.model, ["new"]).labelled:
         image.path, image.label, image.probability
 
 Every error is a `featx.errors.FeatxError`. The estimators of `featx.linear` work without the rest.
@@ -35,10 +35,12 @@ if TYPE_CHECKING:
         run,
     )
     from featx.requests import BaseChoice
+    from featx.workflows.feature_extractor import FeatureExtractor
 
 __version__ = "0.1.0"
 __all__ = [
     "BaseChoice",
+    "FeatureExtractor",
     "advise",
     "compare",
     "errors",
@@ -61,6 +63,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'featx' has no attribute '{name}'")
     if name in _MODULES:
         return importlib.import_module(f"featx.{name}")
+    if name == "FeatureExtractor":
+        return importlib.import_module("featx.workflows.feature_extractor").FeatureExtractor
     return getattr(importlib.import_module("featx.api"), name)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
+from msgspec.inspect import ListType, LiteralType, NoneType, UnionType, type_info
 
 from featx.errors import FeatxError, RequestError, unknown
 
@@ -30,12 +31,13 @@ class CheckedFields:
     """Base of dataclasses whose fields are converted and checked when they are made."""
 
     def __post_init__(self) -> None:
-        values = {written: getattr(self, name) for name, written in written_names(type(self)).items()}
+        values = {written: getattr(self, name) for name, written in list_written_names(type(self)).items()}
         converted, problems = convert_fields(type(self), values)
         raise_problems(problems)
         for name, value in converted.items():
             # The dataclasses are frozen for everyone else.
             object.__setattr__(self, name, value)
+        # Whether fields contradict one another can be asked only once each of them is sound.
         raise_problems([RequestError(text) for text in self.contradictions()])
 
     def contradictions(self) -> list[str]:
@@ -43,21 +45,21 @@ class CheckedFields:
         return []
 
 
-def written_names(request: type) -> dict[str, str]:
+def list_written_names(request: type) -> dict[str, str]:
     """Map the attributes of a dataclass to the names under which users write them."""
     return {field.name: field.metadata.get(WRITTEN, field.name) for field in dataclasses.fields(request)}
 
 
 @cache
-def annotations_of(request: type) -> dict[str, Any]:
+def read_annotations(request: type) -> dict[str, Any]:
     """Map the attributes of a dataclass to their annotations, with what `Annotated` adds."""
     return get_type_hints(request, include_extras=True)
 
 
-def required_names(request: type) -> list[str]:
+def list_required_names(request: type) -> list[str]:
     """List the fields that have no default, under the names that users write."""
     missing = dataclasses.MISSING
-    names = written_names(request)
+    names = list_written_names(request)
     return [
         names[field.name]
         for field in dataclasses.fields(request)
@@ -82,10 +84,10 @@ def convert_fields(request: type, values: Mapping[str, Any]) -> tuple[dict[str, 
     problems : list of FeatxError
         One for each value that is not.
     """
-    annotations = annotations_of(request)
+    annotations = read_annotations(request)
     converted: dict[str, Any] = {}
     problems: list[FeatxError] = []
-    for name, written in written_names(request).items():
+    for name, written in list_written_names(request).items():
         if written not in values:
             continue
         try:
@@ -108,18 +110,17 @@ def convert(value: Any, annotation: Any, name: str) -> Any:
         If the value is of another type, or out of range.
     """
     try:
-        converted = msgspec.convert(plain(value), annotation, dec_hook=make_path)
+        # msgspec is strict by default: true is not a number, and 1.0 not an integer; but 1 is a number.
+        converted = msgspec.convert(simplify(value), annotation, dec_hook=make_path)
     except (msgspec.ValidationError, NotImplementedError) as error:
-        from msgspec.inspect import LiteralType, type_info
-
-        kind = without_none(type_info(annotation))
+        kind = strip_none(type_info(annotation))
         if isinstance(kind, LiteralType) and isinstance(value, str):
             raise unknown(name.replace("_", " "), value, map(str, kind.values)) from error
         raise RequestError(f"'{name}' must be {describe_type(kind)}, not {value!r}") from error
     return tuple(converted) if isinstance(converted, list) else converted
 
 
-def plain(value: Any) -> Any:
+def simplify(value: Any) -> Any:
     """Turn a path into its text, and a number of numpy's into Python's own."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
@@ -140,10 +141,8 @@ def make_path(kind: type, value: Any) -> Any:
     raise NotImplementedError
 
 
-def without_none(kind: Any) -> Any:
+def strip_none(kind: Any) -> Any:
     """Take the type out of an optional one."""
-    from msgspec.inspect import NoneType, UnionType
-
     if not isinstance(kind, UnionType):
         return kind
     others = [member for member in kind.types if not isinstance(member, NoneType)]
@@ -161,6 +160,10 @@ PLAIN_TYPES = {
 """Types that msgspec tells apart, in the words of users; the others name their class."""
 
 
+LIMITS = {"ge": "of at least", "gt": "above", "le": "at most", "lt": "below"}
+"""Limits of a number, as msgspec calls them and in words."""
+
+
 def describe_type(kind: Any) -> str:
     """Say in words what a type that msgspec has inspected allows.
 
@@ -168,20 +171,26 @@ def describe_type(kind: Any) -> str:
     ----------
     kind : msgspec.inspect.Type
     """
-    text = PLAIN_TYPES.get(type(kind).__name__)
-    if hasattr(kind, "values"):
+    if isinstance(kind, LiteralType):
         return f"one of {', '.join(map(repr, kind.values))}"
+    text = PLAIN_TYPES.get(type(kind).__name__)
     if text is None:
         return f"a {kind.cls.__name__}"
-    if item_type := getattr(kind, "item_type", None):
-        text += f" of {describe_type(item_type).removeprefix('a ')}s"
-    limits = {"of at least {}": "ge", "above {}": "gt", "at most {}": "le", "below {}": "lt"}
-    bounds = [
-        words.format(getattr(kind, limit)) for words, limit in limits.items() if getattr(kind, limit, None) is not None
-    ]
-    if getattr(kind, "min_length", None):
-        bounds.append(f"(at least {kind.min_length})")
-    return " ".join([text, " and ".join(bounds)]).strip()
+    if isinstance(kind, ListType):
+        return describe_list(kind)
+    bounds = []
+    for limit, words in LIMITS.items():
+        value = getattr(kind, limit, None)
+        if value is not None:
+            bounds.append(f"{words} {value}")
+    return f"{text} {' and '.join(bounds)}".rstrip()
+
+
+def describe_list(kind: ListType) -> str:
+    """Say in words what a list holds, and how much of it at least."""
+    items = describe_type(kind.item_type).removeprefix("a ")
+    text = f"a list of {items}s"
+    return f"{text} (at least {kind.min_length})" if kind.min_length else text
 
 
 def find_unknown(values: Mapping[str, Any], known: Collection[str], kind: str = "key") -> list[FeatxError]:
@@ -218,7 +227,7 @@ def raise_problems(problems: Iterable[FeatxError], where: str = "") -> None:
 
 
 @contextmanager
-def named(where: str) -> Iterator[None]:
+def prefix_errors(where: str) -> Iterator[None]:
     """Let errors about requests that are made inside begin with where their values stand."""
     try:
         yield
@@ -246,10 +255,10 @@ def fill(request: type[T], values: Mapping[str, Any], where: str) -> T:
         With all problems at once.
     """
     converted, problems = convert_fields(request, values)
-    known = written_names(request).values()
+    known = list_written_names(request).values()
     raise_problems(
-        [*find_unknown(values, known, "option"), *find_missing(values, required_names(request)), *problems],
+        [*find_unknown(values, known, "option"), *find_missing(values, list_required_names(request)), *problems],
         where,
     )
-    with named(where):
+    with prefix_errors(where):
         return request(**converted)

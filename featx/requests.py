@@ -37,12 +37,16 @@ def default_cache() -> Path:
     return Path(os.environ.get("FEATX_CACHE") or "cache")
 
 
+FALLBACK_MEMORY = 8 * 10**9
+"""Bytes to work with where a system does not say how much memory it has: half of what laptops have today."""
+
+
 def half_the_memory() -> int:
-    """Return half of this machine's memory in bytes; 8 GB where it cannot be asked."""
+    """Return half of this machine's memory in bytes, or `FALLBACK_MEMORY`."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):
-        return 8 * 10**9
+        return FALLBACK_MEMORY
 
 
 def repeat_flag(flag: str, values: Sequence[str]) -> list[str]:
@@ -149,6 +153,7 @@ class ExtractRequest(CheckedFields):
             words += ["--store-dtype", self.store_dtype]
         if self.views != 1:
             words += ["--views", str(self.views)]
+        # Compared now, not when the request was made: the command runs in today's environment.
         if self.cache != default_cache():
             words += ["--cache", str(self.cache)]
         return shlex.join(words)

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import featx
-from featx.api import as_images
+from featx.api.keywords import as_images
 from featx.errors import FeatxError, MissingFeatures, RequestError, UnknownName
 from featx.evaluation.result import Result
 from featx.reports.comparison import Table
@@ -130,6 +130,15 @@ def test_features_give_what_fit_gives_to_any_other_library(photos: Path, folder:
     assert not np.allclose(np.linalg.norm(stored.X, axis=1), lengths)
     assert np.array_equal(stored.digests, data.digests)
     assert stored.digests.shape == (36, 32)
+
+
+def test_a_fit_may_be_answered_without_its_model_and_a_model_may_hold_its_base(photos: Path, folder: Path) -> None:
+    featx.extract(photos, **CHOICE, layers="layer1")
+    words = {"data": photos, **CHOICE, "layer": "layer1", "clf": "svm"}
+    assert featx.fit(**words, with_base=True).model.base_tensors
+    recalled = featx.fit(**words, keep_model=False)
+    assert recalled.model is None
+    assert recalled.result.test_accuracy == featx.fit(**words).result.test_accuracy
 
 
 def test_copies_of_an_image_share_their_group(photos: Path, folder: Path) -> None:
@@ -274,6 +283,10 @@ def test_run_gives_what_each_step_of_an_experiment_gave(photos: Path, folder: Pa
     assert [row.clf for row in report.compare] == ["svm"]
     assert report.finetune is None
     assert featx.run(folder / "x.toml", cache="cache").extract.cached == 36
+    (folder / "x.toml").write_text(text + '[finetune]\nfrom = "layer4"\nepochs = 1\nviews = 1')
+    report = featx.run("x.toml")
+    assert report.finetune is not None
+    assert [row.clf for row in report.compare] == ["svm", "head", "finetuned"]
 
 
 def test_predict_takes_files_and_folders(photos: Path, folder: Path) -> None:
@@ -284,13 +297,17 @@ def test_predict_takes_files_and_folders(photos: Path, folder: Path) -> None:
     assert len(featx.predict(Path("m.featx"), [photos / "red", str(photos / "blue")]).labelled) == 24
 
 
-@pytest.mark.xfail(reason="workflows/predict.py takes paths only", strict=True)
-def test_predict_takes_the_model_in_hand(photos: Path, folder: Path) -> None:
+def test_predict_takes_the_model_and_pictures_in_hand(photos: Path, folder: Path) -> None:
     featx.extract(photos, **CHOICE, layers="layer1")
     model = featx.fit(photos, **CHOICE, layer="layer1", clf="logreg").model
     model.save("m.featx")
     in_hand = featx.predict(model, [photos / "red"]).labelled
     assert in_hand == featx.predict("m.featx", [photos / "red"]).labelled
+    with Image.open(photos / "red" / "00.png") as picture:
+        pixels = np.array(picture)
+        (of_picture,) = featx.predict(model, picture).labelled
+    (of_pixels,) = featx.predict(model, pixels).labelled
+    assert of_picture.probabilities == of_pixels.probabilities == in_hand[0].probabilities
 
 
 def test_one_image_stands_for_a_list_of_one() -> None:
@@ -305,4 +322,4 @@ def test_one_image_stands_for_a_list_of_one() -> None:
 
 def test_the_modules_for_errors_and_solvers_are_at_hand() -> None:
     assert issubclass(featx.errors.UnknownName, featx.errors.FeatxError)
-    assert featx.linear.__name__ == "featx.linear"
+    assert featx.linear.LogisticRegression(C=1).get_params()["C"] == 1

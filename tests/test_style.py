@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "featx").rglob("*.py"))
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-FRAMEWORK_ROOMS = ("cli", "api.py")
+FRAMEWORK_ROOMS = ("cli", "api")
 """Commands receive one parameter a flag, and the Python API one a keyword."""
 
 

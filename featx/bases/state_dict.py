@@ -78,7 +78,10 @@ def copy_tensors(
         foreign = [name for name in foreign if name.split(".")[0] not in head_modules]
     differences = describe_differences(missing, foreign, shapes)
     if differences:
-        raise WeightsError(f"'{source}' holds no weights of {architecture}: {', '.join(differences)}")
+        raise WeightsError(
+            f"'{source}' holds no weights of {architecture}: {', '.join(differences)}. "
+            f"Give --weights a file that was saved from {architecture}"
+        )
     if left_out:
         log.warning(
             "'%s' does not hold the classifier of %s (%s): the base is loaded without its classifier",

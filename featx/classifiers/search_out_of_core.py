@@ -21,7 +21,7 @@ from featx.linear.out_of_core import fit_out_of_core
 from featx.models.array_classifier import ArrayClassifier, Opaque
 from featx.types import Fold, RowNumbers
 
-# Values of C on the way to the chosen one, at two a decade: from zero the optimum at a large C is reached through them.
+# Values of C that are fitted up to the chosen one, itself included: at two a decade each is a good start for the next.
 WARM_STARTS = 3
 
 
@@ -89,10 +89,10 @@ def search_out_of_core(
     RequestError
         If a classifier needs all rows in memory.
     """
-    return {name: _search_one(name, blocks, y, fold) for name in names}
+    return {name: _search_classifier(name, blocks, y, fold) for name in names}
 
 
-def _search_one(
+def _search_classifier(
     name: str, blocks: RowBlocks, y: NDArray[np.intp], fold: Fold
 ) -> tuple[Fitted, ArrayClassifier | Opaque]:
     classifier = find_classifier(name)

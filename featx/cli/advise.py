@@ -66,7 +66,7 @@ def command(
 
 def describe_advice(advice: Advice) -> str:
     """Write the advice in plain words, below the scores that it rests on."""
-    lines = [layer_table(advice), "", f"{advice.images} training images of {advice.classes} classes."]
+    lines = [score_table(advice), "", f"{advice.images} training images of {advice.classes} classes."]
     if advice.similarity is not None:
         lines.append(f"Similarity to what the base was trained on: {advice.similarity:.2f} of 1.")
         lines.append(f"Commonly advised, {advice.case}.")
@@ -75,7 +75,7 @@ def describe_advice(advice: Advice) -> str:
     return "\n".join([*lines, "", f"Next: {advice.command}"])
 
 
-def layer_table(advice: Advice) -> str:
+def score_table(advice: Advice) -> str:
     """Write the scores of all layers as a table, the advised one with a star."""
     from tabulate import tabulate
 

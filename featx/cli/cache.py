@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.cli import cache_check, cache_export
-from featx.cli.options import cache_option, count, json_option, print_json, verbosity_options
+from featx.cli.options import cache_option, format_count, json_option, print_json, verbosity_options
 
 if TYPE_CHECKING:
     from featx.store.key_summary import KeySummary
@@ -50,9 +50,9 @@ def list_keys(cache: Path, as_json: bool, quiet: bool) -> None:
     sources = {base.id: base.source for base in store.bases()}
     summaries = store.keys()
     if as_json:
-        print_json([key_json(summary, sources.get(summary.key.base)) for summary in summaries])
+        print_json([describe_key(summary, sources.get(summary.key.base)) for summary in summaries])
     elif summaries:
-        rows = [key_cells(summary, sources.get(summary.key.base, "?")) for summary in summaries]
+        rows = [format_key(summary, sources.get(summary.key.base, "?")) for summary in summaries]
         click.echo(tabulate(rows, KEY_HEADINGS, tablefmt="simple", disable_numparse=True))
     else:
         click.echo(f"the cache '{cache}' holds no features yet; run featx extract to fill it")
@@ -61,12 +61,12 @@ def list_keys(cache: Path, as_json: bool, quiet: bool) -> None:
 KEY_HEADINGS = ("key", "weights", "input", "images", "shape", "dtype", "size", "parts", "when", "cost")
 
 
-def key_json(summary: KeySummary, source: str | None) -> dict[str, Any]:
+def describe_key(summary: KeySummary, source: str | None) -> dict[str, Any]:
     """Give a key, and where the base's weights came from, as plain values for JSON."""
     return {**asdict(summary), "folder": summary.key.folder, "source": source}
 
 
-def key_cells(summary: KeySummary, source: str) -> list[Any]:
+def format_key(summary: KeySummary, source: str) -> list[Any]:
     """Write a key as one row of the table, in the order of `KEY_HEADINGS`."""
     transform = summary.key.base.transform
     modified = time.localtime(summary.modified)
@@ -103,12 +103,13 @@ def remove(key: str, yes: bool, cache: Path, as_json: bool, quiet: bool) -> None
     store = FeatureStore(cache)
     folder = key.strip("/")
     summaries = store.keys()
+    # With a slash at the end of both, or `layer1` would take `layer10` with it.
     chosen = [summary for summary in summaries if f"{summary.key.folder}/".startswith(f"{folder}/")]
     if not chosen:
         raise unknown(f"key in the cache '{cache}'", key, [summary.key.folder for summary in summaries])
     if not yes:
         for summary in chosen:
-            images = count(summary.images, "image")
+            images = format_count(summary.images, "image")
             click.echo(
                 f"{summary.key.folder}: {images}, {summary.bytes / 1e6:.1f} MB, {summary.seconds:.0f} s to compute",
                 err=True,
@@ -117,12 +118,12 @@ def remove(key: str, yes: bool, cache: Path, as_json: bool, quiet: bool) -> None
     for summary in chosen:
         store.remove(summary.key)
     if as_json:
-        print_json({"removed": [removed_json(summary) for summary in chosen]})
+        print_json({"removed": [describe_removal(summary) for summary in chosen]})
     else:
         megabytes = sum(summary.bytes for summary in chosen) / 1e6
-        click.echo(f"removed {count(len(chosen), 'key')}, {megabytes:.1f} MB")
+        click.echo(f"removed {format_count(len(chosen), 'key')}, {megabytes:.1f} MB")
 
 
-def removed_json(summary: KeySummary) -> dict[str, Any]:
+def describe_removal(summary: KeySummary) -> dict[str, Any]:
     """Give what was removed with a key as plain values for JSON."""
     return {"key": summary.key.folder, "images": summary.images, "bytes": summary.bytes}

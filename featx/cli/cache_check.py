@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from featx.cli.options import cache_option, count, json_option, print_json, progress_bar, verbosity_options
+from featx.cli.options import cache_option, format_count, json_option, print_json, progress_bar, verbosity_options
 
 
 @click.command("verify")
@@ -31,9 +31,9 @@ def verify_command(cache: Path, as_json: bool, quiet: bool) -> None:
     else:
         for problem in report.problems:
             click.echo(f"{problem.path}: {problem.problem}")
-        parts = count(report.parts, "part")
-        rows = count(report.rows, "sound row")
-        problems = count(len(report.problems), "problem") if report.problems else "no problems"
+        parts = format_count(report.parts, "part")
+        rows = format_count(report.rows, "sound row")
+        problems = format_count(len(report.problems), "problem") if report.problems else "no problems"
         click.echo(f"{parts}, {rows}, {report.bytes / 1e6:.1f} MB: {problems}")
         if any(problem.is_broken for problem in report.problems):
             click.echo("To move broken parts aside, run: featx cache clean. Then extract again.", err=True)
@@ -71,10 +71,10 @@ def clean_command(is_compacting: bool, cache: Path, as_json: bool, quiet: bool) 
     for problem in report.problems:
         click.echo(f"left in place: {problem.path}: {problem.problem}")
     done = [
-        f"{count(len(report.removed), 'unfinished file')} removed",
-        f"{count(len(report.quarantined), 'broken part')} moved",
+        f"{format_count(len(report.removed), 'unfinished file')} removed",
+        f"{format_count(len(report.quarantined), 'broken part')} moved",
     ]
     if is_compacting:
         small_parts = sum(merge.before for merge in merges)
-        done.append(f"{count(small_parts, 'small part')} merged into {len(merges)}")
+        done.append(f"{format_count(small_parts, 'small part')} merged into {len(merges)}")
     click.echo(", ".join(done))

@@ -12,6 +12,7 @@ from featx.cli.options import (
     base_options,
     cache_option,
     data_argument,
+    format_count,
     json_option,
     layers_option,
     poolings_option,
@@ -144,8 +145,3 @@ def summary_line(summary: ExtractSummary) -> str:
     counts.append(f"{len(summary.failed)} failed")
     speed = f"{summary.seconds:.1f} s, {summary.images_per_second:.0f} images/s"
     return f"{format_count(summary.images, 'image')}: {', '.join(counts)}, {speed}"
-
-
-def format_count(number: int, noun: str) -> str:
-    """Write a number with its noun in singular or plural, such as "1 image" or "2 images"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

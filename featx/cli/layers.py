@@ -26,11 +26,11 @@ def command(base: str, weights: str | None, crop: int | None, as_json: bool, qui
     """
     from featx.bases.layer_table import layer_table
     from featx.bases.registry import resolve
-    from featx.reports.layers import layer_table_text
+    from featx.reports.layers import format_layer_table
     from featx.requests import BaseChoice
 
     rows = layer_table(resolve(BaseChoice(base, weights, crop=crop)))
     if as_json:
         print_json([row.to_dict() for row in rows])
     else:
-        click.echo(layer_table_text(rows))
+        click.echo(format_layer_table(rows))

@@ -69,6 +69,7 @@ refit_option = click.option("--refit", is_flag=True, help="Fit again, even if an
 MEMORY = re.compile(r"([0-9]*\.?[0-9]+)\s*([kmgt]?)b?")
 """An amount of memory in small letters: a number and, perhaps, a unit."""
 
+# Powers of ten, as on the label of a disk: a user who writes 8GB must not get more than that.
 MEMORY_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 """Bytes by the first letter of a unit."""
 
@@ -96,8 +97,7 @@ memory_option = click.option(
 
 seed_option = click.option(
     "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    metavar="INTEGER",
+    type=click.IntRange(min=0),
     default=42,
     show_default=True,
     help="Random seed for split, folds and classifiers.",
@@ -191,26 +191,34 @@ def verbosity_options(command: F) -> F:
     return click.option("--verbose", "-v", count=True, help="Log what is going on.")(decorated)
 
 
+BAR_SECONDS = 0.2
+"""Time between two updates of the bar: more often would only flicker."""
+
+
 @contextmanager
 def progress_bar(unit: str, quiet: bool) -> Iterator[Progress | None]:
     """Show a bar with rate and time left on stderr."""
     if quiet:
         yield None
         return
+    # Here, since `--help` needs no bar.
     from tqdm import tqdm
 
-    bars: list[Any] = []
+    bar: Any = None
 
     def show(done: int, total: int) -> None:
-        if not bars:
-            bars.append(tqdm(total=total, unit=unit, leave=False, dynamic_ncols=True, mininterval=0.2))
-        bars[0].total = total
-        bars[0].update(done - bars[0].n)
+        nonlocal bar
+        # Made only now, so that a command that finds everything cached shows no empty bar.
+        if bar is None:
+            bar = tqdm(total=total, unit=unit, leave=False, dynamic_ncols=True, mininterval=BAR_SECONDS)
+        # Several processes report how much there is one after the other.
+        bar.total = total
+        bar.update(done - bar.n)
 
     try:
         yield show
     finally:
-        for bar in bars:
+        if bar is not None:
             bar.close()
 
 
@@ -219,6 +227,6 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def count(number: int, thing: str) -> str:
-    """Write how many there are of a thing, such as "1 part" or "2 parts"."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def format_count(number: int, noun: str) -> str:
+    """Write a number with its noun in singular or plural, such as "1 part" or "2 parts"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

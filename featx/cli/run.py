@@ -40,6 +40,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
     if not as_json:
         report(summary, False, quiet)
     tuned, failed = finetune.run(pipeline.finetune, quiet) if pipeline.finetune else (None, 0)
+    # Last, since the table has rows of what was fine-tuned, too.
     with progress_bar("fit", quiet) as progress:
         results = compare(pipeline.compare, progress)
     if csv_file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -67,7 +68,8 @@ def write_ppm(picture: Picture) -> bytes:
         pixels = rgb.tobytes()
     else:
         height, width = picture.shape[:2]
-        pixels = picture.tobytes()
+        rgb_array = picture if picture.ndim == 3 else np.stack([picture] * 3, axis=2)
+        pixels = rgb_array.tobytes()
     return b"P6 %d %d 255\n" % (width, height) + pixels
 
 
@@ -85,26 +87,69 @@ def list_given_images(images: Sequence[object]) -> Listing:
     DataError
         If there is no image, or something is neither a path nor a picture.
     """
+    names, pictures = name_images(images)
     paths: list[str] = []
+    for name in names:
+        paths += [name] if name in pictures else list_files(name)
+    if not paths:
+        given = shorten(repr(str(image)) for image in images)
+        raise DataError(f"there are no images in {given or 'an empty list'}")
+    return make_listing("images", list(dict.fromkeys(paths)), pictures)
+
+
+def list_each_image(images: Sequence[object]) -> Listing:
+    """List images one row each, repetitions included, so that rows belong to what was given.
+
+    Parameters
+    ----------
+    images : sequence of str, pathlib.Path, PIL.Image.Image or (height, width, 3) uint8
+
+    Raises
+    ------
+    DataError
+        If there is no image, something is neither a path nor a picture, or a path is a folder.
+    """
+    names, pictures = name_images(images)
+    if not names:
+        raise DataError("there are no images in an empty list")
+    folders = [name for name in names if name not in pictures and Path(name).is_dir()]
+    if folders:
+        raise DataError(f"'{folders[0]}' is a folder, and each image is given by itself: list its files")
+    # Digests are remembered by the name of a data set; equal lists of files have equal names.
+    listed = hashlib.sha256("\0".join(names).encode(errors="surrogateescape")).hexdigest()
+    return make_listing(f"images-{listed[:16]}", names, pictures)
+
+
+def name_images(images: Sequence[object]) -> tuple[list[str], dict[str, Picture]]:
+    """Name each image, by its path or as "image I", and find the pictures among them.
+
+    Raises
+    ------
+    DataError
+        If something is neither a path nor a picture.
+    """
+    names: list[str] = []
     pictures: dict[str, Picture] = {}
     problems: list[str] = []
     for number, image in enumerate(images):
         name = f"image {number}"
         if isinstance(image, str | Path):
-            paths += list_files(str(image))
-        elif isinstance(image, Image.Image) or is_rgb_array(image):
-            paths.append(name)
+            names.append(str(image))
+        elif isinstance(image, Image.Image) or is_picture_array(image):
+            names.append(name)
             pictures[name] = image
         else:
             problems.append(f"{name} is {describe_object(image)}")
     if problems:
         raise DataError(f"{shorten(problems, 3)}: give paths, PIL images or uint8 arrays of (height, width, 3)")
-    if not paths:
-        named = shorten(repr(str(image)) for image in images)
-        raise DataError(f"there are no images in {named or 'an empty list'}")
-    paths = list(dict.fromkeys(paths))
+    return names, pictures
+
+
+def make_listing(name: str, paths: list[str], pictures: dict[str, Picture]) -> Listing:
+    """Make a listing without labels; stamps of files are worth asking for only if there are files."""
     no_labels = [""] * len(paths)
-    return Listing("images", paths, no_labels, no_labels, GivenImages(pictures).read)
+    has_files = len(pictures) < len(paths)
+    return Listing(name, paths, no_labels, no_labels, GivenImages(pictures).read, on_disk=has_files)
 
 
 def list_files(path: str) -> list[str]:
@@ -114,11 +159,11 @@ def list_files(path: str) -> list[str]:
     return [file for file in walk(path) if not is_system_file(Path(file).name)]
 
 
-def is_rgb_array(image: object) -> TypeGuard[Pixels]:
-    """Whether an object is an array of (height, width, 3) uint8."""
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+def is_picture_array(image: object) -> TypeGuard[Pixels]:
+    """Whether an object is an array of (height, width, 3) uint8 in RGB, or of (height, width) uint8 in grey."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.size == 0:
         return False
-    return image.ndim == 3 and image.shape[2] == 3 and image.size > 0
+    return image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
 
 
 def describe_object(image: object) -> str:

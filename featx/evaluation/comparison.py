@@ -91,11 +91,14 @@ def open_comparisons(request: CompareRequest) -> list[Comparison]:
     store = FeatureStore(request.cache)
     requests = [request, *request.others()]
     # A base of which nothing is cached is known before all images are read for their digests.
+    candidates = []
     for of_base in requests:
         check_names(of_base)
-        list_candidates(store, of_base)
+        candidates.append(list_candidates(store, of_base))
     manifest = list_dataset(request)
-    selections = [select_features(store, of_base, manifest.digests) for of_base in requests]
+    selections = []
+    for of_base, bases in zip(requests, candidates, strict=True):
+        selections.append(select_features(store, of_base, manifest.digests, bases))
     dataset = join_selections(manifest, store, selections)
     comparisons = []
     for selection in selections:

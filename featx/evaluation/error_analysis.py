@@ -96,7 +96,8 @@ def report_classes(held_out: HeldOut, predicted: Codes) -> list[ClassReport]:
 
 def list_mistakes(held_out: HeldOut, predictions: Predictions, most: int = MOST_MISTAKES) -> list[Mistake]:
     """List the images that were predicted wrongly, the most confident mistake first, at most so many."""
-    paths, classes = held_out.paths, held_out.classes
+    paths = held_out.paths
+    classes = held_out.classes
     wrong = np.flatnonzero(predictions.classes != held_out.truth).tolist()
     wrong.sort(key=lambda row: (-predictions.confidence[row], paths[row]))
     mistakes = []

@@ -17,13 +17,13 @@ from featx.classifiers.search_out_of_core import RowBlocks, search_out_of_core
 from featx.classifiers.to_arrays import as_classifier
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.protocol import Subject, Training, make_evaluation
-from featx.evaluation.result import TUNED, Classifier, Evaluation
+from featx.evaluation.result import TUNED, Evaluation, FittedClassifier
 from featx.evaluation.result_cache import describe_grid, load_finetuned_results, load_result, save_result
 from featx.features.catalog import LayerSet
 from featx.features.matrix import Features
 from featx.features.splits import make_folds, with_views
 
-Trained = tuple[Fitted, Classifier]
+Trained = tuple[Fitted, FittedClassifier]
 
 
 def fingerprint(comparison: Comparison, layer_set: LayerSet, clf: str) -> dict[str, Any]:
@@ -63,8 +63,8 @@ def recall_finetuned(comparison: Comparison) -> list[Evaluation]:
     images = int(comparison.dataset.test.sum())
     shared = {"base": asdict(comparison.base.id), "rows": comparison.dataset.digest}
     evaluations = load_finetuned_results(request.cache, shared, images)
-    asked = request.classifiers or TUNED
-    return [evaluation for evaluation in evaluations if evaluation.result.clf in asked]
+    names = request.classifiers or TUNED
+    return [evaluation for evaluation in evaluations if evaluation.result.clf in names]
 
 
 def evaluate_layer_set(
@@ -97,7 +97,8 @@ def evaluate_layer_set(
 
 def train_classifiers(comparison: Comparison, names: Sequence[str], features: Features) -> dict[str, Trained]:
     """Choose, refit and calibrate classifiers on all views of the training rows."""
-    request, dataset = comparison.request, comparison.dataset
+    request = comparison.request
+    dataset = comparison.dataset
     train = np.flatnonzero(dataset.train)
     folds_of_images = make_folds(dataset.y[train], dataset.groups[train], request.seed)
     folds = with_views(folds_of_images, len(train), request.views, request.test_views)
@@ -123,7 +124,8 @@ def evaluate_classifier(
 ) -> Evaluation:
     """Evaluate one trained classifier on the held-out rows."""
     fitted, classifier = trained
-    request, dataset = comparison.request, comparison.dataset
+    request = comparison.request
+    dataset = comparison.dataset
     subject = Subject(
         base=comparison.base.id.architecture,
         layer=layer_set.name,
@@ -139,7 +141,7 @@ def evaluate_classifier(
 
 
 def predict_held_out(
-    comparison: Comparison, classifier: Classifier, features: Features
+    comparison: Comparison, classifier: FittedClassifier, features: Features
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Classify the held-out rows, scores of their views averaged, as many at a time as a block of memory holds."""
     held_out = np.flatnonzero(comparison.dataset.test)

@@ -19,7 +19,7 @@ from featx.features.splits import make_folds
 from featx.linear.cross_validation import cross_validate
 from featx.types import Fold, Matrix
 
-MARGIN = 0.005
+EQUAL_WITHIN = 0.005
 """Accuracies that differ by less than this, or by less than one standard error, are taken as equal."""
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
@@ -123,7 +123,7 @@ def cross_validate_linear(X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold])
     grid = {}
     for name, classifier in CLASSIFIERS.items():
         if isinstance(classifier, Linear):
-            # Every second C is half the time, and moves the best accuracy by less than MARGIN.
+            # Every second C is half the time, and moves the best accuracy by less than EQUAL_WITHIN.
             grid[name] = classifier.values[::2]
     scored = cross_validate(X, y, folds, grid, cpu_count())
     accuracies = {}
@@ -134,14 +134,14 @@ def cross_validate_linear(X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold])
 
 
 def choose_layer(scores: Sequence[LayerScore]) -> LayerScore:
-    """Choose the layer that is best in cross-validation, or among its equals the one that all three accuracies favour.
+    """Choose the layer that is best in cross-validation, or among its equals the one with the best mean accuracy.
 
     Layers scored on all training images are preferred to those scored on a sample.
     """
     candidates = [score for score in scores if score.cached] or list(scores)
     top = max(candidates, key=lambda score: score.best)
     standard_error = (top.best * (1 - top.best) / top.images) ** 0.5
-    floor = top.best - max(MARGIN, standard_error)
+    floor = top.best - max(EQUAL_WITHIN, standard_error)
     equals = [score for score in candidates if score.best >= floor]
     return max(equals, key=lambda score: (score.mean, score.logme))
 

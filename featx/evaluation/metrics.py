@@ -21,8 +21,9 @@ BINS = 15
 
 TOP = 5
 
-# The Wilson interval and McNemar's test are written by hand: scipy.stats has both, but importing it takes 1.1 s, more
-# than a whole cached comparison. What scikit-learn has is taken from there, since cross-validation imports it anyway.
+# The Wilson interval and McNemar's test are written by hand: each is a few lines, held to scipy's numbers by the tests,
+# while importing scipy.stats takes a second where scikit-learn has not already done so. What scikit-learn itself has is
+# taken from there, since cross-validation imports it anyway.
 
 
 def wilson(hits: int, total: int) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from featx.bases.weights import absolute_path
 from featx.errors import ModelError
 from featx.evaluation.metrics import Codes, score_predictions
-from featx.evaluation.result import Classifier, Evaluation, Predictions, Result
+from featx.evaluation.result import Evaluation, FittedClassifier, Predictions, Result
 from featx.keys import FeatureKey
 from featx.models.array_classifier import Opaque
 from featx.models.model import Model
@@ -26,7 +26,7 @@ from featx.store.base_json import StoredBase
 PROTOCOL = 3
 """Version of splits, search, solvers and scores: raise it by hand when any of them gives other numbers."""
 
-WORDS = (
+PROTOCOL_IN_WORDS = (
     "features scaled to length one, layer by layer, "
     "then columns centred and divided by the root of their deviation (MLP: by it); "
     "hyper-parameters chosen by stratified cross-validation inside the training part, folds grouped by digest, "
@@ -74,7 +74,7 @@ def make_evaluation(
     training: Training,
     truth: Codes,
     output: tuple[NDArray[np.intp], NDArray[np.float64]],
-    classifier: Classifier | None,
+    classifier: FittedClassifier | None,
 ) -> Evaluation:
     """Score what a classifier said of held-out images.
 
@@ -170,7 +170,8 @@ def make_model(evaluation: Evaluation, base: ModelBase, classes: Sequence[str], 
     ModelError
         If the classifier is of a kind that no file can hold.
     """
-    result, classifier = evaluation.result, evaluation.classifier
+    result = evaluation.result
+    classifier = evaluation.classifier
     if classifier is None or isinstance(classifier, Opaque):
         raise ModelError(f"no model file can hold a classifier of the kind '{result.clf}': choose logreg, svm or mlp")
     # Seconds differ from run to run, and equal fits are to give equal files.

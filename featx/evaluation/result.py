@@ -15,7 +15,7 @@ from featx.types import RowNumbers
 TUNED = ("head", "finetuned")
 """Names of the two phases of fine-tuning in the column of classifiers."""
 
-Classifier = ArrayClassifier | Opaque
+FittedClassifier = ArrayClassifier | Opaque
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Evaluation:
 
     result: Result
     predictions: Predictions
-    classifier: Classifier | None = None
+    classifier: FittedClassifier | None = None
     recalled: bool = False
 
 

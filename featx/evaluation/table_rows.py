@@ -20,7 +20,7 @@ def make_table_row(evaluation: Evaluation, layer_set: LayerSet | None, p_value: 
     layer_set : LayerSet or None
         The cached features that were used; None for fine-tuning, which has none of its own.
     p_value : float, optional
-        Of the comparison with the best row.
+        Significance of the difference from the best row.
     """
     if layer_set is None:
         return make_row(evaluation, p_value=p_value)

@@ -27,7 +27,7 @@ def log_evidence(X: Matrix, y: NDArray[np.intp], steps: int = 100) -> float:
     y : (n,) int
         Classes.
     steps : int
-        Of the fixed point at most.
+        Maximum iterations of the fixed point.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def neighbour_accuracy(X: Matrix, y: NDArray[np.intp], groups: NDArray[np.intp])
     X : (n, d) float
     y : (n,) int
     groups : (n,) int
-        Copies of one image, which bear one number, are not each other's neighbours.
+        Copies of one image, which have one number, are not each other's neighbours.
     """
     lengths = np.linalg.norm(X, axis=1, keepdims=True)
     unit = np.asarray(X / np.where(lengths > 0, lengths, 1), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,6 +36,11 @@ class CachedLayer:
         return self.views[0].key
 
     @property
+    def lacks(self) -> int:
+        """How many of the images lack any of the views."""
+        return int(self.missing.sum())
+
+    @property
     def label(self) -> str:
         """Layer and pooling in words."""
         return f"{self.key.layer} ({self.key.pooling})"
@@ -57,19 +63,35 @@ def list_cached(
     for key in summaries:
         if key.view or request.store_dtype not in (None, key.dtype):
             continue
-        keys = [replace(key, view=view) for view in range(request.views)]
-        if any(view not in summaries for view in keys):
+        layer = find_views(store, summaries, key, request.views, digests)
+        # What is cached for other images only is none of this data set's business.
+        if layer is None or layer.missing.all():
             continue
-        missing = np.any([store.missing(view, digests) for view in keys], axis=0)
-        if missing.all():
-            continue
-        layer = CachedLayer(tuple(summaries[view] for view in keys), missing)
         rival = cached.get((key.layer, key.pooling))
         if rival is None or rank_dtype(layer) < rank_dtype(rival):
             cached[key.layer, key.pooling] = layer
     return cached
 
 
+def find_views(
+    store: FeatureStore,
+    summaries: Mapping[FeatureKey, KeySummary],
+    key: FeatureKey,
+    views: int,
+    digests: NDArray[np.uint8],
+) -> CachedLayer | None:
+    """Find the first views of a key and the images that lack any of them; None where a view is not cached at all."""
+    summaries_of_views: list[KeySummary] = []
+    missing = np.zeros(len(digests), bool)
+    for view in range(views):
+        key_of_view = replace(key, view=view)
+        if key_of_view not in summaries:
+            return None
+        summaries_of_views.append(summaries[key_of_view])
+        missing |= store.missing(key_of_view, digests)
+    return CachedLayer(tuple(summaries_of_views), missing)
+
+
 def rank_dtype(layer: CachedLayer) -> tuple[int, bool]:
     """Order the stored dtypes of one layer: fewest missing images first, float32 before float16."""
-    return int(layer.missing.sum()), layer.key.dtype != "float32"
+    return layer.lacks, layer.key.dtype != "float32"

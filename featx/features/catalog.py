@@ -19,7 +19,14 @@ from featx.bases.architectures.python_file import architecture_name
 from featx.bases.weights import digest_file, is_file_name
 from featx.errors import MissingFeatures, shorten, unknown
 from featx.features.cached_layers import CachedLayer, CachedLayers, list_cached
-from featx.features.missing import complete_choice, describe_choice, layers_not_cached, missing_features, no_features
+from featx.features.missing import (
+    complete_choice,
+    describe_choice,
+    layers_not_cached,
+    list_layers_and_poolings,
+    missing_features,
+    no_features,
+)
 from featx.keys import FeatureKey
 from featx.requests import BaseChoice, CompareRequest
 from featx.store.base_json import StoredBase
@@ -43,11 +50,12 @@ def list_candidates(store: FeatureStore, request: CompareRequest) -> list[Stored
     """
     choice = request.base
     name = architecture_name(choice.name)
-    candidates = [base for base in store.bases() if base.id.architecture == name]
+    named = [base for base in store.bases() if base.id.architecture == name]
     digest = None
-    if candidates and choice.weights is not None and is_file_name(choice.weights):
+    if named and choice.weights is not None and is_file_name(choice.weights):
+        # Once for all bases: a file of weights is read whole for its digest.
         digest = digest_file(Path(choice.weights).expanduser())
-    candidates = [base for base in candidates if fits_choice(base, choice, digest)]
+    candidates = [base for base in named if fits_choice(base, choice, digest)]
     if not candidates:
         what = f"the cache '{store.root}' holds no features of {describe_choice(choice)}"
         raise missing_features(request, what, request.layers)
@@ -72,7 +80,12 @@ def fits_choice(base: StoredBase, choice: BaseChoice, weights_digest: str | None
     return choice.weights in (None, base.source)
 
 
-def find_base(store: FeatureStore, request: CompareRequest, digests: NDArray[np.uint8]) -> StoredBase:
+def find_base(
+    store: FeatureStore,
+    request: CompareRequest,
+    digests: NDArray[np.uint8],
+    candidates: Sequence[StoredBase] | None = None,
+) -> StoredBase:
     """Find the cached base that a choice names.
 
     Without `--weights` that is the only one of its name that has features of these images; if several have, the one
@@ -82,6 +95,8 @@ def find_base(store: FeatureStore, request: CompareRequest, digests: NDArray[np.
     ----------
     digests : (n, 32) uint8
         The images of the data set.
+    candidates : sequence of StoredBase, optional
+        What `list_candidates` gave, which reads a file of weights for its digest.
 
     Raises
     ------
@@ -90,8 +105,10 @@ def find_base(store: FeatureStore, request: CompareRequest, digests: NDArray[np.
     MissingFeatures
         If nothing of it is cached, with the request that would compute it; or if several bases fit.
     """
-    candidates = list_candidates(store, request)
+    if candidates is None:
+        candidates = list_candidates(store, request)
     if len(candidates) > 1:
+        # Only where it is needed: this reads the headers of all parts of these bases.
         candidates = [base for base in candidates if has_features(store, base, digests)]
         if not candidates:
             raise no_features(store.root, request, None)
@@ -127,6 +144,11 @@ class LayerSet:
     further: tuple[KeySummary, ...] = ()
 
     @property
+    def every_part(self) -> tuple[KeySummary, ...]:
+        """The parts and their further views."""
+        return (*self.parts, *self.further)
+
+    @property
     def keys(self) -> tuple[FeatureKey, ...]:
         """The keys of the parts."""
         return tuple(part.key for part in self.parts)
@@ -134,7 +156,7 @@ class LayerSet:
     @property
     def every_key(self) -> tuple[FeatureKey, ...]:
         """The keys of the parts and of their further views."""
-        return tuple(part.key for part in (*self.parts, *self.further))
+        return tuple(part.key for part in self.every_part)
 
     @property
     def name(self) -> str:
@@ -154,12 +176,12 @@ class LayerSet:
     @property
     def megabytes(self) -> float:
         """Room on disk, in 10^6 bytes."""
-        return sum(part.bytes for part in (*self.parts, *self.further)) / 1e6
+        return sum(part.bytes for part in self.every_part) / 1e6
 
     @property
     def ms_per_image(self) -> float:
         """Cost of extracting one image, in milliseconds."""
-        return 1e3 * sum(part.seconds / max(1, part.images) for part in (*self.parts, *self.further))
+        return 1e3 * sum(part.seconds / max(1, part.images) for part in self.every_part)
 
 
 def choose_layer_sets(
@@ -167,9 +189,9 @@ def choose_layer_sets(
 ) -> list[LayerSet]:
     """List the layer sets that a request asks for: its own, or every layer that is cached for these images.
 
-    What the request leaves open (layers, poolings, dtype) is chosen by the images: of the candidates those count that
-    lack the fewest images. Broken images are lacking everywhere, so these have features of every sound image, if
-    anything has; whoever joins the data set checks that.
+    What the request leaves open (layers, poolings, dtype) is chosen by the images: the candidates that lack the fewest
+    images are taken. Every candidate lacks the broken images, so these have features of all sound images if any
+    candidate has; whoever joins the data set checks that.
 
     Parameters
     ----------
@@ -189,9 +211,9 @@ def choose_layer_sets(
         If layers are not cached; the error holds the request that computes all of them.
     """
     cached = list_cached(store, base, request, digests)
-    asked = [split_layer_set(base, name) for name in request.layers]
-    if asked:
-        return choose_asked(base, request, cached, list(dict.fromkeys(asked)))
+    layer_sets = [split_layer_set(base, name) for name in request.layers]
+    if layer_sets:
+        return choose_named(base, request, cached, list(dict.fromkeys(layer_sets)))
     return choose_cached(store, base, request, cached)
 
 
@@ -199,36 +221,32 @@ def choose_cached(
     store: FeatureStore, base: StoredBase, request: CompareRequest, cached: CachedLayers
 ) -> list[LayerSet]:
     """Take every layer that is cached for all images, in the base's order, and warn of those that lack some."""
-    candidates = [layer for layer in cached.values() if not request.poolings or layer.key.pooling in request.poolings]
+    candidates: list[CachedLayer] = []
+    for pooling in request.poolings or sorted({pooling for _, pooling in cached}):
+        candidates += [layer for layer in cached.values() if layer.key.pooling == pooling]
     if not candidates:
         raise no_features(store.root, request, base)
-    fewest = min(int(layer.missing.sum()) for layer in candidates)
-    complete = [layer for layer in candidates if int(layer.missing.sum()) == fewest]
+    fewest = min(layer.lacks for layer in candidates)
     warn_of_incomplete(request, base, candidates, fewest)
-    depth = {str(layer["name"]): place for place, layer in enumerate(base.layers)}
-    poolings = list(request.poolings)
-
-    def place(layer: CachedLayer) -> tuple[int, int]:
-        # Sorting keeps the order of the folders where no poolings were asked for.
-        return depth[layer.key.layer], poolings.index(layer.key.pooling) if poolings else 0
-
-    return [combine([layer]) for layer in sorted(complete, key=place)]
+    # Sorting is stable, so the poolings of a layer keep their order.
+    depth = [str(layer["name"]) for layer in base.layers]
+    candidates.sort(key=lambda layer: depth.index(layer.key.layer))
+    return [combine([layer]) for layer in candidates if layer.lacks == fewest]
 
 
-def choose_asked(
-    base: StoredBase, request: CompareRequest, cached: CachedLayers, asked: Sequence[tuple[str, ...]]
+def choose_named(
+    base: StoredBase, request: CompareRequest, cached: CachedLayers, layer_sets: Sequence[tuple[str, ...]]
 ) -> list[LayerSet]:
-    """Take the layer sets asked for, with the poolings asked for or those that the images have."""
+    """Take the layer sets that a request names, with the poolings that it names or those that the images have."""
     chosen: list[LayerSet] = []
     not_cached: list[tuple[str, str]] = []
-    for layers in asked:
-        poolings = list(request.poolings) or choose_poolings(base, request, cached, layers)
-        for pooling in poolings:
-            wanted = [(layer, pooling) for layer in layers]
-            lacking = [place for place in wanted if place not in cached]
-            not_cached += lacking
-            if not lacking:
-                chosen.append(combine([cached[place] for place in wanted]))
+    for layers in layer_sets:
+        for pooling in request.poolings or choose_poolings(base, request, cached, layers):
+            places = [(layer, pooling) for layer in layers]
+            if cached.keys() >= set(places):
+                chosen.append(combine([cached[place] for place in places]))
+            else:
+                not_cached += [place for place in places if place not in cached]
     if not_cached:
         raise layers_not_cached(request, base, not_cached)
     return chosen
@@ -238,18 +256,29 @@ def choose_poolings(
     base: StoredBase, request: CompareRequest, cached: CachedLayers, layers: Sequence[str]
 ) -> list[str]:
     """Choose the poolings of a layer set by what is cached of all its layers, for most of the images."""
-    missing: dict[str, int] = {}
-    for pooling in dict.fromkeys(pooling for layer, pooling in cached if layer == layers[0]):
-        if all((layer, pooling) in cached for layer in layers):
-            lacking = np.any([cached[layer, pooling].missing for layer in layers], axis=0)
-            missing[pooling] = int(lacking.sum())
-    if not missing:
-        # Nothing is cached of all layers: the error names what the others lack at the pooling of the first.
-        poolings_of_first = [pooling for layer, pooling in cached if layer == layers[0]]
-        return poolings_of_first[:1] or ["avg"]
-    fewest = min(missing.values())
-    warn_of_incomplete(request, base, [cached[layer, pooling] for layer in layers for pooling in missing], fewest)
-    return [pooling for pooling, count in missing.items() if count == fewest]
+    poolings_of_first = [pooling for layer, pooling in cached if layer == layers[0]]
+    candidates: list[CachedLayer] = []
+    lacks: dict[str, int] = {}
+    for pooling in poolings_of_first:
+        places = [(layer, pooling) for layer in layers]
+        if cached.keys() >= set(places):
+            of_all = [cached[place] for place in places]
+            candidates += of_all
+            lacks[pooling] = count_missing(of_all)
+    if not lacks:
+        # No pooling is cached of all layers: the error will name what the others lack at a pooling of the first.
+        return [min(poolings_of_first, key=lambda pooling: cached[layers[0], pooling].lacks, default="avg")]
+    fewest = min(lacks.values())
+    warn_of_incomplete(request, base, candidates, fewest)
+    return [pooling for pooling, count in lacks.items() if count == fewest]
+
+
+def count_missing(layers: Sequence[CachedLayer]) -> int:
+    """Count the images that lack any of several layers."""
+    missing = np.zeros_like(layers[0].missing)
+    for layer in layers:
+        missing |= layer.missing
+    return int(missing.sum())
 
 
 def combine(layers: Sequence[CachedLayer]) -> LayerSet:
@@ -271,22 +300,21 @@ def warn_of_incomplete(
     fewest : int
         Images that every candidate lacks: broken ones, or new ones that an error will name.
     """
-    incomplete = [layer for layer in candidates if int(layer.missing.sum()) > fewest]
+    incomplete = [layer for layer in candidates if layer.lacks > fewest]
     if not incomplete:
         return
     phrases = []
     for layer in incomplete:
-        images = len(layer.missing) - fewest
-        phrases.append(f"{layer.label} is cached for {int((~layer.missing).sum())} of {images} images only")
-    layers = list(dict.fromkeys(layer.key.layer for layer in incomplete))
-    poolings = list(dict.fromkeys(layer.key.pooling for layer in incomplete))
+        images = len(layer.missing)
+        phrases.append(f"{layer.label} is cached for {images - layer.lacks} of {images - fewest} images only")
+    layers, poolings = list_layers_and_poolings((layer.key.layer, layer.key.pooling) for layer in incomplete)
     dtypes = {layer.key.dtype for layer in incomplete}
     request = replace(request, base=complete_choice(request.base, base))
     if len(dtypes) == 1:
         request = replace(request, store_dtype=dtypes.pop())
-    pronoun = "it" if len(incomplete) == 1 else "them"
     command = request.extraction(layers, poolings).command()
-    log.warning("%s; to use %s: %s", shorten(phrases), pronoun, command)
+    to_use = "to use it" if len(phrases) == 1 else "to use them"
+    log.warning("%s; %s: %s", shorten(phrases), to_use, command)
 
 
 def split_layer_set(base: StoredBase, name: str) -> tuple[str, ...]:
@@ -335,13 +363,23 @@ class Selection:
         return list(dict.fromkeys(key for layer_set in self.layer_sets for key in layer_set.every_key))
 
 
-def select_features(store: FeatureStore, request: CompareRequest, digests: NDArray[np.uint8]) -> Selection:
+def select_features(
+    store: FeatureStore,
+    request: CompareRequest,
+    digests: NDArray[np.uint8],
+    candidates: Sequence[StoredBase] | None = None,
+) -> Selection:
     """Choose the base and the layer sets that a request means, for the images with these digests.
+
+    Parameters
+    ----------
+    candidates : sequence of StoredBase, optional
+        What `list_candidates` gave.
 
     Raises
     ------
     FeatxError
         As `find_base` and `choose_layer_sets` do.
     """
-    base = find_base(store, request, digests)
+    base = find_base(store, request, digests, candidates)
     return Selection(request, base, choose_layer_sets(store, base, request, digests))

@@ -18,7 +18,7 @@ from featx.data.listing import DigestedListing, Listing, check_classes, find_con
 from featx.data.sources import list_images
 from featx.errors import DataError, MissingFeatures, shorten
 from featx.features.catalog import Selection
-from featx.features.missing import missing_features
+from featx.features.missing import list_layers_and_poolings, missing_features
 from featx.features.splits import hold_out
 from featx.images.decode import BrokenImage, decode
 from featx.keys import FeatureKey
@@ -153,6 +153,7 @@ def join_dataset(request: CompareRequest, manifest: DigestedListing) -> Dataset:
     labels = manifest.listing.labels
     check_classes(labels, request.data)
     classes, y = np.unique(np.array(labels), return_inverse=True)
+    # Copies of one image have one digest, whatever they are called.
     _, groups = np.unique(manifest.digests.view("V32").reshape(-1), return_inverse=True)
     test = find_held_out(manifest.listing.splits)
     if test is None:
@@ -189,13 +190,14 @@ def keep_featured(manifest: DigestedListing, store: FeatureStore, needed: Sequen
         If a sound image lacks features; the error holds the request that computes them.
     """
     missing = np.zeros((len(needed), len(manifest)), bool)
-    for lacking, features in zip(missing, needed, strict=True):
+    for missing_here, features in zip(missing, needed, strict=True):
         for key in features.keys:
-            lacking |= store.missing(key, manifest.digests)
+            missing_here |= store.missing(key, manifest.digests)
     incomplete = missing.any(axis=0)
     if not incomplete.any():
         return manifest
     listing = manifest.listing
+    # An image without features is decoded once more: whether it is broken is nowhere kept, and new ones look the same.
     for row in np.flatnonzero(incomplete).tolist():
         fault = find_fault(listing, row)
         if fault is None:
@@ -225,9 +227,9 @@ def images_without_features(needed: NeededFeatures, missing: NDArray[np.bool_], 
         One of the images.
     """
     count = int(missing.sum())
-    verb = "has" if count == 1 else "have"
-    what = f"{count} of {len(missing)} images {verb} no features yet, such as '{path}'"
-    layers = list(dict.fromkeys(key.layer for key in needed.keys))
-    poolings = list(dict.fromkeys(key.pooling for key in needed.keys))
+    what = f"{count} of {len(missing)} images have no features yet, such as '{path}'"
+    if count == 1:
+        what = f"1 of {len(missing)} images has no features yet: '{path}'"
+    layers, poolings = list_layers_and_poolings((key.layer, key.pooling) for key in needed.keys)
     request = replace(needed.request, poolings=poolings, store_dtype=needed.keys[0].dtype)
     return missing_features(request, what, layers, needed.base)

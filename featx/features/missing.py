@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,9 @@ def check_names(request: CompareRequest) -> None:
 
 def describe_choice(choice: BaseChoice) -> str:
     """Name a base and its weights in words."""
-    return choice.name + (f" with weights '{choice.weights}'" if choice.weights else "")
+    if choice.weights is None:
+        return choice.name
+    return f"{choice.name} with weights '{choice.weights}'"
 
 
 def complete_choice(choice: BaseChoice, base: StoredBase) -> BaseChoice:
@@ -35,10 +37,20 @@ def complete_choice(choice: BaseChoice, base: StoredBase) -> BaseChoice:
     weights = choice.weights
     if weights is None and base.source not in UNNAMED_WEIGHTS:
         weights = base.weights_file or base.source
-    resize, crop = choice.resize, choice.crop
-    if not base.is_default_transform:
-        resize, crop = base.id.transform.resize, base.id.transform.crop
-    return replace(choice, weights=weights, resize=resize, crop=crop)
+    choice = replace(choice, weights=weights)
+    if base.is_default_transform:
+        return choice
+    return replace(choice, resize=base.id.transform.resize, crop=base.id.transform.crop)
+
+
+def list_layers_and_poolings(places: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    """List the layers and the poolings of pairs of both, each once: what an extraction of all of them names."""
+    layers: dict[str, None] = {}
+    poolings: dict[str, None] = {}
+    for layer, pooling in places:
+        layers[layer] = None
+        poolings[pooling] = None
+    return list(layers), list(poolings)
 
 
 def missing_features(
@@ -73,7 +85,7 @@ def no_features(cache: Path, request: CompareRequest, base: StoredBase | None) -
     """Build the error for a data set of which the cache holds nothing that a request could use."""
     what = f"the cache '{cache}' holds no features of {describe_choice(request.base)}"
     if request.poolings:
-        what += f" with pooling {shorten(repr(name) for name in request.poolings)}"
+        what += f" with pooling {shorten(map(repr, request.poolings))}"
     if request.views > 1:
         what += f" with {request.views} views"
     return missing_features(request, f"{what} for the images of '{request.data}'", request.layers, base)
@@ -81,11 +93,11 @@ def no_features(cache: Path, request: CompareRequest, base: StoredBase | None) -
 
 def layers_not_cached(request: CompareRequest, base: StoredBase, places: Sequence[tuple[str, str]]) -> MissingFeatures:
     """Build the error for layers that were asked for by name; places are pairs of layer and pooling."""
-    layers = list(dict.fromkeys(layer for layer, _ in places))
-    poolings = list(dict.fromkeys(pooling for _, pooling in places))
-    names = shorten(repr(layer) for layer in layers)
-    subject, verb = ("layer", "is") if len(layers) == 1 else ("layers", "are")
-    what = f"{subject} {names} of {describe_choice(request.base)} {verb} not cached"
+    layers, poolings = list_layers_and_poolings(places)
+    of_base = describe_choice(request.base)
+    what = f"layer {layers[0]!r} of {of_base} is not cached"
+    if len(layers) > 1:
+        what = f"layers {shorten(map(repr, layers))} of {of_base} are not cached"
     if request.views > 1:
         what += f" with {request.views} views"
     return missing_features(replace(request, poolings=poolings), what, layers, base)

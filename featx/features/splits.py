@@ -1,6 +1,6 @@
 """Which rows train and which evaluate: the held-out part, and the folds of cross-validation.
 
-Rows of one group (copies of one image) are never parted. Everything is stratified by class and drawn from a seed.
+Rows of one group (copies of one image) are never split. Everything is stratified by class and drawn from a seed.
 """
 
 from __future__ import annotations

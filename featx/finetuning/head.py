@@ -54,6 +54,7 @@ class Head(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Map (n, d) pooled activations to (n, classes) scores."""
+        # Under autocast activations are in half precision, where a sum of squares may overflow.
         unit = nn.functional.normalize(pooled.float(), dim=1)
         scores: Tensor = self.layers((unit - self.mean) / self.scale)
         return scores

@@ -13,8 +13,10 @@ def plan(request: FinetuneRequest) -> UnfreezePlan:
 
     Raises
     ------
-    FeatxError
-        If names are unknown, or the request cannot be carried out.
+    UnknownName
+        If there is no such base or stage.
+    RequestError
+        If the stage cannot be unfrozen, or there is nothing below it whose activations could be cached.
     """
     unfreeze_plan = divide(open_base(request.base), request.start)
     if request.from_cache and unfreeze_plan.cut is None:

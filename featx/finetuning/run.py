@@ -39,16 +39,13 @@ WARM_UP_BATCHES = 50
 """Batches in which learning rates rise, if an epoch has fewer: Adam's first steps are the coarsest, since its estimates
 of the gradients' variance rest on few batches."""
 
-UNREADABLE = -1
-"""Stands for the class of an image that cannot be read any more: it counts as wrong."""
-
 HEAD_OPTIONS = ("head", "hidden", "dropout", "views", "test_views", "epochs_head", "patience", "lr_head", "whole")
 """Fields of a request that the head on the frozen base depends on."""
 
 PART_OPTIONS = ("augment", "from_cache", "epochs", "lr", "lr_decay", "thaw_batchnorm", "batch_size", "keep")
 """Fields of a request that what is trained after it depends on, too."""
 
-WORDS = (
+PROTOCOL_WORDS = (
     "a head trained on the frozen base, then the stages from the cut on with it; the epoch was chosen on "
     "a stratified validation part of the training part, split by digest; the held-out part read once"
 )
@@ -168,6 +165,7 @@ class FinetuningRun:
         state = self.make_trainer(part, self.parts.train, validated, after_batch).run(report)
         if not self.request.whole or state.stopped:
             return part, state
+        # Training with validation has changed the stages in place: the second training begins where the first did.
         part.stages.load_state_dict(pretrained)
         part = self.make_part(heads.final)
         trainer = self.make_trainer(part, self.parts.train_val, blind, after_batch)
@@ -244,7 +242,7 @@ class FinetuningRun:
             raise DataError(f"none of the {len(self.parts.test)} held-out images can be read any more")
         return rows, np.stack([join([features]) for features in pooled], axis=1)
 
-    def judge(
+    def evaluate(
         self,
         clf: str,
         rows: RowNumbers,
@@ -286,4 +284,4 @@ class FinetuningRun:
         else:
             key = FeatureKey(frozen.id, self.plan.deepest)
             base = ModelBase((key,), frozen.source, locate_weights(self.request.base, frozen.source))
-        return make_model(evaluation, base, self.dataset.classes, {"words": WORDS, **self.facts(clf)})
+        return make_model(evaluation, base, self.dataset.classes, {"words": PROTOCOL_WORDS, **self.facts(clf)})

@@ -113,6 +113,7 @@ class Trainer:
     after_batch: BatchReport | None = None
 
     def __post_init__(self) -> None:
+        # Some of cuDNN's algorithms add up in an order that changes from run to run.
         torch.backends.cudnn.deterministic = True
         self.optimizer = torch.optim.AdamW(self.param_groups, weight_decay=self.schedule.weight_decay)
         self.is_mixed = self.device.type == "cuda"
@@ -126,6 +127,7 @@ class Trainer:
 
     def copy_weights(self) -> dict[str, Tensor]:
         """Copy the network's tensors."""
+        # Tensors of a state_dict are those of the network: without a copy they would go on changing.
         return {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
 
     def compute_scores(self, x: Tensor) -> Tensor:
@@ -151,6 +153,7 @@ class Trainer:
             for x, y in self.data.eval_batches():
                 scores = self.compute_scores(x)
                 y = y.to(self.device)
+                # Sums, since a mean of means would give the images of a small last batch more weight.
                 loss += float(nn.functional.cross_entropy(scores, y, reduction="sum"))
                 correct += (scores.argmax(1) == y).tolist()
         if not correct:

@@ -18,9 +18,6 @@ from featx.bases.weights import as_arrays, digest_tensors
 from featx.errors import RequestError
 from featx.finetuning.head import Head
 
-KEEPS = ("proven", "best")
-"""Which epoch is kept (`--keep`): one that beats the frozen base beyond chance, or the best by whatever margin."""
-
 
 class TrainablePart(nn.Module):
     """The stages from the cut on, pooling, and the head: everything that fine-tuning may change.

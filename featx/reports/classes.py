@@ -34,6 +34,7 @@ def cut_short(name: str, width: int = WIDTH) -> str:
 def class_table(reports: Sequence[ClassReport]) -> str:
     """Write precision, recall and F1 of every class; of many classes only the weakest."""
     shown = list(reports)
+    # A hundred classes fill the screen; the weak ones are what one looks for.
     if len(reports) > MOST_CLASSES:
         shown = sorted(reports, key=lambda report: report.f1)[:MOST_CLASSES]
     lines = []

@@ -23,10 +23,10 @@ class LayerTable(ShownRows[LayerRow]):
 
     def text(self, style: str) -> str:
         """Write the table in a format of tabulate, and the totals below it."""
-        return layer_table_text(self.rows, style)
+        return format_layer_table(self.rows, style)
 
 
-def layer_table_text(rows: Sequence[LayerRow], style: str = "simple") -> str:
+def format_layer_table(rows: Sequence[LayerRow], style: str = "simple") -> str:
     """Write the layer table, and below it the totals and what was estimated.
 
     Parameters
@@ -45,13 +45,13 @@ def layer_table_text(rows: Sequence[LayerRow], style: str = "simple") -> str:
     time_share = 0.0
     for row in rows:
         time_share += row.time_share
-        lines.append([*layer_cells(row, time_share), *storage_cells(row, poolings)])
+        lines.append([*format_layer(row, time_share), *format_storage(row, poolings)])
 
     table = tabulate(lines, headings, tablefmt=style, colalign=alignment, disable_numparse=True)
-    return f"{table}\n\n{totals(rows)}"
+    return f"{table}\n\n{format_totals(rows)}"
 
 
-def layer_cells(row: LayerRow, time_share: float) -> list[str]:
+def format_layer(row: LayerRow, time_share: float) -> list[str]:
     """Write what a layer is and costs.
 
     Parameters
@@ -76,7 +76,7 @@ def layer_cells(row: LayerRow, time_share: float) -> list[str]:
     ]
 
 
-def storage_cells(row: LayerRow, poolings: Sequence[str]) -> list[str]:
+def format_storage(row: LayerRow, poolings: Sequence[str]) -> list[str]:
     """Write the bytes that an image takes in the cache, by pooling; nothing where a pooling does not fit."""
     cells = []
     for pooling in poolings:
@@ -85,7 +85,7 @@ def storage_cells(row: LayerRow, poolings: Sequence[str]) -> list[str]:
     return cells
 
 
-def totals(rows: Sequence[LayerRow]) -> str:
+def format_totals(rows: Sequence[LayerRow]) -> str:
     """Write what the whole base costs, and what the mark of estimated times means."""
     last = rows[-1]
     multiply_adds = last.total_multiply_adds / 1e9

@@ -55,6 +55,9 @@ SHORTEST_NAME = 8
 NOT_A_TERMINAL = (100, 24)
 """Columns and lines where the output is a file or a pipe."""
 
+Columns = dict[str, list[str]]
+"""Heading to cells, one a row."""
+
 AnyRow = TypeVar("AnyRow", bound=TableRow)
 
 
@@ -140,85 +143,87 @@ def table(rows: Sequence[TableRow], style: str = "simple", width: int | None = N
         Characters in a line, such as `terminal_width()`: as many columns are shown as fit. None: all columns.
     """
     winner = best(rows)
-    cells = [write_cells(row, winner) for row in rows]
-    headings = list_headings(rows, cells)
-    shown = headings
+    columns = drop_empty(write_columns(rows, winner))
+    shown = columns
     if width is not None:
-        shown = choose_headings(rows, cells, headings, width)
-        shorten_names(cells, shown, width)
-    left_out = [name for name in headings if name not in shown]
-    lines = [[line[name] for name in shown] for line in cells]
-    text = write_plain(lines, shown)
-    if style != "simple":
-        sides = ["left" if name in LEFT else "right" for name in shown]
-        text = tabulate(lines, shown, tablefmt=style, colalign=sides, disable_numparse=True)
+        shown = choose_columns(columns, width)
+        shorten_names(shown, width)
+    # Markdown is read by programs, which do not mind the padding.
+    if style == "simple":
+        text = write_plain(shown)
+    else:
+        text = tabulate(shown, "keys", tablefmt=style, colalign=list_sides(shown), disable_numparse=True)
+    left_out = [name for name in columns if name not in shown]
     return text + write_notes(rows, winner, left_out)
 
 
-def write_plain(lines: Sequence[Sequence[str]], headings: Sequence[str]) -> str:
-    """Write a plain table; tabulate would pad every heading by two spaces, for which a terminal has no room."""
-    columns = list(zip(headings, *lines, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    rules = ["-" * width for width in widths]
-    written = []
-    for line in (headings, rules, *lines):
-        cells = []
-        for name, cell, width in zip(headings, line, widths, strict=True):
-            cells.append(cell.ljust(width) if name in LEFT else cell.rjust(width))
-        written.append((" " * GAP).join(cells).rstrip())
-    return "\n".join(written)
+def write_columns(rows: Sequence[TableRow], winner: TableRow) -> Columns:
+    """Write all columns of a table."""
+    columns: Columns = {}
+    for row in rows:
+        for name, cell in write_cells(row, winner).items():
+            columns.setdefault(name, []).append(cell)
+    return columns
 
 
-def list_headings(rows: Sequence[TableRow], cells: Sequence[dict[str, str]]) -> list[str]:
-    """List the columns that say something: not those that are empty, nor the base where all rows have the same."""
-    headings = []
-    for name in cells[0]:
-        is_empty = not any(line[name] for line in cells)
-        if name not in LEFT and is_empty:
-            continue
-        if name == "base" and len({row.base for row in rows}) == 1:
-            continue
-        headings.append(name)
-    return headings
+def drop_empty(columns: Columns) -> Columns:
+    """Leave out the columns that say nothing: figures that no row has, and the base where there is only one."""
+    kept: Columns = {}
+    for name, cells in columns.items():
+        is_told = name in LEFT or any(cells)
+        if is_told and (name != "base" or len(set(cells)) > 1):
+            kept[name] = cells
+    return kept
 
 
-def choose_headings(
-    rows: Sequence[TableRow], cells: Sequence[dict[str, str]], headings: Sequence[str], width: int
-) -> list[str]:
+def choose_columns(columns: Columns, width: int) -> Columns:
     """Choose the columns for a width: the essential ones, and further ones as long as they fit."""
     essential = set(ESSENTIAL)
-    if len({row.pooling for row in rows}) > 1:
+    if len(set(columns["pooling"])) > 1:
         essential.add("pooling")
-    chosen = [name for name in headings if name in essential]
-    taken = measure_line(cells, chosen)
+    chosen = essential & set(columns)
     for name in OPTIONAL:
-        if name not in headings or name in chosen:
-            continue
-        needed = GAP + measure_column(cells, name)
-        if taken + needed <= width:
-            chosen.append(name)
-            taken += needed
-    return [name for name in headings if name in chosen]
+        with_it = {other: cells for other, cells in columns.items() if other in chosen or other == name}
+        if measure_line(with_it) <= width:
+            chosen = set(with_it)
+    return {name: list(cells) for name, cells in columns.items() if name in chosen}
 
 
-def measure_column(cells: Sequence[dict[str, str]], name: str) -> int:
+def measure_column(name: str, cells: Sequence[str]) -> int:
     """Characters of a column's widest cell, its heading included."""
-    return max(len(name), *(len(line[name]) for line in cells))
+    return max(map(len, (name, *cells)))
 
 
-def measure_line(cells: Sequence[dict[str, str]], headings: Sequence[str]) -> int:
+def measure_line(columns: Columns) -> int:
     """Characters of a line with these columns."""
-    return sum(measure_column(cells, name) for name in headings) + GAP * (len(headings) - 1)
+    widths = [measure_column(name, cells) for name, cells in columns.items()]
+    return sum(widths) + GAP * (len(widths) - 1)
 
 
-def shorten_names(cells: Sequence[dict[str, str]], headings: Sequence[str], width: int) -> None:
+def shorten_names(columns: Columns, width: int) -> None:
     """Cut long names of bases and layers in the middle, in place, where the line is wider than the terminal."""
+    # The base first: there are few of them, and they still differ when they are short.
     for name in ("base", "layer"):
-        surplus = measure_line(cells, headings) - width
-        if name in headings and surplus > 0:
-            longest = max(SHORTEST_NAME, measure_column(cells, name) - surplus)
-            for line in cells:
-                line[name] = cut_in_middle(line[name], longest)
+        surplus = measure_line(columns) - width
+        if name in columns and surplus > 0:
+            longest = max(SHORTEST_NAME, measure_column(name, columns[name]) - surplus)
+            columns[name] = [cut_in_middle(cell, longest) for cell in columns[name]]
+
+
+def list_sides(columns: Columns) -> list[str]:
+    """Say for each column where its cells stand: words to the left, numbers to the right."""
+    return ["left" if name in LEFT else "right" for name in columns]
+
+
+def write_plain(columns: Columns) -> str:
+    """Write a plain table; tabulate would pad every heading by two spaces, for which a terminal has no room."""
+    padded = []
+    for (name, cells), side in zip(columns.items(), list_sides(columns), strict=True):
+        width = measure_column(name, cells)
+        pad = str.ljust if side == "left" else str.rjust
+        padded.append([pad(cell, width) for cell in (name, "-" * width, *cells)])
+    lines = [(" " * GAP).join(line).rstrip() for line in zip(*padded, strict=True)]
+    return "\n".join(lines)
 
 
 def cut_in_middle(name: str, longest: int) -> str:
@@ -234,8 +239,7 @@ def write_notes(rows: Sequence[TableRow], winner: TableRow, left_out: Sequence[s
     """Say below a table what its marks mean, which rows are of earlier runs, and which columns are not shown."""
     notes = []
     if left_out:
-        columns = "column" if len(left_out) == 1 else "columns"
-        notes.append(f"{columns} left out: {shorten(left_out, 20)} (--wide shows all)")
+        notes.append(f"not shown: {shorten(left_out, 20)} (--wide shows all columns)")
     if len(rows) > 1:
         notes.append("(*) best by cross-validation; p: exact McNemar test against it on the same held-out images")
     if any(mark_row(row, winner) == "=" for row in rows):
@@ -260,11 +264,10 @@ def sentence(row: TableRow) -> str:
     params = "".join(f", {name} = {value:g}" for name, value in row.params.items())
     validated = "validated" if row.clf in TUNED else "cross-validated"
     when = " in an earlier run" if row.recalled else ""
-    images = "image" if row.n_test == 1 else "images"
     return (
         f"{row.clf} on {row.base} {row.layer} ({row.pooling}, {row.dim} numbers{views}): "
         f"test accuracy {row.test_accuracy:.3f} (95 % interval {row.ci_low:.3f} to {row.ci_high:.3f}, "
-        f"{row.n_test} {images}), balanced {row.balanced_accuracy:.3f}, macro F1 {row.macro_f1:.3f}, "
+        f"{row.n_test} images), balanced {row.balanced_accuracy:.3f}, macro F1 {row.macro_f1:.3f}, "
         f"expected calibration error {row.calibration_error:.3f}, {validated} {row.cv_accuracy:.3f} "
         f"on {row.n_train} images{params}, {row.fit_seconds:.1f} s{when}"
     )
@@ -323,6 +326,7 @@ def closing_lines(rows: Sequence[TableRow], extracted: int, seconds: float) -> l
 
 def find_deepest(rows: Sequence[TableRow]) -> TableRow:
     """Find the best row at the deepest layer of the frozen base; rows stand in the base's order."""
+    # A fine-tuned row names the stage it was unfrozen from, which is no depth of the frozen base.
     frozen = [row for row in rows if row.clf not in TUNED] or list(rows)
     at_deepest = [row for row in frozen if row.layer == frozen[-1].layer]
     return max(at_deepest, key=lambda row: row.cv_accuracy)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from featx.runners.summary import ExtractSummary
     from featx.types import Progress
 
-# Modules by name: whoever only parses a shard, or asks for --help, does not wait for torch.
+# By name, so that whoever only parses a shard does not wait for torch.
 RUNNERS = {
-    "local": "featx.runners.local",
-    "devices": "featx.runners.devices",
+    "local": ("featx.runners.local", "run_here"),
+    "devices": ("featx.runners.devices", "run_on_devices"),
 }
-"""Name of a runner: the module whose function `run` carries out an extraction."""
+"""Name of a runner: its module and function."""
 
 
 class Runner(Protocol):
@@ -43,6 +43,7 @@ class Runner(Protocol):
 
 
 def find_runner(name: str) -> Runner:
-    """Import the runner of a name in `RUNNERS`."""
-    runner: Runner = importlib.import_module(RUNNERS[name]).run
+    """Import the runner that a name in `RUNNERS` stands for."""
+    module, function = RUNNERS[name]
+    runner: Runner = getattr(importlib.import_module(module), function)
     return runner

@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 
 from featx.bases.architecture import Architecture
+from featx.bases.base import find_layer
 from featx.bases.registry import resolve
 from featx.data.digest_cache import digest_all
 from featx.data.listing import Listing
@@ -22,7 +23,7 @@ from featx.engines.device import parse_devices
 from featx.engines.threads import count_cores
 from featx.errors import RequestError
 from featx.requests import ExtractRequest
-from featx.runners import local
+from featx.runners.local import run_here
 from featx.runners.shard import Shard
 from featx.runners.summary import ExtractSummary, merge_summaries
 from featx.types import Progress
@@ -37,19 +38,23 @@ POLL_SECONDS = 0.1
 """How often the processes' progress is passed on: as often as a progress bar is redrawn."""
 
 
-def run(
+def run_on_devices(
     request: ExtractRequest, architecture: Architecture, listing: Listing, progress: Progress | None = None
 ) -> ExtractSummary:
-    """Compute and store features on every device that the request names; parameters as for `featx.runners.local.run`.
+    """Compute and store features on every device that the request names; parameters as for `run_here`.
 
-    The architecture was resolved to refuse a wrong name before any process starts; each process builds its own base.
+    Each process resolves and loads the base for itself: networks and what builds them cannot be sent to a process.
 
     Raises
     ------
     FeatxError
-        If a device is not there, or as `featx.runners.local.run` does.
+        If a device is not there, or as `run_here` does.
     """
     devices = parse_devices(request.device)
+    # A wrong name is refused here, before processes start and each of them reports it.
+    layers = architecture.layers()
+    for name in request.layers:
+        find_layer(architecture.name, layers, name)
     # Hashed here once, or each process would read every file to find those of its shard.
     digest_all(request.cache, listing, request.rehash, request.workers, progress)
     requests = divide_request(replace(request, rehash=False), devices)
@@ -85,7 +90,7 @@ def run_shard(number: int, request: ExtractRequest) -> ExtractSummary:
     def report(done: int, total: int) -> None:
         progress_queue.put((number, done, total))
 
-    return local.run(request, resolve(request.base), list_images(request.data), report)
+    return run_here(request, resolve(request.base), list_images(request.data), report)
 
 
 def pass_on_progress(

@@ -41,7 +41,7 @@ from featx.types import Progress
 log = logging.getLogger(__name__)
 
 
-def run(
+def run_here(
     request: ExtractRequest, architecture: Architecture, listing: Listing, progress: Progress | None = None
 ) -> ExtractSummary:
     """Compute and store the features that a request asks for and the store lacks.
@@ -66,7 +66,17 @@ def run(
     FeatxError
         If the request cannot be carried out at all; nothing is half-written then.
     """
-    base = load_base(architecture)
+    return run_with_base(request, load_base(architecture), architecture, listing, progress)
+
+
+def run_with_base(
+    request: ExtractRequest,
+    base: Base,
+    architecture: Architecture,
+    listing: Listing,
+    progress: Progress | None = None,
+) -> ExtractSummary:
+    """Do what `run` does with a base that is loaded already."""
     keys = list_feature_keys(base, request)
     device = choose_device(request.device)
     workers = request.workers or count_cores()

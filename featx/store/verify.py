@@ -196,14 +196,14 @@ def compare_with_hdf5(part: Part) -> list[str]:
             features = file["features"]
             layout = (features.shape, features.dtype, features.id.get_offset())
             is_same = {
-                "digest": np.array_equal(file["digest"][()], header.digests),
+                "digests": np.array_equal(file["digest"][()], header.digests),
                 "checksums": np.array_equal(file["checksums"][()], header.checksums),
                 "attributes": (file.attrs["key"], file.attrs["block_rows"]) == (header.key, header.block_rows),
                 "features": layout == (header.shape, header.dtype, header.offset),
             }
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         return [f"is not an HDF5 file: {error}"]
-    return [f"its {name} for HDF5 differ from its header" for name, is_equal in is_same.items() if not is_equal]
+    return [f"HDF5 reads other {name} than the header states" for name, is_equal in is_same.items() if not is_equal]
 
 
 def find_foreign_files(root: Path) -> list[CacheProblem]:

@@ -107,7 +107,7 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class LayerScores:
+class ScoredLayers:
     """Scores of several layers, and the features that were scored.
 
     Attributes
@@ -122,7 +122,7 @@ class LayerScores:
 
 
 @dataclass(frozen=True)
-class SampleScores(LayerScores):
+class ScoredSample(ScoredLayers):
     """Scores of layers on a sample, and how like it is to what the base was trained on.
 
     Attributes
@@ -169,7 +169,7 @@ def advise(request: CompareRequest, progress: Progress | None = None) -> Advice:
         if not cached.evidence:
             raise
         log.warning("similarity is not measured: %s", error)
-        sample = SampleScores()
+        sample = ScoredSample()
     else:
         sample = score_sample(request, base, dataset, scored_layers)
     return conclude(request, dataset, cached, sample)
@@ -204,13 +204,13 @@ def label_rows(dataset: Dataset, rows: RowNumbers) -> LabelledRows:
 
 def score_cached(
     request: CompareRequest, layer_sets: Sequence[LayerSet], dataset: Dataset, progress: Progress | None
-) -> LayerScores:
+) -> ScoredLayers:
     """Score cached layers on all training images."""
     store = FeatureStore(request.cache)
     train = np.flatnonzero(~dataset.test)
     digests = dataset.manifest.digests[train]
     labels = label_rows(dataset, train)
-    scores = LayerScores()
+    scores = ScoredLayers()
     for number, layer_set in enumerate(layer_sets, 1):
         X = join([store.get(key, digests) for key in layer_set.keys])
         if X.shape[1] <= MOST_NUMBERS:
@@ -249,7 +249,7 @@ def load_sample_base(request: CompareRequest, stored_base: StoredBase | None) ->
     return load_base(replace(architecture, transform=stored_base.id.transform))
 
 
-def score_sample(request: CompareRequest, base: Base, dataset: Dataset, scored_layers: set[str]) -> SampleScores:
+def score_sample(request: CompareRequest, base: Base, dataset: Dataset, scored_layers: set[str]) -> ScoredSample:
     """Run the base over a sample of images, and score the layers that are not scored yet."""
     sample = draw_sample(dataset, request.seed)
     batches = PixelBatches(dataset.manifest.listing, sample.tolist(), base.id.transform)
@@ -263,10 +263,10 @@ def score_sample(request: CompareRequest, base: Base, dataset: Dataset, scored_l
         X = join([averages])
         evidence.append(score_layer(name, X, labels, request.seed, cached=False))
         features[name] = (X, labels)
-    return SampleScores(evidence, features, probed.similarity, probed.confidence, probed.distances)
+    return ScoredSample(evidence, features, probed.similarity, probed.confidence, probed.distances)
 
 
-def conclude(request: CompareRequest, dataset: Dataset, cached: LayerScores, sample: SampleScores) -> Advice:
+def conclude(request: CompareRequest, dataset: Dataset, cached: ScoredLayers, sample: ScoredSample) -> Advice:
     """Draw the conclusion from what was measured."""
     evidence = [*cached.evidence, *sample.evidence]
     chosen = choose_layer(evidence)

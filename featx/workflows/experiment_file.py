@@ -16,9 +16,9 @@ from featx.fields import (
     convert_fields,
     find_missing,
     find_unknown,
-    named,
+    list_written_names,
+    prefix_errors,
     raise_problems,
-    written_names,
 )
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest
 
@@ -90,7 +90,7 @@ def resolve_paths(values: Values, folder: Path) -> Values:
 
 def allowed_keys(request: type, left_out: tuple[str, ...]) -> list[str]:
     """List the keys of a table that fill a request."""
-    return [name for name in written_names(request).values() if name not in left_out]
+    return [name for name in list_written_names(request).values() if name not in left_out]
 
 
 def check_experiment(values: Values) -> list[FeatxError]:
@@ -165,7 +165,7 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
         problems += check_finetuning(tuning)
     raise_problems(problems, f"'{path}'")
 
-    with named(f"'{path}'"):
+    with prefix_errors(f"'{path}'"):
         base = BaseChoice(**convert_fields(BaseChoice, values)[0])
         extract = ExtractRequest(base=base, cache=cache, **choose(ExtractRequest, values))
         compare = CompareRequest(base=base, cache=cache, **choose(CompareRequest, values))

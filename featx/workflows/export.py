@@ -50,10 +50,10 @@ def export(request: ExportRequest) -> ExportSummary:
     wanted = request.features
     store = FeatureStore(wanted.cache)
     # A base of which nothing is cached is known before all images are read for their digests.
-    list_candidates(store, wanted)
+    candidates = list_candidates(store, wanted)
     listing = list_images(wanted.data)
     manifest = digest_all(wanted.cache, listing, wanted.rehash)
-    selection = select_features(store, wanted, manifest.digests)
+    selection = select_features(store, wanted, manifest.digests, candidates)
     keys = list(dict.fromkeys(key for layer_set in selection.layer_sets for key in layer_set.keys))
     if len(keys) > 1:
         folders = ", ".join(key.folder for key in keys)

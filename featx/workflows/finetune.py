@@ -93,12 +93,12 @@ def finetune(
     run = FinetuningRun(request, plan(request))
     maker = HeadMaker(request, run.features, run.parts, run.device)
     heads = maker.make(partial(report, "head") if report else None)
-    before = run.judge("head", run.parts.test, run.read_head_features(), heads.final, heads.progress, heads.params)
+    before = run.evaluate("head", run.parts.test, run.read_head_features(), heads.final, heads.progress, heads.params)
 
     part, progress = run.train_part(heads, partial(report, "finetuned") if report else None, after_batch)
     params = {"lr": request.lr, "epoch": float(progress.best_epoch)}
     rows, features = run.compute_features(part)
-    after = run.judge("finetuned", rows, features, part.head, progress, params)
+    after = run.evaluate("finetuned", rows, features, part.head, progress, params)
 
     after.model.save(request.out)
     # Only now: an interruption before would have to train again.

@@ -16,7 +16,7 @@ from featx.errors import ModelError, RequestError, shorten
 from featx.evaluation.comparison import Comparison, open_comparison
 from featx.evaluation.error_analysis import FitReport, report_fit, take_held_out
 from featx.evaluation.evaluate import evaluate_layer_set
-from featx.evaluation.protocol import WORDS, ModelBase, locate_weights, make_model
+from featx.evaluation.protocol import PROTOCOL_IN_WORDS, ModelBase, locate_weights, make_model
 from featx.evaluation.result import Evaluation
 from featx.evaluation.table_rows import make_table_row
 from featx.features.catalog import LayerSet
@@ -75,13 +75,15 @@ def choose_only_one(comparison: Comparison) -> LayerSet:
     RequestError
         If there are several of either, or no classifier.
     """
-    layer_sets, classifiers = len(comparison.layer_sets), len(comparison.classifiers)
-    if layer_sets != 1 or classifiers != 1:
-        of_layers = f"{layer_sets} layer sets or poolings" if layer_sets != 1 else "1 layer set"
-        of_classifiers = f"{classifiers} classifiers" if classifiers != 1 else "1 classifier"
-        raise RequestError(
-            f"a fit takes one of each, but {of_layers} and {of_classifiers} are asked for: choose, or use compare"
-        )
+    problems = []
+    if len(comparison.layer_sets) != 1:
+        names = [f"{layer_set.name} ({layer_set.pooling})" for layer_set in comparison.layer_sets]
+        problems.append(f"{len(names)} layer sets or poolings ({shorten(names)})")
+    if len(comparison.classifiers) != 1:
+        problems.append(f"{len(comparison.classifiers)} classifiers ({shorten(comparison.classifiers)})")
+    if problems:
+        excess = " and ".join(problems)
+        raise RequestError(f"a fit takes one layer set and one classifier, not {excess}: choose, or use compare")
     return comparison.layer_sets[0]
 
 
@@ -100,7 +102,7 @@ def build_model(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluat
     weights = locate_weights(request.base, stored.source, stored)
     tensors = load_base_tensors(comparison) if with_base else {}
     base = ModelBase(layer_set.keys, stored.source, weights, tensors)
-    protocol = {"words": WORDS, "seed": request.seed, "rows": comparison.dataset.digest}
+    protocol = {"words": PROTOCOL_IN_WORDS, "seed": request.seed, "rows": comparison.dataset.digest}
     return make_model(evaluation, base, comparison.dataset.classes, protocol)
 
 
@@ -120,8 +122,9 @@ def load_base_tensors(comparison: Comparison) -> Mapping[str, NDArray[Any]]:
     stored = comparison.base
     choice = complete_choice(comparison.request.base, stored)
     base = open_base(choice)
-    state = base.network.state_dict() if base.network is not None else {}
-    tensors = as_arrays(state)
+    tensors: dict[str, NDArray[Any]] = {}
+    if base.network is not None:
+        tensors = as_arrays(base.network.state_dict())
     if digest_tensors(tensors) != stored.id.weights and choice.weights is not None and is_file_name(choice.weights):
         # A file may hold a classifier of other classes, which is part of its digest and which the network has not.
         tensors = as_arrays(read_weights(Path(choice.weights).expanduser()))

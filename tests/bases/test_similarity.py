@@ -39,10 +39,10 @@ def test_layers_worth_trying_are_the_aliases_and_the_last_before_the_classifier(
     assert candidates(on_meta(name)) == layers
 
 
-def test_of_a_vision_transformer_layers_of_attention_are_tried() -> None:
-    found = candidates(on_meta("vit_b_32"))
-    assert found[-1] == "encoder.ln"
-    assert len(found) == 4
+def test_layers_of_attention_are_tried_in_a_vision_transformer() -> None:
+    layers = candidates(on_meta("vit_b_32"))
+    assert layers[-1] == "encoder.ln"
+    assert len(layers) == 4
 
 
 def test_images_that_batch_norms_were_set_by_are_near_and_others_far() -> None:

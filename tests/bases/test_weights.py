@@ -119,7 +119,9 @@ def test_another_number_of_classes_leaves_the_base_without_classifier(
     assert digest_file(tmp_path / "seven.pth") == base.id.weights != plain.id.weights
     x = torch.randn(2, 3, 32, 32)
     with torch.inference_mode():
-        assert torch.equal(*(one.forward(x, {"layer4": ["flat"]})["layer4", "flat"] for one in (base, plain)))
+        without_classifier = base.forward(x, {"layer4": ["flat"]})
+        with_classifier = plain.forward(x, {"layer4": ["flat"]})
+        assert torch.equal(without_classifier["layer4", "flat"], with_classifier["layer4", "flat"])
     with pytest.raises(UnknownName, match="unknown layer of tiny 'fc'"):
         base.layer("fc")
 
@@ -194,6 +196,6 @@ def test_an_unknown_weights_name_lists_the_names() -> None:
 
 def test_without_network_the_message_says_which_file_to_bring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens on port 9
     with pytest.raises(WeightsError, match=r"Bring the file squeezenet1_1-\w+\.pth from https.*--weights PATH"):
         load_base("squeezenet1_1")

@@ -63,6 +63,16 @@ def test_verify_reports_every_problem_and_fails(cache: Path, featx: Featx) -> No
     assert plain.stdout.endswith("3 parts, 20 sound rows, 0.0 MB: 2 problems\n")
 
 
+def test_one_part_is_not_called_parts(cache: Path, featx: Featx) -> None:
+    fill(cache, parts=1)
+    assert featx("cache", "verify", "--cache", cache).stdout.startswith("1 part, 20 sound rows, ")
+    part_files(cache)[0].write_bytes(b"")
+    assert featx("cache", "verify", "--cache", cache).stdout.endswith("1 part, 0 sound rows, 0.0 MB: 1 problem\n")
+    assert featx("cache", "clean", "--cache", cache).stdout.endswith(
+        "0 unfinished files removed, 1 broken part moved\n"
+    )
+
+
 def test_clean_puts_broken_parts_aside_and_compacts(cache: Path, featx: Featx) -> None:
     fill(cache)
     part_files(cache)[0].write_bytes(b"")

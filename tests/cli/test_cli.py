@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from featx.cli.main import COMMANDS
+from featx.cli.options import parse_memory, several_bases
+from featx.requests import BaseChoice
 from tests.conftest import picture
 
 Featx = Callable[..., Any]
@@ -31,6 +36,87 @@ def test_every_command_has_help_with_an_example(featx: Featx, command: str) -> N
     assert result.exit_code == 0
     assert "Example:" in result.output
     assert f"featx {command}" in result.output
+
+
+TELEGRAM = re.compile(r"^(Of|With|A|The) ")
+"""How a help text begins that is a fragment: "Of split, folds and classifiers."."""
+
+OWN_COMMANDS = ("layers", "run", "cache ls", "cache rm", "cache verify", "cache clean")
+
+
+def options_of(command: click.Command) -> list[click.Option]:
+    return [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+
+
+def find_command(path: str) -> click.Command:
+    """Import a command, or one of a group such as `cache ls`."""
+    name, _, inner = path.partition(" ")
+    command: click.Command = importlib.import_module(f"featx.cli.{name}").command
+    return command.commands[inner] if isinstance(command, click.Group) else command
+
+
+@pytest.mark.parametrize("name", OWN_COMMANDS)
+def test_every_option_is_explained_by_a_whole_phrase(name: str) -> None:
+    for option in options_of(find_command(name)):
+        assert option.help, option.name
+        assert not TELEGRAM.match(option.help), option.help
+        assert option.help.partition("  [")[0].endswith("."), option.help
+
+
+def test_shared_options_say_what_they_are_for(featx: Featx) -> None:
+    def help_of(command: str) -> str:
+        return " ".join(featx(command, "--help").output.split())
+
+    text = help_of("advise")
+    assert "Random seed for split, folds and classifiers. [default: 42; x>=0]" in text
+    assert "Weights of the base: a published name, a file (.safetensors, .pth) or 'random'." in text
+    assert "Named weights whose input size to assume (nothing is loaded)." in help_of("layers")
+
+
+def test_a_seed_that_no_generator_takes_is_an_error(featx: Featx) -> None:
+    words = ("advise", "photos", "--base", "tiny", "--seed")
+    negative = featx(*words, "-1")
+    assert negative.exit_code == 2
+    assert "-1 is not in the range x>=0" in negative.output
+    large = featx(*words, 2**32)
+    assert large.exit_code == 1
+    assert "'seed' must be an integer of at least 0 and at most 4294967295" in large.error
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("8GB", 8 * 10**9), ("500 MB", 5 * 10**8), ("1.5k", 1500), ("123", 123), ("2 TB", 2 * 10**12)],
+)
+def test_amounts_of_memory_are_read_with_their_unit(text: str, size: int) -> None:
+    assert parse_memory(None, None, text) == size  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["much", "8 gigs", "-1GB", "0", "0.1"])
+def test_what_is_not_an_amount_of_memory_is_bad_usage(featx: Featx, text: str) -> None:
+    result = featx("fit", "photos", "--base", "tiny", "--layer", "layer1", "--clf", "svm", "--memory", text)
+    assert result.exit_code == 2
+    assert "like 8GB or 500MB" in result.output
+
+
+def test_of_several_bases_the_first_has_the_weights_and_all_have_the_precision() -> None:
+    received: dict[str, Any] = {}
+
+    @click.command()
+    @several_bases
+    def command(**options: Any) -> None:
+        received.update(options)
+
+    words = "--base tiny --weights random --crop 24 --precision bfloat16 --base hog --base lbp"
+    command.main(words.split(), standalone_mode=False)
+    assert received["base"] == BaseChoice("tiny", "random", None, 24, "bfloat16")
+    assert received["beside"] == (BaseChoice("hog", precision="bfloat16"), BaseChoice("lbp", precision="bfloat16"))
+
+
+def test_what_only_the_request_can_check_is_one_line_and_exits_with_1(photos: Path, cache: Path) -> None:
+    done = process("extract", photos, "--base", "tiny", "-l", "layer1", "--engine", "torhc", "--cache", cache)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: unknown engine 'torhc'. Did you mean 'torch'?")
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_an_unknown_command_names_the_nearest_and_exits_with_2(featx: Featx) -> None:

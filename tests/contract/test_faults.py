@@ -64,7 +64,8 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
 
 
 def add_until_it_fails(store: FeatureStore) -> tuple[np.ndarray, str]:
-    committed, message = [], ""
+    committed = []
+    message = ""
     for number in range(1000):
         some = make_digests(50, seed=number)
         try:
@@ -135,14 +136,16 @@ def test_a_limit_on_the_size_of_files_is_one_clear_error(cache: Path) -> None:
 
 
 def test_a_cache_that_cannot_be_written_is_still_read(read_only: Path) -> None:
-    store, every = FeatureStore(read_only), make_digests(60)
+    store = FeatureStore(read_only)
+    every = make_digests(60)
     assert np.array_equal(store.get(KEY, every), features_of(every))
     assert verify(read_only).problems == []
     assert store.keys()[0].images == 60
 
 
 def test_a_cache_that_cannot_be_written_is_one_clear_error(read_only: Path) -> None:
-    store, more = FeatureStore(read_only), make_digests(2, seed=3)
+    store = FeatureStore(read_only)
+    more = make_digests(2, seed=3)
     with pytest.raises(StoreError, match="cannot be written: .*(Read-only|Permission)"):
         store.add(KEY, more, features_of(more), {})
     with pytest.raises(StoreError, match="cannot be written: .*(Read-only|Permission)"):

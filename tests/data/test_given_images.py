@@ -64,7 +64,7 @@ def test_a_picture_that_cannot_be_read_is_an_error_of_its_own(tmp_path: Path) ->
     ("image", "said"),
     [
         (np.zeros((2, 2, 3)), r"image 1 is an array of shape \(2, 2, 3\) and dtype float64"),
-        (np.zeros((2, 2), np.uint8), r"image 1 is an array of shape \(2, 2\) and dtype uint8"),
+        (np.zeros((2, 2, 4), np.uint8), r"image 1 is an array of shape \(2, 2, 4\) and dtype uint8"),
         (7, "image 1 is of type int"),
     ],
 )

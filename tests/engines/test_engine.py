@@ -40,9 +40,9 @@ def plan(batch_size: int | None = None, base: str = "tiny", precision: str = "fl
 def test_it_agrees_with_eager_torch(name: str) -> None:
     images = pixels(5)
     expected = TorchEngine(load_base("tiny", "random"), WANTED, CPU, 5)(images)
-    found = ENGINES[name](plan()).start(images)()
-    assert list(found) == list(expected)
-    for key, features in found.items():
+    computed = ENGINES[name](plan()).start(images)()
+    assert list(computed) == list(expected)
+    for key, features in computed.items():
         assert features.dtype == np.float32
         assert np.abs(features - expected[key]).max() < 1e-4 * np.abs(expected[key]).max()
 
@@ -54,7 +54,7 @@ def test_a_feature_does_not_depend_on_its_company(name: str, batch_size: int | N
     together = engine.start(images)()
     alone = [engine.start(images[i : i + 1])() for i in range(11)]
     for key, features in together.items():
-        assert np.array_equal(features, np.concatenate([one[key] for one in alone]))
+        assert np.array_equal(features, np.concatenate([single[key] for single in alone]))
 
 
 def test_batch_norm_is_folded_away_and_other_modules_stay() -> None:

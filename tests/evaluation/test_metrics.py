@@ -20,8 +20,8 @@ def test_more_images_make_a_narrower_interval() -> None:
     assert many[1] - many[0] < few[1] - few[0]
 
 
-def test_nothing_judged_has_no_interval() -> None:
-    with pytest.raises(ValueError, match="at least one"):
+def test_no_images_have_no_interval() -> None:
+    with pytest.raises(ValueError, match="at least one evaluated image"):
         wilson(0, 0)
 
 
@@ -34,8 +34,9 @@ def pair(n: int, seed: int, share: float = 0.8) -> tuple[NDArray[np.bool_], NDAr
 @pytest.mark.parametrize("n", [5, 40, 400])
 def test_the_paired_test_is_scipys_binomial_test_of_the_rows_that_differ(n: int, seed: int) -> None:
     first, second = pair(n, seed, 0.7)
-    one, other = int((first & ~second).sum()), int((second & ~first).sum())
-    expected = binomtest(one, one + other, 0.5).pvalue if one + other else 1.0
+    only_first = int((first & ~second).sum())
+    differing = only_first + int((second & ~first).sum())
+    expected = binomtest(only_first, differing, 0.5).pvalue if differing else 1.0
     assert mcnemar(first, second) == pytest.approx(expected, abs=1e-12)
     assert mcnemar(first, second) == mcnemar(second, first)
 

@@ -86,5 +86,5 @@ def test_a_share_of_rows_keeps_every_class() -> None:
 
 def test_a_layer_that_tells_nothing_is_at_chance() -> None:
     X, y = blobs(0)
-    found = score_layer(("a", "avg"), X, LabelledRows(y, np.arange(len(y))), 42, cached=False)
-    assert abs(found.best - 1 / 3) < 0.17
+    score = score_layer(("a", "avg"), X, LabelledRows(y, np.arange(len(y))), 42, cached=False)
+    assert abs(score.best - 1 / 3) < 0.17

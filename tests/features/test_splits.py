@@ -19,20 +19,20 @@ def test_the_same_seed_holds_out_the_same_rows_and_another_seed_others() -> None
     assert not np.array_equal(hold_out(Y, ALONE, 42), hold_out(Y, ALONE, 43))
 
 
-def test_rows_of_one_picture_are_never_parted() -> None:
+def test_rows_of_one_picture_are_never_split() -> None:
     groups = np.arange(120) // 2
     held = hold_out(Y, groups, 42)
     assert np.array_equal(held[::2], held[1::2])
-    for learned, judged in make_folds(Y, groups, 42):
-        assert not set(groups[learned]) & set(groups[judged])
+    for train, val in make_folds(Y, groups, 42):
+        assert not set(groups[train]) & set(groups[val])
 
 
-def test_every_row_is_judged_in_one_fold() -> None:
+def test_every_row_validates_in_one_fold() -> None:
     folds = make_folds(Y, ALONE, 42)
     assert len(folds) == 5
-    assert sorted(np.concatenate([judged for _, judged in folds])) == list(range(120))
-    for learned, judged in folds:
-        assert not set(learned) & set(judged)
+    assert sorted(np.concatenate([val for _, val in folds])) == list(range(120))
+    for train, val in folds:
+        assert not set(train) & set(val)
 
 
 @pytest.mark.parametrize(("smallest", "count"), [(2, 2), (3, 3), (9, 5)])

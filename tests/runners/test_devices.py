@@ -60,16 +60,17 @@ def test_two_processes_store_what_one_does(request_: ExtractRequest, tmp_path: P
 
 def test_a_shard_is_divided_further_and_cores_among_the_devices(request_: ExtractRequest) -> None:
     shared = divide_request(replace(request_, shard=(2, 3), workers=None), ["cuda:0", "cuda:1"])
-    assert [one.device for one in shared] == ["cuda:0", "cuda:1"]
+    assert [part.device for part in shared] == ["cuda:0", "cuda:1"]
     for number in range(24):
-        owners = [one for one in shared if one.shard and number % one.shard[1] == one.shard[0] - 1]
+        owners = [part for part in shared if part.shard and number % part.shard[1] == part.shard[0] - 1]
         assert len(owners) == (number % 3 == 1)
-    assert {one.workers for one in shared} == {max(1, count_cores() // 2)}
+    assert {part.workers for part in shared} == {max(1, count_cores() // 2)}
 
 
-def test_what_is_wrong_with_a_request_is_said_as_ever(request_: ExtractRequest) -> None:
+def test_a_wrong_layer_is_refused_before_anything_is_hashed(request_: ExtractRequest) -> None:
     with pytest.raises(UnknownName, match="unknown layer of tiny 'layer7'. Did you mean 'layer4'"):
         extract(replace(request_, layers=("layer7",)))
+    assert not request_.cache.exists()
 
 
 def test_a_process_that_the_system_ends_is_one_clear_line() -> None:

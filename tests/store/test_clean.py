@@ -88,7 +88,8 @@ def test_a_second_broken_part_of_the_same_name_does_not_overwrite_the_first(cach
 
 def test_what_is_not_understood_is_left_where_it_is(cache: Path) -> None:
     fill(cache)
-    newer, foreign = part_files(cache)[0], cache / "stray"
+    newer = part_files(cache)[0]
+    foreign = cache / "stray"
     newer.write_bytes(newer.read_bytes().replace(b"format 1", b"format 9", 1))
     foreign.write_text("?")
     report = clean(cache)

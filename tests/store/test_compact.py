@@ -50,7 +50,8 @@ def test_the_result_does_not_depend_on_who_merges(tmp_path: Path) -> None:
     for name in ("a", "b"):
         fill(tmp_path / name, parts=5)
         compact(tmp_path / name)
-    (a,), (b,) = part_files(tmp_path / "a"), part_files(tmp_path / "b")
+    (a,) = part_files(tmp_path / "a")
+    (b,) = part_files(tmp_path / "b")
     assert a.name == b.name
     assert a.read_bytes() == b.read_bytes()
 
@@ -70,7 +71,8 @@ def test_keys_are_not_mixed(cache: Path) -> None:
 
 
 def test_large_parts_are_left_alone_and_merged_ones_stay_small_enough(cache: Path) -> None:
-    store, width = FeatureStore(cache), 64 * 1024
+    store = FeatureStore(cache)
+    width = 64 * 1024
     rows = PART_BYTES // (4 * width)
     digests = make_digests(rows * 2)
     for low, high in ((0, rows // 2 + 1), (rows // 2 + 1, rows), (rows, rows + 50), (rows + 50, rows + 100)):

@@ -29,7 +29,8 @@ def test_one_image_requested_a_thousand_times_is_got_a_thousand_times(cache: Pat
 
 
 def test_maps_and_float16_come_back(cache: Path) -> None:
-    key, digests = FeatureKey(BASE, "layer3", "flat", "float16"), make_digests(5)
+    key = FeatureKey(BASE, "layer3", "flat", "float16")
+    digests = make_digests(5)
     store = FeatureStore(cache)
     store.add(key, digests, features_of(digests, (2, 3, 4)), {})
     got = store.get(key, digests[::-1])

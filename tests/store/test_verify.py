@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xxhash
 
 from featx.errors import BrokenPart, MissingFeatures
 from featx.keys import FeatureKey
-from featx.store.header import CHECKSUM_BLOCK_BYTES
+from featx.store.header import CHECKSUM_BLOCK_BYTES, FIRST_LINE_BYTES, make_first_line, parse_header_length
 from featx.store.part import write_part
 from featx.store.store import FeatureStore
 from featx.store.verify import verify
@@ -115,6 +116,29 @@ def test_a_base_description_that_is_gone_or_damaged_is_one_problem(
     file.unlink() if content is None else file.write_text(content)
     (problem,) = problems(cache)
     assert problem[0] == "base.json"
+    assert problem[1].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (b"\x89HDF", b"\x89ABC", "is not an HDF5 file"),
+        (b'"layer3"', b'"layer4"', "HDF5 reads other attributes than the header states"),
+    ],
+)
+def test_a_part_of_which_hdf5_reads_something_else_is_one_problem(
+    cache: Path, old: bytes, new: bytes, expected: str
+) -> None:
+    fill(cache)
+    path = part_files(cache)[0]
+    data = path.read_bytes()
+    length = parse_header_length(data, path)
+    # The last occurrence: that in the HDF5 file, not in the text before it.
+    before, _, after = data[FIRST_LINE_BYTES:length].rpartition(old)
+    rest = before + new + after
+    path.write_bytes(make_first_line(length, xxhash.xxh3_128_hexdigest(rest)) + rest + data[length:])
+    (problem,) = problems(cache)
+    assert problem[0] == path.name
     assert problem[1].startswith(expected)
 
 

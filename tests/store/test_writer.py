@@ -18,7 +18,8 @@ def names(cache: Path) -> set[str]:
 
 
 def write(cache: Path, n: int, batch: int, start: int = 0) -> None:
-    writer, every = PartWriter(FeatureStore(cache), KEY, 32, dict, Clock()), make_digests(n)
+    writer = PartWriter(FeatureStore(cache), KEY, 32, dict, Clock())
+    every = make_digests(n)
     for low in range(start, n, batch):
         some = every[low : low + batch]
         writer.append([row.tobytes() for row in some], features_of(some), 0.1)
@@ -41,14 +42,16 @@ def test_an_interrupted_writer_goes_on_with_the_same_parts(tmp_path: Path) -> No
 
 
 def test_wide_rows_fill_a_part_sooner(cache: Path) -> None:
-    writer, every = PartWriter(FeatureStore(cache), KEY, 1024, dict, Clock()), make_digests(5)
+    writer = PartWriter(FeatureStore(cache), KEY, 1024, dict, Clock())
+    every = make_digests(5)
     writer.append([row.tobytes() for row in every], np.ones((5, PART_BYTES // 8), np.float32), 0.1)
     writer.close(0.1)
     assert len(part_files(cache)) == 3
 
 
 def test_an_error_of_the_writing_thread_is_raised(cache: Path) -> None:
-    writer, every = PartWriter(FeatureStore(cache), KEY, 2, dict, Clock()), make_digests(3)
+    writer = PartWriter(FeatureStore(cache), KEY, 2, dict, Clock())
+    every = make_digests(3)
     writer.append([row.tobytes() for row in every], np.full((3, 4), np.nan, np.float32), 0.1)
     with pytest.raises(NotFinite, match="not finite"):
         writer.close(0.1)

@@ -14,15 +14,16 @@ from featx.evaluation.layer_scores import LayerScore
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
 from featx.workflows.advise import LARGE, advise, decide, give_reasons
 from featx.workflows.extract import extract
+from tests.conftest import picture
 
 Featx = Callable[..., Any]
 
 
 def test_with_nothing_cached_a_sample_decides_and_the_next_step_is_to_extract(photos: Path, cache: Path) -> None:
     advice = advise(CompareRequest(str(photos), BaseChoice("tiny"), cache=cache))
-    assert [one.layer for one in advice.layers] == ["layer1", "layer2", "layer3", "layer4"]
-    assert not any(one.cached for one in advice.layers)
-    assert advice.layer in {one.layer for one in advice.layers}
+    assert [layer.layer for layer in advice.layers] == ["layer1", "layer2", "layer3", "layer4"]
+    assert not any(layer.cached for layer in advice.layers)
+    assert advice.layer in {layer.layer for layer in advice.layers}
     assert advice.command.startswith(f"featx extract {photos} --base tiny --layer")
     assert advice.similarity is not None
     assert 0 < advice.similarity < 1
@@ -33,14 +34,14 @@ def test_with_nothing_cached_a_sample_decides_and_the_next_step_is_to_extract(ph
 def test_cached_layers_decide_and_the_next_step_is_to_fit(featx: Featx, photos: Path, cache: Path) -> None:
     extract(ExtractRequest(str(photos), BaseChoice("tiny"), ("layer1", "layer2"), cache=cache))
     words = ("advise", photos, "--base", "tiny", "--cache", cache, "-q")
-    found = json.loads(featx(*words, "--json").stdout)
-    assert {"layer", "similarity", "strategy", "command", "layers", "learning_curve", "case"} <= set(found)
-    assert [one["layer"] for one in found["layers"] if one["cached"]] == ["layer1", "layer2"]
-    assert found["layer"] in ("layer1", "layer2")
-    assert found["command"].startswith(f"featx fit {photos} --base tiny --layer {found['layer']} --clf ")
+    advice = json.loads(featx(*words, "--json").stdout)
+    assert {"layer", "similarity", "strategy", "command", "layers", "learning_curve", "case"} <= set(advice)
+    assert [layer["layer"] for layer in advice["layers"] if layer["cached"]] == ["layer1", "layer2"]
+    assert advice["layer"] in ("layer1", "layer2")
+    assert advice["command"].startswith(f"featx fit {photos} --base tiny --layer {advice['layer']} --clf ")
     text = featx(*words).stdout
-    assert text.splitlines()[-1] == f"Next: {found['command']}"
-    assert featx(*found["command"].split()[1:-4], "--cache", cache).exit_code == 0
+    assert text.splitlines()[-1] == f"Next: {advice['command']}"
+    assert featx(*advice["command"].split()[1:-4], "--cache", cache).exit_code == 0
 
 
 def test_a_base_with_random_weights_has_no_similarity(photos: Path, cache: Path) -> None:
@@ -104,3 +105,18 @@ def test_fine_tuning_is_advised_where_there_is_much_to_gain_and_enough_to_learn_
 ) -> None:
     points = list(zip((2000, 4000), curve, strict=True))
     assert decide(evidence(layer, accuracy), "layer4", points, large) == strategy
+
+
+def test_what_another_data_set_left_in_the_cache_changes_no_advice(photos: Path, cache: Path, tmp_path: Path) -> None:
+    others = tmp_path / "others"
+    for hue, name in enumerate(("red", "green")):
+        (others / name).mkdir(parents=True)
+        for number in range(6):
+            picture(5000 + 10 * hue + number, hue).save(others / name / f"{number}.png")
+    base = BaseChoice("tiny")
+    extract(ExtractRequest(str(photos), base, ("layer1", "layer2"), cache=cache))
+    request = CompareRequest(str(photos), base, cache=cache)
+    alone = advise(request)
+    extract(ExtractRequest(str(others), base, ("layer3", "layer1"), ("avg", "max"), cache=cache))
+    extract(ExtractRequest(str(others), BaseChoice("tiny", "random"), ("layer1",), cache=cache))
+    assert advise(request) == alone

@@ -1,4 +1,4 @@
-"""Mixes of layers, and tables that can be believed."""
+"""Concatenated layers, and tables that can be believed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def request_(photos: Path, cache: Path) -> CompareRequest:
     return CompareRequest(str(photos), RANDOM, ("layer1",), ("svm",), ("avg",), cache=cache)
 
 
-def test_a_mix_puts_the_features_of_its_layers_side_by_side(request_: CompareRequest) -> None:
+def test_a_layer_set_concatenates_the_features_of_its_layers(request_: CompareRequest) -> None:
     rows = compare(replace(request_, layers=("layer1", "layer1+layer3", "layer3"), poolings=()))
     assert [(row.layer, row.pooling, row.dim) for row in rows] == [
         (layer, pooling, dim)
@@ -39,7 +39,7 @@ def test_a_mix_puts_the_features_of_its_layers_side_by_side(request_: CompareReq
     assert rows[2].megabytes == pytest.approx(rows[0].megabytes + rows[4].megabytes, abs=0.002)
 
 
-def test_parts_of_a_mix_that_are_not_cached_are_named_in_one_command(request_: CompareRequest) -> None:
+def test_layers_of_a_set_that_are_not_cached_are_named_in_one_command(request_: CompareRequest) -> None:
     with raises_missing(r"layers 'layer2', 'layer4' of tiny .* are not cached. Run: .* --layer layer2 --layer layer4 "):
         compare(replace(request_, layers=("layer1+layer2", "layer3+layer4")))
     with raises_missing(r"--layer layer1 --layer layer3 --pooling flat"):
@@ -49,8 +49,12 @@ def test_parts_of_a_mix_that_are_not_cached_are_named_in_one_command(request_: C
 
 
 def test_a_fit_takes_one_layer_and_one_classifier(request_: CompareRequest) -> None:
-    with pytest.raises(RequestError, match="2 layer sets or poolings and 1 classifier are"):
+    with pytest.raises(
+        RequestError, match=r"one classifier, not 2 layer sets or poolings \(layer1 \(avg\), layer3 \(avg\)\): choose"
+    ):
         fit(replace(request_, layers=("layer1", "layer3")))
+    with pytest.raises(RequestError, match=r"not 2 classifiers \(svm, logreg\): choose, or use compare"):
+        fit(replace(request_, classifiers=("svm", "logreg")))
 
 
 def shuffle(photos: Path, folder: Path) -> Path:
@@ -107,13 +111,13 @@ def test_the_table_marks_what_cannot_be_told_apart_and_can_be_sorted(
     assert max(map(len, lines[:6])) <= 100, "not a terminal"
     wide = featx(*words, "--wide").stdout
     assert "top 5" in wide.splitlines()[0]
-    assert "left out" not in wide
+    assert "not shown" not in wide
     with (tmp_path / "t.csv").open() as file:
         table = list(csv.DictReader(file))
     assert [row["dim"] for row in table] == ["32", "32", "128", "128"]
     assert all(0 <= float(row["p_value"]) <= 1 for row in table)
     assert all(float(row["megabytes"]) > 0 and float(row["ms_per_image"]) > 0 for row in table)
-    assert "columns left out: " in result.stdout
+    assert "not shown: " in result.stdout
     markdown = featx(*words, "--markdown").stdout
     assert markdown.splitlines()[1].startswith("|--")
     assert "top 5" in markdown.splitlines()[0]
@@ -127,11 +131,13 @@ def test_a_fit_tells_classes_confusions_and_mistakes(featx: Featx, base: tuple[o
     assert "true \\ predicted" in text
     assert "Most confident mistakes:" in text
     assert "featx predict" in text
-    found = json.loads(featx(*words, "--json").stdout)
-    counts = np.array(found["confusion"])
-    assert counts.trace() / counts.sum() == pytest.approx(found["test_accuracy"], abs=1e-6)
-    assert [one["images"] for one in found["per_class"]] == counts.sum(axis=1).tolist()
-    assert found["top5_accuracy"] >= found["test_accuracy"]
-    shares = [one["probability"] for one in found["mistakes"]]
+    printed = json.loads(featx(*words, "--json").stdout)
+    counts = np.array(printed["confusion"])
+    assert counts.trace() / counts.sum() == pytest.approx(printed["test_accuracy"], abs=1e-6)
+    assert [report["images"] for report in printed["per_class"]] == counts.sum(axis=1).tolist()
+    assert printed["top5_accuracy"] >= printed["test_accuracy"]
+    shares = [mistake["probability"] for mistake in printed["mistakes"]]
     assert shares == sorted(shares, reverse=True)
-    assert all(one["label"] in one["path"] and one["label"] != one["predicted"] for one in found["mistakes"])
+    for mistake in printed["mistakes"]:
+        assert mistake["label"] in mistake["path"]
+        assert mistake["label"] != mistake["predicted"]

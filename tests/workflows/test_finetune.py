@@ -129,7 +129,7 @@ def test_rows_of_other_images_are_not_shown(request_: FinetuneRequest, photos: P
     picture(77, 0).save(photos / "red" / "new.png")
     extract(ExtractRequest(request_.data, RANDOM, ("layer4",), cache=request_.cache))
     asked = CompareRequest(request_.data, RANDOM, classifiers=("finetuned",), cache=request_.cache)
-    with pytest.raises(MissingFeatures, match="nothing of it was fine-tuned on these images"):
+    with pytest.raises(MissingFeatures, match="there is no fine-tuned result for this base"):
         compare(asked)
 
 
@@ -346,7 +346,7 @@ def test_a_class_missing_from_the_training_part_is_an_error(
     parts = ["test" if path.parent.name == "blue" or "0" in path.stem else "train" for path in paths]
     lines = [f"{path},{path.parent.name},{part}" for path, part in zip(paths, parts, strict=True)]
     (tmp_path / "rows.csv").write_text("\n".join(["path,label,split", *lines]))
-    with pytest.raises(DataError, match=r"at least two images of every class, but has of: 'blue' \(0\)"):
+    with pytest.raises(DataError, match=r"at least two images of every class; too few: 'blue' \(0\)"):
         run(replace(request_, data=str(tmp_path / "rows.csv")))
 
 

@@ -60,17 +60,17 @@ def test_the_held_out_images_get_the_accuracy_of_the_table(
     rows = load_dataset(request, FeatureStore(cache), outcome.model.keys)
     listing = rows.manifest.listing
     held = [(path, label) for path, label, test in zip(listing.paths, listing.labels, rows.test, strict=True) if test]
-    found = predict(PredictRequest(tmp_path / "m.featx", [path for path, _ in held]))
-    right = [one.label == label for one, (_, label) in zip(found.labelled, held, strict=True)]
+    predictions = predict(PredictRequest(tmp_path / "m.featx", [path for path, _ in held]))
+    right = [image.label == label for image, (_, label) in zip(predictions.labelled, held, strict=True)]
     assert sum(right) / len(right) == pytest.approx(outcome.result.test_accuracy, abs=1e-6)
-    wrong = {one.path: (one.label, pytest.approx(one.probability, abs=1e-5)) for one in found.labelled}
-    assert {one.path: (one.predicted, one.probability) for one in outcome.mistakes} == {
-        one.path: wrong[one.path] for one in outcome.mistakes
+    wrong = {image.path: (image.label, pytest.approx(image.probability, abs=1e-5)) for image in predictions.labelled}
+    assert {image.path: (image.predicted, image.probability) for image in outcome.mistakes} == {
+        image.path: wrong[image.path] for image in outcome.mistakes
     }
 
 
 def test_a_fresh_process_in_another_folder_predicts_the_same(model: Path, photos: Path, tmp_path: Path) -> None:
-    here = [one.to_dict() for one in predict(PredictRequest(model, [str(photos)])).labelled]
+    here = [image.to_dict() for image in predict(PredictRequest(model, [str(photos)])).labelled]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     shutil.move(model, elsewhere / "moved.featx")
@@ -81,9 +81,9 @@ def test_a_fresh_process_in_another_folder_predicts_the_same(model: Path, photos
 
 
 def test_probabilities_sum_to_one_and_the_label_is_the_greatest(model: Path, photos: Path) -> None:
-    for one in predict(PredictRequest(model, [str(photos)])).labelled:
-        assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-5)
-        assert one.probability == one.probabilities[one.label] == max(one.probabilities.values())
+    for image in predict(PredictRequest(model, [str(photos)])).labelled:
+        assert sum(image.probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert image.probability == image.probabilities[image.label] == max(image.probabilities.values())
 
 
 def test_other_weights_are_refused_in_one_line(model: Path, photos: Path) -> None:

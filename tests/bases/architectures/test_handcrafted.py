@@ -69,8 +69,8 @@ def test_colour_histograms_see_colour_and_not_place() -> None:
     red[..., 0], green[..., 1] = 1, 1
     left, right = red.copy(), green.copy()
     left[:, 112:], right[:, 112:] = green[:, 112:], red[:, 112:]
-    one, other = features("color-histogram", np.stack([left, right]))
-    assert torch.allclose(one, other, atol=1e-6)
+    red_left, red_right = features("color-histogram", np.stack([left, right]))
+    assert torch.allclose(red_left, red_right, atol=1e-6)
     assert not torch.allclose(*features("color-histogram", np.stack([red, green])), atol=0.1)
     assert not torch.allclose(*features("color-histogram", np.stack([left, right]), "pyramid"), atol=0.1)
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from featx.bases.architectures.timm_models import read_config
 from featx.bases.architectures.timm_stages import compare_stages, in_order, scatter, tell_layout
-from featx.bases.base import ALIASES
+from featx.bases.base import ALIASES, find_layer
 from featx.bases.registry import resolve
 from featx.engines.torch_engine import fuse_batchnorm
 from featx.errors import RequestError, UnknownName, WeightsError
@@ -56,8 +56,8 @@ def test_running_the_stages_is_timms_network_bit_for_bit(timm: Any, name: str) -
 @pytest.mark.parametrize("name", LAYERED)
 def test_aliases_lie_at_their_strides(timm: Any, name: str) -> None:
     layers = resolve(BaseChoice(f"timm:{name}")).layers()
-    found = {alias: layer for layer in layers for alias in (*layer.alias.split(","), layer.name) if alias in ALIASES}
-    assert {alias: layer.stride for alias, layer in found.items()} == ALIASES
+    strides = {alias: find_layer(f"timm:{name}", layers, alias).stride for alias in ALIASES}
+    assert strides == ALIASES
     assert resolve(BaseChoice(f"timm:{name}")).default_layer() == "layer4"
 
 
@@ -121,8 +121,8 @@ def test_images_that_we_cannot_make_are_refused() -> None:
 
 def test_images_that_timm_would_squash_are_cropped_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     config = {"input_size": (3, 64, 64), "interpolation": "bicubic", "crop_mode": "squash", "crop_pct": 0.9}
-    found = read_config("timm:some", {**config, "mean": (0.5,) * 3, "std": (0.5,) * 3})
-    assert (found.resize, found.crop) == (71, 64)
+    transform = read_config("timm:some", {**config, "mean": (0.5,) * 3, "std": (0.5,) * 3})
+    assert (transform.resize, transform.crop) == (71, 64)
     assert "timm resizes images for timm:some by 'squash'" in caplog.text
 
 
@@ -173,9 +173,10 @@ def test_folding_batch_norm_keeps_the_features(timm: Any, name: str) -> None:
     scatter(base.network)  # type: ignore[arg-type]
     wanted, x = {layer.name: ["avg"] for layer in base.layers}, torch.randn(2, 3, 96, 96)
     with torch.inference_mode():
-        expected, found = base.forward(x.clone(), wanted), fuse_batchnorm(base).forward(x.clone(), wanted)
+        expected = base.forward(x.clone(), wanted)
+        folded = fuse_batchnorm(base).forward(x.clone(), wanted)
     for key, features in expected.items():
-        assert torch.allclose(found[key], features, rtol=0, atol=1e-4 * float(features.abs().max()))
+        assert torch.allclose(folded[key], features, rtol=0, atol=1e-4 * float(features.abs().max()))
 
 
 def test_it_goes_from_images_to_labels_and_evaluation_imports_neither_torch_nor_timm(

@@ -1,0 +1,34 @@
+"""The Python API: the commands as keyword functions, each a few lines over the requests and the workflows.
+
+Every function takes the options of its command as keywords, spelled with underscores: `--store-dtype float16` is
+`store_dtype="float16"`. The fields of the requests in `featx.requests` are the full list. An option that does not
+exist is an error that names the nearest one.
+
+Functions are silent by default: `progress` is called with how much is done and how much there is in all, and warnings
+go to the logger "featx". Importing them imports nothing heavy: each imports its workflow when it is called.
+
+Read `features.py` (extract, look, load), then `models.py` (compare, fit, predict, fine-tune), then `experiments.py`;
+`keywords.py` turns keywords into requests. `tests/test_api.py` proves all of it, from an empty folder.
+"""
+
+from __future__ import annotations
+
+from featx.api.experiments import ExperimentReport, run
+from featx.api.features import advise, extract, layers, load_features
+from featx.api.models import compare, finetune, fit, load_model, predict
+from featx.requests import BaseChoice
+
+__all__ = [
+    "BaseChoice",
+    "ExperimentReport",
+    "advise",
+    "compare",
+    "extract",
+    "finetune",
+    "fit",
+    "layers",
+    "load_features",
+    "load_model",
+    "predict",
+    "run",
+]

@@ -1,0 +1,178 @@
+"""Features: computing them, loading them as X and y, and choosing where to cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featx.api.keywords import Progress, as_names, choose_base, make_request
+from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+
+if TYPE_CHECKING:
+    from featx.features.load import LabelledFeatures
+    from featx.reports.layers import LayerTable
+    from featx.runners.summary import ExtractSummary
+    from featx.workflows.advise import Advice
+
+
+def extract(
+    data: str | Path,
+    *,
+    base: str | BaseChoice,
+    layers: str | Sequence[str],
+    progress: Progress | None = None,
+    **options: Any,
+) -> ExtractSummary:
+    """Compute and store the features that the cache lacks.
+
+    Parameters
+    ----------
+    data : str or pathlib.Path
+        A folder with one folder a class, a CSV file, or the name of a built-in data set.
+    base : str or BaseChoice
+        The frozen network, such as "resnet50".
+    layers : str or sequence of str
+        Layers, by name or alias, all computed in one forward pass.
+    progress : callable, optional
+        Called with the number of images done and to be done.
+    **options
+        `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `device`, `batch_size`, `workers`,
+        `shard`, `rehash`, `cache`, `store_dtype`, `engine` and `views` as in `ExtractRequest`.
+
+    Returns
+    -------
+    ExtractSummary
+        Images that failed are named in its `failed`; the others are stored all the same.
+
+    Raises
+    ------
+    FeatxError
+        If the request cannot be carried out at all; nothing is half-written then.
+
+    Examples
+    --------
+    >>> summary = featx.extract("digits", base="tiny", layers=["layer3", "layer4"])
+    >>> summary.images
+    1797
+    """
+    from featx.workflows.extract import extract as run_extract
+
+    options["layers"] = as_names(layers)
+    return run_extract(make_request(ExtractRequest, "extract", data, base, options), progress)
+
+
+def load_features(
+    data: str | Path,
+    *,
+    base: str | BaseChoice,
+    layer: str,
+    pooling: str = "avg",
+    scaled: bool = True,
+    **options: Any,
+) -> LabelledFeatures:
+    """Load cached features with labels, groups and split, for scikit-learn or any other library.
+
+    Parameters
+    ----------
+    data, base
+        As in `extract`.
+    layer : str
+        A layer, or several joined by "+", whose features are concatenated.
+    pooling : str
+        Name of the pooling.
+    scaled : bool
+        Whether rows are scaled to length one, layer by layer, as classifiers see them; False gives them as stored.
+    **options
+        `weights`, `resize`, `crop` and `precision` of the base; `seed` (of the split), `rehash`, `cache` and
+        `store_dtype` as in `CompareRequest`.
+
+    Returns
+    -------
+    LabelledFeatures
+        `X`, `y`, `groups`, `classes`, `paths`, `digests`, and the row numbers `train` and `test`.
+
+    Raises
+    ------
+    FeatxError
+        If names are unknown, features are not cached or the data set cannot be used.
+
+    Examples
+    --------
+    >>> data = featx.load_features("digits", base="tiny", layer="layer3+layer4")
+    >>> classifier = LinearSVC().fit(data.X[data.train], data.y[data.train])
+    >>> classifier.score(data.X[data.test], data.y[data.test])
+    """
+    from featx.features.load import load_features
+
+    options.update(layers=[layer], poolings=[pooling])
+    return load_features(make_request(CompareRequest, "load_features", data, base, options), scaled)
+
+
+def advise(
+    data: str | Path,
+    *,
+    base: str | BaseChoice,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Advice:
+    """Recommend where to cut a base for a data set and what to do next, by measurement on the training part.
+
+    Parameters
+    ----------
+    data, base
+        As in `extract`.
+    progress : callable, optional
+        Called with the number of cached layers evaluated and to be evaluated.
+    **options
+        `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `seed`, `rehash` and `cache` as in
+        `CompareRequest`.
+
+    Returns
+    -------
+    Advice
+        The `layer`, the `strategy`, the `reasons` in plain words, and the `command` to run next.
+
+    Raises
+    ------
+    FeatxError
+        If names are unknown, the data set cannot be used, or there are neither weights nor cached features.
+
+    Examples
+    --------
+    >>> featx.advise("digits", base="tiny").layer
+    """
+    from featx.workflows.advise import advise
+
+    return advise(make_request(CompareRequest, "advise", data, base, options), progress)
+
+
+def layers(base: str | BaseChoice, **options: Any) -> LayerTable:
+    """Work out what each layer of a base gives and costs; needs no weights, no network and no images.
+
+    Parameters
+    ----------
+    base : str or BaseChoice
+    **options
+        `weights` (named ones, whose input size to assume) and `crop`.
+
+    Returns
+    -------
+    LayerTable
+        A list of layers that shows itself as a table, with `to_dicts()`.
+
+    Raises
+    ------
+    FeatxError
+        If there is no such base.
+
+    Examples
+    --------
+    >>> [layer.name for layer in featx.layers("tiny")]
+    ['stem', 'layer1', 'layer2', 'layer3', 'layer4', 'avgpool', 'fc']
+    """
+    from featx.bases.layer_table import layer_table
+    from featx.bases.registry import resolve
+    from featx.reports.layers import LayerTable
+
+    return LayerTable(layer_table(resolve(choose_base(base, options, "layers"))))

@@ -1,0 +1,244 @@
+"""Classifiers and models: comparing, fitting, predicting, fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featx.api.keywords import Progress, as_images, as_names, make_request
+from featx.fields import fill
+from featx.requests import BaseChoice, CompareRequest, FinetuneRequest, PredictRequest
+
+if TYPE_CHECKING:
+    from featx.evaluation.error_analysis import FitReport
+    from featx.models.model import Model
+    from featx.reports.comparison import Table
+    from featx.workflows.finetune import FinetuneReport, PhaseReport
+    from featx.workflows.predict import Predictions
+
+
+def compare(
+    data: str | Path,
+    *,
+    base: str | BaseChoice,
+    layers: str | Sequence[str] | None = None,
+    clf: str | Sequence[str] | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Table:
+    """Train and evaluate every classifier on every layer asked for, from cached features.
+
+    Parameters
+    ----------
+    data, base
+        As in `extract`.
+    layers : str or sequence of str, optional
+        Layers, or layer sets such as "layer3+layer4"; None: every layer that is cached.
+    clf : str or sequence of str, optional
+        Names of classifiers: "logreg", "svm", "mlp"; None: all.
+    progress : callable, optional
+        Called with the number of evaluations done and to be done.
+    **options
+        `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
+        `refit`, `views`, `test_views`, `beside` and `memory` as in `CompareRequest`.
+
+    Returns
+    -------
+    Table
+        A list of results that shows itself as a table, with `best`, `to_dicts()` and `to_csv()`.
+
+    Raises
+    ------
+    FeatxError
+        If names are unknown, features are not cached or the data set cannot be used.
+
+    Examples
+    --------
+    >>> table = featx.compare("digits", base="tiny", clf=["logreg", "svm"])
+    >>> table.best.layer
+    'layer3'
+    """
+    from featx.reports.comparison import Table
+    from featx.workflows.compare import compare
+
+    options.update(layers=as_names(layers), classifiers=as_names(clf))
+    return Table(compare(make_request(CompareRequest, "compare", data, base, options), progress))
+
+
+def fit(
+    data: str | Path,
+    *,
+    base: str | BaseChoice,
+    layer: str,
+    clf: str,
+    pooling: str = "avg",
+    keep_model: bool = True,
+    with_base: bool = False,
+    **options: Any,
+) -> FitReport:
+    """Train one classifier on cached features and evaluate it once on the held-out part.
+
+    Parameters
+    ----------
+    data, base
+        As in `extract`.
+    layer : str
+        A layer, or several joined by "+", whose features are concatenated.
+    clf : str
+        Name of a classifier: "logreg", "svm" or "mlp".
+    pooling : str
+        Name of the pooling.
+    keep_model : bool
+        Whether the model is needed. If not, a fit that was done before is answered from the cache at once.
+    with_base : bool
+        Whether the model holds the weights of its base, too, so that one file predicts on any machine.
+    **options
+        As for `compare`.
+
+    Returns
+    -------
+    FitReport
+        The `result`, a report by class, the surest mistakes, and the `model`, which can be saved.
+
+    Raises
+    ------
+    FeatxError
+        If names are unknown, features are not cached or the data set cannot be used.
+
+    Examples
+    --------
+    >>> fitted = featx.fit("digits", base="tiny", layer="layer3", clf="svm")
+    >>> fitted.model.save("digits.featx")
+    """
+    from featx.workflows.fit import fit
+
+    options.update(layers=[layer], classifiers=[clf], poolings=[pooling])
+    return fit(make_request(CompareRequest, "fit", data, base, options), keep_model, with_base)
+
+
+def predict(
+    model: str | Path | Model,
+    images: Any,
+    *,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Predictions:
+    """Label new images with a model.
+
+    Parameters
+    ----------
+    model : str, pathlib.Path or Model
+        A model file, or the model of a fit.
+    images : path, picture, or sequence of these
+        Files, whole folders, `PIL.Image.Image`, or (height, width, 3) uint8 arrays.
+    progress : callable, optional
+        Called with the number of images done and to be done.
+    **options
+        `weights`, `device`, `batch_size`, `workers` and `base` as in `PredictRequest`.
+
+    Returns
+    -------
+    Predictions
+        `labelled`: path, label and probabilities of each image; `failed`: images that could not be read, and why.
+
+    Raises
+    ------
+    FeatxError
+        If the model or its weights cannot be had, or there are no images.
+
+    Examples
+    --------
+    >>> for image in featx.predict("digits.featx", ["new/"]).labelled:
+    ...     print(image.path, image.label, image.probability)
+    """
+    from featx.workflows.predict import predict
+
+    options.update(model=model, images=as_images(images))
+    return predict(fill(PredictRequest, options, "featx.predict()"), progress)
+
+
+def finetune(
+    data: str | Path,
+    *,
+    base: str | BaseChoice,
+    start: str,
+    out: str | Path,
+    progress: Progress | None = None,
+    report: PhaseReport | None = None,
+    **options: Any,
+) -> FinetuneReport:
+    """Train a head on the frozen base, then the stages from one on with it; features that lack are extracted first.
+
+    Parameters
+    ----------
+    data, base
+        As in `extract`.
+    start : str
+        The first stage to unfreeze (`--from`), by name or alias, or how many stages counted from the end.
+    out : str or pathlib.Path
+        Where the model is written; its name ends in `.featx`.
+    progress : callable, optional
+        Called with the number of images extracted and to be extracted.
+    report : callable, optional
+        Called after each epoch with the phase, its state, and loss and accuracy on the validation part.
+    **options
+        `weights`, `resize` and `crop` of the base; all others as in `FinetuneRequest`.
+
+    Returns
+    -------
+    FinetuneReport
+        `head` and `finetuned`: the reports before and after the stages were unfrozen.
+
+    Raises
+    ------
+    FeatxError
+        If names are unknown, the data set cannot be used, or the request cannot be carried out.
+
+    Examples
+    --------
+    >>> tuned = featx.finetune("digits", base="tiny", start="layer4", out="digits.featx", epochs=5)
+    >>> tuned.finetuned.result.test_accuracy
+    """
+    options.update({"from": start, "out": out})
+    request = make_request(FinetuneRequest, "finetune", data, base, options)
+    return extract_and_finetune(request, progress, report)
+
+
+def extract_and_finetune(
+    request: FinetuneRequest, progress: Progress | None = None, report: PhaseReport | None = None
+) -> FinetuneReport:
+    """Compute the features that a fine-tuning needs and the cache lacks, then fine-tune."""
+    from featx.finetuning.plan import plan
+    from featx.workflows.extract import extract
+    from featx.workflows.finetune import extractions, finetune
+
+    for extraction in extractions(request, plan(request)):
+        extract(extraction, progress)
+    return finetune(request, report)
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model file; no code is in it, and none is run.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A file that `featx fit --out`, `featx finetune` or `Model.save` wrote.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read or is not a sound model.
+
+    Examples
+    --------
+    >>> featx.load_model("digits.featx").scores["test_accuracy"]
+    """
+    from featx.models.model import load_model
+
+    return load_model(path)

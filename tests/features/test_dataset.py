@@ -1,0 +1,76 @@
+"""A data set is listed, digested and joined once, and broken images are named once."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featx.errors import DataError
+from featx.evaluation.comparison import open_comparisons
+from featx.features.dataset import load_dataset
+from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.store.store import FeatureStore
+from featx.workflows.compare import compare
+from featx.workflows.extract import extract
+from tests.conftest import picture, raises_missing
+
+RANDOM = BaseChoice("tiny", "random")
+
+
+def test_labels_groups_and_split_belong_to_the_rows(photos: Path, cache: Path) -> None:
+    shutil.copy(photos / "red" / "00.png", photos / "red" / "copy.png")
+    request = CompareRequest(str(photos), RANDOM, cache=cache)
+    dataset = load_dataset(request, FeatureStore(cache), [])
+    paths = [Path(path) for path in dataset.listing.paths]
+    assert dataset.classes == ["blue", "green", "red"]
+    assert [dataset.classes[code] for code in dataset.y] == [path.parent.name for path in paths]
+    copies = [paths.index(photos / "red" / name) for name in ("00.png", "copy.png")]
+    assert dataset.groups[copies[0]] == dataset.groups[copies[1]]
+    assert len(set(dataset.groups.tolist())) == len(paths) - 1
+    assert dataset.test[copies[0]] == dataset.test[copies[1]]
+    assert np.array_equal(dataset.train, ~dataset.test)
+    assert dataset.digests.shape == (37, 32)
+
+
+def test_several_bases_share_one_data_set_and_one_warning(
+    photos: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (photos / "red" / "broken.png").write_bytes(b"broken")
+    hog, lbp = BaseChoice("hog"), BaseChoice("lbp")
+    for base, layer in ((RANDOM, "layer1"), (hog, "hog"), (lbp, "lbp")):
+        extract(ExtractRequest(str(photos), base, (layer,), cache=cache))
+    caplog.clear()
+    request = CompareRequest(str(photos), RANDOM, classifiers=("logreg",), cache=cache, beside=(hog, lbp))
+    comparisons = open_comparisons(request)
+    assert len(comparisons) == 3
+    assert all(comparison.dataset is comparisons[0].dataset for comparison in comparisons)
+    (warning,) = [record.message for record in caplog.records]
+    assert "broken.png' is left out: not an image" in warning
+    assert {row.base for row in compare(request)} == {"tiny", "hog", "lbp"}
+    assert {row.n_test for row in compare(request)} == {9}
+
+
+def test_the_base_that_lacks_images_is_the_one_to_be_extracted(photos: Path, cache: Path) -> None:
+    extract(ExtractRequest(str(photos), RANDOM, ("layer1",), cache=cache))
+    extract(ExtractRequest(str(photos), BaseChoice("hog"), ("hog",), cache=cache))
+    picture(77, 0).save(photos / "red" / "new.png")
+    extract(ExtractRequest(str(photos), RANDOM, ("layer1",), cache=cache))
+    request = CompareRequest(str(photos), RANDOM, cache=cache, beside=(BaseChoice("hog"),))
+    with raises_missing("1 of 37 images has no features yet.*Run: .* --base hog --layer hog "):
+        compare(request)
+
+
+def test_a_training_part_without_two_images_of_a_class_is_named(photos: Path, cache: Path, tmp_path: Path) -> None:
+    lines = ["path,label,split"]
+    for number, path in enumerate(sorted(photos.rglob("*.png"))):
+        split = "train" if path.parent.name != "red" or path.stem == "00" else "test"
+        lines.append(f"{path},{path.parent.name},{split if number % 5 else 'test'}")
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(lines))
+    request = CompareRequest(str(table), RANDOM, cache=cache)
+    with pytest.raises(DataError, match=r"needs at least two images of every class; too few: 'red' \([01]\)"):
+        load_dataset(replace(request, seed=1), FeatureStore(cache), [])

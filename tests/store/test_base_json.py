@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from featx.keys import BaseId, InputTransform
+from featx.store.base_json import BASE_FILE, StoredBase, read_base, write_base
+from tests.store.samples import BASE
+
+STORED = StoredBase(BASE, "random", ({"name": "layer3", "stride": 8},), True)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    write_base(tmp_path, STORED)
+    assert read_base(tmp_path / BASE.folder / BASE_FILE) == STORED
+
+
+def test_an_intact_file_is_not_written_again(tmp_path: Path) -> None:
+    write_base(tmp_path, STORED)
+    before = (tmp_path / BASE.folder / BASE_FILE).stat().st_ino
+    write_base(tmp_path, STORED)
+    assert (tmp_path / BASE.folder / BASE_FILE).stat().st_ino == before
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"id": 3}', "[" * 100_000, '{"id": {"transform": {"resize": 1}}}'])
+def test_a_file_that_says_something_else_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / BASE_FILE
+    file.write_text(content)
+    with pytest.raises(ValueError, match="a field is missing or of the wrong type"):
+        read_base(file)
+
+
+def test_the_description_of_another_base_is_refused(tmp_path: Path) -> None:
+    write_base(tmp_path, STORED)
+    text = (tmp_path / BASE.folder / BASE_FILE).read_text()
+    other = BaseId("tiny", "cd" * 32, InputTransform(32, 32))
+    file = tmp_path / other.folder / BASE_FILE
+    file.parent.mkdir()
+    file.write_text(text)
+    with pytest.raises(ValueError, match="another base than its folder is named for"):
+        read_base(file)
