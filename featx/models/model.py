@@ -39,6 +39,9 @@ from featx.types import Matrix
 MAX_MODEL_BYTES = 2**31
 """Larger files are neither written nor read: 10,000 classes with 20,000 features each need less."""
 
+MAX_HEADER_BYTES = 2**24
+"""Longer headers are not parsed: safetensors allows six times as much, which would take gigabytes of memory."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -230,12 +233,7 @@ def read_container(path: Path) -> tuple[ModelFacts, dict[str, NDArray[Any]]]:
     ModelError, OSError, ValueError, RecursionError
         If anything is not as it should be.
     """
-    # Asked before it is opened: opening a named pipe would wait for a writer.
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ModelError("it is not a regular file")
-    if status.st_size > MAX_MODEL_BYTES:
-        raise ModelError(f"it is too large: {status.st_size} bytes, and at most {MAX_MODEL_BYTES} are read")
+    check_sizes(path)
     try:
         with safe_open(path, framework="numpy") as file:
             facts = check_facts(json.loads((file.metadata() or {}).get("featx", "null")))
@@ -246,16 +244,32 @@ def read_container(path: Path) -> tuple[ModelFacts, dict[str, NDArray[Any]]]:
             check_arrays(facts, header)
             return facts, {name: file.get_tensor(name) for name in header}
     except SafetensorError as error:
-        raise ModelError(explain_refusal(path, error)) from error
+        raise ModelError(f"it is truncated or damaged, or not a model file ({summarise_error(error)})") from error
 
 
-def explain_refusal(path: Path, error: SafetensorError) -> str:
-    """Say why safetensors refuses a file; archives and pickles, such as torch's files, are named as such."""
+def check_sizes(path: Path) -> None:
+    """Check that a path is a file of a size that may be read, with a header that lies in it.
+
+    Raises
+    ------
+    ModelError
+        If it is not a regular file, it or its header would be too large, or it is an archive or a pickle.
+    """
+    # Asked before it is opened: opening a named pipe would wait for a writer.
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelError("it is not a regular file")
+    if status.st_size > MAX_MODEL_BYTES:
+        raise ModelError(f"it is too large: {status.st_size} bytes, and at most {MAX_MODEL_BYTES} are read")
     with path.open("rb") as file:
-        first = file.read(2)
-    if first in (b"PK", b"\x1f\x8b") or first[:1] == b"\x80":
-        return "it is an archive or a pickle, which featx never opens"
-    return f"it is not a model file, or it is truncated or damaged ({summarise_error(error)})"
+        beginning = file.read(8)
+    length = int.from_bytes(beginning, "little")
+    room = status.st_size - len(beginning)
+    if length > min(room, MAX_HEADER_BYTES):
+        # Torch's files are archives, older ones pickles. A length may begin with the same bytes, but then it fits.
+        if beginning[:2] in (b"PK", b"\x1f\x8b") or beginning[:1] == b"\x80":
+            raise ModelError("it is an archive or a pickle, which featx never opens")
+        raise ModelError(f"it is truncated, or not a model file (a header of {length} bytes in a file of {room + 8})")
 
 
 def build_model(facts: ModelFacts, arrays: Arrays) -> Model:

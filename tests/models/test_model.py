@@ -128,7 +128,7 @@ def test_a_truncated_file_is_one_clear_error(path: Path, end: int) -> None:
 
 def test_bytes_after_the_end_are_refused(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(ModelError, match="truncated or damaged .*not fully covered"):
+    with pytest.raises(ModelError, match="truncated or damaged, or not a model file .*not fully covered"):
         load_model(path)
 
 
@@ -159,7 +159,15 @@ def test_a_header_that_claims_to_be_huge_takes_no_memory(length: int, tmp_path: 
     with (tmp_path / "m.featx").open("wb") as file:
         file.write(struct.pack("<Q", length))
         file.truncate(2**25)  # a hole, which takes no room on the disk
-    with pytest.raises(ModelError, match="not a model file, or it is truncated or damaged"):
+    with pytest.raises(ModelError, match="truncated, or not a model file .a header of"):
+        load_model(tmp_path / "m.featx")
+
+
+def test_a_long_header_that_is_there_takes_no_memory_either(tmp_path: Path) -> None:
+    entry = b'"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
+    header = b"{" + b",".join(entry % number for number in range(400_000)) + b"}"
+    (tmp_path / "m.featx").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(ModelError, match=f"a header of {len(header)} bytes"):
         load_model(tmp_path / "m.featx")
 
 
