@@ -151,7 +151,7 @@ def test_a_model_in_hand_predicts_what_its_file_does(model: Path, photos: Path) 
 def test_a_fine_tuned_model_in_hand_brings_its_own_base(model: Path, photos: Path) -> None:
     network = open_base(RANDOM).network
     assert network is not None
-    tuned = replace(load_model(model), tensors=as_arrays(network.state_dict()), weights="gone.featx")
+    tuned = replace(load_model(model), base_tensors=as_arrays(network.state_dict()), weights="gone.featx")
     images = [str(photos / "red")]
     assert predict(PredictRequest(tuned, images)).labelled == predict(PredictRequest(model, images)).labelled
 
