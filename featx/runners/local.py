@@ -25,8 +25,8 @@ from featx.engines.compute import compute_features
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, group_poolings, make_plan
 from featx.engines.threads import count_cores
-from featx.errors import RequestError, unknown
-from featx.keys import STORED_DTYPES, FeatureKey
+from featx.errors import unknown
+from featx.keys import FeatureKey
 from featx.requests import ExtractRequest
 from featx.runners.claims import Claims
 from featx.runners.feature_writers import FeatureWriters
@@ -179,21 +179,13 @@ def list_feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:
     Raises
     ------
     UnknownName
-        If a layer, pooling or stored dtype does not exist.
+        If a layer or pooling does not exist.
     UnsupportedLayout
         If a pooling does not fit a layer.
-    RequestError
-        If no layer or no view is asked for.
     """
-    if not request.layers:
-        raise RequestError(f"no layer of {base.id.architecture} is asked for: give at least one")
-    if request.views < 1:
-        raise RequestError(f"{request.views} views of each image are asked for: 1 is the image as it is, ask for more")
     for pooling in request.poolings:
         if pooling not in POOLINGS:
             raise unknown("pooling", pooling, POOLINGS)
-    if request.store_dtype not in STORED_DTYPES:
-        raise unknown("stored dtype", request.store_dtype, STORED_DTYPES)
     keys: list[FeatureKey] = []
     for name in request.layers:
         layer = base.layer(name)

@@ -119,14 +119,12 @@ def open_model(request: PredictRequest) -> Model:
     ModelError
         If the file cannot be read.
     """
-    model: object = request.model
-    return model if isinstance(model, Model) else load_model(request.model)
+    return request.model if isinstance(request.model, Model) else load_model(request.model)
 
 
 def name_model(request: PredictRequest) -> str:
     """Name the model in an error: by its path, if it has one."""
-    model: object = request.model
-    return "the model" if isinstance(model, Model) else f"model '{model}'"
+    return "the model" if isinstance(request.model, Model) else f"model '{request.model}'"
 
 
 def classify(model: Model, paths: Sequence[str], features: LayerFeatures) -> list[Prediction]:
@@ -171,8 +169,7 @@ def load_model_base(request: PredictRequest, model: Model) -> Base:
             f"{name_model(request)} takes features of recipe {recipe}, but this featx computes recipe {RECIPE}: "
             "extract and fit again, or use the featx that made it"
         )
-    in_hand: object = request.model
-    if request.weights is None and model.base_tensors and isinstance(in_hand, Model):
+    if request.weights is None and model.base_tensors and isinstance(request.model, Model):
         # Weights come from files only: there they are checked against the network and digested.
         with TemporaryDirectory(prefix="featx-") as folder:
             file = Path(folder) / "model.featx"
@@ -202,8 +199,7 @@ def choose_weights(request: PredictRequest, model: Model) -> str:
         raise ModelError(
             f"{name_model(request)} names weights '{weights}', which is not a weights file: name one with --weights"
         )
-    in_hand: object = request.model
-    if Path(weights).is_file() or isinstance(in_hand, Model):
+    if Path(weights).is_file() or isinstance(request.model, Model):
         return weights
     beside_model = Path(request.model).parent / Path(weights).name
     return str(beside_model) if beside_model.is_file() else weights

@@ -220,7 +220,7 @@ def test_unknown_names_are_errors_before_anything_is_written(request_: ExtractRe
         extract(replace(request_, layers=("layer9",)))
     with pytest.raises(UnknownName, match="unknown device 'gpu'"):
         extract(replace(request_, device="gpu"))
-    with pytest.raises(RequestError, match="no layer of tiny is asked for"):
+    with pytest.raises(RequestError, match="'layers' must be a list of strings"):
         extract(replace(request_, layers=()))
     assert not request_.cache.exists()
 
