@@ -18,8 +18,8 @@ from scipy.stats import spearmanr
 from tabulate import tabulate
 
 from featx.requests import BaseChoice, CompareRequest
-from featx.workflows.advise import Advice, advise
-from featx.workflows.compare import compare
+from featx.workflows.advise import Advice, advise_layer
+from featx.workflows.compare import compare_layer_sets
 
 SCORES = {
     "LogME": lambda one: one.logme,
@@ -32,7 +32,7 @@ SCORES = {
 def measure(request: CompareRequest) -> dict[str, float]:
     """Test accuracy of each cached layer, by the linear classifier that cross-validation prefers."""
     best: dict[str, tuple[float, float]] = {}
-    for row in compare(replace(request, classifiers=("logreg", "svm"))):
+    for row in compare_layer_sets(replace(request, classifiers=("logreg", "svm"))):
         best[row.layer] = max(best.get(row.layer, (0.0, 0.0)), (row.cv_accuracy, row.test_accuracy))
     return {layer: test for layer, (_, test) in best.items()}
 
@@ -56,7 +56,7 @@ def main() -> None:
         truth = measure(request)
         best = max(truth, key=truth.__getitem__)
         with tempfile.TemporaryDirectory() as empty:
-            ways = {"cached": advise(request), "a sample": advise(replace(request, cache=Path(empty)))}
+            ways = {"cached": advise_layer(request), "a sample": advise_layer(replace(request, cache=Path(empty)))}
         for way, advice in ways.items():
             lost = f"{100 * (truth[best] - truth.get(advice.layer, np.nan)):.1f}"
             similarity = "" if advice.similarity is None else f"{advice.similarity:.2f}"

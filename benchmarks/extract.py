@@ -47,7 +47,7 @@ from featx.files import digest
 from featx.images.decode import decoding
 from featx.requests import BaseChoice, ExtractRequest
 from featx.timing import Clock
-from featx.workflows.extract import extract
+from featx.workflows.extract import extract_features
 
 IMAGENET = models.ResNet18_Weights.IMAGENET1K_V1.transforms
 ALL = ("layer1", "layer2", "layer3", "layer4")
@@ -91,7 +91,7 @@ def run_featx(asked: argparse.Namespace, folder: Path) -> float:
     choice = BaseChoice(asked.base, asked.weights or "random", precision=asked.precision)
     request = ExtractRequest(asked.data, choice, layers_of(asked), device=asked.device, cache=folder / "cache")
     started = now()
-    summary = extract(request)
+    summary = extract_features(request)
     return summary.extracted / (now() - started)
 
 

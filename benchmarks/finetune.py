@@ -18,8 +18,8 @@ from tabulate import tabulate
 
 from featx.finetuning.plan import plan
 from featx.requests import BaseChoice, FinetuneRequest
-from featx.workflows.extract import extract
-from featx.workflows.finetune import extractions, finetune
+from featx.workflows.extract import extract_features
+from featx.workflows.finetune import extractions, finetune_base
 
 
 def processor_seconds() -> float:
@@ -29,14 +29,14 @@ def processor_seconds() -> float:
 
 def measure(request: FinetuneRequest) -> list[object]:
     for extraction in extractions(request, plan(request)):
-        extract(extraction)
+        extract_features(extraction)
     marks: list[float] = []
 
     def report(phase: str, *_: object) -> None:
         if phase == "finetuned":
             marks.append(processor_seconds())
 
-    finetuned = finetune(request, report)
+    finetuned = finetune_base(request, report)
     processor_seconds_an_epoch = [later - before for before, later in itertools.pairwise(marks)]
     result = finetuned.finetuned.result
     kind = "cached" if request.from_cache else "images"

@@ -56,13 +56,13 @@ def run(
     >>> featx.run("digits").compare
     """
     from featx.reports.comparison import Table
-    from featx.workflows.compare import compare
+    from featx.workflows.compare import compare_layer_sets
     from featx.workflows.experiment_file import load_pipeline
-    from featx.workflows.extract import extract
+    from featx.workflows.extract import extract_features
 
     pipeline = load_pipeline(os.fspath(experiment), Path(cache) if cache else default_cache())
-    summary = extract(pipeline.extract, progress)
+    summary = extract_features(pipeline.extract, progress)
     finetuned = extract_and_finetune(pipeline.finetune, progress) if pipeline.finetune else None
     # Last, since the table has rows of what was fine-tuned, too.
-    table = Table(compare(pipeline.compare, progress))
+    table = Table(compare_layer_sets(pipeline.compare, progress))
     return ExperimentReport(summary, table, finetuned)

@@ -56,10 +56,10 @@ def extract(
     >>> summary.images
     1797
     """
-    from featx.workflows.extract import extract as run_extract
+    from featx.workflows.extract import extract_features
 
     options["layers"] = as_names(layers)
-    return run_extract(make_request(ExtractRequest, "extract", data, base, options), progress)
+    return extract_features(make_request(ExtractRequest, "extract", data, base, options), progress)
 
 
 def load_features(
@@ -103,10 +103,10 @@ def load_features(
     >>> classifier = LinearSVC().fit(data.X[data.train], data.y[data.train])
     >>> classifier.score(data.X[data.test], data.y[data.test])
     """
-    from featx.features.load import load_features
+    from featx.features.load import load_labelled_features
 
     options.update(layers=[layer], poolings=[pooling])
-    return load_features(make_request(CompareRequest, "load_features", data, base, options), scaled)
+    return load_labelled_features(make_request(CompareRequest, "load_features", data, base, options), scaled)
 
 
 def advise(
@@ -142,9 +142,9 @@ def advise(
     --------
     >>> featx.advise("digits", base="tiny").layer
     """
-    from featx.workflows.advise import advise
+    from featx.workflows.advise import advise_layer
 
-    return advise(make_request(CompareRequest, "advise", data, base, options), progress)
+    return advise_layer(make_request(CompareRequest, "advise", data, base, options), progress)
 
 
 def layers(base: str | BaseChoice, **options: Any) -> LayerTable:

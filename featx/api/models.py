@@ -60,10 +60,10 @@ def compare(
     'layer3'
     """
     from featx.reports.comparison import Table
-    from featx.workflows.compare import compare
+    from featx.workflows.compare import compare_layer_sets
 
     options.update(layers=as_names(layers), classifiers=as_names(clf))
-    return Table(compare(make_request(CompareRequest, "compare", data, base, options), progress))
+    return Table(compare_layer_sets(make_request(CompareRequest, "compare", data, base, options), progress))
 
 
 def fit(
@@ -111,10 +111,10 @@ def fit(
     >>> fitted = featx.fit("digits", base="tiny", layer="layer3", clf="svm")
     >>> fitted.model.save("digits.featx")
     """
-    from featx.workflows.fit import fit
+    from featx.workflows.fit import fit_classifier
 
     options.update(layers=[layer], classifiers=[clf], poolings=[pooling])
-    return fit(make_request(CompareRequest, "fit", data, base, options), keep_model, with_base)
+    return fit_classifier(make_request(CompareRequest, "fit", data, base, options), keep_model, with_base)
 
 
 def predict(
@@ -152,10 +152,10 @@ def predict(
     >>> for image in featx.predict("digits.featx", ["new/"]).labelled:
     ...     print(image.path, image.label, image.probability)
     """
-    from featx.workflows.predict import predict
+    from featx.workflows.predict import label_images
 
     options.update(model=model, images=as_images(images))
-    return predict(fill(PredictRequest, options, "featx.predict()"), progress)
+    return label_images(fill(PredictRequest, options, "featx.predict()"), progress)
 
 
 def finetune(
@@ -210,12 +210,12 @@ def extract_and_finetune(
 ) -> FinetuneReport:
     """Compute the features that a fine-tuning needs and the cache lacks, then fine-tune."""
     from featx.finetuning.plan import plan
-    from featx.workflows.extract import extract
-    from featx.workflows.finetune import extractions, finetune
+    from featx.workflows.extract import extract_features
+    from featx.workflows.finetune import extractions, finetune_base
 
     for extraction in extractions(request, plan(request)):
-        extract(extraction, progress)
-    return finetune(request, report)
+        extract_features(extraction, progress)
+    return finetune_base(request, report)
 
 
 def load_model(path: str | Path) -> Model:

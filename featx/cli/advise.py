@@ -53,11 +53,11 @@ def command(
     Example:
       featx advise photos --base resnet50
     """
-    from featx.workflows.advise import advise
+    from featx.workflows.advise import advise_layer
 
     request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache)
     with progress_bar("layer", quiet) as progress:
-        advice = advise(request, progress)
+        advice = advise_layer(request, progress)
     if as_json:
         print_json(advice.to_dict())
     else:

@@ -85,12 +85,12 @@ def command(
     request = CompareRequest(data, base, layers, classifiers, poolings, **options)
     from featx.files import write_text
     from featx.reports.table import check_column, sort_results, table, terminal_width, to_csv
-    from featx.workflows.compare import compare
+    from featx.workflows.compare import compare_layer_sets
 
     check_column(sort)
 
     with progress_bar("fit", quiet) as progress:
-        rows = compare(request, progress)
+        rows = compare_layer_sets(request, progress)
     if sort:
         rows = sort_results(rows, sort)
     if csv_file:

@@ -104,10 +104,10 @@ def command(
         store_dtype=store_dtype or "float32",
         **options,
     )
-    from featx.workflows.extract import extract
+    from featx.workflows.extract import extract_features
 
     with progress_bar("image", quiet) as progress:
-        summary = extract(request, progress)
+        summary = extract_features(request, progress)
     report(summary, as_json, quiet)
     sys.exit(1 if summary.failed else 0)
 

@@ -153,15 +153,15 @@ def exit_code(finetuned: FinetuneReport, failed: int) -> int:
 def run(request: FinetuneRequest, quiet: bool) -> tuple[FinetuneReport, int]:
     """Extract what the cache lacks, then fine-tune: the report, and how many images failed in all extractions."""
     from featx.finetuning.plan import plan
-    from featx.workflows.extract import extract
-    from featx.workflows.finetune import extractions, finetune
+    from featx.workflows.extract import extract_features
+    from featx.workflows.finetune import extractions, finetune_base
 
     failed = 0
     for extraction in extractions(request, plan(request)):
         with progress_bar("image", quiet) as progress:
-            summary = extract(extraction, progress)
+            summary = extract_features(extraction, progress)
         failed += len(summary.failed)
-    return finetune(request, None if quiet else report), failed
+    return finetune_base(request, None if quiet else report), failed
 
 
 def report(phase: str, progress: TrainingState, loss: float, accuracy: float) -> None:

@@ -70,10 +70,10 @@ def command(
     if with_base and out is None:
         raise click.UsageError("--with-base says what the model file holds: name the file with --out")
     request = CompareRequest(data, base, (layer,), (clf,), poolings[:1] or ("avg",), **options)
-    from featx.workflows.fit import fit
+    from featx.workflows.fit import fit_classifier
 
     # Without a file to write, a request that was answered before needs no training.
-    report = fit(request, keep_model=out is not None, with_base=with_base)
+    report = fit_classifier(request, keep_model=out is not None, with_base=with_base)
     if out:
         report.model.save(out)
     if as_json:

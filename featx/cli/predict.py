@@ -53,10 +53,10 @@ def command(
     request = PredictRequest(model, images, weights, device, batch_size, workers, base)
     from featx.files import write_text
     from featx.reports.classes import prediction_csv, prediction_table
-    from featx.workflows.predict import predict
+    from featx.workflows.predict import label_images
 
     with progress_bar("image", quiet) as progress:
-        predictions = predict(request, progress)
+        predictions = label_images(request, progress)
     labelled = [image.to_dict() for image in predictions.labelled]
     if csv_file:
         write_text(csv_file, prediction_csv(labelled))

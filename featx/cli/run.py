@@ -30,19 +30,19 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
     from featx.cli.extract import report
     from featx.files import write_text
     from featx.reports.table import closing_lines, table, to_csv
-    from featx.workflows.compare import compare
+    from featx.workflows.compare import compare_layer_sets
     from featx.workflows.experiment_file import load_pipeline
-    from featx.workflows.extract import extract
+    from featx.workflows.extract import extract_features
 
     pipeline = load_pipeline(experiment, cache)
     with progress_bar("image", quiet) as progress:
-        summary = extract(pipeline.extract, progress)
+        summary = extract_features(pipeline.extract, progress)
     if not as_json:
         report(summary, False, quiet)
     tuned, failed = finetune.run(pipeline.finetune, quiet) if pipeline.finetune else (None, 0)
     # Last, since the table has rows of what was fine-tuned, too.
     with progress_bar("fit", quiet) as progress:
-        results = compare(pipeline.compare, progress)
+        results = compare_layer_sets(pipeline.compare, progress)
     if csv_file:
         write_text(csv_file, to_csv(results))
     if as_json:

@@ -54,7 +54,7 @@ class LabelledFeatures:
         return len(self.y)
 
 
-def load_features(request: CompareRequest, scaled: bool = True) -> LabelledFeatures:
+def load_labelled_features(request: CompareRequest, scaled: bool = True) -> LabelledFeatures:
     """Join a data set with its cached features at one layer or layer set.
 
     Parameters

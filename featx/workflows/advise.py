@@ -137,7 +137,7 @@ class ScoredSample(ScoredLayers):
     distances: dict[str, float] = field(default_factory=dict)
 
 
-def advise(request: CompareRequest, progress: Progress | None = None) -> Advice:
+def advise_layer(request: CompareRequest, progress: Progress | None = None) -> Advice:
     """Advise which layer of a base to use for a data set, and what to do next.
 
     Cached layers are scored by cross-validation on all training images, and decide where there are any; others are

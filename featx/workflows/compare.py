@@ -15,7 +15,7 @@ from featx.requests import CompareRequest
 from featx.types import Progress
 
 
-def compare(request: CompareRequest, progress: Progress | None = None) -> list[TableRow]:
+def compare_layer_sets(request: CompareRequest, progress: Progress | None = None) -> list[TableRow]:
     """Evaluate every classifier on every layer set that a request asks for.
 
     Parameters

@@ -14,7 +14,7 @@ from featx.runners.summary import ExtractSummary
 from featx.types import Progress
 
 
-def extract(request: ExtractRequest, progress: Progress | None = None) -> ExtractSummary:
+def extract_features(request: ExtractRequest, progress: Progress | None = None) -> ExtractSummary:
     """Compute and store the features that a request asks for and the store lacks.
 
     Parameters

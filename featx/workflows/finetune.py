@@ -68,7 +68,7 @@ def extractions(request: FinetuneRequest, unfreeze_plan: UnfreezePlan) -> list[E
     return needed
 
 
-def finetune(
+def finetune_base(
     request: FinetuneRequest, report: PhaseReport | None = None, after_batch: BatchReport | None = None
 ) -> FinetuneReport:
     """Train a head on a frozen base, then the last stages with it; evaluate both, and write the model.

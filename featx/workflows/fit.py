@@ -26,7 +26,7 @@ from featx.models.model import Model
 from featx.requests import CompareRequest
 
 
-def fit(request: CompareRequest, keep_model: bool = True, with_base: bool = False) -> FitReport:
+def fit_classifier(request: CompareRequest, keep_model: bool = True, with_base: bool = False) -> FitReport:
     """Train one classifier on one cached layer set, and evaluate it on the held-out part.
 
     Parameters

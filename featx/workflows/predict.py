@@ -61,7 +61,7 @@ class Predictions:
     failed: list[FailedImage]
 
 
-def predict(request: PredictRequest, progress: Progress | None = None) -> Predictions:
+def label_images(request: PredictRequest, progress: Progress | None = None) -> Predictions:
     """Label images with a model that `fit` or `finetune` made.
 
     Parameters

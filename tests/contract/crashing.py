@@ -37,7 +37,7 @@ from featx.store.part import Part
 from featx.store.store import FeatureStore
 from featx.store.verify import verify
 from featx.workflows.export import export
-from featx.workflows.extract import extract
+from featx.workflows.extract import extract_features
 from tests.store.samples import KEY, features_of, fill, make_digests
 
 IMAGES = 128
@@ -106,7 +106,7 @@ def run_extract(cache: Path, report: Report) -> None:
     log.addHandler(Committed(report))
     data = str(cache.parent / "photos")
     layers = ("layer2", "layer4")
-    extract(ExtractRequest(data, BaseChoice("tiny", "random"), layers, cache=cache, batch_size=16, workers=2))
+    extract_features(ExtractRequest(data, BaseChoice("tiny", "random"), layers, cache=cache, batch_size=16, workers=2))
 
 
 def run_add(cache: Path, report: Report) -> None:

@@ -20,7 +20,7 @@ from featx.store.compact import compact
 from featx.store.store import FeatureStore
 from featx.store.verify import verify
 from featx.workflows.export import export
-from featx.workflows.extract import extract
+from featx.workflows.extract import extract_features
 from tests.store.samples import KEY, features_of, fill, make_digests, part_files
 
 RANDOM = BaseChoice("tiny", "random")
@@ -110,7 +110,7 @@ def test_a_full_disk_stops_an_extraction_and_it_goes_on_when_there_is_room(
 
 
 def test_a_full_disk_stops_an_export_and_leaves_the_old_file(small_disk: Path, photos: Path, cache: Path) -> None:
-    extract(ExtractRequest(str(photos), RANDOM, ("layer1",), ("flat",), cache=cache))
+    extract_features(ExtractRequest(str(photos), RANDOM, ("layer1",), ("flat",), cache=cache))
     out = small_disk / "out.h5"
     out.write_text("old")
     request = ExportRequest(CompareRequest(str(photos), RANDOM, ("layer1",), cache=cache), out)
@@ -164,9 +164,9 @@ def test_a_cache_removed_in_the_middle_of_an_extraction_is_filled_from_there(pho
             cache.rename(cache.with_name("gone"))
 
     try:
-        assert extract(request, remove_once).extracted == 36
+        assert extract_features(request, remove_once).extracted == 36
     except StoreError as error:  # it went in the very moment between making a folder and using it
         assert "cannot be written" in str(error)  # noqa: PT017
-    extract(request)
+    extract_features(request)
     assert verify(cache).problems == []
     assert FeatureStore(cache).keys()[0].images == 36

@@ -13,9 +13,9 @@ from featx.errors import BrokenPart
 from featx.evaluation.comparison import open_comparison
 from featx.evaluation.evaluate import evaluate_layer_set
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.workflows.compare import compare
-from featx.workflows.extract import extract
-from featx.workflows.fit import fit
+from featx.workflows.compare import compare_layer_sets
+from featx.workflows.extract import extract_features
+from featx.workflows.fit import fit_classifier
 from tests.conftest import picture
 
 RANDOM = BaseChoice("tiny", "random")
@@ -23,7 +23,7 @@ RANDOM = BaseChoice("tiny", "random")
 
 @pytest.fixture
 def request_(photos: Path, cache: Path) -> CompareRequest:
-    extract(ExtractRequest(str(photos), RANDOM, ("layer1", "layer3"), cache=cache))
+    extract_features(ExtractRequest(str(photos), RANDOM, ("layer1", "layer3"), cache=cache))
     return CompareRequest(str(photos), RANDOM, classifiers=("logreg", "svm"), cache=cache)
 
 
@@ -37,30 +37,30 @@ def damage_features(cache: Path) -> None:
 
 
 def test_a_repeated_request_reads_no_features_and_gives_the_same(request_: CompareRequest) -> None:
-    first = compare(request_)
+    first = compare_layer_sets(request_)
     assert len(list((request_.cache / "results").iterdir())) == 4
     damage_features(request_.cache)
-    again = compare(request_)
+    again = compare_layer_sets(request_)
     assert again == first  # the seconds, too: they are kept as first measured
     assert not any(row.recalled for row in first)
     assert all(row.recalled for row in again)
     with pytest.raises(BrokenPart, match="featx cache clean"):
-        compare(replace(request_, refit=True))
+        compare_layer_sets(replace(request_, refit=True))
 
 
 def test_a_repeated_fit_trains_only_if_the_model_is_needed(request_: CompareRequest) -> None:
     request = replace(request_, layers=("layer1",), classifiers=("svm",))
-    first = fit(request, keep_model=False)
+    first = fit_classifier(request, keep_model=False)
     assert first.model is not None, "it was trained, so it is there"
-    again = fit(request)
+    again = fit_classifier(request)
     assert again.result.recalled
     assert again.model.predict_proba(np.ones((1, 32))) == pytest.approx(first.model.predict_proba(np.ones((1, 32))))
     damage_features(request.cache)
-    recalled = fit(request, keep_model=False)
+    recalled = fit_classifier(request, keep_model=False)
     assert recalled.model is None
     assert recalled.to_dict() == again.to_dict()
     with pytest.raises(BrokenPart, match="featx cache clean"):
-        fit(request)
+        fit_classifier(request)
 
 
 def test_what_was_evaluated_is_what_is_kept(request_: CompareRequest) -> None:
@@ -77,7 +77,7 @@ def test_what_was_evaluated_is_what_is_kept(request_: CompareRequest) -> None:
 
 
 def test_a_record_holds_what_the_evaluation_gave_and_nothing_of_the_table(request_: CompareRequest) -> None:
-    compare(replace(request_, layers=("layer1",), classifiers=("svm",)))
+    compare_layer_sets(replace(request_, layers=("layer1",), classifiers=("svm",)))
     (record,) = (request_.cache / "results").iterdir()
     stored = json.loads(record.read_text())
     assert set(stored) == {"request", "result", "predicted", "confidence"}
@@ -86,43 +86,43 @@ def test_a_record_holds_what_the_evaluation_gave_and_nothing_of_the_table(reques
 
 
 def test_a_part_that_is_new_is_all_that_is_fitted(request_: CompareRequest) -> None:
-    compare(replace(request_, layers=("layer1",), classifiers=("svm",)))
-    assert [row.recalled for row in compare(request_)] == [False, True, False, False]
+    compare_layer_sets(replace(request_, layers=("layer1",), classifiers=("svm",)))
+    assert [row.recalled for row in compare_layer_sets(request_)] == [False, True, False, False]
 
 
 def test_records_are_never_written_twice(request_: CompareRequest) -> None:
-    compare(request_)
+    compare_layer_sets(request_)
     before = {path: path.read_bytes() for path in (request_.cache / "results").iterdir()}
-    compare(request_)
+    compare_layer_sets(request_)
     assert {path: path.read_bytes() for path in (request_.cache / "results").iterdir()} == before
 
 
 def test_another_seed_label_or_image_is_another_request(request_: CompareRequest, photos: Path) -> None:
     request = replace(request_, layers=("layer1",), classifiers=("logreg",))
-    compare(request)
-    assert not compare(replace(request, seed=1))[0].recalled
+    compare_layer_sets(request)
+    assert not compare_layer_sets(replace(request, seed=1))[0].recalled
     (photos / "red" / "00.png").rename(photos / "blue" / "moved.png")
-    assert not compare(request)[0].recalled
+    assert not compare_layer_sets(request)[0].recalled
     picture(77, 0).save(photos / "red" / "new.png")
-    extract(ExtractRequest(str(photos), RANDOM, ("layer1",), cache=request.cache))
-    assert not compare(request)[0].recalled
+    extract_features(ExtractRequest(str(photos), RANDOM, ("layer1",), cache=request.cache))
+    assert not compare_layer_sets(request)[0].recalled
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "[" * 100_000, '{"request": 1}', "short"])
 def test_a_damaged_record_is_made_again(request_: CompareRequest, damage: str) -> None:
     request = replace(request_, layers=("layer1",), classifiers=("logreg",))
-    (first,) = compare(request)
+    (first,) = compare_layer_sets(request)
     (record,) = (request_.cache / "results").iterdir()
     if damage == "short":
         whole = json.loads(record.read_text())
         damage = json.dumps({**whole, "predicted": whole["predicted"][:-1]})
     record.write_text(damage)
-    (again,) = compare(request)
+    (again,) = compare_layer_sets(request)
     assert not again.recalled
     assert replace(again, fit_seconds=0) == replace(first, fit_seconds=0)
-    assert compare(request)[0].recalled
+    assert compare_layer_sets(request)[0].recalled
 
 
 def test_a_cache_that_cannot_take_records_is_no_error(request_: CompareRequest) -> None:
     (request_.cache / "results").write_text("no folder")
-    assert len(compare(request_)) == 4
+    assert len(compare_layer_sets(request_)) == 4

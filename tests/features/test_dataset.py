@@ -14,8 +14,8 @@ from featx.evaluation.comparison import open_comparisons
 from featx.features.dataset import load_dataset
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
 from featx.store.store import FeatureStore
-from featx.workflows.compare import compare
-from featx.workflows.extract import extract
+from featx.workflows.compare import compare_layer_sets
+from featx.workflows.extract import extract_features
 from tests.conftest import picture, raises_missing
 
 RANDOM = BaseChoice("tiny", "random")
@@ -42,7 +42,7 @@ def test_several_bases_share_one_data_set_and_one_warning(
     (photos / "red" / "broken.png").write_bytes(b"broken")
     hog, lbp = BaseChoice("hog"), BaseChoice("lbp")
     for base, layer in ((RANDOM, "layer1"), (hog, "hog"), (lbp, "lbp")):
-        extract(ExtractRequest(str(photos), base, (layer,), cache=cache))
+        extract_features(ExtractRequest(str(photos), base, (layer,), cache=cache))
     caplog.clear()
     request = CompareRequest(str(photos), RANDOM, classifiers=("logreg",), cache=cache, beside=(hog, lbp))
     comparisons = open_comparisons(request)
@@ -50,18 +50,18 @@ def test_several_bases_share_one_data_set_and_one_warning(
     assert all(comparison.dataset is comparisons[0].dataset for comparison in comparisons)
     (warning,) = [record.message for record in caplog.records]
     assert "broken.png' is left out: not an image" in warning
-    assert {row.base for row in compare(request)} == {"tiny", "hog", "lbp"}
-    assert {row.n_test for row in compare(request)} == {9}
+    assert {row.base for row in compare_layer_sets(request)} == {"tiny", "hog", "lbp"}
+    assert {row.n_test for row in compare_layer_sets(request)} == {9}
 
 
 def test_the_base_that_lacks_images_is_the_one_to_be_extracted(photos: Path, cache: Path) -> None:
-    extract(ExtractRequest(str(photos), RANDOM, ("layer1",), cache=cache))
-    extract(ExtractRequest(str(photos), BaseChoice("hog"), ("hog",), cache=cache))
+    extract_features(ExtractRequest(str(photos), RANDOM, ("layer1",), cache=cache))
+    extract_features(ExtractRequest(str(photos), BaseChoice("hog"), ("hog",), cache=cache))
     picture(77, 0).save(photos / "red" / "new.png")
-    extract(ExtractRequest(str(photos), RANDOM, ("layer1",), cache=cache))
+    extract_features(ExtractRequest(str(photos), RANDOM, ("layer1",), cache=cache))
     request = CompareRequest(str(photos), RANDOM, cache=cache, beside=(BaseChoice("hog"),))
     with raises_missing("1 of 37 images has no features yet.*Run: .* --base hog --layer hog "):
-        compare(request)
+        compare_layer_sets(request)
 
 
 def test_a_training_part_without_two_images_of_a_class_is_named(photos: Path, cache: Path, tmp_path: Path) -> None:

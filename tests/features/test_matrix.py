@@ -9,13 +9,13 @@ import numpy as np
 
 from featx.evaluation.comparison import open_comparison
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.workflows.extract import extract
+from featx.workflows.extract import extract_features
 
 RANDOM = BaseChoice("tiny", "random")
 
 
 def test_rows_of_views_are_the_same_from_memory_and_from_the_store(photos: Path, cache: Path) -> None:
-    extract(ExtractRequest(str(photos), RANDOM, ("layer1", "layer3"), cache=cache, views=2))
+    extract_features(ExtractRequest(str(photos), RANDOM, ("layer1", "layer3"), cache=cache, views=2))
     request = CompareRequest(str(photos), RANDOM, ("layer1+layer3",), ("svm",), cache=cache, views=2)
     comparison = open_comparison(request)
     in_memory = comparison.features(comparison.layer_sets[0])
@@ -29,7 +29,7 @@ def test_rows_of_views_are_the_same_from_memory_and_from_the_store(photos: Path,
 
 
 def test_a_block_stays_within_its_memory_and_is_never_empty(photos: Path, cache: Path) -> None:
-    extract(ExtractRequest(str(photos), RANDOM, ("layer1",), cache=cache))
+    extract_features(ExtractRequest(str(photos), RANDOM, ("layer1",), cache=cache))
     request = CompareRequest(str(photos), RANDOM, ("layer1",), ("svm",), cache=cache, memory=8 * 4 * 32 * 5)
     comparison = open_comparison(request)
     features = comparison.features(comparison.layer_sets[0])

@@ -22,7 +22,7 @@ from featx.runners.devices import collect_summaries, divide_request
 from featx.runners.local import list_feature_keys
 from featx.runners.summary import ExtractSummary, merge_summaries
 from featx.store.store import FeatureStore
-from featx.workflows.extract import extract
+from featx.workflows.extract import extract_features
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def request_(photos: Path, cache: Path) -> ExtractRequest:
 
 def test_two_processes_store_what_one_does(request_: ExtractRequest, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    summary = extract(request_, lambda done, total: told.append((done, total)))
+    summary = extract_features(request_, lambda done, total: told.append((done, total)))
     alone = replace(request_, cache=tmp_path / "alone", device="cpu")
-    expected = extract(alone)
+    expected = extract_features(alone)
     assert (summary.images, summary.extracted, summary.duplicates) == (
         expected.images,
         expected.extracted,
@@ -54,7 +54,7 @@ def test_two_processes_store_what_one_does(request_: ExtractRequest, tmp_path: P
     got = FeatureStore(request_.cache).get(key, digests)
     assert np.array_equal(got, FeatureStore(alone.cache).get(key, digests))
     assert len(got) == expected.extracted
-    again = extract(replace(request_, device="cpu"))
+    again = extract_features(replace(request_, device="cpu"))
     assert (again.cached, again.extracted) == (expected.extracted, 0)
 
 
@@ -69,7 +69,7 @@ def test_a_shard_is_divided_further_and_cores_among_the_devices(request_: Extrac
 
 def test_a_wrong_layer_is_refused_before_anything_is_hashed(request_: ExtractRequest) -> None:
     with pytest.raises(UnknownName, match="unknown layer of tiny 'layer7'. Did you mean 'layer4'"):
-        extract(replace(request_, layers=("layer7",)))
+        extract_features(replace(request_, layers=("layer7",)))
     assert not request_.cache.exists()
 
 

@@ -12,15 +12,15 @@ from featx.bases.architecture import Architecture
 from featx.errors import WeightsError
 from featx.evaluation.layer_scores import LayerScore
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.workflows.advise import LARGE, advise, decide, give_reasons
-from featx.workflows.extract import extract
+from featx.workflows.advise import LARGE, advise_layer, decide, give_reasons
+from featx.workflows.extract import extract_features
 from tests.conftest import picture
 
 Featx = Callable[..., Any]
 
 
 def test_with_nothing_cached_a_sample_decides_and_the_next_step_is_to_extract(photos: Path, cache: Path) -> None:
-    advice = advise(CompareRequest(str(photos), BaseChoice("tiny"), cache=cache))
+    advice = advise_layer(CompareRequest(str(photos), BaseChoice("tiny"), cache=cache))
     assert [layer.layer for layer in advice.layers] == ["layer1", "layer2", "layer3", "layer4"]
     assert not any(layer.cached for layer in advice.layers)
     assert advice.layer in {layer.layer for layer in advice.layers}
@@ -32,7 +32,7 @@ def test_with_nothing_cached_a_sample_decides_and_the_next_step_is_to_extract(ph
 
 
 def test_cached_layers_decide_and_the_next_step_is_to_fit(featx: Featx, photos: Path, cache: Path) -> None:
-    extract(ExtractRequest(str(photos), BaseChoice("tiny"), ("layer1", "layer2"), cache=cache))
+    extract_features(ExtractRequest(str(photos), BaseChoice("tiny"), ("layer1", "layer2"), cache=cache))
     words = ("advise", photos, "--base", "tiny", "--cache", cache, "-q")
     advice = json.loads(featx(*words, "--json").stdout)
     assert {"layer", "similarity", "strategy", "command", "layers", "learning_curve", "case"} <= set(advice)
@@ -45,13 +45,13 @@ def test_cached_layers_decide_and_the_next_step_is_to_fit(featx: Featx, photos: 
 
 
 def test_a_base_with_random_weights_has_no_similarity(photos: Path, cache: Path) -> None:
-    advice = advise(CompareRequest(str(photos), BaseChoice("tiny", "random"), cache=cache))
+    advice = advise_layer(CompareRequest(str(photos), BaseChoice("tiny", "random"), cache=cache))
     assert (advice.similarity, advice.confidence, advice.case) == (None, None, "")
 
 
 def test_without_weights_and_without_features_there_is_no_advice(photos: Path, cache: Path) -> None:
     with pytest.raises(WeightsError, match="does not exist"):
-        advise(CompareRequest(str(photos), BaseChoice("tiny", "gone.pth"), cache=cache))
+        advise_layer(CompareRequest(str(photos), BaseChoice("tiny", "gone.pth"), cache=cache))
 
 
 def test_a_request_resolves_its_base_once(photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,13 +63,13 @@ def test_a_request_resolves_its_base_once(photos: Path, cache: Path, monkeypatch
         return look_up(name, weights)
 
     monkeypatch.setattr(registry, "find_architecture", counting)
-    advise(CompareRequest(str(photos), BaseChoice("tiny"), cache=cache))
+    advise_layer(CompareRequest(str(photos), BaseChoice("tiny"), cache=cache))
     assert looked_up == ["tiny"]
 
 
 def test_a_broken_image_in_the_sample_is_passed_over(photos: Path, cache: Path) -> None:
     (photos / "red" / "05.png").write_bytes(b"no picture")
-    advice = advise(CompareRequest(str(photos), BaseChoice("tiny"), cache=cache))
+    advice = advise_layer(CompareRequest(str(photos), BaseChoice("tiny"), cache=cache))
     assert {layer.images for layer in advice.layers} <= {advice.images, advice.images - 1}
 
 
@@ -114,9 +114,9 @@ def test_what_another_data_set_left_in_the_cache_changes_no_advice(photos: Path,
         for number in range(6):
             picture(5000 + 10 * hue + number, hue).save(others / name / f"{number}.png")
     base = BaseChoice("tiny")
-    extract(ExtractRequest(str(photos), base, ("layer1", "layer2"), cache=cache))
+    extract_features(ExtractRequest(str(photos), base, ("layer1", "layer2"), cache=cache))
     request = CompareRequest(str(photos), base, cache=cache)
-    alone = advise(request)
-    extract(ExtractRequest(str(others), base, ("layer3", "layer1"), ("avg", "max"), cache=cache))
-    extract(ExtractRequest(str(others), BaseChoice("tiny", "random"), ("layer1",), cache=cache))
-    assert advise(request) == alone
+    alone = advise_layer(request)
+    extract_features(ExtractRequest(str(others), base, ("layer3", "layer1"), ("avg", "max"), cache=cache))
+    extract_features(ExtractRequest(str(others), BaseChoice("tiny", "random"), ("layer1",), cache=cache))
+    assert advise_layer(request) == alone

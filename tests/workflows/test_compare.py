@@ -14,9 +14,9 @@ import pytest
 
 from featx.errors import RequestError, UnknownName
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
-from featx.workflows.compare import compare
-from featx.workflows.extract import extract
-from featx.workflows.fit import fit
+from featx.workflows.compare import compare_layer_sets
+from featx.workflows.extract import extract_features
+from featx.workflows.fit import fit_classifier
 from tests.conftest import picture, raises_missing
 
 RANDOM = BaseChoice("tiny", "random")
@@ -25,12 +25,12 @@ Featx = Callable[..., Any]
 
 @pytest.fixture
 def request_(photos: Path, cache: Path) -> CompareRequest:
-    extract(ExtractRequest(str(photos), RANDOM, ("layer1", "layer3"), ("avg", "max"), cache=cache))
+    extract_features(ExtractRequest(str(photos), RANDOM, ("layer1", "layer3"), ("avg", "max"), cache=cache))
     return CompareRequest(str(photos), RANDOM, ("layer1",), ("svm",), ("avg",), cache=cache)
 
 
 def test_a_layer_set_concatenates_the_features_of_its_layers(request_: CompareRequest) -> None:
-    rows = compare(replace(request_, layers=("layer1", "layer1+layer3", "layer3"), poolings=()))
+    rows = compare_layer_sets(replace(request_, layers=("layer1", "layer1+layer3", "layer3"), poolings=()))
     assert [(row.layer, row.pooling, row.dim) for row in rows] == [
         (layer, pooling, dim)
         for layer, dim in (("layer1", 32), ("layer1+layer3", 160), ("layer3", 128))
@@ -41,20 +41,20 @@ def test_a_layer_set_concatenates_the_features_of_its_layers(request_: CompareRe
 
 def test_layers_of_a_set_that_are_not_cached_are_named_in_one_command(request_: CompareRequest) -> None:
     with raises_missing(r"layers 'layer2', 'layer4' of tiny .* are not cached. Run: .* --layer layer2 --layer layer4 "):
-        compare(replace(request_, layers=("layer1+layer2", "layer3+layer4")))
+        compare_layer_sets(replace(request_, layers=("layer1+layer2", "layer3+layer4")))
     with raises_missing(r"--layer layer1 --layer layer3 --pooling flat"):
-        compare(replace(request_, layers=("layer1+layer3",), poolings=("flat",)))
+        compare_layer_sets(replace(request_, layers=("layer1+layer3",), poolings=("flat",)))
     with pytest.raises(UnknownName, match="unknown layer of tiny 'layr3'. Did you mean 'layer3'"):
-        compare(replace(request_, layers=("layer1+layr3",)))
+        compare_layer_sets(replace(request_, layers=("layer1+layr3",)))
 
 
 def test_a_fit_takes_one_layer_and_one_classifier(request_: CompareRequest) -> None:
     with pytest.raises(
         RequestError, match=r"one classifier, not 2 layer sets or poolings \(layer1 \(avg\), layer3 \(avg\)\): choose"
     ):
-        fit(replace(request_, layers=("layer1", "layer3")))
+        fit_classifier(replace(request_, layers=("layer1", "layer3")))
     with pytest.raises(RequestError, match=r"not 2 classifiers \(svm, logreg\): choose, or use compare"):
-        fit(replace(request_, classifiers=("svm", "logreg")))
+        fit_classifier(replace(request_, classifiers=("svm", "logreg")))
 
 
 def shuffle(photos: Path, folder: Path) -> Path:
@@ -70,22 +70,22 @@ def shuffle(photos: Path, folder: Path) -> Path:
 
 def test_shuffled_labels_leave_every_classifier_at_chance(photos: Path, cache: Path, tmp_path: Path) -> None:
     data = str(shuffle(photos, tmp_path))
-    extract(ExtractRequest(data, RANDOM, ("layer1", "layer3"), cache=cache))
-    for row in compare(CompareRequest(data, RANDOM, ("layer1+layer3",), cache=cache)):
+    extract_features(ExtractRequest(data, RANDOM, ("layer1", "layer3"), cache=cache))
+    for row in compare_layer_sets(CompareRequest(data, RANDOM, ("layer1+layer3",), cache=cache)):
         assert abs(row.cv_accuracy - 1 / 3) < 0.17
         assert row.ci_low < 1 / 3 < row.ci_high + 0.05
 
 
 def test_ten_runs_give_identical_numbers(request_: CompareRequest) -> None:
     request = replace(request_, layers=("layer1+layer3",), classifiers=(), refit=True)
-    first = [replace(row, fit_seconds=0) for row in compare(request)]
+    first = [replace(row, fit_seconds=0) for row in compare_layer_sets(request)]
     for _ in range(9):
-        assert [replace(row, fit_seconds=0) for row in compare(request)] == first
+        assert [replace(row, fit_seconds=0) for row in compare_layer_sets(request)] == first
 
 
 def test_the_same_fit_writes_the_same_file(request_: CompareRequest, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        fit(replace(request_, refit=True)).model.save(tmp_path / name)
+        fit_classifier(replace(request_, refit=True)).model.save(tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -96,7 +96,7 @@ def base(photos: Path, cache: Path) -> tuple[object, ...]:
         (photos / f"more{number}").mkdir()
         for place in range(5):
             picture(number * 50 + place, 1).save(photos / f"more{number}" / f"{place}.png")
-    extract(ExtractRequest(str(photos), RANDOM, ("layer1", "layer3"), cache=cache))
+    extract_features(ExtractRequest(str(photos), RANDOM, ("layer1", "layer3"), cache=cache))
     return (photos, "--base", "tiny", "--weights", "random", "--cache", cache, "-q")
 
 

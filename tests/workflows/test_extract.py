@@ -24,7 +24,7 @@ from featx.runners.summary import ExtractSummary
 from featx.store.part import Part
 from featx.store.store import FeatureStore
 from featx.store.writer import rows_per_part
-from featx.workflows.extract import extract
+from featx.workflows.extract import extract_features
 from tests.conftest import picture
 
 RANDOM = BaseChoice("tiny", "random")
@@ -47,7 +47,7 @@ def stored(request: ExtractRequest, layer: str = "layer3") -> NDArray[np.float32
 
 
 def test_features_are_what_the_network_computes(request_: ExtractRequest) -> None:
-    assert counts(extract(request_)) == (0, 36, 0)
+    assert counts(extract_features(request_)) == (0, 36, 0)
     base = open_base(RANDOM)
     from featx.images.transform import to_input, to_pixels
 
@@ -60,30 +60,30 @@ def test_features_are_what_the_network_computes(request_: ExtractRequest) -> Non
 
 
 def test_a_second_run_computes_nothing(request_: ExtractRequest) -> None:
-    extract(request_)
-    assert counts(extract(request_)) == (36, 0, 0)
+    extract_features(request_)
+    assert counts(extract_features(request_)) == (36, 0, 0)
 
 
 def test_ten_new_images_cost_ten_images(request_: ExtractRequest, photos: Path) -> None:
-    extract(request_)
+    extract_features(request_)
     for number in range(10):
         picture(900 + number, 0).save(photos / "red" / f"a new {number}.png")
-    assert counts(extract(request_)) == (36, 10, 0)
+    assert counts(extract_features(request_)) == (36, 10, 0)
 
 
 def test_renaming_moving_and_relabelling_cost_nothing(request_: ExtractRequest, photos: Path) -> None:
-    extract(request_)
+    extract_features(request_)
     photos.rename(photos.with_name("renamed"))
     root = photos.with_name("renamed")
     (root / "red" / "00.png").rename(root / "green" / "moved.png")
     (root / "blue").rename(root / "azure")
-    assert counts(extract(replace(request_, data=str(root)))) == (36, 0, 0)
+    assert counts(extract_features(replace(request_, data=str(root)))) == (36, 0, 0)
 
 
 def test_another_layer_costs_only_that_layer(request_: ExtractRequest) -> None:
-    extract(request_)
+    extract_features(request_)
     before = stored(request_)
-    assert counts(extract(replace(request_, layers=("layer2", "layer3")))) == (0, 36, 0)
+    assert counts(extract_features(replace(request_, layers=("layer2", "layer3")))) == (0, 36, 0)
     assert np.array_equal(stored(request_), before)
     parts = list(request_.cache.glob("*/layer3/avg/part-*.h5"))
     assert len(parts) == 2  # 36 rows in parts of 32: nothing was written twice
@@ -93,7 +93,7 @@ def test_another_layer_costs_only_that_layer(request_: ExtractRequest) -> None:
 def test_other_weights_transform_or_precision_share_nothing(
     request_: ExtractRequest, tmp_path: Path, change: str
 ) -> None:
-    extract(request_)
+    extract_features(request_)
     torch.manual_seed(9)
     save_file(tiny().state_dict(), tmp_path / "other.safetensors")
     choice = {
@@ -101,30 +101,30 @@ def test_other_weights_transform_or_precision_share_nothing(
         "transform": replace(RANDOM, resize=40),
         "precision": replace(RANDOM, precision="bfloat16"),
     }[change]
-    assert counts(extract(replace(request_, base=choice))) == (0, 36, 0)
+    assert counts(extract_features(replace(request_, base=choice))) == (0, 36, 0)
 
 
 def test_one_bad_image_never_costs_its_batch(request_: ExtractRequest, photos: Path) -> None:
     (photos / "red" / "05.png").write_bytes(b"no picture")
     (photos / "red" / "06.png").write_bytes(b"")
-    summary = extract(request_)
+    summary = extract_features(request_)
     assert counts(summary) == (0, 34, 2)
     assert {(Path(f.path).name, f.reason) for f in summary.failed} == {
         ("05.png", "not an image, or of an unknown format"),
         ("06.png", "empty file"),
     }
-    assert counts(extract(request_)) == (34, 0, 2)
+    assert counts(extract_features(request_)) == (34, 0, 2)
 
 
 def test_a_file_that_vanishes_is_named(request_: ExtractRequest, photos: Path) -> None:
-    extract(request_)
+    extract_features(request_)
     (photos / "red" / "gone.png").symlink_to(photos / "nowhere.png")
-    assert [f.reason for f in extract(request_).failed] == ["No such file or directory"]
+    assert [f.reason for f in extract_features(request_).failed] == ["No such file or directory"]
 
 
 def test_equal_pictures_are_computed_once(request_: ExtractRequest, photos: Path) -> None:
     shutil.copy(photos / "red" / "00.png", photos / "red" / "copy.png")
-    summary = extract(request_)
+    summary = extract_features(request_)
     assert (summary.images, summary.extracted, summary.duplicates) == (37, 36, 1)
 
 
@@ -137,14 +137,14 @@ def test_a_request_resolves_its_base_once(request_: ExtractRequest, monkeypatch:
         return look_up(name, weights)
 
     monkeypatch.setattr(registry, "find_architecture", counting)
-    extract(request_)
+    extract_features(request_)
     assert looked_up == ["tiny"]
 
 
 def test_copies_of_a_broken_image_fail_for_its_reason(request_: ExtractRequest, photos: Path) -> None:
     (photos / "red" / "05.png").write_bytes(b"no picture")
     (photos / "red" / "copy.png").write_bytes(b"no picture")
-    summary = extract(request_)
+    summary = extract_features(request_)
     assert (summary.images, summary.extracted, summary.duplicates) == (37, 35, 0)
     assert [file.reason for file in summary.failed] == ["not an image, or of an unknown format"] * 2
 
@@ -152,16 +152,16 @@ def test_copies_of_a_broken_image_fail_for_its_reason(request_: ExtractRequest, 
 def test_a_file_that_changed_unnoticed_is_extracted_anew(
     request_: ExtractRequest, photos: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    extract(request_)
+    extract_features(request_)
     changed = photos / "red" / "05.png"
     picture(4711, 0).save(changed)
-    summary = extract(replace(request_, layers=("layer2",), rehash=True))
+    summary = extract_features(replace(request_, layers=("layer2",), rehash=True))
     assert counts(summary) == (0, 36, 0)
-    assert counts(extract(request_)) == (35, 1, 0)
+    assert counts(extract_features(request_)) == (35, 1, 0)
 
 
 def test_parts_say_where_and_by_which_engine_they_were_computed(request_: ExtractRequest) -> None:
-    extract(replace(request_, engine="eager"))
+    extract_features(replace(request_, engine="eager"))
     for part in request_.cache.rglob("part-*.h5"):
         with Part.open(part) as opened:
             provenance = opened.header.provenance
@@ -170,21 +170,21 @@ def test_parts_say_where_and_by_which_engine_they_were_computed(request_: Extrac
 
 
 def test_shards_are_disjoint_and_together_complete(request_: ExtractRequest) -> None:
-    shares = [extract(replace(request_, shard=(i, 3))) for i in (1, 2, 3)]
+    shares = [extract_features(replace(request_, shard=(i, 3))) for i in (1, 2, 3)]
     assert sum(share.extracted for share in shares) == 36
     assert all(share.images == share.extracted < 36 for share in shares)
-    assert counts(extract(replace(request_, shard=(1, 3)))) == (shares[0].extracted, 0, 0)
-    assert counts(extract(request_)) == (36, 0, 0)
+    assert counts(extract_features(replace(request_, shard=(1, 3)))) == (shares[0].extracted, 0, 0)
+    assert counts(extract_features(request_)) == (36, 0, 0)
 
 
 def test_the_images_computed_beside_it_do_not_change_a_bit_of_a_feature(
     request_: ExtractRequest, photos: Path, tmp_path: Path
 ) -> None:
-    extract(request_)
+    extract_features(request_)
     few = replace(request_, cache=tmp_path / "other")
     for name in ("green", "blue", "red"):  # in another order, with short batches in between
         shutil.copytree(photos / name, tmp_path / "some" / name)
-        extract(replace(few, data=str(tmp_path / "some")))
+        extract_features(replace(few, data=str(tmp_path / "some")))
     assert np.array_equal(stored(request_), stored(few))
 
 
@@ -197,37 +197,37 @@ def test_an_interrupted_run_leaves_the_parts_of_an_undisturbed_one(request_: Ext
             raise Stop
 
     with pytest.raises(Stop):
-        extract(request_, stop)
-    resumed = extract(request_)
+        extract_features(request_, stop)
+    resumed = extract_features(request_)
     assert 0 < resumed.cached < 36
     whole = replace(request_, cache=tmp_path / "undisturbed")
-    extract(whole)
+    extract_features(whole)
     assert np.array_equal(stored(request_), stored(whole))
 
 
 def test_progress_reaches_its_total(request_: ExtractRequest) -> None:
     seen: list[tuple[int, int]] = []
-    extract(request_, lambda done, total: seen.append((done, total)))
+    extract_features(request_, lambda done, total: seen.append((done, total)))
     assert seen[-1] == (36, 36)
 
 
 def test_unknown_names_are_errors_before_anything_is_written(request_: ExtractRequest) -> None:
     with pytest.raises(UnknownName, match="unknown base 'tinny'. Did you mean 'tiny'"):
-        extract(replace(request_, base=BaseChoice("tinny")))
+        extract_features(replace(request_, base=BaseChoice("tinny")))
     with pytest.raises(UnknownName, match="unknown pooling 'avgg'. Did you mean 'avg'"):
-        extract(replace(request_, poolings=("avgg",)))
+        extract_features(replace(request_, poolings=("avgg",)))
     with pytest.raises(UnknownName, match="unknown layer of tiny 'layer9'"):
-        extract(replace(request_, layers=("layer9",)))
+        extract_features(replace(request_, layers=("layer9",)))
     with pytest.raises(UnknownName, match="unknown device 'gpu'"):
-        extract(replace(request_, device="gpu"))
+        extract_features(replace(request_, device="gpu"))
     with pytest.raises(RequestError, match="'layers' must be a list of strings"):
-        extract(replace(request_, layers=()))
+        extract_features(replace(request_, layers=()))
     assert not request_.cache.exists()
 
 
 def test_a_crop_larger_than_the_image_is_refused(request_: ExtractRequest) -> None:
     with pytest.raises(RequestError, match="--crop 64 does not fit into --resize 32"):
-        extract(replace(request_, base=replace(RANDOM, crop=64, resize=32)))
+        extract_features(replace(request_, base=replace(RANDOM, crop=64, resize=32)))
 
 
 def test_parts_grow_with_the_data_set() -> None:

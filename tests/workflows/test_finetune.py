@@ -28,11 +28,11 @@ from featx.finetuning.plan import plan
 from featx.finetuning.schedule import TrainingState
 from featx.models.model import load_model
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest, PredictRequest
-from featx.workflows.compare import compare
-from featx.workflows.extract import extract
-from featx.workflows.finetune import FinetuneReport, extractions, finetune
-from featx.workflows.fit import fit
-from featx.workflows.predict import predict
+from featx.workflows.compare import compare_layer_sets
+from featx.workflows.extract import extract_features
+from featx.workflows.finetune import FinetuneReport, extractions, finetune_base
+from featx.workflows.fit import fit_classifier
+from featx.workflows.predict import label_images
 from tests.conftest import picture, raises_missing
 
 RANDOM = BaseChoice("tiny", "random")
@@ -49,8 +49,8 @@ def request_(photos: Path, cache: Path, tmp_path: Path) -> FinetuneRequest:
 def run(request: FinetuneRequest, report: Any = None) -> FinetuneReport:
     """Extract what is missing and fine-tune, as the command does."""
     for extraction in extractions(request, plan(request)):
-        extract(extraction)
-    return finetune(request, report)
+        extract_features(extraction)
+    return finetune_base(request, report)
 
 
 def tensors(weights: str | Path) -> dict[str, Tensor]:
@@ -91,21 +91,24 @@ def test_both_phases_are_evaluated_on_the_same_test_images_and_stand_beside_comp
 ) -> None:
     tuned = run(request_)
     asked = CompareRequest(request_.data, RANDOM, cache=request_.cache)
-    rows = {row.clf: row for row in compare(asked)}
+    rows = {row.clf: row for row in compare_layer_sets(asked)}
     assert set(rows) == {"logreg", "svm", "mlp", "head", "finetuned"}
     assert rows["head"].test_accuracy == tuned.to_dict()["head_accuracy"]
     assert rows["finetuned"].test_accuracy == tuned.finetuned.result.test_accuracy
     assert {row.n_test for row in rows.values()} == {9}
     assert (rows["head"].layer, rows["finetuned"].layer) == ("layer4", "layer4")
     assert all(row.p_value is not None for row in rows.values())
-    assert {row.clf for row in compare(replace(asked, classifiers=("svm", "finetuned")))} == {"svm", "finetuned"}
-    assert [row.clf for row in compare(replace(asked, classifiers=("svm",)))] == ["svm"]
+    assert {row.clf for row in compare_layer_sets(replace(asked, classifiers=("svm", "finetuned")))} == {
+        "svm",
+        "finetuned",
+    }
+    assert [row.clf for row in compare_layer_sets(replace(asked, classifiers=("svm",)))] == ["svm"]
 
 
 def test_the_latest_of_several_runs_is_shown_and_cross_validated_rows_keep_the_star(request_: FinetuneRequest) -> None:
     for rate in (1e-3, 2e-3, 1e-3):
         run(replace(request_, lr=rate, epochs=1))
-        rows = compare(CompareRequest(request_.data, RANDOM, cache=request_.cache))
+        rows = compare_layer_sets(CompareRequest(request_.data, RANDOM, cache=request_.cache))
         assert [row.params["lr"] for row in rows if row.clf == "finetuned"] == [rate]
         flattered = [replace(row, cv_accuracy=1.0) if row.clf == "finetuned" else row for row in rows]
         assert best([replace(row, cv_accuracy=0.5) if row.clf == "svm" else row for row in flattered]).clf in (
@@ -127,10 +130,10 @@ def test_a_class_too_small_for_the_linear_head_is_one_clear_line(request_: Finet
 def test_rows_of_other_images_are_not_shown(request_: FinetuneRequest, photos: Path) -> None:
     run(request_)
     picture(77, 0).save(photos / "red" / "new.png")
-    extract(ExtractRequest(request_.data, RANDOM, ("layer4",), cache=request_.cache))
+    extract_features(ExtractRequest(request_.data, RANDOM, ("layer4",), cache=request_.cache))
     asked = CompareRequest(request_.data, RANDOM, classifiers=("finetuned",), cache=request_.cache)
     with pytest.raises(MissingFeatures, match="there is no fine-tuned result for this base"):
-        compare(asked)
+        compare_layer_sets(asked)
 
 
 @pytest.mark.parametrize("head", ["mlp", "linear"])
@@ -143,7 +146,7 @@ def test_the_model_predicts_what_was_evaluated(
             path.unlink()
         (photos / name).rmdir()
     tuned = run(replace(request_, head=head, test_views=2))
-    labelled = predict(PredictRequest(request_.out, [request_.data])).labelled
+    labelled = label_images(PredictRequest(request_.out, [request_.data])).labelled
     predicted = {image.path: image for image in labelled}
     assert len(predicted) == 12 * classes
     for mistake in tuned.finetuned.mistakes:
@@ -159,12 +162,12 @@ def test_a_model_that_moved_is_a_base_of_its_own_key(request_: FinetuneRequest, 
     moved = request_.out.rename(tmp_path / "elsewhere" / "moved.featx")
     choice = BaseChoice("tiny", str(moved))
     assert digest_file(moved) == open_base(choice).id.weights == load_model(moved).keys[0].base.weights
-    assert extract(ExtractRequest(request_.data, choice, ("layer4",), cache=request_.cache)).extracted == 36
+    assert extract_features(ExtractRequest(request_.data, choice, ("layer4",), cache=request_.cache)).extracted == 36
     asked = CompareRequest(request_.data, choice, ("layer4",), ("logreg",), cache=request_.cache)
-    outcome = fit(asked)
+    outcome = fit_classifier(asked)
     outcome.model.save(tmp_path / "second.featx")
-    assert len(predict(PredictRequest(tmp_path / "second.featx", [request_.data])).labelled) == 36
-    assert len(predict(PredictRequest(moved, [request_.data])).labelled) == 36
+    assert len(label_images(PredictRequest(tmp_path / "second.featx", [request_.data])).labelled) == 36
+    assert len(label_images(PredictRequest(moved, [request_.data])).labelled) == 36
     with pytest.raises(WeightsError, match="a model without a base of its own"):
         open_base(BaseChoice("tiny", str(tmp_path / "second.featx")))
 
@@ -201,7 +204,7 @@ def test_an_interrupted_run_ends_with_the_same_model(
             raise Stop
 
     with pytest.raises(Stop):
-        finetune(request, after_batch=stop)
+        finetune_base(request, after_batch=stop)
     assert request.out.with_name("m.featx.checkpoint").is_file()
     seen: list[int] = []
     run(request, lambda phase, progress, loss, accuracy: phase == "head" or seen.append(progress.epoch))
@@ -217,13 +220,13 @@ def test_training_again_on_all_rows_keeps_what_was_validated_and_changes_the_wei
     assert whole.finetuned.result.cv_accuracy == cut.finetuned.result.cv_accuracy
     second = tensors(request_.out)
     assert {name.split(".")[0] for name in first if not torch.equal(first[name], second[name])} == {"layer4"}
-    assert len(predict(PredictRequest(request_.out, [request_.data])).labelled) == 36
+    assert len(label_images(PredictRequest(request_.out, [request_.data])).labelled) == 36
 
 
 def test_the_head_alone_is_a_model_of_the_frozen_base(request_: FinetuneRequest, tmp_path: Path) -> None:
     tuned = run(request_)
     tuned.head.model.save(tmp_path / "head.featx")
-    labelled = predict(PredictRequest(tmp_path / "head.featx", [request_.data])).labelled
+    labelled = label_images(PredictRequest(tmp_path / "head.featx", [request_.data])).labelled
     predicted = {image.path: image.label for image in labelled}
     assert all(predicted[mistake.path] == mistake.predicted for mistake in tuned.head.mistakes)
     assert (tmp_path / "head.featx").stat().st_size < request_.out.stat().st_size / 10
@@ -280,7 +283,7 @@ def test_a_rate_that_is_far_too_high_exits_with_1_and_a_model(
 
 def test_images_that_break_on_the_way_are_skipped_and_counted(request_: FinetuneRequest, photos: Path) -> None:
     whole = run(replace(request_, out=request_.out.with_name("whole.featx")))
-    table = compare(CompareRequest(request_.data, RANDOM, classifiers=("finetuned",), cache=request_.cache))
+    table = compare_layer_sets(CompareRequest(request_.data, RANDOM, classifiers=("finetuned",), cache=request_.cache))
     assert table[0].n_test == 9
     broken: list[Path] = []
 
@@ -290,7 +293,7 @@ def test_images_that_break_on_the_way_are_skipped_and_counted(request_: Finetune
                 path.write_bytes(b"broken")
                 broken.append(path)
 
-    tuned = finetune(request_, spoil)
+    tuned = finetune_base(request_, spoil)
     assert 0 < len(tuned.skipped) <= len(broken)
     assert set(tuned.skipped) <= set(map(str, broken))
     assert set(tuned.skipped.values()) == {"not an image, or of an unknown format"}
@@ -336,7 +339,7 @@ def test_bad_requests_are_one_clear_error(
     request_: FinetuneRequest, change: dict[str, Any], error: type[FeatxError], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        finetune(replace(request_, **change))
+        finetune_base(replace(request_, **change))
 
 
 def test_a_class_missing_from_the_training_part_is_an_error(
@@ -352,9 +355,9 @@ def test_a_class_missing_from_the_training_part_is_an_error(
 
 def test_features_that_are_not_cached_come_with_the_command_to_run(request_: FinetuneRequest) -> None:
     with raises_missing(r"Run: featx extract .* --layer layer4 --views 2 "):
-        finetune(request_)
+        finetune_base(request_)
     with raises_missing(r"--layer layer4 --layer layer2 --pooling avg --pooling flat --views 2 "):
-        finetune(replace(request_, start="layer3", from_cache=True))
+        finetune_base(replace(request_, start="layer3", from_cache=True))
 
 
 def test_cached_activations_give_what_the_images_give(request_: FinetuneRequest) -> None:

@@ -25,9 +25,9 @@ from featx.evaluation.error_analysis import FitReport
 from featx.features.dataset import load_dataset
 from featx.models.model import load_model
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
-from featx.workflows.extract import extract
-from featx.workflows.fit import fit
-from featx.workflows.predict import predict
+from featx.workflows.extract import extract_features
+from featx.workflows.fit import fit_classifier
+from featx.workflows.predict import label_images
 from tests.conftest import picture
 
 RANDOM = BaseChoice("tiny", "random")
@@ -35,9 +35,9 @@ Featx = Callable[..., Any]
 
 
 def make(photos: Path, cache: Path, layer: str, clf: str, dtype: str = "float32") -> tuple[CompareRequest, FitReport]:
-    extract(ExtractRequest(str(photos), RANDOM, layer.split("+"), cache=cache, store_dtype=dtype))
+    extract_features(ExtractRequest(str(photos), RANDOM, layer.split("+"), cache=cache, store_dtype=dtype))
     request = CompareRequest(str(photos), RANDOM, (layer,), (clf,), cache=cache)
-    return request, fit(request)
+    return request, fit_classifier(request)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_the_held_out_images_get_the_accuracy_of_the_table(
     rows = load_dataset(request, FeatureStore(cache), outcome.model.keys)
     listing = rows.manifest.listing
     held = [(path, label) for path, label, test in zip(listing.paths, listing.labels, rows.test, strict=True) if test]
-    predictions = predict(PredictRequest(tmp_path / "m.featx", [path for path, _ in held]))
+    predictions = label_images(PredictRequest(tmp_path / "m.featx", [path for path, _ in held]))
     right = [image.label == label for image, (_, label) in zip(predictions.labelled, held, strict=True)]
     assert sum(right) / len(right) == pytest.approx(outcome.result.test_accuracy, abs=1e-6)
     wrong = {image.path: (image.label, pytest.approx(image.probability, abs=1e-5)) for image in predictions.labelled}
@@ -70,7 +70,7 @@ def test_the_held_out_images_get_the_accuracy_of_the_table(
 
 
 def test_a_fresh_process_in_another_folder_predicts_the_same(model: Path, photos: Path, tmp_path: Path) -> None:
-    here = [image.to_dict() for image in predict(PredictRequest(model, [str(photos)])).labelled]
+    here = [image.to_dict() for image in label_images(PredictRequest(model, [str(photos)])).labelled]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     shutil.move(model, elsewhere / "moved.featx")
@@ -81,14 +81,14 @@ def test_a_fresh_process_in_another_folder_predicts_the_same(model: Path, photos
 
 
 def test_probabilities_sum_to_one_and_the_label_is_the_greatest(model: Path, photos: Path) -> None:
-    for image in predict(PredictRequest(model, [str(photos)])).labelled:
+    for image in label_images(PredictRequest(model, [str(photos)])).labelled:
         assert sum(image.probabilities.values()) == pytest.approx(1, abs=1e-5)
         assert image.probability == image.probabilities[image.label] == max(image.probabilities.values())
 
 
 def test_other_weights_are_refused_in_one_line(model: Path, photos: Path) -> None:
     with pytest.raises(WeightsError, match=r"weights 'CIFAR100' \(digest .* are not those .* 'random' \(digest"):
-        predict(PredictRequest(model, [str(photos)], weights="CIFAR100"))
+        label_images(PredictRequest(model, [str(photos)], weights="CIFAR100"))
 
 
 def test_weights_of_a_file_are_found_where_they_were_or_beside_the_model(
@@ -102,19 +102,19 @@ def test_weights_of_a_file_are_found_where_they_were_or_beside_the_model(
     torch.manual_seed(5)
     save_file(tiny().state_dict(), tmp_path / "w.safetensors")
     choice = BaseChoice("tiny", str(tmp_path / "w.safetensors"))
-    extract(ExtractRequest(str(photos), choice, ("layer3",), cache=cache))
+    extract_features(ExtractRequest(str(photos), choice, ("layer3",), cache=cache))
     (tmp_path / "models").mkdir()
     model = tmp_path / "models" / "m.featx"
-    fit(CompareRequest(str(photos), choice, ("layer3",), ("logreg",), cache=cache)).model.save(model)
+    fit_classifier(CompareRequest(str(photos), choice, ("layer3",), ("logreg",), cache=cache)).model.save(model)
     image = str(photos / "red" / "00.png")
-    first = predict(PredictRequest(model, [image])).labelled
+    first = label_images(PredictRequest(model, [image])).labelled
     shutil.move(tmp_path / "w.safetensors", tmp_path / "models")
-    assert predict(PredictRequest(model, [image])).labelled == first
+    assert label_images(PredictRequest(model, [image])).labelled == first
     shutil.move(tmp_path / "models" / "w.safetensors", tmp_path / "elsewhere.safetensors")
     with pytest.raises(WeightsError, match=r"does not exist.*tiny with weights 'w.safetensors'.*--weights"):
-        predict(PredictRequest(model, [image]))
+        label_images(PredictRequest(model, [image]))
     named = PredictRequest(model, [image], weights=str(tmp_path / "elsewhere.safetensors"))
-    assert predict(named).labelled == first
+    assert label_images(named).labelled == first
 
 
 def test_broken_and_missing_images_are_named_and_the_rest_labelled(
@@ -145,7 +145,7 @@ def test_the_table_and_the_csv_name_every_image_once(featx: Featx, model: Path, 
 def test_a_model_in_hand_predicts_what_its_file_does(model: Path, photos: Path) -> None:
     images = [str(photos)]
     in_hand = PredictRequest(load_model(model), images)
-    assert predict(in_hand).labelled == predict(PredictRequest(model, images)).labelled
+    assert label_images(in_hand).labelled == label_images(PredictRequest(model, images)).labelled
 
 
 def test_a_fine_tuned_model_in_hand_brings_its_own_base(model: Path, photos: Path) -> None:
@@ -153,13 +153,13 @@ def test_a_fine_tuned_model_in_hand_brings_its_own_base(model: Path, photos: Pat
     assert network is not None
     tuned = replace(load_model(model), base_tensors=as_arrays(network.state_dict()), weights="gone.featx")
     images = [str(photos / "red")]
-    assert predict(PredictRequest(tuned, images)).labelled == predict(PredictRequest(model, images)).labelled
+    assert label_images(PredictRequest(tuned, images)).labelled == label_images(PredictRequest(model, images)).labelled
 
 
 def test_a_model_in_hand_is_named_so_in_errors(model: Path, photos: Path) -> None:
     request = PredictRequest(load_model(model), [str(photos)], weights="CIFAR100")
     with pytest.raises(WeightsError, match="are not those that the model was trained on"):
-        predict(request)
+        label_images(request)
 
 
 def test_a_request_resolves_its_base_once(model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,16 +171,16 @@ def test_a_request_resolves_its_base_once(model: Path, photos: Path, monkeypatch
         return look_up(name, weights)
 
     monkeypatch.setattr(registry, "find_architecture", counting)
-    predict(PredictRequest(model, [str(photos / "red" / "00.png")]))
+    label_images(PredictRequest(model, [str(photos / "red" / "00.png")]))
     assert looked_up == ["tiny"]
 
 
 def test_images_in_memory_are_labelled_like_their_files(model: Path, photos: Path) -> None:
     paths = [photos / "red" / "00.png", photos / "green" / "01.png", photos / "blue" / "02.png"]
-    expected = predict(PredictRequest(model, paths)).labelled
+    expected = label_images(PredictRequest(model, paths)).labelled
     with Image.open(paths[0]) as first, Image.open(paths[2]) as third:
         second = np.asarray(Image.open(paths[1]).convert("RGB"))
-        labelled = predict(PredictRequest(model, [first, second, third])).labelled
+        labelled = label_images(PredictRequest(model, [first, second, third])).labelled
     assert [image.path for image in labelled] == ["image 0", "image 1", "image 2"]
     assert [image.probabilities for image in labelled] == [image.probabilities for image in expected]
 
@@ -188,7 +188,7 @@ def test_images_in_memory_are_labelled_like_their_files(model: Path, photos: Pat
 def test_images_in_memory_and_files_keep_their_order(model: Path, photos: Path) -> None:
     path = str(photos / "red" / "00.png")
     array = np.zeros((20, 30, 3), np.uint8)
-    labelled = predict(PredictRequest(model, [array, path, array])).labelled
+    labelled = label_images(PredictRequest(model, [array, path, array])).labelled
     assert [image.path for image in labelled] == ["image 0", path, "image 2"]
     assert labelled[0].probabilities == labelled[2].probabilities
 
@@ -196,7 +196,7 @@ def test_images_in_memory_and_files_keep_their_order(model: Path, photos: Path) 
 def test_no_images_at_all_is_an_error(model: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="there are no images in '.*empty'"):
-        predict(PredictRequest(model, [str(tmp_path / "empty")]))
+        label_images(PredictRequest(model, [str(tmp_path / "empty")]))
 
 
 def test_a_model_that_does_not_fit_this_featx_says_so(model: Path, photos: Path) -> None:
@@ -211,10 +211,10 @@ def test_a_model_that_does_not_fit_this_featx_says_so(model: Path, photos: Path)
     ):
         replace(sound, keys=(replace(key, **change),)).save(model)  # type: ignore[arg-type]
         with pytest.raises(error, match=message):
-            predict(PredictRequest(model, image))
+            label_images(PredictRequest(model, image))
 
 
 def test_a_model_cannot_make_featx_read_any_file_it_likes(model: Path, photos: Path) -> None:
     replace(load_model(model), weights="/etc/passwd").save(model)
     with pytest.raises(ModelError, match="names weights '/etc/passwd', which is not a weights file: name one with"):
-        predict(PredictRequest(model, [str(photos)]))
+        label_images(PredictRequest(model, [str(photos)]))

@@ -28,10 +28,10 @@ from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRe
 from featx.runners.local import list_feature_keys
 from featx.store.store import FeatureStore
 from featx.timing import Clock
-from featx.workflows.compare import compare
-from featx.workflows.extract import extract
-from featx.workflows.fit import fit
-from featx.workflows.predict import predict
+from featx.workflows.compare import compare_layer_sets
+from featx.workflows.extract import extract_features
+from featx.workflows.fit import fit_classifier
+from featx.workflows.predict import label_images
 from tests.conftest import raises_missing
 
 RANDOM = BaseChoice("tiny", "random")
@@ -56,7 +56,7 @@ def same(first: Stored, second: Stored) -> bool:
 
 
 def test_a_view_is_what_the_network_makes_of_the_augmented_picture(request_: ExtractRequest) -> None:
-    extract(request_)
+    extract_features(request_)
     base, manifest = open_base(RANDOM), digest_all(request_.cache, list_images(request_.data))
     found = stored(request_)
     for row in (0, 20):
@@ -90,13 +90,13 @@ def test_the_views_of_an_image_come_from_one_decoding(request_: ExtractRequest) 
 
 
 def test_further_views_leave_what_is_there_and_cost_only_themselves(request_: ExtractRequest) -> None:
-    extract(replace(request_, views=1))
+    extract_features(replace(request_, views=1))
     before = {path: path.read_bytes() for path in request_.cache.rglob("part-*.h5")}
     assert {path.parent.name for path in before} == {"avg"}
-    assert extract(request_).extracted == 36
+    assert extract_features(request_).extracted == 36
     assert {path: path.read_bytes() for path in before} == before
     assert len(list(request_.cache.glob("*/layer1/avg/part-*.h5"))) == 2  # 36 rows in parts of 32
-    assert extract(request_).cached == 36
+    assert extract_features(request_).cached == 36
 
 
 def test_an_interrupted_run_and_another_order_give_bit_identical_views(
@@ -111,10 +111,10 @@ def test_an_interrupted_run_and_another_order_give_bit_identical_views(
 
     other = replace(request_, cache=tmp_path / "other")
     with pytest.raises(Stop):
-        extract(other, stop)
-    extract(replace(other, shard=(2, 3)))
-    extract(other)
-    extract(request_)
+        extract_features(other, stop)
+    extract_features(replace(other, shard=(2, 3)))
+    extract_features(other)
+    extract_features(request_)
     assert same(stored(request_), stored(other))
 
 
@@ -131,7 +131,7 @@ def test_folds_never_split_an_images_views() -> None:
 @pytest.mark.parametrize("clf", ["logreg", "svm", "mlp"])
 @pytest.mark.parametrize("test_views", [1, 3])
 def test_classifiers_train_on_all_views_and_average_scores(request_: ExtractRequest, clf: str, test_views: int) -> None:
-    extract(request_)
+    extract_features(request_)
     asked = CompareRequest(request_.data, RANDOM, ("layer1+layer3",), (clf,), cache=request_.cache)
     asked = replace(asked, views=3, test_views=test_views)
     experiment = open_comparison(asked)
@@ -140,7 +140,7 @@ def test_classifiers_train_on_all_views_and_average_scores(request_: ExtractRequ
     assert features.array is not None
     assert features.array.shape == (3 * 36, 160)
     X = features.array.reshape(3, 36, 160)
-    outcome = fit(asked)
+    outcome = fit_classifier(asked)
     result = outcome.result
     assert (result.views, result.test_views, result.n_train, result.n_test) == (3, test_views, 27, 9)
     scores = np.stack([outcome.model.classifier.scores(X[view, experiment.dataset.test]) for view in range(test_views)])
@@ -151,40 +151,40 @@ def test_classifiers_train_on_all_views_and_average_scores(request_: ExtractRequ
 
 
 def test_records_and_tables_tell_views_apart(request_: ExtractRequest, featx: Callable[..., Any]) -> None:
-    extract(request_)
+    extract_features(request_)
     asked = CompareRequest(request_.data, RANDOM, ("layer3",), ("logreg",), cache=request_.cache)
     variants = [replace(asked, views=views, test_views=tested) for views, tested in ((1, 1), (4, 1), (4, 4))]
-    rows = [compare(one)[0] for one in variants]
+    rows = [compare_layer_sets(one)[0] for one in variants]
     assert not any(row.recalled for row in rows)
-    assert [compare(one)[0].test_views for one in variants] == [1, 1, 4]
-    assert all(compare(one)[0].recalled for one in variants)
+    assert [compare_layer_sets(one)[0].test_views for one in variants] == [1, 1, 4]
+    assert all(compare_layer_sets(one)[0].recalled for one in variants)
     assert rows[1].megabytes == pytest.approx(4 * rows[0].megabytes, rel=0.1)
     words = ("compare", request_.data, "--base", "tiny", "--clf", "logreg", "--cache", request_.cache)
     assert "4, 4 in testing" in featx(*words, "--views", 4, "--test-views", 4).stdout
 
 
 def test_views_that_are_not_cached_come_with_the_command_to_run(request_: ExtractRequest) -> None:
-    extract(replace(request_, views=3))
+    extract_features(replace(request_, views=3))
     asked = CompareRequest(request_.data, RANDOM, ("layer3",), ("logreg",), cache=request_.cache, views=4)
     with raises_missing(r"not cached with 4 views. Run: .* --layer layer3 --views 4 "):
-        compare(asked)
+        compare_layer_sets(asked)
 
 
 @pytest.mark.parametrize(("views", "tested"), [(1, 2), (0, 0), (3, 0)])
 def test_impossible_numbers_of_views_are_an_error(request_: ExtractRequest, views: int, tested: int) -> None:
     with pytest.raises(RequestError, match="'test_views' (is 2, but 'views' is 1|must be an integer of at least 1)"):
-        compare(CompareRequest(request_.data, RANDOM, cache=request_.cache, views=views, test_views=tested))
+        compare_layer_sets(CompareRequest(request_.data, RANDOM, cache=request_.cache, views=views, test_views=tested))
     with pytest.raises(RequestError, match="'views' must be an integer of at least 1, not 0"):
-        extract(replace(request_, views=0))
+        extract_features(replace(request_, views=0))
 
 
 def test_a_model_of_several_test_views_predicts_what_was_judged(request_: ExtractRequest, tmp_path: Path) -> None:
-    extract(request_)
+    extract_features(request_)
     asked = CompareRequest(request_.data, RANDOM, ("layer1",), ("svm",), cache=request_.cache, views=4, test_views=4)
     experiment = open_comparison(asked)
-    outcome = fit(asked)
+    outcome = fit_classifier(asked)
     outcome.model.save(tmp_path / "m.featx")
-    found = {one.path: one for one in predict(PredictRequest(tmp_path / "m.featx", [request_.data])).labelled}
+    found = {one.path: one for one in label_images(PredictRequest(tmp_path / "m.featx", [request_.data])).labelled}
     held, features = np.flatnonzero(experiment.dataset.test), experiment.features(experiment.layer_sets[0])
     X = features.take(features.rows(held, 4)).reshape(4, len(held), -1).swapaxes(0, 1)
     paths = np.array(experiment.dataset.manifest.listing.paths)[experiment.dataset.test]
