@@ -64,13 +64,13 @@ def find_class_folders(root: Path) -> tuple[list[ClassFolder], list[FailedImage]
             f"'{root}' holds no class folders. Expected is {root.name}/CLASS/photo.jpg, "
             f"or {root.name}/train/CLASS/photo.jpg with val/ or test/ beside train/"
         )
-    stray = list_files(root)
+    stray = list_loose_files(root)
     class_folders: list[ClassFolder] = []
     if all(folder.name.lower() in SPLITS for folder in folders):
         for folder in folders:
             split = SPLITS[folder.name.lower()]
             class_folders += [ClassFolder(split, path) for path in list_subfolders(folder)]
-            stray += list_files(folder)
+            stray += list_loose_files(folder)
     else:
         class_folders += [ClassFolder("", path) for path in folders]
     skipped = [FailedImage(str(path), explain_stray(path)) for path in sorted(stray)]
@@ -82,7 +82,7 @@ def list_subfolders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def list_files(folder: Path) -> list[Path]:
+def list_loose_files(folder: Path) -> list[Path]:
     """List the files that lie in a folder itself."""
     return [path for path in folder.iterdir() if path.is_file()]
 
