@@ -111,7 +111,7 @@ def convert(value: Any, annotation: Any, name: str) -> Any:
     """
     try:
         # msgspec is strict by default: true is not a number, and 1.0 not an integer; but 1 is a number.
-        converted = msgspec.convert(simplify(value), annotation, dec_hook=make_path)
+        converted = msgspec.convert(simplify(value), annotation, dec_hook=path_from_text)
     except (msgspec.ValidationError, NotImplementedError) as error:
         kind = strip_none(type_info(annotation))
         if isinstance(kind, LiteralType) and isinstance(value, str):
@@ -134,7 +134,7 @@ def simplify(value: Any) -> Any:
     return value
 
 
-def make_path(kind: type, value: Any) -> Any:
+def path_from_text(kind: type, value: Any) -> Any:
     """Make a path of a text, which msgspec does not do by itself."""
     if kind is Path and isinstance(value, str):
         return Path(value)

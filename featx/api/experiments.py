@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from featx.api.keywords import Progress
 from featx.api.models import extract_and_finetune
 from featx.requests import default_cache
 
 if TYPE_CHECKING:
     from featx.reports.comparison import Table
     from featx.runners.summary import ExtractSummary
+    from featx.types import Progress
     from featx.workflows.finetune import FinetuneReport
 
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.api.keywords import Progress, as_names, choose_base, make_request
+from featx.api.keywords import as_names, choose_base, make_request
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
 
 if TYPE_CHECKING:
     from featx.features.load import LabelledFeatures
     from featx.reports.layers import LayerTable
     from featx.runners.summary import ExtractSummary
+    from featx.types import Progress
     from featx.workflows.advise import Advice
 
 

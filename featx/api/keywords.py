@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from featx.fields import fill
 from featx.requests import BaseChoice
-
-Progress = Callable[[int, int], None]
-"""As in `featx.types`, which imports numpy."""
 
 Request = TypeVar("Request")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.api.keywords import Progress, as_images, as_names, make_request
+from featx.api.keywords import as_images, as_names, make_request
 from featx.fields import fill
 from featx.requests import BaseChoice, CompareRequest, FinetuneRequest, PredictRequest
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from featx.evaluation.error_analysis import FitReport
     from featx.models.model import Model
     from featx.reports.comparison import Table
+    from featx.types import Progress
     from featx.workflows.finetune import FinetuneReport, PhaseReport
     from featx.workflows.predict import Predictions
 

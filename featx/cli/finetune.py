@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,11 +134,11 @@ def command(data: str, base: BaseChoice, as_json: bool, quiet: bool, **options: 
       featx finetune photos --base resnet50 --from layer4 --out photos.featx
     """
     request = FinetuneRequest(data, base, **options)
-    finetuned, failed = run(request, quiet)
+    finetuned, failed = extract_and_finetune(request, quiet)
     if as_json:
         print_json({**finetuned.to_dict(), "model": str(request.out)})
     else:
-        show(finetuned, request.out)
+        show_phases(finetuned, request.out)
     for path, reason in finetuned.skipped.items():
         click.echo(f"skipped: {path}: {reason}", err=True)
     if finetuned.stopped:
@@ -150,7 +151,7 @@ def exit_code(finetuned: FinetuneReport, failed: int) -> int:
     return 1 if failed or finetuned.skipped or finetuned.stopped else 0
 
 
-def run(request: FinetuneRequest, quiet: bool) -> tuple[FinetuneReport, int]:
+def extract_and_finetune(request: FinetuneRequest, quiet: bool) -> tuple[FinetuneReport, int]:
     """Extract what the cache lacks, then fine-tune: the report, and how many images failed in all extractions."""
     from featx.finetuning.plan import plan
     from featx.workflows.extract import extract_features
@@ -161,10 +162,10 @@ def run(request: FinetuneRequest, quiet: bool) -> tuple[FinetuneReport, int]:
         with progress_bar("image", quiet) as progress:
             summary = extract_features(extraction, progress)
         failed += len(summary.failed)
-    return finetune_base(request, None if quiet else report), failed
+    return finetune_base(request, None if quiet else report_epoch), failed
 
 
-def report(phase: str, progress: TrainingState, loss: float, accuracy: float) -> None:
+def report_epoch(phase: str, progress: TrainingState, loss: float, accuracy: float) -> None:
     """Say how an epoch went, on stderr."""
     best = " *" if progress.best_epoch == progress.epoch else ""
     seconds = progress.seconds[-1]
@@ -174,7 +175,7 @@ def report(phase: str, progress: TrainingState, loss: float, accuracy: float) ->
     )
 
 
-def show(finetuned: FinetuneReport, out: Path) -> None:
+def show_phases(finetuned: FinetuneReport, out: Path) -> None:
     """Print both phases in words and tables."""
     from featx.reports.classes import class_table, confusion_table, mistake_lines
     from featx.reports.table import sentence
@@ -191,6 +192,8 @@ def show(finetuned: FinetuneReport, out: Path) -> None:
         )
     click.echo(f"{confusion_table(after.confusion, after.classes)}\n")
     click.echo(mistake_lines(after.mistakes))
+    # The whole path, so that the line works from any folder.
+    path = shlex.quote(str(out.resolve()))
     click.echo(
-        f"\nThe model is '{out}': featx predict {out} IMAGES, or --weights {out} with any command that takes --base."
+        f"\nThe model is '{out}': featx predict {path} IMAGES, or --weights {path} with any command that takes --base."
     )

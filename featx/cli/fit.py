@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,9 @@ def command(
     """
     if with_base and out is None:
         raise click.UsageError("--with-base says what the model file holds: name the file with --out")
-    request = CompareRequest(data, base, (layer,), (clf,), poolings[:1] or ("avg",), **options)
+    if len(poolings) > 1:
+        raise click.UsageError("a fit takes one pooling: choose, or use featx compare")
+    request = CompareRequest(data, base, (layer,), (clf,), poolings or ("avg",), **options)
     from featx.workflows.fit import fit_classifier
 
     # Without a file to write, a request that was answered before needs no training.
@@ -92,4 +95,6 @@ def show(report: FitReport, out: Path | None) -> None:
     click.echo(f"{confusion_table(report.confusion, report.classes)}\n")
     click.echo(mistake_lines(report.mistakes))
     if out:
-        click.echo(f"\nThe model is '{out}'. Label new images with: featx predict {out} IMAGES")
+        # The whole path, so that the line works from any folder.
+        model = shlex.quote(str(out.resolve()))
+        click.echo(f"\nThe model is '{out}'. Label new images with: featx predict {model} IMAGES")

@@ -29,7 +29,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
     from featx.cli import finetune
     from featx.cli.extract import report
     from featx.files import write_text
-    from featx.reports.table import closing_lines, table, to_csv
+    from featx.reports.table import closing_lines, table, terminal_width, to_csv
     from featx.workflows.compare import compare_layer_sets
     from featx.workflows.experiment_file import load_pipeline
     from featx.workflows.extract import extract_features
@@ -39,7 +39,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
         summary = extract_features(pipeline.extract, progress)
     if not as_json:
         report(summary, False, quiet)
-    tuned, failed = finetune.run(pipeline.finetune, quiet) if pipeline.finetune else (None, 0)
+    tuned, failed = finetune.extract_and_finetune(pipeline.finetune, quiet) if pipeline.finetune else (None, 0)
     # Last, since the table has rows of what was fine-tuned, too.
     with progress_bar("fit", quiet) as progress:
         results = compare_layer_sets(pipeline.compare, progress)
@@ -54,6 +54,6 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
             report_json["finetune"] = tuned.to_dict()
         print_json(report_json)
     else:
-        click.echo(f"\n{table(results)}\n")
+        click.echo(f"\n{table(results, width=terminal_width())}\n")
         click.echo("\n".join(closing_lines(results, summary.extracted, summary.seconds)))
     sys.exit(1 if summary.failed or (tuned and finetune.exit_code(tuned, failed)) else 0)

@@ -46,7 +46,7 @@ SLICE_SECONDS = 0.5
 AHEAD_BYTES = 2**26
 """Pixels that are decoded, at most, before the engine is ready: some 400 images of 224 x 224 pixels."""
 
-Result = TypeVar("Result")
+TaskResult = TypeVar("TaskResult")
 
 
 @dataclass(frozen=True)
@@ -292,8 +292,8 @@ class Loader:
                 yield begun.popleft()()
 
     def in_order(
-        self, pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], Result]], more: int = 0
-    ) -> Iterator[Result]:
+        self, pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], TaskResult]], more: int = 0
+    ) -> Iterator[TaskResult]:
         """Run tasks in threads; results come in order, and only a few tasks are begun before they are asked for.
 
         Parameters
@@ -303,7 +303,7 @@ class Loader:
         more : int
             Tasks to begin beyond two a worker.
         """
-        futures: deque[Future[Result]] = deque()
+        futures: deque[Future[TaskResult]] = deque()
         for task in tasks:
             futures.append(pool.submit(task))
             if len(futures) >= 2 * self.workers + more:

@@ -6,7 +6,6 @@ import logging
 from dataclasses import dataclass, replace
 
 from featx.classifiers.registry import CLASSIFIERS, Linear, find_classifier
-from featx.errors import RequestError
 from featx.evaluation.result import TUNED
 from featx.features.catalog import LayerSet, Selection, list_candidates, select_features
 from featx.features.dataset import Dataset, join_selections, list_dataset
@@ -86,7 +85,6 @@ def open_comparisons(request: CompareRequest) -> list[Comparison]:
     FeatxError
         If names are unknown, features are not cached or the data set cannot be used.
     """
-    check_views(request)
     classifiers = choose_classifiers(request)
     store = FeatureStore(request.cache)
     requests = [request, *request.others()]
@@ -110,13 +108,6 @@ def open_comparisons(request: CompareRequest) -> list[Comparison]:
 def open_comparison(request: CompareRequest) -> Comparison:
     """Find everything that a request for one base names, raising as `open_comparisons` does."""
     return open_comparisons(replace(request, beside=()))[0]
-
-
-def check_views(request: CompareRequest) -> None:
-    """Raise RequestError unless the views to be tested are among those that are trained on."""
-    if not 1 <= request.test_views <= request.views:
-        views = f"{request.test_views} test views of {request.views} views"
-        raise RequestError(f"{views} are asked for: --test-views is from 1 to --views, which are trained on")
 
 
 def choose_classifiers(request: CompareRequest) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from featx.data.listing import Listing
-from featx.data.loader import Loaded, Loader
+from featx.data.loader import Loaded, Loader, Prepare
 from featx.finetuning.unfreeze import TrainablePart, UnfreezePlan
 from featx.images.augment import PRESETS, Preset, augment, make_views, stream
 from featx.images.transform import to_input
@@ -22,9 +22,6 @@ from featx.keys import FeatureKey, InputTransform
 from featx.store.store import FeatureStore
 from featx.timing import Clock
 from featx.types import Pixels, RowNumbers
-
-Prepare = Callable[[Image.Image, bytes], dict[int, Pixels]]
-"""Makes pixels, by view, of a decoded picture and the digest of its file."""
 
 ActivationBatches = Iterator[tuple[Tensor, RowNumbers]]
 """Activations at the cut, (n, ...) float32, each batch with the (n,) rows that it belongs to."""

@@ -76,12 +76,12 @@ class Model:
     source: str
     weights: str
     classes_: tuple[str, ...]
-    classifier: ArrayClassifier
+    classifier: ArrayClassifier = field(repr=False)
     params: Mapping[str, float] = field(default_factory=dict)
-    protocol: Mapping[str, Any] = field(default_factory=dict)
-    scores: Mapping[str, Any] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    scores: Mapping[str, Any] = field(default_factory=dict, repr=False)
     views: int = 1
-    base_tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    base_tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def features(self, outputs: Mapping[tuple[str, str], NDArray[Any]]) -> NDArray[np.float32]:
         """Make the classifier's input from what a base computed.

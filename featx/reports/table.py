@@ -32,19 +32,19 @@ RISING = {
     "fit_seconds",
     "views",
 }
-"""Columns that are sorted with the least first; the others are sorted with the greatest first."""
+"""TableColumns that are sorted with the least first; the others are sorted with the greatest first."""
 
 SIGNIFICANCE = 0.05
 """Rows whose p value is at least this cannot be told apart from the best."""
 
 LEFT = ("", "base", "layer", "pooling", "clf")
-"""Columns that are aligned to the left: words."""
+"""TableColumns that are aligned to the left: words."""
 
 ESSENTIAL = ("", "base", "layer", "clf", "cv acc", "test acc", "95 % CI", "p")
-"""Columns that a table always shows, the base only if there are several."""
+"""TableColumns that a table always shows, the base only if there are several."""
 
 OPTIONAL = (*("pooling", "views", "length", "seconds", "MB", "balanced", "macro F1", "ECE", "top 5", "ms/image"),)
-"""Columns that are shown as far as the terminal is wide enough, the first ones first."""
+"""TableColumns that are shown as far as the terminal is wide enough, the first ones first."""
 
 GAP = 2
 """Spaces between the columns of a plain table."""
@@ -53,16 +53,16 @@ SHORTEST_NAME = 8
 """Characters that are left of a long name at least."""
 
 NOT_A_TERMINAL = (100, 24)
-"""Columns and lines where the output is a file or a pipe."""
+"""TableColumns and lines where the output is a file or a pipe."""
 
-Columns = dict[str, list[str]]
+TableColumns = dict[str, list[str]]
 """Heading to cells, one a row."""
 
 AnyRow = TypeVar("AnyRow", bound=TableRow)
 
 
 def terminal_width() -> int:
-    """Columns of the terminal, or those that output to a file gets."""
+    """TableColumns of the terminal, or those that output to a file gets."""
     return shutil.get_terminal_size(NOT_A_TERMINAL).columns
 
 
@@ -157,18 +157,18 @@ def table(rows: Sequence[TableRow], style: str = "simple", width: int | None = N
     return text + write_notes(rows, winner, left_out)
 
 
-def write_columns(rows: Sequence[TableRow], winner: TableRow) -> Columns:
+def write_columns(rows: Sequence[TableRow], winner: TableRow) -> TableColumns:
     """Write all columns of a table."""
-    columns: Columns = {}
+    columns: TableColumns = {}
     for row in rows:
         for name, cell in write_cells(row, winner).items():
             columns.setdefault(name, []).append(cell)
     return columns
 
 
-def drop_empty(columns: Columns) -> Columns:
+def drop_empty(columns: TableColumns) -> TableColumns:
     """Leave out the columns that say nothing: figures that no row has, and the base where there is only one."""
-    kept: Columns = {}
+    kept: TableColumns = {}
     for name, cells in columns.items():
         is_told = name in LEFT or any(cells)
         if is_told and (name != "base" or len(set(cells)) > 1):
@@ -176,7 +176,7 @@ def drop_empty(columns: Columns) -> Columns:
     return kept
 
 
-def choose_columns(columns: Columns, width: int) -> Columns:
+def choose_columns(columns: TableColumns, width: int) -> TableColumns:
     """Choose the columns for a width: the essential ones, and further ones as long as they fit."""
     essential = set(ESSENTIAL)
     if len(set(columns["pooling"])) > 1:
@@ -194,13 +194,13 @@ def measure_column(name: str, cells: Sequence[str]) -> int:
     return max(map(len, (name, *cells)))
 
 
-def measure_line(columns: Columns) -> int:
+def measure_line(columns: TableColumns) -> int:
     """Characters of a line with these columns."""
     widths = [measure_column(name, cells) for name, cells in columns.items()]
     return sum(widths) + GAP * (len(widths) - 1)
 
 
-def shorten_names(columns: Columns, width: int) -> None:
+def shorten_names(columns: TableColumns, width: int) -> None:
     """Cut long names of bases and layers in the middle, in place, where the line is wider than the terminal."""
     # The base first: there are few of them, and they still differ when they are short.
     for name in ("base", "layer"):
@@ -210,12 +210,12 @@ def shorten_names(columns: Columns, width: int) -> None:
             columns[name] = [cut_in_middle(cell, longest) for cell in columns[name]]
 
 
-def list_sides(columns: Columns) -> list[str]:
+def list_sides(columns: TableColumns) -> list[str]:
     """Say for each column where its cells stand: words to the left, numbers to the right."""
     return ["left" if name in LEFT else "right" for name in columns]
 
 
-def write_plain(columns: Columns) -> str:
+def write_plain(columns: TableColumns) -> str:
     """Write a plain table; tabulate would pad every heading by two spaces, for which a terminal has no room."""
     padded = []
     for (name, cells), side in zip(columns.items(), list_sides(columns), strict=True):

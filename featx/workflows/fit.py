@@ -61,7 +61,7 @@ def fit_classifier(request: CompareRequest, keep_model: bool = True, with_base: 
     model = None
     can_be_kept = evaluation.classifier is not None and not isinstance(evaluation.classifier, Opaque)
     if keep_model or can_be_kept:
-        model = build_model(comparison, layer_set, evaluation, with_base)
+        model = assemble_model(comparison, layer_set, evaluation, with_base)
     dataset = comparison.dataset
     held_out = take_held_out(dataset, np.flatnonzero(dataset.test))
     return report_fit(evaluation, held_out, model, make_table_row(evaluation, layer_set))
@@ -87,7 +87,7 @@ def choose_only_one(comparison: Comparison) -> LayerSet:
     return comparison.layer_sets[0]
 
 
-def build_model(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, with_base: bool) -> Model:
+def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, with_base: bool) -> Model:
     """Join an evaluated classifier to all that prediction needs.
 
     Raises

@@ -35,12 +35,12 @@ def is_digits(data: str) -> bool:
 def list_digits(data: str) -> Listing:
     """List the digits, which need no download; their bytes are made on the first read."""
     _, labels = load_digits()
-    paths = [make_path(row, label) for row, label in enumerate(labels.tolist())]
+    paths = [name_digit(row, label) for row, label in enumerate(labels.tolist())]
     names = [str(label) for label in labels]
     return Listing(data, paths, names, assign_splits(labels), read_digit, on_disk=False)
 
 
-def make_path(row: int, label: int) -> str:
+def name_digit(row: int, label: int) -> str:
     """Make the path that a digit would have in a class folder: `digits/7/0123.png`."""
     return f"digits/{label}/{row:04}.png"
 
@@ -85,7 +85,7 @@ def encode_digits() -> Mapping[str, bytes]:
     pixels, labels = load_digits()
     encoded = {}
     for row, (ink, label) in enumerate(zip(pixels, labels.tolist(), strict=True)):
-        encoded[make_path(row, label)] = encode_digit(ink)
+        encoded[name_digit(row, label)] = encode_digit(ink)
     return encoded
 
 

@@ -58,7 +58,7 @@ def find_class_folders(root: Path) -> tuple[list[ClassFolder], list[FailedImage]
     DataError
         If there are no folders at all.
     """
-    folders = list_subfolders(root)
+    folders = list_visible_folders(root)
     if not folders:
         raise DataError(
             f"'{root}' holds no class folders. Expected is {root.name}/CLASS/photo.jpg, "
@@ -69,7 +69,7 @@ def find_class_folders(root: Path) -> tuple[list[ClassFolder], list[FailedImage]
     if all(folder.name.lower() in SPLITS for folder in folders):
         for folder in folders:
             split = SPLITS[folder.name.lower()]
-            class_folders += [ClassFolder(split, path) for path in list_subfolders(folder)]
+            class_folders += [ClassFolder(split, path) for path in list_visible_folders(folder)]
             stray += list_loose_files(folder)
     else:
         class_folders += [ClassFolder("", path) for path in folders]
@@ -77,7 +77,7 @@ def find_class_folders(root: Path) -> tuple[list[ClassFolder], list[FailedImage]
     return class_folders, skipped
 
 
-def list_subfolders(folder: Path) -> list[Path]:
+def list_visible_folders(folder: Path) -> list[Path]:
     """List the visible folders in a folder, sorted."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
