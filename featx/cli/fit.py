@@ -14,7 +14,7 @@ from featx.cli.options import (
     data_argument,
     json_option,
     memory_option,
-    poolings_option,
+    pooling_option,
     print_json,
     refit_option,
     rehash_option,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @base_options
 @click.option("--layer", "-l", required=True, help="Layer, by name or alias; layer3+layer4 concatenates several.")
 @click.option("--clf", required=True, help="Classifier: logreg, svm or mlp.")
-@poolings_option
+@pooling_option
 @store_dtype_option
 @views_option
 @test_views_option
@@ -55,7 +55,7 @@ def command(
     base: BaseChoice,
     layer: str,
     clf: str,
-    poolings: tuple[str, ...],
+    pooling: str,
     out: Path | None,
     with_base: bool,
     as_json: bool,
@@ -70,9 +70,7 @@ def command(
     """
     if with_base and out is None:
         raise click.UsageError("--with-base says what the model file holds: name the file with --out")
-    if len(poolings) > 1:
-        raise click.UsageError("a fit takes one pooling: choose, or use featx compare")
-    request = CompareRequest(data, base, (layer,), (clf,), poolings or ("avg",), **options)
+    request = CompareRequest(data, base, (layer,), (clf,), (pooling,), **options)
     from featx.workflows.fit import fit_classifier
 
     # Without a file to write, a request that was answered before needs no training.

@@ -32,11 +32,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON a
 
 layers_option = click.option("--layer", "-l", "layers", multiple=True, help="Name or alias of a layer; repeatable.")
 
+POOLINGS_IN_WORDS = "avg, max, avg+max, pyramid, cls (class token) or flat (the whole map)"
+
 poolings_option = click.option(
-    "--pooling",
-    "poolings",
-    multiple=True,
-    help="How to pool a layer: avg, max, avg+max, pyramid, cls (class token) or flat (the whole map); repeatable.",
+    "--pooling", "poolings", multiple=True, help=f"How to pool a layer: {POOLINGS_IN_WORDS}; repeatable."
+)
+
+pooling_option = click.option(
+    "--pooling", default="avg", show_default=True, help=f"How to pool the layer: {POOLINGS_IN_WORDS}."
 )
 
 store_dtype_option = click.option(
