@@ -5,8 +5,8 @@ Read `array_classifier` first (a classifier as plain arrays, and how its scores 
 a number of it is used).
 
 A model file is a safetensors container with JSON beside the arrays. It may come from anywhere: nothing in it is
-executed, and nothing is believed unchecked. Reading one imports numpy, scipy.special, msgspec and safetensors, but
-neither scikit-learn nor joblib nor torch, so that a program that only predicts starts quickly.
+executed, and nothing is believed unchecked. Reading one imports numpy, msgspec and safetensors, but neither scipy nor
+scikit-learn, joblib or torch, so that a program that only predicts starts quickly.
 
 Proof: tests/models/test_model.py (round trips bit for bit, hostile files, what is imported),
 tests/models/test_schema.py (what the facts may say) and tests/models/test_array_classifier.py.

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from featx.errors import ModelError
 from featx.types import Matrix
@@ -106,7 +105,18 @@ class ArrayClassifier:
         scores = self.scores(X.reshape(-1, X.shape[-1]))
         if X.ndim == 3:
             scores = scores.reshape(*X.shape[:-1], -1).mean(axis=1)
-        return scores.argmax(axis=1), softmax(self.inverse_temperature * scores, axis=1)
+        return scores.argmax(axis=1), compute_softmax(self.inverse_temperature * scores)
+
+
+def compute_softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn (n, k) scores into probabilities, bit for bit as `scipy.special.softmax` does.
+
+    Importing that would take most of the time of reading a model.
+    """
+    # The largest score becomes 0, so that nothing overflows.
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 @dataclass(frozen=True)

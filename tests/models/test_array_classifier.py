@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -14,7 +15,7 @@ from sklearn.svm import LinearSVC
 from featx.classifiers.mlp import MLP
 from featx.classifiers.to_arrays import to_arrays
 from featx.linear.fit import fit_linear
-from featx.models.array_classifier import CALIBRATIONS, Opaque
+from featx.models.array_classifier import CALIBRATIONS, Opaque, compute_softmax
 
 
 def make_rows(classes: int = 3) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
@@ -65,3 +66,9 @@ def test_any_scikit_learn_classifier_predicts_with_or_without_probabilities_of_i
     prior = Opaque(DummyClassifier(strategy="prior").fit(X, y))
     assert prior.predict(X)[1] == pytest.approx(1 / 3)
     assert prior.predict(np.stack([X, X], axis=1))[1] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3, 1e300])
+def test_probabilities_are_those_of_scipy_bit_for_bit(scale: float) -> None:
+    scores = np.random.default_rng(7).normal(size=(50, 9)) * scale
+    assert np.array_equal(compute_softmax(scores), softmax(scores, axis=1))
