@@ -62,7 +62,7 @@ AnyRow = TypeVar("AnyRow", bound=TableRow)
 
 
 def terminal_width() -> int:
-    """TableColumns of the terminal, or those that output to a file gets."""
+    """Columns of the terminal, or those that output to a file gets."""
     return shutil.get_terminal_size(NOT_A_TERMINAL).columns
 
 
@@ -104,7 +104,7 @@ def write_number(value: float | None, digits: int = 3) -> str:
 
 def write_views(row: TableRow) -> str:
     """Write how many views were used; nothing where each image was taken as it is."""
-    return "" if row.views == 1 else f"{row.views}, {row.test_views} in testing"
+    return "" if row.views == 1 else f"{row.views} ({row.test_views} test)"
 
 
 def write_cells(row: TableRow, winner: TableRow) -> dict[str, str]:
@@ -179,8 +179,10 @@ def drop_empty(columns: TableColumns) -> TableColumns:
 def choose_columns(columns: TableColumns, width: int) -> TableColumns:
     """Choose the columns for a width: the essential ones, and further ones as long as they fit."""
     essential = set(ESSENTIAL)
-    if len(set(columns["pooling"])) > 1:
-        essential.add("pooling")
+    # Rows that differ in nothing else must not look alike.
+    for name in ("pooling", "views"):
+        if len(set(columns.get(name, ()))) > 1:
+            essential.add(name)
     chosen = essential & set(columns)
     for name in OPTIONAL:
         with_it = {other: cells for other, cells in columns.items() if other in chosen or other == name}

@@ -53,11 +53,9 @@ def test_a_larger_crop_brings_its_resize_along() -> None:
     assert (transform.resize, transform.crop) == (288, 288)
 
 
-@pytest.mark.parametrize(("resize", "crop"), [(32, 64), (32, -1)])
-def test_a_crop_that_does_not_fit_is_one_clear_error(resize: int, crop: int) -> None:
-    message = f"--crop {crop} does not fit into --resize {resize}: give a crop from 1 to {resize}"
-    with pytest.raises(RequestError, match=message):
-        resolve(BaseChoice("tiny", resize=resize, crop=crop))
+def test_a_crop_that_does_not_fit_is_one_clear_error() -> None:
+    with pytest.raises(RequestError, match="--crop 64 does not fit into --resize 32: give a crop from 1 to 32"):
+        resolve(BaseChoice("tiny", resize=32, crop=64))
 
 
 def test_named_weights_bring_the_images_that_they_were_trained_on() -> None:

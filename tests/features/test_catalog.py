@@ -71,7 +71,7 @@ def test_what_another_data_set_leaves_in_the_cache_changes_nothing(
     request_: CompareRequest, others: Path, left: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
     alone = compare_layer_sets(request_)
-    extract_features(replace(ExtractRequest(str(others), RANDOM, (), cache=request_.cache), **left))  # type: ignore[arg-type]
+    extract_features(ExtractRequest(str(others), RANDOM, cache=request_.cache, **left))  # type: ignore[arg-type]
     shared = compare_layer_sets(request_)
     assert [replace(row, megabytes=0, ms_per_image=0) for row in shared] == [
         replace(row, megabytes=0, ms_per_image=0) for row in alone

@@ -247,7 +247,7 @@ def test_a_model_can_hold_a_base_whose_file_has_a_classifier_of_other_classes(
     choice = BaseChoice("tiny", str(weights))
     extract_features(ExtractRequest(str(photos), choice, ("layer1",), cache=cache))
     fitted = fit_classifier(CompareRequest(str(photos), choice, ("layer1",), ("svm",), cache=cache), with_base=True)
-    assert digest_tensors(fitted.model.tensors) == fitted.model.keys[0].base.weights
+    assert digest_tensors(fitted.model.base_tensors) == fitted.model.keys[0].base.weights
     fitted.model.save(tmp_path / "m.featx")
     weights.unlink()
     (labelled,) = label_images(PredictRequest(tmp_path / "m.featx", [str(photos / "blue" / "00.png")])).labelled

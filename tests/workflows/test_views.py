@@ -160,7 +160,7 @@ def test_records_and_tables_tell_views_apart(request_: ExtractRequest, featx: Ca
     assert all(compare_layer_sets(one)[0].recalled for one in variants)
     assert rows[1].megabytes == pytest.approx(4 * rows[0].megabytes, rel=0.1)
     words = ("compare", request_.data, "--base", "tiny", "--clf", "logreg", "--cache", request_.cache)
-    assert "4, 4 in testing" in featx(*words, "--views", 4, "--test-views", 4).stdout
+    assert "4 (4 test)" in featx(*words, "--views", 4, "--test-views", 4).stdout
 
 
 def test_views_that_are_not_cached_come_with_the_command_to_run(request_: ExtractRequest) -> None:
