@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, NewerPart
 from featx.keys import FeatureKey
-from featx.store.hdf5_layout import lay_out
+from featx.store.hdf5_layout import TemplateLayouts
 
 PART_FORMAT = 1
 """Version of the layout of parts: raise it when an older featx could misread them."""
@@ -41,6 +41,12 @@ SMALLEST_USER_BLOCK = 512
 
 PART_DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 """Stored dtype of a key to the numbers of its parts: little-endian on every machine."""
+
+
+LAYOUTS = TemplateLayouts()
+
+PROVENANCE_STEP = 64
+"""Bytes to a multiple of which provenance is padded, so that it has few lengths and parts have few forms."""
 
 
 @dataclass(frozen=True)
@@ -128,17 +134,19 @@ def encode_header(
     """
     block_rows = rows_per_block(features[0])
     shape = (len(digests), *features[0].shape[1:])
+    provenance_text = json.dumps(provenance, sort_keys=True)
+    padded_length = -(-len(provenance_text) // PROVENANCE_STEP) * PROVENANCE_STEP
     attributes: dict[str, str | int] = {
         "format": PART_FORMAT,
         "key": key.to_json(),
-        "provenance": json.dumps(provenance, sort_keys=True),
+        "provenance": provenance_text.ljust(padded_length),
         "block_rows": block_rows,
     }
     datasets: dict[str, NDArray[Any]] = {
         "digest": np.ascontiguousarray(digests),
         "checksums": checksum_blocks(features, block_rows),
     }
-    hdf5_head, offsets = lay_out(attributes, datasets, "features", shape, features[0].dtype)
+    hdf5_head, offsets = LAYOUTS.lay_out(attributes, datasets, "features", shape, features[0].dtype)
     fields = {**attributes, "shape": shape, "dtype": key.dtype, **dict.fromkeys(datasets, 0)}
     user_block = choose_user_block(fields)
     for name in datasets:
