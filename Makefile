@@ -42,7 +42,7 @@ finetune: setup ## Train a head on the frozen base, then unfreeze stages: make f
 	$(FEATX) finetune $(CHOICE) --from "$(FROM)" --out "$(notdir $(DATA)).featx"
 
 test: setup ## Run the tests
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2
 
 test-fast: setup ## Run the quick tests: an answer in under a minute
 	$(VENV)/bin/python -m pytest -m "not slow" -n 2 --maxfail 5

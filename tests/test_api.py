@@ -23,6 +23,8 @@ from featx.evaluation.result import Result
 from featx.reports.comparison import Table
 from featx.requests import BaseChoice
 
+pytestmark = pytest.mark.slow
+
 FUNCTIONS = [name for name in featx.__all__ if inspect.isfunction(getattr(featx, name))]
 CHOICE = {"base": "tiny", "weights": "random"}
 

@@ -37,6 +37,7 @@ def test_the_pass_stops_at_the_deepest_layer_wanted(base: Base) -> None:
     assert ran == ["stem", "layer1", "layer2"]
 
 
+@pytest.mark.slow
 def test_an_activation_is_pooled_before_an_in_place_relu_overwrites_it() -> None:
     vgg = load_base("vgg11", "random")
     x = torch.randn(1, 3, 224, 224)

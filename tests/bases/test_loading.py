@@ -12,6 +12,8 @@ from featx.bases.registry import resolve
 from featx.requests import BaseChoice
 from tests.conftest import load_base
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("resnet18", "swin_t", "maxvit_t", "shufflenet_v2_x0_5", "mnasnet0_5", "efficientnet_b0", "googlenet")
 """One of each kind of buffers and of parts that compute something while they are built."""
 

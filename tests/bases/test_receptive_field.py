@@ -8,6 +8,8 @@ from featx.bases.registry import resolve
 from featx.requests import BaseChoice
 from tests.conftest import load_base
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("name", "layer", "pixels"),

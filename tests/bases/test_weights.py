@@ -144,6 +144,7 @@ def test_a_trunk_of_other_shape_is_shown_as_shapes(state: State, tmp_path: Path)
         load_base("tiny", str(file))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "branch"), [("googlenet", "aux1.fc1.bias"), ("inception_v3", "AuxLogits.fc.bias")])
 def test_branches_of_training_are_passed_over(tmp_path: Path, name: str, branch: str) -> None:
     state = {k: v.contiguous() for k, v in BASES[name].build().state_dict().items()}

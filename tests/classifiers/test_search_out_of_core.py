@@ -14,6 +14,8 @@ from featx.classifiers.to_arrays import as_classifier
 from featx.errors import RequestError, UnknownName
 from featx.features.splits import make_folds
 
+pytestmark = pytest.mark.slow
+
 
 def reader(X: np.ndarray, sizes: list[int] | None = None) -> Callable[[np.ndarray], np.ndarray]:
     """Read rows of an array, and note how many are read at a time."""

@@ -20,6 +20,8 @@ from featx.cli.options import parse_memory, several_bases
 from featx.requests import BaseChoice
 from tests.conftest import picture
 
+pytestmark = pytest.mark.slow
+
 Featx = Callable[..., Any]
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 START = "import sys\nimport featx.cli.fast_torchvision as starting\n"
 
 

@@ -15,6 +15,8 @@ from featx.keys import FeatureKey
 from featx.requests import BaseChoice
 from featx.store.store import FeatureStore
 
+pytestmark = pytest.mark.slow
+
 BROKEN = b"not an image"
 
 

@@ -27,6 +27,8 @@ from featx.keys import InputTransform
 from featx.requests import BaseChoice
 from tests.conftest import load_base
 
+pytestmark = pytest.mark.slow
+
 TORCHVISION = [name for names in FAMILIES.values() for name in names]
 NETWORKS = ["tiny", *TORCHVISION]
 LAYERED = [name for name in TORCHVISION if name not in FAMILIES["vit"]]

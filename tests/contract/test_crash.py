@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 IS_LONG = bool(os.environ.get("FEATX_STRESS"))
 KILLS = 240 if IS_LONG else 24
 

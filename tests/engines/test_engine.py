@@ -22,6 +22,8 @@ from featx.errors import RequestError, UnknownName
 from featx.timing import Clock
 from tests.conftest import load_base
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 NEEDS = {"openvino": importlib.util.find_spec("openvino"), "compile": shutil.which("g++")}
 INSTALLED = [name for name in ENGINES if NEEDS.get(name, True)]

@@ -18,6 +18,8 @@ from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier
 from tests.conftest import picture
 
+pytestmark = pytest.mark.slow
+
 RANDOM = BaseChoice("tiny", "random")
 
 

@@ -181,6 +181,7 @@ def test_a_transform_that_was_asked_for_is_found_beside_another_data_sets_defaul
     assert (base.id.transform.resize, base.id.transform.crop) == (40, 32)
 
 
+@pytest.mark.slow
 def test_the_command_repeats_every_choice_of_the_base_that_was_found(
     photos: Path, cache: Path, other_weights: BaseChoice
 ) -> None:

@@ -36,6 +36,7 @@ def test_labels_groups_and_split_belong_to_the_rows(photos: Path, cache: Path) -
     assert dataset.digests.shape == (37, 32)
 
 
+@pytest.mark.slow
 def test_several_bases_share_one_data_set_and_one_warning(
     photos: Path, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -38,6 +38,7 @@ def make_cached_batches(cache: Path, digests: NDArray[np.uint8], views: int = 3)
     return CachedBatches(store, keys, digests, views, 4, 1)
 
 
+@pytest.mark.slow
 def test_an_epoch_is_the_same_whatever_the_threads_and_another_one_is_not(listed: DigestedListing) -> None:
     rows = np.arange(20)
     first = list(make_image_batches(listed, 1).train_batches(rows, 0))

@@ -11,6 +11,7 @@ from tests.conftest import load_base
 from tests.finetuning.test_head import make_features
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny", "mobilenet_v2", "resnet18", "squeezenet1_1", "vgg11"])
 def test_prefix_and_trainable_part_are_the_network_below_its_head(name: str) -> None:
     base = load_base(name, "random")

@@ -13,6 +13,8 @@ from featx.images.gpu_resize import PICTURES_PER_PRODUCT, DeviceResizer
 from featx.images.transform import to_pixels
 from featx.keys import InputTransform
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 PRESETS = [(256, 224), (232, 224), (224, 224), (32, 32), (518, 518), (64, 50)]
 

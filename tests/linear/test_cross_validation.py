@@ -14,6 +14,8 @@ from featx.linear.options import ROUGH, SolverOptions
 from featx.linear.spaces import PARETO, compute_column_basis, fit_scaling
 from tests.linear.problems import REFERENCES, Case, make_problem
 
+pytestmark = pytest.mark.slow
+
 Fold = tuple[np.ndarray, np.ndarray, np.ndarray]
 """All rows, scaled by what the training rows say; training rows; validation rows."""
 

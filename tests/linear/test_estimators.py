@@ -25,6 +25,8 @@ from featx.errors import RequestError
 from featx.linear import LinearSVC, LogisticRegression, estimators
 from tests.linear.problems import REFERENCES, Case, make_problem
 
+pytestmark = pytest.mark.slow
+
 ESTIMATORS = {"logreg": LogisticRegression, "svm": LinearSVC}
 
 

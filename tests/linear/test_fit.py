@@ -52,6 +52,7 @@ def test_both_solvers_of_the_svm_meet(shape: tuple[int, int], c: float) -> None:
     np.testing.assert_allclose(lbfgs.decision_function(x), newton.decision_function(x), atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(80, 120), (120, 30)], ids=["rows", "columns"])
 def test_ten_fits_are_identical_to_the_last_bit(shape: tuple[int, int]) -> None:
     x, labels = make_problem(Case(*shape, 3, 1.0, 29))

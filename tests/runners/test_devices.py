@@ -24,6 +24,8 @@ from featx.runners.summary import ExtractSummary, merge_summaries
 from featx.store.store import FeatureStore
 from featx.workflows.extract import extract_features
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def request_(photos: Path, cache: Path) -> ExtractRequest:

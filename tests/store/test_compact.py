@@ -97,6 +97,7 @@ def test_a_damaged_part_stays_where_it_is_and_nothing_else_is_lost(cache: Path) 
     assert store.missing(KEY, every).sum() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attempt", range(3))
 def test_readers_see_every_row_while_several_merge(cache: Path, attempt: int) -> None:
     _, every = fill(cache, parts=40, rows=3)

@@ -21,6 +21,7 @@ def test_numbers_written_behind_the_head_are_the_last_dataset() -> None:
         assert np.array_equal(file["last"], numbers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [1, 7, 5000])
 def test_the_library_reads_back_texts_of_any_length(rows: int) -> None:
     texts = np.array(["ä", "b" * 1000] * rows, h5py.string_dtype())

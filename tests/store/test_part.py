@@ -14,6 +14,8 @@ from featx.store.header import CHECKSUM_BLOCK_BYTES, FIRST_LINE_BYTES, PART_FORM
 from featx.store.part import Part, are_finite, part_name, to_stored, write_part
 from tests.store.samples import BASE, KEY, features_of, make_digests
 
+pytestmark = pytest.mark.slow
+
 MANY = 5 * CHECKSUM_BLOCK_BYTES // (24 * 4) + 7
 
 

@@ -16,6 +16,8 @@ from featx.workflows.advise import LARGE, advise_layer, decide, give_reasons
 from featx.workflows.extract import extract_features
 from tests.conftest import picture
 
+pytestmark = pytest.mark.slow
+
 Featx = Callable[..., Any]
 
 

@@ -19,6 +19,8 @@ from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier
 from tests.conftest import picture, raises_missing
 
+pytestmark = pytest.mark.slow
+
 RANDOM = BaseChoice("tiny", "random")
 Featx = Callable[..., Any]
 

@@ -148,6 +148,7 @@ def test_the_table_finetune_is_a_request_of_its_own_and_its_rows_are_in_the_tabl
     assert load_pipeline(write(tmp_path, text.removesuffix("[finetune]\n")), cache).finetune is None
 
 
+@pytest.mark.slow
 def test_run_fine_tunes_and_shows_everything_in_one_table(
     featx: Callable[..., Any], photos: Path, cache: Path, tmp_path: Path
 ) -> None:

@@ -35,6 +35,8 @@ from featx.workflows.fit import fit_classifier
 from featx.workflows.predict import label_images
 from tests.conftest import picture, raises_missing
 
+pytestmark = pytest.mark.slow
+
 RANDOM = BaseChoice("tiny", "random")
 
 

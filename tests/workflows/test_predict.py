@@ -30,6 +30,8 @@ from featx.workflows.fit import fit_classifier
 from featx.workflows.predict import label_images
 from tests.conftest import picture
 
+pytestmark = pytest.mark.slow
+
 RANDOM = BaseChoice("tiny", "random")
 Featx = Callable[..., Any]
 

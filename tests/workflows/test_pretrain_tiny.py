@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = runpy.run_path(str(ROOT / "pipelines" / "pretrain_tiny.py"))
 

@@ -34,6 +34,8 @@ from featx.workflows.fit import fit_classifier
 from featx.workflows.predict import label_images
 from tests.conftest import raises_missing
 
+pytestmark = pytest.mark.slow
+
 RANDOM = BaseChoice("tiny", "random")
 CPU = torch.device("cpu")
 Stored = dict[str, NDArray[Any]]

@@ -75,6 +75,7 @@ def test_colour_histograms_see_colour_and_not_place() -> None:
     assert not torch.allclose(*features("color-histogram", np.stack([left, right]), "pyramid"), atol=0.1)
 
 
+@pytest.mark.slow
 def test_they_go_through_the_same_commands_into_the_same_table(featx: Featx, photos: Path, cache: Path) -> None:
     for name in ("hog", "color-histogram", "tiny"):
         layer = ["--layer", "layer4"] if name == "tiny" else []
