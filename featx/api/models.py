@@ -11,7 +11,7 @@ from featx.fields import fill
 from featx.requests import BaseChoice, CompareRequest, FinetuneRequest, PredictRequest
 
 if TYPE_CHECKING:
-    from featx.evaluation.error_analysis import FitReport
+    from featx.evaluation.fit_report import FitReport
     from featx.models.model import Model
     from featx.reports.comparison import Table
     from featx.types import Progress

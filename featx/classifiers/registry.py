@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from featx.classifiers.grids import LOGREG_C, SVM_C
 from featx.classifiers.mlp import MLP
 from featx.errors import unknown
 
@@ -41,8 +40,8 @@ class Estimator:
 Classifier = Linear | Estimator
 
 CLASSIFIERS: dict[str, Classifier] = {
-    "logreg": Linear(np.geomspace(1e-5, 1e2, 15).tolist()),
-    "svm": Linear(np.geomspace(1e-6, 1e1, 15).tolist()),
+    "logreg": Linear(LOGREG_C),
+    "svm": Linear(SVM_C),
     "mlp": Estimator(lambda seed: MLP(seed=seed)),
 }
 """Name of a classifier (`--clf`): how it is made."""

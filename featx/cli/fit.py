@@ -27,7 +27,7 @@ from featx.cli.options import (
 from featx.requests import BaseChoice, CompareRequest
 
 if TYPE_CHECKING:
-    from featx.evaluation.error_analysis import FitReport
+    from featx.evaluation.fit_report import FitReport
 
 
 @click.command("fit")

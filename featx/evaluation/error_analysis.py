@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import precision_recall_fscore_support
 
 from featx.evaluation.metrics import Codes
-from featx.evaluation.result import Evaluation, Predictions, TableRow, make_row
+from featx.evaluation.result import Predictions
 from featx.features.dataset import Dataset
-from featx.models.model import Model
 from featx.types import RowNumbers
 
 MOST_MISTAKES = 10
@@ -106,60 +103,3 @@ def list_mistakes(held_out: HeldOut, predictions: Predictions, most: int = MOST_
         predicted = classes[predictions.classes[row]]
         mistakes.append(Mistake(paths[row], label, predicted, float(predictions.confidence[row])))
     return mistakes
-
-
-@dataclass(frozen=True)
-class FitReport:
-    """What `fit` gives.
-
-    Attributes
-    ----------
-    result : TableRow
-    classes : list of str
-    confusion : (k, k) int
-        Held-out images by true (row) and predicted (column) class.
-    per_class : list of ClassReport
-    mistakes : list of Mistake
-        The most confident ones first.
-    model : Model or None
-        Labels new images; None if it was not to be kept and the result is of an earlier run.
-    """
-
-    result: TableRow
-    classes: list[str]
-    confusion: NDArray[np.intp]
-    per_class: list[ClassReport]
-    mistakes: list[Mistake]
-    # Any stands for None here: who asks for the model, as `fit` does by default, need not check that it is there.
-    model: Model | Any = field(default=None, repr=False, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON: the fields of the result, and the details."""
-        return {
-            **self.result.to_dict(),
-            "classes": self.classes,
-            "per_class": [asdict(report) for report in self.per_class],
-            "confusion": self.confusion.tolist(),
-            "mistakes": [asdict(mistake) for mistake in self.mistakes],
-        }
-
-
-def report_fit(
-    evaluation: Evaluation, held_out: HeldOut, model: Model | None, row: TableRow | None = None
-) -> FitReport:
-    """Work out the details of one evaluation.
-
-    Parameters
-    ----------
-    row : TableRow, optional
-        The result with what the cache adds to it.
-    """
-    predicted = evaluation.predictions.classes
-    return FitReport(
-        result=row or make_row(evaluation),
-        classes=held_out.classes,
-        confusion=confusion_matrix(held_out.truth, predicted, labels=range(len(held_out.classes))),
-        per_class=report_classes(held_out, predicted),
-        mistakes=list_mistakes(held_out, evaluation.predictions),
-        model=model,
-    )

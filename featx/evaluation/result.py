@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -76,35 +76,6 @@ class Result:
 
 
 @dataclass(frozen=True)
-class TableRow(Result):
-    """A result beside others: what the comparison, the cache and this run add to it.
-
-    Attributes
-    ----------
-    p_value : float or None
-        Exact McNemar test against the best row on the same held-out images; None where nothing was compared.
-    megabytes : float or None
-        Room on disk of the layer set's features, in 10^6 bytes.
-    ms_per_image : float or None
-        Cost of extracting an image, in milliseconds: the share of this layer among those extracted together.
-    recalled : bool
-        Whether the result is of an earlier run. Rows are equal whether or not they were recalled.
-    """
-
-    p_value: float | None = None
-    megabytes: float | None = None
-    ms_per_image: float | None = None
-    recalled: bool = field(default=False, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON; what was added stands before the views, where scripts have always found it."""
-        values = asdict(self)
-        for name in ("views", "test_views", "recalled"):
-            values[name] = values.pop(name)
-        return values
-
-
-@dataclass(frozen=True)
 class Predictions:
     """What a classifier says of the held-out images.
 
@@ -172,15 +143,3 @@ def best(results: Sequence[AnyResult]) -> AnyResult:
     """
     cross_validated = [result for result in results if result.clf not in TUNED]
     return max(cross_validated or results, key=lambda result: result.cv_accuracy)
-
-
-def make_row(evaluation: Evaluation, **added: Any) -> TableRow:
-    """Make the row of a table that shows an evaluation.
-
-    Parameters
-    ----------
-    added : p_value, megabytes, ms_per_image
-        See `TableRow`.
-    """
-    figures = {figure.name: getattr(evaluation.result, figure.name) for figure in fields(Result)}
-    return TableRow(**figures, recalled=evaluation.recalled, **added)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from featx.engines.device import choose_device
 from featx.engines.threads import count_cores
 from featx.errors import DataError
-from featx.evaluation.error_analysis import FitReport, report_fit, take_held_out
+from featx.evaluation.error_analysis import take_held_out
+from featx.evaluation.fit_report import FitReport, report_fit
 from featx.evaluation.protocol import ModelBase, Subject, Training, locate_weights, make_evaluation, make_model
 from featx.evaluation.result import Evaluation, spread_predictions
 from featx.evaluation.result_cache import save_result

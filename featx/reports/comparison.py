@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featx.evaluation.result import TableRow, best
+from featx.evaluation.result import best
+from featx.evaluation.table_row import TableRow
 from featx.files import write_text
 from featx.reports.shown_rows import ShownRows
 from featx.reports.table import table, to_csv

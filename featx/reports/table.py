@@ -11,7 +11,8 @@ from typing import TypeVar
 from tabulate import tabulate
 
 from featx.errors import shorten, unknown
-from featx.evaluation.result import TUNED, TableRow, best
+from featx.evaluation.result import TUNED, best
+from featx.evaluation.table_row import TableRow
 
 COLUMNS = (
     *("base", "layer", "pooling", "clf", "dim", "n_train", "n_test", "cv_accuracy", "test_accuracy"),

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from featx.errors import MissingFeatures
 from featx.evaluation.comparison import Comparison, open_comparisons
 from featx.evaluation.evaluate import recall_finetuned
-from featx.evaluation.result import Evaluation, TableRow
+from featx.evaluation.result import Evaluation
 from featx.evaluation.side_by_side import evaluate_side_by_side
-from featx.evaluation.table_rows import compare_with_best, make_table_row
+from featx.evaluation.table_row import TableRow, compare_with_best, make_table_row
 from featx.features.catalog import LayerSet
 from featx.requests import CompareRequest
 from featx.types import Progress

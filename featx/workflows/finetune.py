@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from featx.evaluation.error_analysis import FitReport
+from featx.evaluation.fit_report import FitReport
 from featx.finetuning.head_training import HeadMaker
 from featx.finetuning.plan import plan
 from featx.finetuning.run import FinetuningRun

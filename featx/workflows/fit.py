@@ -14,11 +14,12 @@ from featx.bases.state_dict import is_unused
 from featx.bases.weights import as_arrays, digest_tensors, is_file_name, read_weights
 from featx.errors import ModelError, RequestError, shorten
 from featx.evaluation.comparison import Comparison, open_comparison
-from featx.evaluation.error_analysis import FitReport, report_fit, take_held_out
+from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.evaluate import evaluate_layer_set
+from featx.evaluation.fit_report import FitReport, report_fit
 from featx.evaluation.protocol import PROTOCOL_IN_WORDS, ModelBase, locate_weights, make_model
 from featx.evaluation.result import Evaluation
-from featx.evaluation.table_rows import make_table_row
+from featx.evaluation.table_row import make_table_row
 from featx.features.catalog import LayerSet
 from featx.features.missing import complete_choice
 from featx.models.array_classifier import Opaque

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from featx.evaluation.result import TableRow
+from featx.evaluation.table_row import TableRow
 from featx.reports.table import closing_lines, cut_in_middle, sentence, sort_results, table, to_csv
 
 ROW = TableRow(

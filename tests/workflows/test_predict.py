@@ -21,7 +21,7 @@ from featx.bases.architecture import Architecture
 from featx.bases.loading import open_base
 from featx.bases.weights import as_arrays
 from featx.errors import DataError, ModelError, UnknownName, WeightsError
-from featx.evaluation.error_analysis import FitReport
+from featx.evaluation.fit_report import FitReport
 from featx.features.dataset import load_dataset
 from featx.models.model import load_model
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
