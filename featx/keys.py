@@ -12,7 +12,7 @@ RECIPE = 1
 """Version of our own numerics: raise it when decoding, pooling or arithmetic change what a feature means."""
 
 BASE_TENSOR_PREFIX = "base."
-"""Prefix of the names of a fine-tuned base's tensors in a model file, beside those of the classifier."""
+"""Prefix of the names of the base's tensors in a model file, beside those of the classifier."""
 
 Precision = Literal["float32", "bfloat16"]
 StoredDtype = Literal["float32", "float16"]

@@ -132,7 +132,7 @@ class ExtractRequest(CheckedFields):
     views: Count = 1
 
     def contradictions(self) -> list[str]:
-        """Say that a share is not among those that there are."""
+        """Report a shard number outside 1 to n."""
         if self.shard is None:
             return []
         share, shares = self.shard
@@ -206,7 +206,7 @@ class CompareRequest(CheckedFields):
     memory: Count | None = None
 
     def contradictions(self) -> list[str]:
-        """Say that views are asked for in testing that nothing is trained on."""
+        """Report more test views than training views."""
         if self.test_views <= self.views:
             return []
         return [
@@ -300,7 +300,7 @@ class FinetuneRequest(CheckedFields):
     cache: Path = field(default_factory=default_cache)
 
     def contradictions(self) -> list[str]:
-        """Say that the model could not be named as weights, or the base not be trained."""
+        """Report a model name without .featx, and a precision that cannot be trained."""
         problems = []
         if self.out.suffix != ".featx":
             problems.append(f"the model '{self.out}' must end in .featx, so that --weights can name it")
@@ -332,7 +332,7 @@ class PredictRequest(CheckedFields):
     model : str, pathlib.Path or Model
         A file that `featx fit --out` wrote, or a model in hand.
     images : sequence
-        Paths of files, and of folders that are searched through and through; from Python also pictures in memory.
+        Paths of files, and of folders that are searched recursively; from Python also pictures in memory.
     weights : str or None
         As for a base; None: those that the model names.
     device, batch_size, workers

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from featx.api.models import extract_and_finetune
+from featx.api.models import run_finetuning
 from featx.requests import default_cache
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run(
 
     pipeline = load_pipeline(os.fspath(experiment), Path(cache) if cache else default_cache())
     summary = extract_features(pipeline.extract, progress)
-    finetuned = extract_and_finetune(pipeline.finetune, progress) if pipeline.finetune else None
+    finetuned = run_finetuning(pipeline.finetune, progress) if pipeline.finetune else None
     # Last, since the table has rows of what was fine-tuned, too.
     table = Table(compare_layer_sets(pipeline.compare, progress))
     return ExperimentReport(summary, table, finetuned)

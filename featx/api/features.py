@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.api.keywords import as_names, choose_base, make_request
+from featx.api.keywords import BASE_OPTIONS, as_names, choose_base, make_request, takes_options
 from featx.requests import BaseChoice, CompareRequest, ExtractRequest
 
 if TYPE_CHECKING:
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from featx.workflows.advise import Advice
 
 
+@takes_options(
+    ExtractRequest,
+    *BASE_OPTIONS,
+    "poolings",
+    "device",
+    "batch_size",
+    "workers",
+    "shard",
+    "rehash",
+    "cache",
+    "store_dtype",
+    "engine",
+    "views",
+)
 def extract(
     data: str | Path,
     *,
@@ -63,6 +77,14 @@ def extract(
     return extract_features(make_request(ExtractRequest, "extract", data, base, options), progress)
 
 
+@takes_options(
+    CompareRequest,
+    *BASE_OPTIONS,
+    "seed",
+    "rehash",
+    "cache",
+    "store_dtype",
+)
 def load_features(
     data: str | Path,
     *,
@@ -110,6 +132,14 @@ def load_features(
     return load_labelled_features(make_request(CompareRequest, "load_features", data, base, options), scaled)
 
 
+@takes_options(
+    CompareRequest,
+    *BASE_OPTIONS,
+    "poolings",
+    "seed",
+    "rehash",
+    "cache",
+)
 def advise(
     data: str | Path,
     *,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from featx.errors import UnknownName, unknown
 from featx.fields import fill
 from featx.requests import BaseChoice
 
@@ -18,6 +21,45 @@ BASE_OPTIONS = ("weights", "resize", "crop", "precision")
 
 PICTURE_AXES = 3
 """Axes of one picture as an array: height, width, channels."""
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def takes_options(request: type, *names: str) -> Callable[[Function], Function]:
+    """Let a function take some fields of a request as options, shown in its signature and checked by name.
+
+    Parameters
+    ----------
+    request : type
+        A request class: its fields say the annotations and defaults.
+    names : str
+        The fields that are options, beside those of the base.
+    """
+    sources = {field.name: field for cls in (BaseChoice, request) for field in fields(cls)}
+    options = {}
+    for name in names:
+        # None stands for the default of every option.
+        annotation = f"{str(sources[name].type).removesuffix(' | None')} | None"
+        options[name] = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+    def decorate(function: Function) -> Function:
+        signature = inspect.signature(function)
+        own = [parameter for parameter in signature.parameters.values() if parameter.kind != parameter.VAR_KEYWORD]
+        known = [parameter.name for parameter in own] + list(options)
+
+        @functools.wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            for name in kwargs:
+                if name not in known:
+                    raise UnknownName(f"featx.{function.__name__}(): {unknown('option', name, known)}")
+            return function(*args, **kwargs)
+
+        # Notebooks complete keywords by the signature.
+        checked.__signature__ = signature.replace(parameters=[*own, *options.values()])  # type: ignore[attr-defined]
+        return checked  # type: ignore[return-value]
+
+    return decorate
 
 
 def make_request(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.api.keywords import as_images, as_names, make_request
+from featx.api.keywords import BASE_OPTIONS, as_images, as_names, make_request, takes_options
 from featx.fields import fill
 from featx.requests import BaseChoice, CompareRequest, FinetuneRequest, PredictRequest
 
 if TYPE_CHECKING:
+    from featx.data.listing import FailedImage
     from featx.evaluation.fit_report import FitReport
+    from featx.finetuning.unfreeze import UnfreezePlan
     from featx.models.model import Model
     from featx.reports.comparison import Table
     from featx.types import Progress
@@ -19,6 +22,20 @@ if TYPE_CHECKING:
     from featx.workflows.predict import Predictions
 
 
+@takes_options(
+    CompareRequest,
+    *BASE_OPTIONS,
+    "poolings",
+    "seed",
+    "rehash",
+    "cache",
+    "store_dtype",
+    "refit",
+    "views",
+    "test_views",
+    "beside",
+    "memory",
+)
 def compare(
     data: str | Path,
     *,
@@ -67,6 +84,18 @@ def compare(
     return Table(compare_layer_sets(make_request(CompareRequest, "compare", data, base, options), progress))
 
 
+@takes_options(
+    CompareRequest,
+    *BASE_OPTIONS,
+    "seed",
+    "rehash",
+    "cache",
+    "store_dtype",
+    "refit",
+    "views",
+    "test_views",
+    "memory",
+)
 def fit(
     data: str | Path,
     *,
@@ -95,12 +124,13 @@ def fit(
     with_base : bool
         Whether the model holds the weights of its base, too, so that one file predicts on any machine.
     **options
-        As for `compare`.
+        `weights`, `resize`, `crop` and `precision` of the base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`,
+        `views`, `test_views` and `memory` as in `CompareRequest`.
 
     Returns
     -------
     FitReport
-        The `result`, a report by class, the surest mistakes, and the `model`, which can be saved.
+        The `result`, a report by class, the most confident mistakes, and the `model`, which can be saved.
 
     Raises
     ------
@@ -118,6 +148,14 @@ def fit(
     return fit_classifier(make_request(CompareRequest, "fit", data, base, options), keep_model, with_base)
 
 
+@takes_options(
+    PredictRequest,
+    "weights",
+    "device",
+    "batch_size",
+    "workers",
+    "base",
+)
 def predict(
     model: str | Path | Model,
     images: Any,
@@ -159,6 +197,34 @@ def predict(
     return label_images(fill(PredictRequest, options, "featx.predict()"), progress)
 
 
+@takes_options(
+    FinetuneRequest,
+    "weights",
+    "resize",
+    "crop",
+    "head",
+    "hidden",
+    "dropout",
+    "augment",
+    "views",
+    "test_views",
+    "from_cache",
+    "epochs_head",
+    "epochs",
+    "patience",
+    "lr_head",
+    "lr",
+    "lr_decay",
+    "whole",
+    "keep",
+    "thaw_batchnorm",
+    "batch_size",
+    "seed",
+    "device",
+    "workers",
+    "rehash",
+    "cache",
+)
 def finetune(
     data: str | Path,
     *,
@@ -169,7 +235,7 @@ def finetune(
     report: PhaseReport | None = None,
     **options: Any,
 ) -> FinetuneReport:
-    """Train a head on the frozen base, then the stages from one on with it; features that lack are extracted first.
+    """Train a head on the frozen base, then the stages from one on with it; missing features are extracted first.
 
     Parameters
     ----------
@@ -184,7 +250,10 @@ def finetune(
     report : callable, optional
         Called after each epoch with the phase, its state, and loss and accuracy on the validation part.
     **options
-        `weights`, `resize` and `crop` of the base; all others as in `FinetuneRequest`.
+        `weights`, `resize` and `crop` of the base; `head`, `hidden`, `dropout`, `augment`, `views`,
+        `test_views`, `from_cache`, `epochs_head`, `epochs`, `patience`, `lr_head`, `lr`, `lr_decay`, `whole`,
+        `keep`, `thaw_batchnorm`, `batch_size`, `seed`, `device`, `workers`, `rehash`, `cache` as in
+        `FinetuneRequest`.
 
     Returns
     -------
@@ -203,20 +272,33 @@ def finetune(
     """
     options.update({"from": start, "out": out})
     request = make_request(FinetuneRequest, "finetune", data, base, options)
-    return extract_and_finetune(request, progress, report)
+    return run_finetuning(request, progress, report)
 
 
-def extract_and_finetune(
+def run_finetuning(
     request: FinetuneRequest, progress: Progress | None = None, report: PhaseReport | None = None
 ) -> FinetuneReport:
-    """Compute the features that a fine-tuning needs and the cache lacks, then fine-tune."""
+    """Extract what a fine-tuning needs and the cache lacks, then fine-tune; the base is loaded once for both."""
     from featx.finetuning.plan import plan
-    from featx.workflows.extract import extract_features
-    from featx.workflows.finetune import extractions, finetune_base
+    from featx.workflows.finetune import finetune_base
 
-    for extraction in extractions(request, plan(request)):
-        extract_features(extraction, progress)
-    return finetune_base(request, report)
+    unfreeze_plan = plan(request)
+    failed = extract_needed(request, unfreeze_plan, progress)
+    return replace(finetune_base(request, report, unfreeze_plan=unfreeze_plan), failed=failed)
+
+
+def extract_needed(
+    request: FinetuneRequest, unfreeze_plan: UnfreezePlan, progress: Progress | None = None
+) -> list[FailedImage]:
+    """Compute the features that a fine-tuning needs and the cache lacks: the images that failed, each once."""
+    from featx.workflows.extract import extract_features
+    from featx.workflows.finetune import extractions
+
+    failed: dict[str, FailedImage] = {}
+    for extraction in extractions(request, unfreeze_plan):
+        summary = extract_features(extraction, progress)
+        failed |= {image.path: image for image in summary.failed}
+    return list(failed.values())
 
 
 def load_model(path: str | Path) -> Model:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MODEL_SUFFIX = ".featx"
-"""Suffix of model files, which hold the tensors of a base if it was fine-tuned."""
+"""Suffix of model files, which may hold the tensors of a base."""
 
 SAFETENSORS_SUFFIXES = (".safetensors", MODEL_SUFFIX)
 FILE_SUFFIXES = (".safetensors", ".pth", ".pt", MODEL_SUFFIX)
@@ -151,7 +151,7 @@ def common_prefix(names: Mapping[str, Any]) -> str | None:
 
 
 def select_base(path: Path, tensors: dict[str, Any]) -> dict[str, Any]:
-    """Select the tensors of the fine-tuned base from a model file; all of them from any other file.
+    """Select the tensors of the base from a model file; all of them from any other file.
 
     Raises
     ------
@@ -165,7 +165,10 @@ def select_base(path: Path, tensors: dict[str, Any]) -> dict[str, Any]:
         if name.startswith(BASE_TENSOR_PREFIX):
             base[name.removeprefix(BASE_TENSOR_PREFIX)] = tensor
     if not base:
-        raise TypeError("it is a model without a base of its own (featx fit stores none, featx finetune does)")
+        raise TypeError(
+            "it is a model without the tensors of its base: use a model of `featx finetune`, "
+            "or of `featx fit --with-base`"
+        )
     return base
 
 

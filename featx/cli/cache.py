@@ -36,7 +36,7 @@ command.add_command(cache_export.command)
 @json_option
 @verbosity_options
 def list_keys(cache: Path, as_json: bool, quiet: bool) -> None:
-    """List the keys of the cache: one line for each base, layer and pooling.
+    """List the keys of the cache: one line for each base, layer, pooling, stored dtype and view.
 
     \b
     Example:

@@ -10,11 +10,12 @@ import click
 from featx.cli.options import (
     base_options,
     cache_option,
+    cached_dtype_option,
     data_argument,
+    format_count,
     json_option,
     print_json,
     rehash_option,
-    store_dtype_option,
     verbosity_options,
 )
 from featx.requests import BaseChoice, CompareRequest, ExportRequest
@@ -25,7 +26,7 @@ from featx.requests import BaseChoice, CompareRequest, ExportRequest
 @base_options
 @click.option("--layer", "-l", required=True, help="Layer, by name or alias.")
 @click.option("--pooling", help="avg, max, avg+max, pyramid, cls or flat.  [default: the one that is cached]")
-@store_dtype_option
+@cached_dtype_option
 @click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="The HDF5 file to write.")
 @rehash_option
 @cache_option
@@ -59,7 +60,8 @@ def command(
     if as_json:
         print_json(summary.to_dict())
     else:
-        click.echo(
-            f"{summary.images} rows of {summary.key} written to '{summary.path}' ({summary.bytes / 1e6:.1f} MB)"
-            + (f", {summary.left_out} images left out" if summary.left_out else "")
-        )
+        rows = format_count(summary.images, "row")
+        line = f"{rows} of {summary.key} written to '{summary.path}' ({summary.bytes / 1e6:.1f} MB)"
+        if summary.left_out:
+            line += f", {format_count(summary.left_out, 'image')} left out"
+        click.echo(line)

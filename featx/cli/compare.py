@@ -9,6 +9,7 @@ import click
 
 from featx.cli.options import (
     cache_option,
+    cached_dtype_option,
     data_argument,
     json_option,
     memory_option,
@@ -19,7 +20,6 @@ from featx.cli.options import (
     rehash_option,
     seed_option,
     several_bases,
-    store_dtype_option,
     test_views_option,
     verbosity_options,
     views_option,
@@ -41,7 +41,7 @@ from featx.requests import BaseChoice, CompareRequest
     "--clf", "classifiers", multiple=True, help="Classifier: logreg, svm, mlp or all; repeatable.  [default: all]"
 )
 @poolings_option
-@store_dtype_option
+@cached_dtype_option
 @views_option
 @test_views_option
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table as CSV.")

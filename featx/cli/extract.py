@@ -66,7 +66,7 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
     help="Engine: auto, torch, compile, openvino or eager.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images of one forward pass.  [default: by device]")
-@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: one a core]")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: number of cores]")
 @click.option("--shard", callback=parse_shard, metavar="I/N", help="Compute only the I-th of N shards of the images.")
 @rehash_option
 @cache_option
@@ -108,7 +108,11 @@ def command(
 
     with progress_bar("image", quiet) as progress:
         summary = extract_features(request, progress)
-    report(summary, as_json, quiet)
+    if as_json:
+        print_json(summary.to_dict())
+    name_files(summary, quiet)
+    if not (as_json and quiet):
+        click.echo(summary_line(summary), err=as_json)
     sys.exit(1 if summary.failed else 0)
 
 
@@ -122,10 +126,8 @@ def only_layer(name: str) -> tuple[str, ...]:
     return (BASES[name].default_layer(),)
 
 
-def report(summary: ExtractSummary, as_json: bool, quiet: bool) -> None:
-    """List what was skipped and what failed, and close with one line of figures."""
-    if as_json:
-        print_json(summary.to_dict())
+def name_files(summary: ExtractSummary, quiet: bool) -> None:
+    """Name on stderr the files that were skipped, unless quiet, and those that failed."""
     if not quiet:
         for file in summary.skipped[:SHOWN]:
             click.echo(f"skipped: {file.path}: {file.reason}", err=True)
@@ -133,8 +135,6 @@ def report(summary: ExtractSummary, as_json: bool, quiet: bool) -> None:
             click.echo(f"skipped: and {len(summary.skipped) - SHOWN} more (--json lists all)", err=True)
     for file in summary.failed:
         click.echo(f"failed: {file.path}: {file.reason}", err=True)
-    if not (as_json and quiet):
-        click.echo(summary_line(summary), err=as_json)
 
 
 def summary_line(summary: ExtractSummary) -> str:

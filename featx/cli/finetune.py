@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,35 +135,41 @@ def command(data: str, base: BaseChoice, as_json: bool, quiet: bool, **options: 
       featx finetune photos --base resnet50 --from layer4 --out photos.featx
     """
     request = FinetuneRequest(data, base, **options)
-    finetuned, failed = extract_and_finetune(request, quiet)
+    report = extract_and_finetune(request, quiet)
     if as_json:
-        print_json({**finetuned.to_dict(), "model": str(request.out)})
+        print_json({**report.to_dict(), "model": str(request.out)})
     else:
-        show_phases(finetuned, request.out)
-    for path, reason in finetuned.skipped.items():
-        click.echo(f"skipped: {path}: {reason}", err=True)
-    if finetuned.stopped:
-        click.echo(f"error: {finetuned.stopped}", err=True)
-    sys.exit(exit_code(finetuned, failed))
+        show_phases(report, request.out)
+    name_problems(report)
+    sys.exit(1 if has_problems(report) else 0)
 
 
-def exit_code(finetuned: FinetuneReport, failed: int) -> int:
-    """Give 1 if images failed, in extraction or later, or if training went wrong; else 0."""
-    return 1 if failed or finetuned.skipped or finetuned.stopped else 0
-
-
-def extract_and_finetune(request: FinetuneRequest, quiet: bool) -> tuple[FinetuneReport, int]:
-    """Extract what the cache lacks, then fine-tune: the report, and how many images failed in all extractions."""
+def extract_and_finetune(request: FinetuneRequest, quiet: bool) -> FinetuneReport:
+    """Extract what the cache lacks with a progress bar, then fine-tune with a line for each epoch."""
+    from featx.api.models import extract_needed
     from featx.finetuning.plan import plan
-    from featx.workflows.extract import extract_features
-    from featx.workflows.finetune import extractions, finetune_base
+    from featx.workflows.finetune import finetune_base
 
-    failed = 0
-    for extraction in extractions(request, plan(request)):
-        with progress_bar("image", quiet) as progress:
-            summary = extract_features(extraction, progress)
-        failed += len(summary.failed)
-    return finetune_base(request, None if quiet else report_epoch), failed
+    unfreeze_plan = plan(request)
+    with progress_bar("image", quiet) as progress:
+        failed = extract_needed(request, unfreeze_plan, progress)
+    report = finetune_base(request, None if quiet else report_epoch, unfreeze_plan=unfreeze_plan)
+    return replace(report, failed=failed)
+
+
+def name_problems(report: FinetuneReport) -> None:
+    """Name on stderr what went wrong: images that failed or broke on the way, and why training stopped."""
+    for image in report.failed:
+        click.echo(f"failed: {image.path}: {image.reason}", err=True)
+    for path, reason in report.skipped.items():
+        click.echo(f"skipped: {path}: {reason}", err=True)
+    if report.stopped:
+        click.echo(f"error: {report.stopped}", err=True)
+
+
+def has_problems(report: FinetuneReport) -> bool:
+    """Whether images failed, in extraction or later, or training went wrong."""
+    return bool(report.failed or report.skipped or report.stopped)
 
 
 def report_epoch(phase: str, progress: TrainingState, loss: float, accuracy: float) -> None:

@@ -11,6 +11,7 @@ import click
 from featx.cli.options import (
     base_options,
     cache_option,
+    cached_dtype_option,
     data_argument,
     json_option,
     memory_option,
@@ -19,7 +20,6 @@ from featx.cli.options import (
     refit_option,
     rehash_option,
     seed_option,
-    store_dtype_option,
     test_views_option,
     verbosity_options,
     views_option,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--layer", "-l", required=True, help="Layer, by name or alias; layer3+layer4 concatenates several.")
 @click.option("--clf", required=True, help="Classifier: logreg, svm or mlp.")
 @pooling_option
-@store_dtype_option
+@cached_dtype_option
 @views_option
 @test_views_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the model for featx predict.")

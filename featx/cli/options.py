@@ -48,6 +48,12 @@ store_dtype_option = click.option(
     help="Number format of stored features; float16 takes half the space.  [default: float32]",
 )
 
+cached_dtype_option = click.option(
+    "--store-dtype",
+    type=click.Choice(["float32", "float16"]),
+    help="Number format of the cached features to use.  [default: what is cached, float32 where both are]",
+)
+
 views_option = click.option(
     "--views",
     type=click.IntRange(min=1),
@@ -95,7 +101,8 @@ memory_option = click.option(
     "--memory",
     callback=parse_memory,
     metavar="AMOUNT",
-    help="Memory for fitting, such as 8GB; features that need more are fitted out-of-core.  [default: half of all]",
+    help="Memory for fitting, such as 8GB; features that need more are fitted out-of-core."
+    "  [default: half of this machine's memory]",
 )
 
 seed_option = click.option(

@@ -22,7 +22,7 @@ from featx.requests import PredictRequest
     "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1 or mps."
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images of one forward pass.  [default: by device]")
-@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: one a core]")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: number of cores]")
 @click.option(
     "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the labels to this CSV file."
 )

@@ -27,7 +27,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
       featx run pipelines/flowers17.toml
     """
     from featx.cli import finetune
-    from featx.cli.extract import report
+    from featx.cli.extract import name_files, summary_line
     from featx.files import write_text
     from featx.reports.table import closing_lines, table, terminal_width, to_csv
     from featx.workflows.compare import compare_layer_sets
@@ -37,9 +37,13 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
     pipeline = load_pipeline(experiment, cache)
     with progress_bar("image", quiet) as progress:
         summary = extract_features(pipeline.extract, progress)
+    name_files(summary, quiet)
     if not as_json:
-        report(summary, False, quiet)
-    tuned, failed = finetune.extract_and_finetune(pipeline.finetune, quiet) if pipeline.finetune else (None, 0)
+        click.echo(summary_line(summary))
+    tuned = None
+    if pipeline.finetune:
+        tuned = finetune.extract_and_finetune(pipeline.finetune, quiet)
+        finetune.name_problems(tuned)
     # Last, since the table has rows of what was fine-tuned, too.
     with progress_bar("fit", quiet) as progress:
         results = compare_layer_sets(pipeline.compare, progress)
@@ -56,4 +60,4 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
     else:
         click.echo(f"\n{table(results, width=terminal_width())}\n")
         click.echo("\n".join(closing_lines(results, summary.extracted, summary.seconds)))
-    sys.exit(1 if summary.failed or (tuned and finetune.exit_code(tuned, failed)) else 0)
+    sys.exit(1 if summary.failed or (tuned and finetune.has_problems(tuned)) else 0)

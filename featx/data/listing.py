@@ -164,7 +164,10 @@ def find_held_out(splits: Sequence[str]) -> NDArray[np.bool_] | None:
     held_out_split = "test" if counts["test"] else "val"
     is_held_out = np.array([split == held_out_split for split in splits])
     if is_held_out.all():
-        raise DataError(f"there are only '{splits[0]}' images, none to train on: add a folder 'train'")
+        raise DataError(
+            f"there are only '{splits[0]}' images, none to train on: add images of the split 'train' "
+            "(a folder train/, or rows whose split is 'train')"
+        )
     return is_held_out
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
 from featx.evaluation.metrics import Codes
-from featx.evaluation.result import Predictions
+from featx.evaluation.result import HeldOutPredictions
 from featx.features.dataset import Dataset
 from featx.types import RowNumbers
 
@@ -91,7 +91,7 @@ def report_classes(held_out: HeldOut, predicted: Codes) -> list[ClassReport]:
     return reports
 
 
-def list_mistakes(held_out: HeldOut, predictions: Predictions, most: int = MOST_MISTAKES) -> list[Mistake]:
+def list_mistakes(held_out: HeldOut, predictions: HeldOutPredictions, most: int = MOST_MISTAKES) -> list[Mistake]:
     """List the images that were predicted wrongly, the most confident mistake first, at most so many."""
     paths = held_out.paths
     classes = held_out.classes

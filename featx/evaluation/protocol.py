@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from featx.bases.weights import absolute_path
 from featx.errors import ModelError
 from featx.evaluation.metrics import Codes, score_predictions
-from featx.evaluation.result import Evaluation, FittedClassifier, Predictions, Result
+from featx.evaluation.result import Evaluation, FittedClassifier, HeldOutPredictions, Result
 from featx.keys import FeatureKey
 from featx.models.array_classifier import Opaque
 from featx.models.model import Model
@@ -88,7 +88,7 @@ def make_evaluation(
     chosen, probabilities = output
     result = make_result(subject, training, truth, output)
     confidence = probabilities[np.arange(len(truth)), chosen].round(6)
-    return Evaluation(result, Predictions(chosen, confidence), classifier)
+    return Evaluation(result, HeldOutPredictions(chosen, confidence), classifier)
 
 
 def make_result(

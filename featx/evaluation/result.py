@@ -76,7 +76,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Predictions:
+class HeldOutPredictions:
     """What a classifier says of the held-out images.
 
     Attributes
@@ -95,7 +95,7 @@ UNREADABLE = -1
 """Predicted class of an image that could not be read any more: it equals no class, so it counts as wrong."""
 
 
-def spread_predictions(predictions: Predictions, places: RowNumbers, rows: int) -> Predictions:
+def spread_predictions(predictions: HeldOutPredictions, places: RowNumbers, rows: int) -> HeldOutPredictions:
     """Give every held-out row a prediction, where only those at some places could be read.
 
     Parameters
@@ -109,7 +109,7 @@ def spread_predictions(predictions: Predictions, places: RowNumbers, rows: int) 
     confidence = np.zeros(rows)
     classes[places] = predictions.classes
     confidence[places] = predictions.confidence
-    return Predictions(classes, confidence)
+    return HeldOutPredictions(classes, confidence)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Evaluation:
     Attributes
     ----------
     result : Result
-    predictions : Predictions
+    predictions : HeldOutPredictions
     classifier : ArrayClassifier, Opaque or None
         What was evaluated; None where only its result was kept.
     recalled : bool
@@ -127,7 +127,7 @@ class Evaluation:
     """
 
     result: Result
-    predictions: Predictions
+    predictions: HeldOutPredictions
     classifier: FittedClassifier | None = None
     recalled: bool = False
 

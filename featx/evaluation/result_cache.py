@@ -14,7 +14,7 @@ import numpy as np
 
 from featx.classifiers.registry import Linear, find_classifier
 from featx.evaluation.protocol import PROTOCOL
-from featx.evaluation.result import TUNED, Evaluation, Predictions, Result
+from featx.evaluation.result import TUNED, Evaluation, HeldOutPredictions, Result
 from featx.files import write_atomic
 
 log = logging.getLogger(__name__)
@@ -126,4 +126,4 @@ def parse_result(text: str, expected: Mapping[str, Any], images: int) -> Evaluat
     confidence = np.array(record["confidence"], np.float64)
     if classes.shape != (images,) or confidence.shape != (images,):
         raise ValueError("it is of another number of images")
-    return Evaluation(Result(**record["result"]), Predictions(classes, confidence), recalled=True)
+    return Evaluation(Result(**record["result"]), HeldOutPredictions(classes, confidence), recalled=True)

@@ -69,7 +69,7 @@ class Model:
     views : int
         Views of an image whose scores are averaged.
     base_tensors : mapping of str to array
-        Weights of a fine-tuned base, which the model holds itself; empty where the base is a published one.
+        Tensors of the base, where the model holds them itself; else empty.
     """
 
     keys: tuple[FeatureKey, ...]

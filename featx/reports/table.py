@@ -33,19 +33,19 @@ RISING = {
     "fit_seconds",
     "views",
 }
-"""TableColumns that are sorted with the least first; the others are sorted with the greatest first."""
+"""Columns that are sorted with the least first; the others are sorted with the greatest first."""
 
 SIGNIFICANCE = 0.05
 """Rows whose p value is at least this cannot be told apart from the best."""
 
 LEFT = ("", "base", "layer", "pooling", "clf")
-"""TableColumns that are aligned to the left: words."""
+"""Columns that are aligned to the left: words."""
 
 ESSENTIAL = ("", "base", "layer", "clf", "cv acc", "test acc", "95 % CI", "p")
-"""TableColumns that a table always shows, the base only if there are several."""
+"""Columns that a table always shows, the base only if there are several."""
 
 OPTIONAL = (*("pooling", "views", "length", "seconds", "MB", "balanced", "macro F1", "ECE", "top 5", "ms/image"),)
-"""TableColumns that are shown as far as the terminal is wide enough, the first ones first."""
+"""Columns that are shown as far as the terminal is wide enough, the first ones first."""
 
 GAP = 2
 """Spaces between the columns of a plain table."""
@@ -54,7 +54,7 @@ SHORTEST_NAME = 8
 """Characters that are left of a long name at least."""
 
 NOT_A_TERMINAL = (100, 24)
-"""TableColumns and lines where the output is a file or a pipe."""
+"""Columns and lines where the output is a file or a pipe."""
 
 TableColumns = dict[str, list[str]]
 """Heading to cells, one a row."""

@@ -76,7 +76,7 @@ def run_with_base(
     listing: Listing,
     progress: Progress | None = None,
 ) -> ExtractSummary:
-    """Do what `run` does with a base that is loaded already."""
+    """Do what `run_here` does, with a base that is already loaded."""
     keys = list_feature_keys(base, request)
     device = choose_device(request.device)
     workers = request.workers or count_cores()

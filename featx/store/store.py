@@ -31,7 +31,8 @@ TakeRows = Callable[[Part, NDArray[np.intp], NDArray[np.intp]], None]
 class FeatureStore:
     """Features below one folder, found by key and image digest.
 
-    Nothing is remembered between calls: other processes may add, merge and remove parts at any time.
+    No part is remembered between calls, only which ones were warned of: other processes may add, merge and remove parts
+    at any time.
 
     Parameters
     ----------

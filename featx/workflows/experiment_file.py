@@ -77,7 +77,7 @@ def read_toml(path: Path) -> Values:
 
 
 def resolve_paths(values: Values, folder: Path) -> Values:
-    """Let the paths of an experiment count from its own folder; names of data sets and weights stay names."""
+    """Resolve relative paths against the folder of the experiment; names of data sets and weights stay names."""
     resolved = dict(values)
     data = values.get("data")
     if isinstance(data, str) and data != "digits":

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from featx.data.digest_cache import digest_all
-from featx.data.sources import list_images
 from featx.errors import RequestError
 from featx.features.catalog import list_candidates, select_features
-from featx.features.dataset import NeededFeatures, keep_featured
+from featx.features.dataset import NeededFeatures, keep_featured, list_dataset
 from featx.requests import ExportRequest
 from featx.store.hdf5_export import Columns, write_export
 from featx.store.store import FeatureStore
@@ -51,8 +49,7 @@ def export(request: ExportRequest) -> ExportSummary:
     store = FeatureStore(wanted.cache)
     # A base of which nothing is cached is known before all images are read for their digests.
     candidates = list_candidates(store, wanted)
-    listing = list_images(wanted.data)
-    manifest = digest_all(wanted.cache, listing, wanted.rehash)
+    manifest = list_dataset(wanted)
     selection = select_features(store, wanted, manifest.digests, candidates)
     keys = list(dict.fromkeys(key for layer_set in selection.layer_sets for key in layer_set.keys))
     if len(keys) > 1:
@@ -68,4 +65,6 @@ def export(request: ExportRequest) -> ExportSummary:
         "weights": selection.base.source,
     }
     size = write_export(request.out, store, key, columns, attributes)
-    return ExportSummary(str(request.out), key.folder, len(exported), len(listing) - len(exported), size)
+    return ExportSummary(
+        str(request.out), key.folder, len(exported), len(manifest) + len(manifest.unreadable) - len(exported), size
+    )

@@ -17,7 +17,7 @@ from featx.bases.registry import resolve
 from featx.data.digest_cache import digest_all
 from featx.data.given_images import Picture, list_each_image
 from featx.errors import DataError, shorten
-from featx.features.scaling import join
+from featx.features.load import read_matrix
 from featx.keys import FeatureKey
 from featx.requests import BaseChoice, ExtractRequest, default_cache
 from featx.runners.local import run_with_base
@@ -156,11 +156,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
             raise DataError(f"{len(summary.failed)} of {len(listing)} images cannot be read: {problems}")
         store = FeatureStore(self.request_.cache)
         digests = digest_all(self.request_.cache, listing).digests
-        parts = [store.get(key, digests) for key in self.keys_]
-        if self.scaled:
-            return join(parts)
-        flat = [part.reshape(len(part), -1) for part in parts]
-        return np.hstack(flat).astype(np.float32, copy=False)
+        return read_matrix(store, self.keys_, digests, self.scaled)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Name the columns by layer and place, such as "layer3_17": (d,) str."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from featx.data.listing import FailedImage
 from featx.evaluation.fit_report import FitReport
 from featx.finetuning.head_training import HeadMaker
 from featx.finetuning.plan import plan
@@ -31,6 +32,8 @@ class FinetuneReport:
         Of the two phases.
     skipped : dict of str to str
         Paths of images that could not be read any more, and the reasons.
+    failed : list of FailedImage
+        Images that failed when features were extracted for this; named by whoever extracted.
     """
 
     head: FitReport
@@ -38,6 +41,7 @@ class FinetuneReport:
     progress_head: TrainingState
     progress: TrainingState
     skipped: dict[str, str]
+    failed: list[FailedImage] = field(default_factory=list)
 
     @property
     def stopped(self) -> str | None:
@@ -56,6 +60,7 @@ class FinetuneReport:
             "doubted_epoch": self.progress.rejected_epoch or None,
             "epoch_seconds": self.progress.seconds,
             "skipped": [{"path": path, "reason": reason} for path, reason in self.skipped.items()],
+            "failed": [{"path": image.path, "reason": image.reason} for image in self.failed],
             "stopped": self.stopped,
         }
 
@@ -69,7 +74,10 @@ def extractions(request: FinetuneRequest, unfreeze_plan: UnfreezePlan) -> list[E
 
 
 def finetune_base(
-    request: FinetuneRequest, report: PhaseReport | None = None, after_batch: BatchReport | None = None
+    request: FinetuneRequest,
+    report: PhaseReport | None = None,
+    after_batch: BatchReport | None = None,
+    unfreeze_plan: UnfreezePlan | None = None,
 ) -> FinetuneReport:
     """Train a head on a frozen base, then the last stages with it; evaluate both, and write the model.
 
@@ -82,6 +90,8 @@ def finetune_base(
         Called after each epoch with the phase, its state, and loss and accuracy on the validation part.
     after_batch : callable, optional
         Called after each batch of the second phase with the numbers of epoch and batch, counted from 1.
+    unfreeze_plan : UnfreezePlan, optional
+        What `plan` gave for this request, where the base is loaded already.
 
     Raises
     ------
@@ -90,7 +100,7 @@ def finetune_base(
     FeatxError
         If the request cannot be carried out.
     """
-    run = FinetuningRun(request, plan(request))
+    run = FinetuningRun(request, unfreeze_plan or plan(request))
     maker = HeadMaker(request, run.features, run.parts, run.device)
     heads = maker.make(partial(report, "head") if report else None)
     before = run.evaluate("head", run.parts.test, run.read_head_features(), heads.final, heads.progress, heads.params)
@@ -104,6 +114,6 @@ def finetune_base(
     # Only now: an interruption before would have to train again.
     for checkpoint in run.checkpoints:
         checkpoint.unlink(missing_ok=True)
-    paths = run.dataset.manifest.listing.paths
+    paths = run.dataset.listing.paths
     skipped = {paths[row]: reason for row, reason in sorted(run.images.skipped.items())}
     return FinetuneReport(before, after, heads.progress, progress, skipped)

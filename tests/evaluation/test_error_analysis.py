@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featx.evaluation.error_analysis import HeldOut, list_mistakes, report_classes
-from featx.evaluation.result import UNREADABLE, Predictions, spread_predictions
+from featx.evaluation.result import UNREADABLE, HeldOutPredictions, spread_predictions
 
 HELD_OUT = HeldOut([f"{n}.png" for n in range(6)], np.array([0, 0, 0, 1, 1, 2]), ["a", "b", "c", "never"])
 
@@ -22,7 +22,7 @@ def test_classes_are_reported_one_by_one_and_as_zero_where_there_is_nothing() ->
 
 
 def test_the_most_confident_mistakes_come_first_and_equals_by_path() -> None:
-    predictions = Predictions(np.array([0, 1, 1, 1, 0, 0]), np.array([0.9, 0.5, 0.7, 0.9, 0.7, 0.6]))
+    predictions = HeldOutPredictions(np.array([0, 1, 1, 1, 0, 0]), np.array([0.9, 0.5, 0.7, 0.9, 0.7, 0.6]))
     mistakes = list_mistakes(HELD_OUT, predictions, most=3)
     assert [(wrong.path, wrong.label, wrong.predicted, wrong.probability) for wrong in mistakes] == [
         ("2.png", "a", "b", 0.7),
@@ -32,6 +32,6 @@ def test_the_most_confident_mistakes_come_first_and_equals_by_path() -> None:
 
 
 def test_images_that_could_not_be_read_have_no_class_and_no_confidence() -> None:
-    spread = spread_predictions(Predictions(np.array([2, 0]), np.array([0.5, 0.75])), np.array([1, 3]), 4)
+    spread = spread_predictions(HeldOutPredictions(np.array([2, 0]), np.array([0.5, 0.75])), np.array([1, 3]), 4)
     assert spread.classes.tolist() == [UNREADABLE, 2, UNREADABLE, 0]
     assert spread.confidence.tolist() == [0, 0.5, 0, 0.75]
