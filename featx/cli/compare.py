@@ -23,6 +23,7 @@ from featx.cli.options import (
     test_views_option,
     verbosity_options,
     views_option,
+    wide_option,
 )
 from featx.requests import BaseChoice, CompareRequest
 
@@ -47,7 +48,7 @@ from featx.requests import BaseChoice, CompareRequest
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table as CSV.")
 @click.option("--sort", metavar="COLUMN", help="Sort by a column of the CSV, such as test_accuracy or megabytes.")
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown, with all columns.")
-@click.option("--wide", is_flag=True, help="Print all columns, however wide the terminal is.")
+@wide_option
 @seed_option
 @memory_option
 @rehash_option

@@ -83,6 +83,9 @@ MEMORY_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 """Bytes by the first letter of a unit."""
 
 
+wide_option = click.option("--wide", is_flag=True, help="Print all columns, however wide the terminal is.")
+
+
 def parse_memory(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     """Turn "8GB", "500 MB" or a number of bytes into bytes."""
     if value is None:

@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from featx.cli.options import cache_option, json_option, print_json, progress_bar, verbosity_options
+from featx.cli.options import (
+    cache_option,
+    json_option,
+    print_json,
+    progress_bar,
+    verbosity_options,
+    wide_option,
+)
 
 
 @click.command("run")
@@ -17,9 +24,10 @@ from featx.cli.options import cache_option, json_option, print_json, progress_ba
 @click.option(
     "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table to this CSV file."
 )
+@wide_option
 @json_option
 @verbosity_options
-def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, quiet: bool) -> None:
+def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_json: bool, quiet: bool) -> None:
     """Extract, fine-tune if asked, and compare as EXPERIMENT says: a TOML file, or a built-in experiment ('digits').
 
     \b
@@ -58,6 +66,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, 
             report_json["finetune"] = tuned.to_dict()
         print_json(report_json)
     else:
-        click.echo(f"\n{table(results, width=terminal_width())}\n")
+        width = None if wide else terminal_width()
+        click.echo(f"\n{table(results, width=width)}\n")
         click.echo("\n".join(closing_lines(results, summary.extracted, summary.seconds)))
     sys.exit(1 if summary.failed or (tuned and finetune.has_problems(tuned)) else 0)

@@ -289,7 +289,7 @@ def to_csv(rows: Sequence[TableRow]) -> str:
 def write_points(loss: float) -> str:
     """Say how far a row lies below the winner, in points of accuracy."""
     size = f"{abs(100 * loss):.1f} points"
-    return f"{size} less" if loss >= 0 else f"{size} more"
+    return f"{size} lower" if loss >= 0 else f"{size} higher"
 
 
 def write_verdict(row: TableRow) -> str:
@@ -311,14 +311,14 @@ def closing_lines(rows: Sequence[TableRow], extracted: int, seconds: float) -> l
         in_cv = write_points(winner.cv_accuracy - deepest.cv_accuracy)
         in_test = write_points(winner.test_accuracy - deepest.test_accuracy)
         lines.append(
-            f"The deepest layer, {deepest.layer} with {deepest.clf}, has {in_cv} in cross-validation "
+            f"The deepest layer, {deepest.layer} with {deepest.clf}, scores {in_cv} in cross-validation "
             f"and {in_test} on the held-out part; {write_verdict(deepest)}"
         )
     for row in rows:
         if row.clf == "finetuned" and row is not winner:
             in_test = write_points(winner.test_accuracy - row.test_accuracy)
             lines.append(
-                f"Fine-tuned from {row.layer} on, the base has {in_test} on the held-out part; {write_verdict(row)}"
+                f"Fine-tuned from {row.layer} on, the base scores {in_test} on the held-out part; {write_verdict(row)}"
             )
     if extracted:
         lines.append(f"The features are kept: the {seconds:.1f} s of extraction are not needed again in a second run.")
