@@ -68,6 +68,9 @@ class MissingFeatures(FeatxError, LookupError):
     def __init__(self, what: str, request: Command | None = None) -> None:
         super().__init__(what)
         self.request = request
+        if request is not None:
+            # Shown below a traceback, where nobody words the error.
+            self.add_note(f"Run: {request.command()}")
 
 
 class RequestError(FeatxError, ValueError):

@@ -146,7 +146,9 @@ class ExtractRequest(CheckedFields):
         Every choice that is part of a feature's identity is repeated. What only says how to compute them is left out,
         since another machine may carry the command out.
         """
-        words = ["featx", "extract", self.data, *self.base.flags(), *repeat_flag("--layer", self.layers)]
+        # A name that begins with a dash would be read as an option.
+        data = f"./{self.data}" if self.data.startswith("-") else self.data
+        words = ["featx", "extract", data, *self.base.flags(), *repeat_flag("--layer", self.layers)]
         if tuple(self.poolings) != ("avg",):
             words += repeat_flag("--pooling", self.poolings)
         if self.store_dtype != "float32":
@@ -237,7 +239,7 @@ class FinetuneRequest(CheckedFields):
 
     Attributes
     ----------
-    start : str
+    start : str or int
         The first stage that is unfrozen (`--from`), by name or alias, or how many stages counted from the end.
     out : pathlib.Path
         The model; its name ends in `.featx`.
@@ -274,7 +276,7 @@ class FinetuneRequest(CheckedFields):
 
     data: str
     base: BaseChoice
-    start: str = field(metadata={WRITTEN: "from"})
+    start: str | int = field(metadata={WRITTEN: "from"})
     out: Path
     head: HeadKind = "linear"
     hidden: Count = 256

@@ -19,8 +19,8 @@ Request = TypeVar("Request")
 BASE_OPTIONS = ("weights", "resize", "crop", "precision")
 """Keywords that belong to the choice of the base."""
 
-PICTURE_AXES = 3
-"""Axes of one picture as an array: height, width, channels."""
+PICTURE_AXES = (2, 3)
+"""Axes of one picture as an array: height and width of a grey one, and channels."""
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -99,6 +99,6 @@ def as_images(images: Any) -> list[Any]:
     """List what is to be labelled: one image stands for a list of one, and paths become text."""
     is_path = isinstance(images, str | os.PathLike)
     # An array of one picture could be iterated, too: over its rows of pixels.
-    is_picture = getattr(images, "ndim", None) == PICTURE_AXES or not isinstance(images, Iterable)
+    is_picture = getattr(images, "ndim", None) in PICTURE_AXES or not isinstance(images, Iterable)
     listed = [images] if is_path or is_picture else images
     return [os.fspath(image) if isinstance(image, os.PathLike) else image for image in listed]

@@ -156,7 +156,8 @@ def find_layer(architecture: str, layers: Sequence[Layer], name: str) -> Layer:
         if layer.name == name:
             return layer
     for layer in layers:
-        if name in layer.alias.split(","):
+        # A layer without an alias has the empty one, which names nothing.
+        if name and name in layer.alias.split(","):
             return layer
     aliases = [alias for layer in layers for alias in layer.alias.split(",") if alias]
     exact_names = [layer.name for layer in layers]

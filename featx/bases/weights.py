@@ -186,8 +186,12 @@ def check_exists(path: Path) -> None:
     if path.parent.is_dir():
         nearby = sorted(file.name for file in path.parent.glob("*") if file.suffix in FILE_SUFFIXES)
     problem = "is not a file" if path.exists() else "does not exist"
-    holds = f"holds: {shorten(nearby)}" if nearby else "holds no weights"
-    raise WeightsError(f"weights file '{path}' {problem}. '{path.parent}' {holds}.")
+    message = f"weights file '{path}' {problem}"
+    if nearby:
+        message += f". '{path.parent}' holds: {shorten(nearby)}"
+    elif path.parent.is_dir():
+        message += f". '{path.parent}' holds no weights"
+    raise WeightsError(message)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

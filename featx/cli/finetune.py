@@ -15,6 +15,7 @@ from featx.cli.options import (
     cache_option,
     data_argument,
     json_option,
+    predict_command,
     print_json,
     progress_bar,
     rehash_option,
@@ -139,7 +140,7 @@ def command(data: str, base: BaseChoice, as_json: bool, quiet: bool, **options: 
     if as_json:
         print_json({**report.to_dict(), "model": str(request.out)})
     else:
-        show_phases(report, request.out)
+        show_phases(report, request.out, base.name)
     name_problems(report)
     sys.exit(1 if has_problems(report) else 0)
 
@@ -182,7 +183,7 @@ def report_epoch(phase: str, progress: TrainingState, loss: float, accuracy: flo
     )
 
 
-def show_phases(finetuned: FinetuneReport, out: Path) -> None:
+def show_phases(finetuned: FinetuneReport, out: Path, base: str) -> None:
     """Print both phases in words and tables."""
     from featx.reports.classes import class_table, confusion_table, mistake_lines
     from featx.reports.table import sentence
@@ -199,8 +200,8 @@ def show_phases(finetuned: FinetuneReport, out: Path) -> None:
         )
     click.echo(f"{confusion_table(after.confusion, after.classes)}\n")
     click.echo(mistake_lines(after.mistakes))
-    # The whole path, so that the line works from any folder.
-    path = shlex.quote(str(out.resolve()))
+    weights = shlex.quote(str(out.resolve()))
     click.echo(
-        f"\nThe model is '{out}': featx predict {path} IMAGES, or --weights {path} with any command that takes --base."
+        f"\nThe model is '{out}'. Label new images with: {predict_command(out, base)}\n"
+        f"Any command that takes --base takes it as --weights {weights}."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,12 @@ from featx.cli.options import (
     json_option,
     memory_option,
     pooling_option,
+    predict_command,
     print_json,
     refit_option,
     rehash_option,
     seed_option,
+    take_one,
     test_views_option,
     verbosity_options,
     views_option,
@@ -33,8 +34,15 @@ if TYPE_CHECKING:
 @click.command("fit")
 @data_argument
 @base_options
-@click.option("--layer", "-l", required=True, help="Layer, by name or alias; layer3+layer4 concatenates several.")
-@click.option("--clf", required=True, help="Classifier: logreg, svm or mlp.")
+@click.option(
+    "--layer",
+    "-l",
+    required=True,
+    multiple=True,
+    callback=take_one,
+    help="Layer, by name or alias; layer3+layer4 concatenates several.",
+)
+@click.option("--clf", required=True, multiple=True, callback=take_one, help="Classifier: logreg, svm or mlp.")
 @pooling_option
 @cached_dtype_option
 @views_option
@@ -80,10 +88,10 @@ def command(
     if as_json:
         print_json({**report.to_dict(), "model": str(out) if out else None})
     else:
-        show(report, out)
+        show(report, out, base.name)
 
 
-def show(report: FitReport, out: Path | None) -> None:
+def show(report: FitReport, out: Path | None, base: str) -> None:
     """Print a report in words and tables."""
     from featx.reports.classes import class_table, confusion_table, mistake_lines
     from featx.reports.table import sentence
@@ -93,6 +101,4 @@ def show(report: FitReport, out: Path | None) -> None:
     click.echo(f"{confusion_table(report.confusion, report.classes)}\n")
     click.echo(mistake_lines(report.mistakes))
     if out:
-        # The whole path, so that the line works from any folder.
-        model = shlex.quote(str(out.resolve()))
-        click.echo(f"\nThe model is '{out}'. Label new images with: featx predict {model} IMAGES")
+        click.echo(f"\nThe model is '{out}'. Label new images with: {predict_command(out, base)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from featx.bases.names import is_python_file
 from featx.requests import BaseChoice, default_cache
 
 if TYPE_CHECKING:
@@ -38,8 +40,21 @@ poolings_option = click.option(
     "--pooling", "poolings", multiple=True, help=f"How to pool a layer: {POOLINGS_IN_WORDS}; repeatable."
 )
 
+
+def take_one(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str:
+    """Take the only value of an option that other commands let be given several times."""
+    if len(values) > 1:
+        raise click.BadParameter(f"give one, not {len(values)} ({', '.join(values)}); featx compare takes several")
+    return values[0]
+
+
 pooling_option = click.option(
-    "--pooling", default="avg", show_default=True, help=f"How to pool the layer: {POOLINGS_IN_WORDS}."
+    "--pooling",
+    multiple=True,
+    default=("avg",),
+    show_default=True,
+    callback=take_one,
+    help=f"How to pool the layer: {POOLINGS_IN_WORDS}.",
 )
 
 store_dtype_option = click.option(
@@ -171,7 +186,8 @@ def several_bases(command: F) -> F:
         precision: Any,
         **kwargs: Any,
     ) -> Any:
-        first, *others = base
+        # A base named twice is shown once.
+        first, *others = dict.fromkeys(base)
         choice = BaseChoice(first, weights, resize, crop, precision)
         beside = tuple(BaseChoice(name, precision=precision) for name in others)
         return command(*args, base=choice, beside=beside, **kwargs)
@@ -243,3 +259,18 @@ def print_json(value: Any) -> None:
 def format_count(number: int, noun: str) -> str:
     """Write a number with its noun in singular or plural, such as "1 part" or "2 parts"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def predict_command(model: Path, base: str) -> str:
+    """Write the command that labels images with a model: it works from any folder.
+
+    Parameters
+    ----------
+    model : pathlib.Path
+    base : str
+        What `--base` named; a Python file has to be named again, since only then it is run.
+    """
+    words = ["featx", "predict", str(model.resolve())]
+    if is_python_file(base):
+        words += ["--base", str(Path(base).expanduser().resolve())]
+    return f"{shlex.join(words)} IMAGES"

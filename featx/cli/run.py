@@ -49,6 +49,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
     if not as_json:
         click.echo(summary_line(summary))
     tuned = None
+    model = pipeline.finetune.out if pipeline.finetune else None
     if pipeline.finetune:
         tuned = finetune.extract_and_finetune(pipeline.finetune, quiet)
         finetune.name_problems(tuned)
@@ -63,10 +64,12 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
             "compare": [result.to_dict() for result in results],
         }
         if tuned:
-            report_json["finetune"] = tuned.to_dict()
+            report_json["finetune"] = {**tuned.to_dict(), "model": str(model)}
         print_json(report_json)
     else:
         width = None if wide else terminal_width()
         click.echo(f"\n{table(results, width=width)}\n")
         click.echo("\n".join(closing_lines(results, summary.extracted, summary.seconds)))
+        if model:
+            click.echo(f"The fine-tuned model is '{model}'.")
     sys.exit(1 if summary.failed or (tuned and finetune.has_problems(tuned)) else 0)

@@ -131,9 +131,15 @@ def name_images(images: Sequence[object]) -> tuple[list[str], dict[str, Picture]
     names: list[str] = []
     pictures: dict[str, Picture] = {}
     problems: list[str] = []
+    paths = {str(image) for image in images if isinstance(image, str | Path)}
     for number, image in enumerate(images):
         name = f"image {number}"
-        if isinstance(image, str | Path):
+        # A picture must never be taken for a file that happens to have its name.
+        while name in paths:
+            name += " in memory"
+        if isinstance(image, str) and not image:
+            problems.append(f"image {number} is an empty path")
+        elif isinstance(image, str | Path):
             names.append(str(image))
         elif isinstance(image, Image.Image) or is_picture_array(image):
             names.append(name)
@@ -146,10 +152,9 @@ def name_images(images: Sequence[object]) -> tuple[list[str], dict[str, Picture]
 
 
 def make_listing(name: str, paths: list[str], pictures: dict[str, Picture]) -> Listing:
-    """Make a listing without labels; stamps of files are worth asking for only if there are files."""
+    """Make a listing without labels; digests are remembered only where every image is a file."""
     no_labels = [""] * len(paths)
-    has_files = len(pictures) < len(paths)
-    return Listing(name, paths, no_labels, no_labels, GivenImages(pictures).read, on_disk=has_files)
+    return Listing(name, paths, no_labels, no_labels, GivenImages(pictures).read, on_disk=not pictures)
 
 
 def list_files(path: str) -> list[str]:

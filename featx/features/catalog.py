@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,12 +116,19 @@ def find_base(
     if len(candidates) > 1 and request.base.resize is None and request.base.crop is None:
         candidates = [base for base in candidates if base.is_default_transform] or candidates
     if len(candidates) > 1:
-        sources = ", ".join(f"'{base.source}'" for base in candidates)
+        choices = "; ".join(write_choice(base) for base in candidates)
         raise MissingFeatures(
             f"the cache '{store.root}' holds features of {request.base.name} with {len(candidates)} different weights "
-            f"or transforms ({sources}): choose with --weights, --resize and --crop"
+            f"or transforms: choose one with {choices}"
         )
     return candidates[0]
+
+
+def write_choice(base: StoredBase) -> str:
+    """Write the flags that choose a cached base among others of its name."""
+    transform = base.id.transform
+    weights = shlex.quote(base.weights_file or base.source)
+    return f"--weights {weights} --resize {transform.resize} --crop {transform.crop}"
 
 
 def has_features(store: FeatureStore, base: StoredBase, digests: NDArray[np.uint8]) -> bool:

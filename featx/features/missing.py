@@ -76,14 +76,17 @@ def missing_features(
     if base is not None:
         request = replace(request, base=complete_choice(request.base, base))
         # An older base.json states the name of the weights file only, which is no path that a command could take.
-        if request.base.weights == base.source and is_file_name(base.source) and not Path(base.source).is_file():
-            what += f" (its weights came from a file '{base.source}': give the path of that file)"
+        weights = request.base.weights
+        if weights and is_file_name(weights) and not Path(weights).expanduser().is_file():
+            what += f" (its weights came from the file '{weights}', which is not there: give its path)"
     if not layers:
         layer = suggested_layer(request.base.name)
         layers = [layer or LAYER_TO_CHOOSE]
         if layer is None:
             what += f" (`featx layers {request.base.name}` lists its layers)"
-    return MissingFeatures(what, request.extraction(layers, request.poolings))
+    # An extraction takes the layers of a layer set one by one.
+    single_layers = dict.fromkeys(layer for name in layers for layer in name.split("+"))
+    return MissingFeatures(what, request.extraction(list(single_layers), request.poolings))
 
 
 def no_features(cache: Path, request: CompareRequest, base: StoredBase | None) -> MissingFeatures:

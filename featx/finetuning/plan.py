@@ -18,7 +18,7 @@ def plan(request: FinetuneRequest) -> UnfreezePlan:
     RequestError
         If the stage cannot be unfrozen, or there is nothing below it whose activations could be cached.
     """
-    unfreeze_plan = divide(open_base(request.base), request.start)
+    unfreeze_plan = divide(open_base(request.base), str(request.start))
     if request.from_cache and unfreeze_plan.cut is None:
         raise RequestError(
             f"--from-cache with --from '{request.start}': that is the first stage, nothing before it could be cached. "

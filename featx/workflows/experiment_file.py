@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from featx.bases.names import is_python_file
 from featx.bases.weights import is_file_name
 from featx.errors import FeatxError, RequestError
 from featx.evaluation.result import TUNED
@@ -77,11 +78,14 @@ def read_toml(path: Path) -> Values:
 
 
 def resolve_paths(values: Values, folder: Path) -> Values:
-    """Resolve relative paths against the folder of the experiment; names of data sets and weights stay names."""
+    """Resolve relative paths against the folder of the experiment; names of data sets, bases and weights stay names."""
     resolved = dict(values)
     data = values.get("data")
     if isinstance(data, str) and data != "digits":
         resolved["data"] = str(folder / Path(data).expanduser())
+    base = values.get("base")
+    if isinstance(base, str) and is_python_file(base):
+        resolved["base"] = str(folder / Path(base).expanduser())
     weights = values.get("weights")
     if isinstance(weights, str) and is_file_name(weights):
         resolved["weights"] = str(folder / Path(weights).expanduser())

@@ -12,11 +12,12 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from featx.bases.loading import load_base
+from featx.bases.names import check_pooling_names
 from featx.bases.pooling import pooled_shape
 from featx.bases.registry import resolve
 from featx.data.digest_cache import digest_all
 from featx.data.given_images import Picture, list_each_image
-from featx.errors import DataError, shorten
+from featx.errors import DataError, RequestError, shorten
 from featx.features.load import read_matrix
 from featx.keys import FeatureKey
 from featx.requests import BaseChoice, ExtractRequest, default_cache
@@ -32,7 +33,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
 
     Parameters
     ----------
-    base : str
+    base : str or BaseChoice
         The frozen network, such as "resnet50".
     layer : str or None
         A layer by name or alias, or several joined by "+", whose features are concatenated. None: the base's default.
@@ -73,7 +74,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
 
     def __init__(
         self,
-        base: str = "resnet50",
+        base: str | BaseChoice = "resnet50",
         layer: str | None = None,
         pooling: str = "avg",
         *,
@@ -117,9 +118,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         FeatxError
             If names are unknown, or the weights cannot be had.
         """
-        choice = BaseChoice(self.base, self.weights, self.resize, self.crop, self.precision)
-        self.architecture_ = resolve(choice)
+        check_pooling_names([self.pooling])
+        self.architecture_ = resolve(self._make_choice())
         self.base_ = load_base(self.architecture_)
+        if not isinstance(self.layer, str | None):
+            raise RequestError(f"layer is {self.layer!r}: join several by '+', such as 'layer3+layer4'")
         names = (self.layer or self.architecture_.default_layer()).split("+")
         layers = [self.base_.layer(name) for name in dict.fromkeys(names)]
         self.keys_ = tuple(FeatureKey(self.base_.id, layer.name, self.pooling, self.store_dtype) for layer in layers)
@@ -149,7 +152,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
             If the cache cannot be written.
         """
         check_is_fitted(self)
-        listing = list_each_image(list(X))
+        listing = list_each_image(as_rows(X))
         summary = run_with_base(self.request_, self.base_, self.architecture_, listing)
         if summary.failed:
             problems = shorten((f"'{image.path}' ({image.reason})" for image in summary.failed), 3)
@@ -176,10 +179,15 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         tags.no_validation = True
         return tags
 
+    def _make_choice(self) -> BaseChoice:
+        if isinstance(self.base, BaseChoice):
+            return self.base
+        return BaseChoice(self.base, self.weights, self.resize, self.crop, self.precision)
+
     def _make_request(self) -> ExtractRequest:
         return ExtractRequest(
             GIVEN_IMAGES,
-            BaseChoice(self.base, self.weights, self.resize, self.crop, self.precision),
+            self._make_choice(),
             [key.layer for key in self.keys_],
             [self.pooling],
             device=self.device,
@@ -189,3 +197,19 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
             store_dtype=self.store_dtype,
             engine=self.engine,
         )
+
+
+def as_rows(X: Any) -> list[Any]:
+    """List the images of X, one row each.
+
+    Raises
+    ------
+    DataError
+        If X is one image, or an array whose rows are not pictures.
+    """
+    shape = getattr(X, "shape", None)
+    is_pixels = shape is not None and len(shape) in (2, 3)
+    if isinstance(X, str | Path) or hasattr(X, "getpixel") or is_pixels:
+        what = f"an array of shape {shape}" if is_pixels else f"one image ({type(X).__name__})"
+        raise DataError(f"X is {what}: give a list of images, or an array of (n, height, width, 3)")
+    return list(X)

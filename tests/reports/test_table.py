@@ -110,7 +110,9 @@ def test_a_sentence_says_views_and_earlier_runs_only_where_there_are_any() -> No
 def test_the_closing_lines_compare_the_winner_with_the_deepest_layer() -> None:
     deepest = replace(ROW, layer="features.18", test_accuracy=0.8, p_value=0.001)
     lines = closing_lines([*ROWS[:2], deepest], extracted=0, seconds=0)
-    assert lines[1].startswith("The deepest layer, features.18 with logreg, scores 5.0 points lower in cross-validation")
+    assert lines[1].startswith(
+        "The deepest layer, features.18 with logreg, scores 5.0 points lower in cross-validation"
+    )
     assert lines[1].endswith("that is more than chance (p = 0.001).")
     assert lines[-1] == "Nothing was extracted: every feature came from the cache."
 

@@ -131,3 +131,25 @@ def test_wrong_options_are_known_before_any_image_is_read(cache: Path) -> None:
         FeatureExtractor("tinny", cache=cache).fit()
     with pytest.raises(RequestError, match="batch_size"):
         FeatureExtractor("tiny", batch_size=0, cache=cache).fit()
+
+
+def test_a_file_with_the_name_of_a_picture_is_not_taken_for_it(
+    paths: list[str], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("image 1").write_bytes(Path(paths[5]).read_bytes())
+    extractor = FeatureExtractor("tiny", "layer3", cache=cache).fit()
+    rows = {path: extractor.transform([path])[0] for path in paths[:6]}
+    for path in paths[1:4]:
+        X = extractor.transform([paths[0], Image.open(path)])
+        assert np.array_equal(X[1], rows[path])
+    X = extractor.transform(["image 1", Image.open(paths[2])])
+    assert np.array_equal(X, [rows[paths[5]], rows[paths[2]]])
+
+
+def test_one_image_is_not_taken_for_a_list_of_them(extractor: FeatureExtractor, paths: list[str]) -> None:
+    extractor.fit()
+    picture = Image.open(paths[0])
+    for X in (paths[0], Path(paths[0]), picture, np.asarray(picture), np.asarray(picture.convert("L"))):
+        with pytest.raises(DataError, match="X is .*: give a list of images, or an array of"):
+            extractor.transform(X)
