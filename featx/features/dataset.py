@@ -101,7 +101,7 @@ def list_dataset(request: CompareRequest, progress: Progress | None = None) -> D
     DataError
         If there is no such data set, or it is empty.
     """
-    manifest = digest_all(request.cache, list_images(request.data), request.rehash, progress=progress)
+    manifest = digest_all(request.cache, list_images(request.data, request.cache), request.rehash, progress=progress)
     for file in manifest.unreadable:
         log.warning("'%s' is left out: %s", file.path, file.reason)
     return manifest

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.bases.weights import is_file_name
+from featx.data.sources import is_built_in
 from featx.errors import FeatxError, RequestError
 from featx.evaluation.result import TUNED
 from featx.fields import (
@@ -80,7 +81,7 @@ def resolve_paths(values: Values, folder: Path) -> Values:
     """Let the paths of an experiment count from its own folder; names of data sets and weights stay names."""
     resolved = dict(values)
     data = values.get("data")
-    if isinstance(data, str) and data != "digits":
+    if isinstance(data, str) and not is_built_in(data):
         resolved["data"] = str(folder / Path(data).expanduser())
     weights = values.get("weights")
     if isinstance(weights, str) and is_file_name(weights):

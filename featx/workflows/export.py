@@ -51,7 +51,7 @@ def export(request: ExportRequest) -> ExportSummary:
     store = FeatureStore(wanted.cache)
     # A base of which nothing is cached is known before all images are read for their digests.
     candidates = list_candidates(store, wanted)
-    listing = list_images(wanted.data)
+    listing = list_images(wanted.data, wanted.cache)
     manifest = digest_all(wanted.cache, listing, wanted.rehash)
     selection = select_features(store, wanted, manifest.digests, candidates)
     keys = list(dict.fromkeys(key for layer_set in selection.layer_sets for key in layer_set.keys))
