@@ -188,7 +188,8 @@ def read_mixture(tree: Tree, splits: Sequence[Folder], others: Sequence[Folder])
         are_not = "is not" if len(others) == 1 else "are not"
         raise DataError(
             f"'{root}' mixes splits with other folders: {split_names} {are_splits}, {other_names} {are_not}. "
-            f"Rename {other_names} to train, val or test, or move it out of '{root}'"
+            "Name every folder train, val or test, or move the others out; where a class has such a name, list the "
+            "images in a CSV file (path,label)"
         )
     layout = read_classes(tree, sorted((*splits, *others), key=lambda folder: folder.name))
     layout.warnings.append(

@@ -33,14 +33,14 @@ def test_split_folders_are_known_by_their_names(tmp_path: Path, folder: str, spl
 
 
 def test_side_files_of_systems_and_files_beside_the_classes_are_named(tmp_path: Path) -> None:
-    root = make(tmp_path, "a/1.jpg", "a/Thumbs.db", "a/._1.jpg", "notes.txt", ".DS_Store")
+    root = make(tmp_path, "a/1.jpg", "a/Thumbs.db", "a/._1.jpg", "cover.png", ".DS_Store")
     listing = list_folder(str(root))
     assert len(listing) == 1
     assert {(Path(file.path).name, file.reason) for file in listing.skipped} == {
         ("Thumbs.db", "system file"),
         ("._1.jpg", "system file"),
         (".DS_Store", "system file"),
-        ("notes.txt", "outside the class folders"),
+        ("cover.png", "outside the class folders"),
     }
 
 
