@@ -115,6 +115,8 @@ class ExtractRequest(CheckedFields):
         What computes.
     views : int
         How many views of each image: 1 is the image as it is, further ones are augmentations of it.
+    strict : bool
+        Whether files in class folders that are not pictures count as images that failed; else they are passed over.
     """
 
     data: str
@@ -130,6 +132,7 @@ class ExtractRequest(CheckedFields):
     store_dtype: StoredDtype = "float32"
     engine: EngineName = "auto"
     views: Count = 1
+    strict: bool = False
 
     def contradictions(self) -> list[str]:
         """Report a shard number outside 1 to n."""

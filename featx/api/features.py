@@ -53,7 +53,7 @@ def extract(
         Called with the number of images done and to be done.
     **options
         `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `device`, `batch_size`, `workers`,
-        `shard`, `rehash`, `cache`, `store_dtype`, `engine` and `views` as in `ExtractRequest`.
+        `shard`, `rehash`, `cache`, `store_dtype`, `engine`, `views` and `strict` as in `ExtractRequest`.
 
     Returns
     -------

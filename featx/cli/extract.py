@@ -29,9 +29,6 @@ from featx.requests import BaseChoice, ExtractRequest
 if TYPE_CHECKING:
     from featx.runners.summary import ExtractSummary
 
-SHOWN = 20
-"""Skipped files that are listed: a folder may hold thousands of side files."""
-
 
 def parse_shard(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
     """Read `I/N`."""
@@ -68,6 +65,9 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images of one forward pass.  [default: by device]")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: number of cores]")
 @click.option("--shard", callback=parse_shard, metavar="I/N", help="Compute only the I-th of N shards of the images.")
+@click.option(
+    "--strict", is_flag=True, help="Count files in class folders that are not pictures (.json, .txt) as failed images."
+)
 @rehash_option
 @cache_option
 @json_option
@@ -110,7 +110,7 @@ def command(
         summary = extract_features(request, progress)
     if as_json:
         print_json(summary.to_dict())
-    name_files(summary, quiet)
+    name_failures(summary)
     if not (as_json and quiet):
         click.echo(summary_line(summary), err=as_json)
     sys.exit(1 if summary.failed else 0)
@@ -126,13 +126,8 @@ def only_layer(name: str) -> tuple[str, ...]:
     return (BASES[name].default_layer(),)
 
 
-def name_files(summary: ExtractSummary, quiet: bool) -> None:
-    """Name on stderr the files that were skipped, unless quiet, and those that failed."""
-    if not quiet:
-        for file in summary.skipped[:SHOWN]:
-            click.echo(f"skipped: {file.path}: {file.reason}", err=True)
-        if len(summary.skipped) > SHOWN:
-            click.echo(f"skipped: and {len(summary.skipped) - SHOWN} more (--json lists all)", err=True)
+def name_failures(summary: ExtractSummary) -> None:
+    """Name on stderr the images that failed; what was passed over has been said."""
     for file in summary.failed:
         click.echo(f"failed: {file.path}: {file.reason}", err=True)
 

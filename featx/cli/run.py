@@ -35,7 +35,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
       featx run pipelines/flowers17.toml
     """
     from featx.cli import finetune
-    from featx.cli.extract import name_files, summary_line
+    from featx.cli.extract import name_failures, summary_line
     from featx.files import write_text
     from featx.reports.table import closing_lines, table, terminal_width, to_csv
     from featx.workflows.compare import compare_layer_sets
@@ -45,7 +45,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
     pipeline = load_pipeline(experiment, cache)
     with progress_bar("image", quiet) as progress:
         summary = extract_features(pipeline.extract, progress)
-    name_files(summary, quiet)
+    name_failures(summary)
     if not as_json:
         click.echo(summary_line(summary))
     tuned = None

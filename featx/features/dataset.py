@@ -101,7 +101,7 @@ def list_dataset(request: CompareRequest, progress: Progress | None = None) -> D
     DataError
         If there is no such data set, or it is empty.
     """
-    manifest = digest_all(request.cache, list_images(request.data), request.rehash, progress=progress)
+    manifest = digest_all(request.cache, list_images(request.data, request.cache), request.rehash, progress=progress)
     for file in manifest.unreadable:
         log.warning("'%s' is left out: %s", file.path, file.reason)
     return manifest
@@ -160,6 +160,15 @@ def join_dataset(request: CompareRequest, manifest: DigestedListing) -> Dataset:
         test = hold_out_quarter(y, groups, request)
     check_training_part(classes, y, test, request.data)
     return Dataset(manifest, classes.tolist(), y, groups, test)
+
+
+def join_unlabelled(manifest: DigestedListing) -> Dataset:
+    """Make a data set of images without labels: all of the class "", held out where a split of their own says so."""
+    splits = manifest.listing.splits
+    is_held_out = find_held_out(splits) if "train" in splits else None
+    test = np.zeros(len(manifest), bool) if is_held_out is None else is_held_out
+    _, groups = np.unique(manifest.digests.view("V32").reshape(-1), return_inverse=True)
+    return Dataset(manifest, [""], np.zeros(len(manifest), np.intp), groups, test)
 
 
 def hold_out_quarter(y: NDArray[np.intp], groups: NDArray[np.intp], request: CompareRequest) -> NDArray[np.bool_]:

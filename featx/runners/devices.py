@@ -90,7 +90,8 @@ def run_shard(number: int, request: ExtractRequest) -> ExtractSummary:
     def report(done: int, total: int) -> None:
         progress_queue.put((number, done, total))
 
-    return run_here(request, resolve(request.base), list_images(request.data), report)
+    listing = list_images(request.data, request.cache, request.strict)
+    return run_here(request, resolve(request.base), listing, report)
 
 
 def pass_on_progress(

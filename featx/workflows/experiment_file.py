@@ -11,6 +11,7 @@ from typing import Any
 
 from featx.bases.names import is_python_file
 from featx.bases.weights import is_file_name
+from featx.data.sources import is_built_in
 from featx.errors import FeatxError, RequestError
 from featx.evaluation.result import TUNED
 from featx.fields import (
@@ -81,7 +82,7 @@ def resolve_paths(values: Values, folder: Path) -> Values:
     """Resolve relative paths against the folder of the experiment; names of data sets, bases and weights stay names."""
     resolved = dict(values)
     data = values.get("data")
-    if isinstance(data, str) and data != "digits":
+    if isinstance(data, str) and not is_built_in(data):
         resolved["data"] = str(folder / Path(data).expanduser())
     base = values.get("base")
     if isinstance(base, str) and is_python_file(base):

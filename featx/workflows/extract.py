@@ -43,7 +43,7 @@ def extract_features(request: ExtractRequest, progress: Progress | None = None) 
         If the cache cannot be written; what was committed before is kept.
     """
     started = time.perf_counter()
-    listing = list_images(request.data)
+    listing = list_images(request.data, request.cache, request.strict)
     architecture = resolve(request.base)
     devices = parse_devices(request.device)
     if len(devices) == 1:
