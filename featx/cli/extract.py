@@ -11,6 +11,7 @@ import click
 from featx.cli.options import (
     base_options,
     cache_option,
+    column_options,
     data_argument,
     format_count,
     json_option,
@@ -48,6 +49,7 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
 
 @click.command("extract")
 @data_argument
+@column_options
 @base_options
 @layers_option
 @poolings_option

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.cli.options import (
+    UserPath,
     base_options,
     cache_option,
+    column_options,
     data_argument,
     json_option,
     memory_option,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 @click.command("fit")
 @data_argument
+@column_options
 @base_options
 @click.option("--layer", "-l", required=True, help="Layer, by name or alias; layer3+layer4 concatenates several.")
 @click.option("--clf", required=True, help="Classifier: logreg, svm or mlp.")
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 @store_dtype_option
 @views_option
 @test_views_option
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the model for featx predict.")
+@click.option("--out", type=UserPath(dir_okay=False), help="Write the model for featx predict.")
 @click.option(
     "--with-base", is_flag=True, help="Put the weights of the base into the model, too: one file predicts anywhere."
 )

@@ -8,15 +8,13 @@ from typing import Any
 
 import click
 
-from featx.cli.options import cache_option, json_option, print_json, progress_bar, verbosity_options
+from featx.cli.options import UserPath, cache_option, json_option, print_json, progress_bar, verbosity_options
 
 
 @click.command("run")
 @click.argument("experiment")
 @cache_option
-@click.option(
-    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table to this CSV file."
-)
+@click.option("--csv", "csv_file", type=UserPath(dir_okay=False), help="Also write the table to this CSV file.")
 @json_option
 @verbosity_options
 def command(experiment: str, cache: Path, csv_file: Path | None, as_json: bool, quiet: bool) -> None:

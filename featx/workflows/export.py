@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from featx.data.digest_cache import digest_all
-from featx.data.sources import list_images
+from featx.data.sources import ColumnChoice, list_images
 from featx.errors import RequestError
 from featx.features.catalog import list_candidates, select_features
 from featx.features.dataset import NeededFeatures, keep_featured
@@ -51,7 +51,7 @@ def export(request: ExportRequest) -> ExportSummary:
     store = FeatureStore(wanted.cache)
     # A base of which nothing is cached is known before all images are read for their digests.
     candidates = list_candidates(store, wanted)
-    listing = list_images(wanted.data)
+    listing = list_images(wanted.data, ColumnChoice(wanted.path_column, wanted.label_column))
     manifest = digest_all(wanted.cache, listing, wanted.rehash)
     selection = select_features(store, wanted, manifest.digests, candidates)
     keys = list(dict.fromkeys(key for layer_set in selection.layer_sets for key in layer_set.keys))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from featx.data.listing import SPLITS, FailedImage, Listing
 from featx.data.sources.image_files import is_system_file, read_file, walk
 from featx.errors import DataError
+from featx.paths import is_folder as exists_as_folder
 
 
 class ClassFolder(NamedTuple):
@@ -20,7 +21,7 @@ class ClassFolder(NamedTuple):
 
 def is_folder(data: str) -> bool:
     """Whether DATA is a folder."""
-    return Path(data).is_dir()
+    return exists_as_folder(data)
 
 
 def list_folder(data: str) -> Listing:
