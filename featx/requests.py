@@ -108,7 +108,7 @@ class ExtractRequest(CheckedFields):
     Attributes
     ----------
     data : str
-        A folder, a CSV file or the name of a built-in data set.
+        A folder, a CSV or JSON Lines file, or the name of a built-in data set.
     layers, poolings : sequences of str
         Every layer with every pooling, all in one forward pass.
     device : str

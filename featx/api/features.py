@@ -30,7 +30,7 @@ def extract(
     Parameters
     ----------
     data : str or pathlib.Path
-        A folder with one folder a class, a CSV file, or the name of a built-in data set.
+        A folder with one folder a class, a CSV or JSON Lines file, or the name of a built-in data set.
     base : str or BaseChoice
         The frozen network, such as "resnet50".
     layers : str or sequence of str
@@ -39,7 +39,8 @@ def extract(
         Called with the number of images done and to be done.
     **options
         `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `device`, `batch_size`, `workers`,
-        `shard`, `rehash`, `cache`, `store_dtype`, `engine` and `views` as in `ExtractRequest`.
+        `shard`, `rehash`, `cache`, `store_dtype`, `engine`, `views`, `path_column` and `label_column` as in
+        `ExtractRequest`.
 
     Returns
     -------

@@ -87,8 +87,8 @@ def command(
 ) -> None:
     """Compute the features of DATA that the cache lacks, at the layers asked for, and store them.
 
-    DATA is a folder (CLASS/photo.jpg, or train/CLASS/photo.jpg beside val/ or test/), a CSV file (path,label[,split])
-    or the built-in data set 'digits'.
+    DATA is a folder (CLASS/photo.jpg, or train/CLASS/photo.jpg beside val/ or test/), a CSV file (path,label[,split]),
+    a JSON Lines file or the built-in data set 'digits'.
 
     \b
     Example:

@@ -164,8 +164,8 @@ def test_headers_are_known_by_the_usual_names_and_said(
     [
         ("Split", "TRAIN", "Test", "test"),
         ("set", "training", "valid", "val"),
-        ("subset", "train", "Testing", "test"),
-        ("partition", "train", " dev", "val"),
+        ("subset", "train", "TEST", "test"),
+        ("partition", "train", " Validation", "val"),
         ("is_valid", "False", "True", "val"),
         ("is_valid", "0", "1", "val"),
         ("is_test", "no", "yes", "test"),
