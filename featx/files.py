@@ -199,6 +199,7 @@ def write_text(target: Path, text: str) -> None:
         If it cannot be written.
     """
     try:
-        write_atomic(target, text.encode())
+        # Names of files need not be UTF-8: they are written as the bytes that the file system holds.
+        write_atomic(target, text.encode(errors="surrogateescape"))
     except OSError as error:
         raise StoreError(f"'{target}' cannot be written: {error.strerror or error}") from error

@@ -127,6 +127,8 @@ class ExtractRequest(CheckedFields):
         How many views of each image: 1 is the image as it is, further ones are augmentations of it.
     path_column, label_column : str or None
         Columns of a CSV or JSON Lines file; None finds them by their names.
+    strict : bool
+        Whether files in class folders that are not pictures count as images that failed; else they are passed over.
     """
 
     data: str
@@ -144,6 +146,7 @@ class ExtractRequest(CheckedFields):
     views: Count = 1
     path_column: str | None = None
     label_column: str | None = None
+    strict: bool = False
 
     def contradictions(self) -> list[str]:
         """Say that a share is not among those that there are."""

@@ -39,7 +39,7 @@ def extract(
         Called with the number of images done and to be done.
     **options
         `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `device`, `batch_size`, `workers`,
-        `shard`, `rehash`, `cache`, `store_dtype`, `engine`, `views`, `path_column` and `label_column` as in
+        `shard`, `rehash`, `cache`, `store_dtype`, `engine`, `views`, `strict`, `path_column` and `label_column` as in
         `ExtractRequest`.
 
     Returns

@@ -30,9 +30,6 @@ from featx.requests import BaseChoice, ExtractRequest
 if TYPE_CHECKING:
     from featx.runners.summary import ExtractSummary
 
-SHOWN = 20
-"""Skipped files that are listed: a folder may hold thousands of side files."""
-
 
 def parse_shard(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
     """Read `I/N`."""
@@ -70,6 +67,9 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images of one forward pass.  [default: by device]")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: one a core]")
 @click.option("--shard", callback=parse_shard, metavar="I/N", help="Compute only the I-th of N shards of the images.")
+@click.option(
+    "--strict", is_flag=True, help="Count files in class folders that are not pictures (.json, .txt) as failed images."
+)
 @rehash_option
 @cache_option
 @json_option
@@ -125,14 +125,9 @@ def only_layer(name: str) -> tuple[str, ...]:
 
 
 def report(summary: ExtractSummary, as_json: bool, quiet: bool) -> None:
-    """List what was skipped and what failed, and close with one line of figures."""
+    """List what failed, and close with one line of figures; what was passed over has been said."""
     if as_json:
         print_json(summary.to_dict())
-    if not quiet:
-        for file in summary.skipped[:SHOWN]:
-            click.echo(f"skipped: {file.path}: {file.reason}", err=True)
-        if len(summary.skipped) > SHOWN:
-            click.echo(f"skipped: and {len(summary.skipped) - SHOWN} more (--json lists all)", err=True)
     for file in summary.failed:
         click.echo(f"failed: {file.path}: {file.reason}", err=True)
     if not (as_json and quiet):

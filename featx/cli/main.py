@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import gc
 import importlib
+import io
 import logging
 import os
 import sys
@@ -14,7 +16,7 @@ import click
 from featx import __version__
 from featx.cli.fast_torchvision import starts_fast
 from featx.errors import FeatxError, MissingFeatures, unknown
-from featx.notes import NOTE
+from featx.log import NOTE
 
 COMMANDS = {
     "layers": "Show shape, cost and storage of each layer of a base.",
@@ -74,6 +76,27 @@ def main() -> None:
       featx extract digits --base tiny --layer layer2 --layer layer4
       featx compare digits --base tiny
     """
+    write_any_name()
+
+
+ANY_NAME = "featx-any-name"
+"""Name under which Python knows `escape_name`."""
+
+
+def write_any_name() -> None:
+    """Let stdout and stderr take every name of a file, UTF-8 or not."""
+    codecs.register_error(ANY_NAME, escape_name)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ANY_NAME)
+
+
+def escape_name(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Encode what an encoding lacks: bytes of file names as they are, other characters as backslash escapes."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
 
 
 class LineFormatter(logging.Formatter):

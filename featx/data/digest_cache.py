@@ -108,7 +108,7 @@ def read_stamp(path: str) -> tuple[int, int, int]:
 def locate_file(cache: Path, listing: Listing) -> Path:
     """Say where the digests of a data set are remembered: one file for each real path of DATA."""
     real_path = os.path.realpath(listing.name)
-    return cache / "scans" / f"{hashlib.sha256(real_path.encode()).hexdigest()[:16]}.npz"
+    return cache / "scans" / f"{hashlib.sha256(os.fsencode(real_path)).hexdigest()[:16]}.npz"
 
 
 def read_stored(file: Path) -> StoredDigests:

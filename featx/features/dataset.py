@@ -101,7 +101,8 @@ def list_dataset(request: CompareRequest, progress: Progress | None = None) -> D
     DataError
         If there is no such data set, or it is empty.
     """
-    listing = list_images(request.data, ColumnChoice(request.path_column, request.label_column))
+    columns = ColumnChoice(request.path_column, request.label_column)
+    listing = list_images(request.data, request.cache, choice=columns)
     manifest = digest_all(request.cache, listing, request.rehash, progress=progress)
     for file in manifest.unreadable:
         log.warning("'%s' is left out: %s", file.path, file.reason)

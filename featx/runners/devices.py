@@ -93,7 +93,8 @@ def run_shard(number: int, request: ExtractRequest) -> ExtractSummary:
 
     # What was taken of DATA, and what is odd about it, the process that began this one has said.
     logging.getLogger("featx.data").setLevel(logging.ERROR)
-    listing = list_images(request.data, ColumnChoice(request.path_column, request.label_column))
+    columns = ColumnChoice(request.path_column, request.label_column)
+    listing = list_images(request.data, request.cache, request.strict, columns)
     return run_here(request, resolve(request.base), listing, report)
 
 

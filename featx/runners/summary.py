@@ -22,7 +22,9 @@ class ExtractSummary:
     failed : list of FailedImage
         Images that cannot be read.
     skipped : list of FailedImage
-        Files that were passed over, since they are not images of the data set.
+        Files and folders that were passed over, since they are not images of the data set.
+    notes : list of str
+        What was taken for splits, and what was passed over: one line each.
     seconds : float
         From the request to this summary.
     layers : list of str
@@ -40,6 +42,7 @@ class ExtractSummary:
     duplicates: int = 0
     failed: list[FailedImage] = field(default_factory=list)
     skipped: list[FailedImage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     layers: list[str] = field(default_factory=list)
     device: str = "cpu"
@@ -76,6 +79,7 @@ def merge_summaries(summaries: Sequence[ExtractSummary]) -> ExtractSummary:
         duplicates=duplicates,
         failed=sorted(failed, key=lambda image: image.path),
         skipped=summaries[0].skipped,
+        notes=summaries[0].notes,
         layers=summaries[0].layers,
         device=", ".join(summary.device for summary in summaries),
         engine=engines[0] if engines else "",

@@ -11,6 +11,7 @@ from typing import Any
 
 from featx.bases.weights import is_file_name
 from featx.classifiers.registry import find_classifier
+from featx.data.sources import is_built_in
 from featx.data.text_file import read_text
 from featx.errors import DataError, FeatxError, RequestError
 from featx.evaluation.result import TUNED
@@ -83,11 +84,6 @@ def read_toml(path: Path) -> Values:
         # ValueError also of dates and numbers that TOML's grammar allows and Python refuses.
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise RequestError(f"'{path}' is not valid TOML: {reason}") from error
-
-
-def is_built_in(data: str) -> bool:
-    """Whether DATA is the name of a built-in data set."""
-    return data == "digits" or data.startswith("builtin:")
 
 
 def resolve_paths(values: Values, folder: Path) -> Values:

@@ -51,7 +51,8 @@ def export(request: ExportRequest) -> ExportSummary:
     store = FeatureStore(wanted.cache)
     # A base of which nothing is cached is known before all images are read for their digests.
     candidates = list_candidates(store, wanted)
-    listing = list_images(wanted.data, ColumnChoice(wanted.path_column, wanted.label_column))
+    choice = ColumnChoice(wanted.path_column, wanted.label_column)
+    listing = list_images(wanted.data, wanted.cache, choice=choice)
     manifest = digest_all(wanted.cache, listing, wanted.rehash)
     selection = select_features(store, wanted, manifest.digests, candidates)
     keys = list(dict.fromkeys(key for layer_set in selection.layer_sets for key in layer_set.keys))

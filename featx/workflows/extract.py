@@ -43,7 +43,8 @@ def extract_features(request: ExtractRequest, progress: Progress | None = None) 
         If the cache cannot be written; what was committed before is kept.
     """
     started = time.perf_counter()
-    listing = list_images(request.data, ColumnChoice(request.path_column, request.label_column))
+    columns = ColumnChoice(request.path_column, request.label_column)
+    listing = list_images(request.data, request.cache, request.strict, columns)
     architecture = resolve(request.base)
     devices = parse_devices(request.device)
     if len(devices) == 1:

@@ -5,12 +5,16 @@ they share), `metadata` (a folder with such a table in it) and `digits` (built i
 as images, and how one is read. To add a kind, write a function from DATA to a `Listing` and one entry in `SOURCES`, or
 in `TABLES` if the user may choose columns; `list_images` and every command then take it.
 
+Of folders, read `folder`, then `layout` (classes, splits, or neither) and `tree` (what is below a folder, without side
+files, stores and loops); `side_files` and `content` say what is no picture, `passed_over` words it.
+
 Proof: tests/data/sources/, one file of tests for each file here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from featx.data.listing import Listing
 from featx.data.sources.columns import ColumnChoice
@@ -23,7 +27,17 @@ from featx.data.sources.metadata import list_metadata
 from featx.errors import DataError
 from featx.paths import exists, expand_home, is_file
 
-__all__ = ["MAX_IMAGE_BYTES", "SOURCES", "TABLES", "ColumnChoice", "is_system_file", "list_images", "read_file", "walk"]
+__all__ = [
+    "MAX_IMAGE_BYTES",
+    "SOURCES",
+    "TABLES",
+    "ColumnChoice",
+    "is_built_in",
+    "is_system_file",
+    "list_images",
+    "read_file",
+    "walk",
+]
 
 SOURCES: dict[str, tuple[Callable[[str], bool], Callable[[str], Listing]]] = {
     "digits": (is_digits, list_digits),
@@ -37,14 +51,28 @@ TABLES: dict[str, tuple[Callable[[str], bool], Callable[[str, ColumnChoice], Lis
 }
 """Kinds of files that list images, in whose columns the user may choose."""
 
+BUILT_IN = "builtin:"
+"""What DATA begins with where it names a built-in data set, whatever lies in the current folder."""
 
-def list_images(data: str, choice: ColumnChoice | None = None) -> Listing:
+
+def is_built_in(data: str) -> bool:
+    """Whether DATA is the name of a built-in data set and no path; a folder of the same name does not matter."""
+    return data == "digits" or data.startswith(BUILT_IN)
+
+
+def list_images(
+    data: str, cache: Path | None = None, strict: bool = False, choice: ColumnChoice | None = None
+) -> Listing:
     """List the rows of DATA: a folder, a CSV or JSON Lines file, or the name of a built-in data set.
 
     Parameters
     ----------
     data : str
         As the user gave it.
+    cache : pathlib.Path, optional
+        The feature store in use, which is never listed.
+    strict : bool
+        Whether files in class folders that are not pictures are listed, and so fail.
     choice : ColumnChoice, optional
         Columns of a table that the user named.
 
@@ -63,14 +91,16 @@ def list_images(data: str, choice: ColumnChoice | None = None) -> Listing:
     for is_of_this_kind, list_rows in TABLES.values():
         if is_of_this_kind(data):
             return list_rows(data, choice)
-    if is_folder(data):
-        listing = list_metadata(data, choice)
+    for is_source, list_source in SOURCES.values():
+        if not is_source(data):
+            continue
+        listing = list_metadata(data, choice) if list_source is list_folder else None
         if listing is not None:
             return listing
-    for is_source, list_source in SOURCES.values():
-        if is_source(data):
-            check_unchosen(data, choice)
-            return list_source(data)
+        check_unchosen(data, choice)
+        return list_folder(data, cache, strict) if list_source is list_folder else list_source(data)
+    if data.startswith(BUILT_IN):
+        raise DataError(f"there is no built-in data set '{data.removeprefix(BUILT_IN)}': there is 'digits'")
     raise DataError(
         f"'{data}' {explain_unfit(data)}: DATA is a folder with class folders, a CSV file (path,label[,split]), "
         "a JSON Lines file or 'digits'"

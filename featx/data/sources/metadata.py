@@ -19,7 +19,7 @@ from featx.data.sources.image_files import read_file
 from featx.data.sources.jsonl_file import read_jsonl
 from featx.data.sources.table import Table, find_columns, list_table
 from featx.errors import DataError, FeatxError
-from featx.notes import NOTE
+from featx.log import note
 from featx.paths import is_file, is_folder
 
 log = logging.getLogger(__name__)
@@ -47,11 +47,13 @@ def list_metadata(data: str, choice: ColumnChoice) -> Listing | None:
     if choice or not has_class_folders(data):
         tables = [read_table(file, choice) for file in files]
         if not choice and not all(has_columns(table) for table in tables):
-            log.log(NOTE, "'%s': %s is not read: it has no columns of paths and labels", data, named)
+            note(log, f"'{data}': {named} is not read: it has no columns of paths and labels")
             return None
-        log.log(NOTE, "'%s': images and labels are read from %s", data, named)
-        return join_listings(data, [list_table(table, choice, data) for table in tables], files)
-    log.log(NOTE, "'%s': labels are read from the class folders, not from %s, which is DATA by itself", data, named)
+        line = f"'{data}': images and labels are read from {named}"
+        note(log, line)
+        listing = join_listings(data, [list_table(table, choice, data) for table in tables], files)
+        return replace(listing, notes=(line, *listing.notes))
+    note(log, f"'{data}': labels are read from the class folders, not from {named}, which is DATA by itself")
     return None
 
 
@@ -132,4 +134,5 @@ def join_listings(data: str, listings: Sequence[Listing], files: Sequence[str]) 
         paths += listing.paths
         labels += listing.labels
         splits += [split or of_folder for split in listing.splits]
-    return replace(listings[0], name=data, paths=paths, labels=labels, splits=splits, read=read_file)
+    notes = tuple(line for listing in listings for line in listing.notes)
+    return Listing(data, paths, labels, splits, read_file, notes=notes)

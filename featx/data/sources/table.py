@@ -22,7 +22,7 @@ from featx.data.sources.columns import (
 )
 from featx.data.sources.image_files import read_file
 from featx.errors import DataError, FeatxError, shorten
-from featx.notes import NOTE
+from featx.log import note
 from featx.paths import exists, expand_home, is_file
 
 log = logging.getLogger(__name__)
@@ -93,10 +93,11 @@ def list_table(table: Table, choice: ColumnChoice, data: str) -> Listing:
     remarks = [*table.remarks, *describe_columns(columns, table.columns, choice), *describe_rows(table, columns, paths)]
     if "" in splits and {"val", "test"} & set(splits):
         remarks.append(f"rows without a split count as training: {splits.count('')}")
-    if remarks:
-        log.log(NOTE, "'%s': %s", table.file, "; ".join(remarks))
+    notes = (f"'{table.file}': {'; '.join(remarks)}",) if remarks else ()
+    for line in notes:
+        note(log, line)
     warn_of_similar_classes(labels, table.file)
-    return Listing(data, paths, labels, splits, read_file)
+    return Listing(data, paths, labels, splits, read_file, notes=notes)
 
 
 def find_columns(table: Table, choice: ColumnChoice) -> Columns:

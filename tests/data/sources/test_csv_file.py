@@ -9,7 +9,7 @@ import pytest
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import is_csv_file, list_csv
 from featx.errors import DataError, UnknownName
-from featx.notes import NOTE
+from featx.log import NOTE
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from featx.errors import DataError
 def make(root: Path, *names: str) -> Path:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(name.encode())
+        (root / name).write_bytes(b"\x89PNG" + name.encode())
     return root
 
 
@@ -21,7 +21,7 @@ def test_class_folders_become_labels_in_sorted_order(tmp_path: Path) -> None:
     assert list(listing.labels) == ["a", "a", "a", "b"]
     assert [Path(path).name for path in listing.paths] == ["2.jpg", "3.png", "without_suffix", "1.jpg"]
     assert set(listing.splits) == {""}
-    assert listing.read(listing.paths[0]) == b"a/2.jpg"
+    assert listing.read(listing.paths[0]) == b"\x89PNGa/2.jpg"
 
 
 @pytest.mark.parametrize(

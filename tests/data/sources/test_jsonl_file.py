@@ -9,7 +9,7 @@ import pytest
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.jsonl_file import is_jsonl_file, list_jsonl
 from featx.errors import DataError
-from featx.notes import NOTE
+from featx.log import NOTE
 
 
 def write(folder: Path, *rows: Any) -> str:

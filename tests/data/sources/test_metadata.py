@@ -6,7 +6,7 @@ import pytest
 
 from featx.data.sources import ColumnChoice, list_images
 from featx.errors import DataError
-from featx.notes import NOTE
+from featx.log import NOTE
 
 
 def make(root: Path, *names: str) -> Path:
@@ -45,7 +45,7 @@ def test_class_folders_go_first_and_it_is_said(tmp_path: Path, caplog: pytest.Lo
     assert list_images(str(root)).labels == ["a", "b"]
     assert f"labels are read from the class folders, not from '{root}/metadata.csv'" in caplog.text
     assert list_images(str(root / "metadata.csv")).labels == ["k", "k"]
-    assert list_images(str(root), ColumnChoice(label="label")).labels == ["k", "k"]
+    assert list_images(str(root), choice=ColumnChoice(label="label")).labels == ["k", "k"]
 
 
 def test_two_kinds_of_metadata_are_an_error(tmp_path: Path) -> None:
@@ -58,4 +58,4 @@ def test_columns_are_refused_for_what_has_none(tmp_path: Path) -> None:
     root = make(tmp_path / "set", "a/1.jpg", "b/2.jpg")
     for data in (str(root), "digits"):
         with pytest.raises(DataError, match="is not a table: --path-column and --label-column are for CSV and JSON"):
-            list_images(data, ColumnChoice(label="k"))
+            list_images(data, choice=ColumnChoice(label="k"))
