@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from featx.fields import WRITTEN, CheckedFields
 from featx.keys import Precision, StoredDtype
+from featx.paths import expand_home
 
 EngineName = Literal["auto", "torch", "compile", "openvino", "eager"]
 HeadKind = Literal["linear", "mlp"]
@@ -34,7 +35,7 @@ Names = Annotated[Sequence[str], Meta(min_length=1)]
 
 def default_cache() -> Path:
     """Return `$FEATX_CACHE`, else `./cache`."""
-    return Path(os.environ.get("FEATX_CACHE") or "cache")
+    return Path(expand_home(os.environ.get("FEATX_CACHE") or "cache"))
 
 
 FALLBACK_MEMORY = 8 * 10**9
@@ -55,6 +56,15 @@ def repeat_flag(flag: str, values: Sequence[str]) -> list[str]:
     for value in values:
         words += [flag, value]
     return words
+
+
+def column_flags(path_column: str | None, label_column: str | None) -> list[str]:
+    """Write the columns of a table that were chosen as command-line flags."""
+    flags = []
+    for flag, column in (("--path-column", path_column), ("--label-column", label_column)):
+        if column is not None:
+            flags += [flag, column]
+    return flags
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,7 @@ class ExtractRequest(CheckedFields):
     Attributes
     ----------
     data : str
-        A folder, a CSV file or the name of a built-in data set.
+        A folder, a CSV or JSON Lines file, or the name of a built-in data set.
     layers, poolings : sequences of str
         Every layer with every pooling, all in one forward pass.
     device : str
@@ -115,6 +125,8 @@ class ExtractRequest(CheckedFields):
         What computes.
     views : int
         How many views of each image: 1 is the image as it is, further ones are augmentations of it.
+    path_column, label_column : str or None
+        Columns of a CSV or JSON Lines file; None finds them by their names.
     strict : bool
         Whether files in class folders that are not pictures count as images that failed; else they are passed over.
     """
@@ -132,6 +144,8 @@ class ExtractRequest(CheckedFields):
     store_dtype: StoredDtype = "float32"
     engine: EngineName = "auto"
     views: Count = 1
+    path_column: str | None = None
+    label_column: str | None = None
     strict: bool = False
 
     def contradictions(self) -> list[str]:
@@ -151,7 +165,8 @@ class ExtractRequest(CheckedFields):
         """
         # A name that begins with a dash would be read as an option.
         data = f"./{self.data}" if self.data.startswith("-") else self.data
-        words = ["featx", "extract", data, *self.base.flags(), *repeat_flag("--layer", self.layers)]
+        words = ["featx", "extract", data, *column_flags(self.path_column, self.label_column)]
+        words += [*self.base.flags(), *repeat_flag("--layer", self.layers)]
         if tuple(self.poolings) != ("avg",):
             words += repeat_flag("--pooling", self.poolings)
         if self.store_dtype != "float32":
@@ -193,6 +208,8 @@ class CompareRequest(CheckedFields):
     memory : int or None
         Bytes that fitting may take; linear classifiers are fitted out-of-core on larger features. None: half of what
         the machine has.
+    path_column, label_column : str or None
+        As in `ExtractRequest`.
     """
 
     data: str
@@ -209,6 +226,8 @@ class CompareRequest(CheckedFields):
     test_views: Count = 1
     beside: Sequence[BaseChoice] = ()
     memory: Count | None = None
+    path_column: str | None = None
+    label_column: str | None = None
 
     def contradictions(self) -> list[str]:
         """Report more test views than training views."""
@@ -233,6 +252,8 @@ class CompareRequest(CheckedFields):
             cache=self.cache,
             store_dtype=self.store_dtype or "float32",
             views=self.views,
+            path_column=self.path_column,
+            label_column=self.label_column,
         )
 
 
@@ -275,6 +296,8 @@ class FinetuneRequest(CheckedFields):
         the best epoch, by whatever margin.
     thaw_batchnorm : bool
         Whether running statistics of BatchNorm change in the stages that are unfrozen.
+    path_column, label_column : str or None
+        As in `ExtractRequest`.
     """
 
     data: str
@@ -303,6 +326,8 @@ class FinetuneRequest(CheckedFields):
     workers: Count | None = None
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)
+    path_column: str | None = None
+    label_column: str | None = None
 
     def contradictions(self) -> list[str]:
         """Report a model name without .featx, and a precision that cannot be trained."""
@@ -325,6 +350,8 @@ class FinetuneRequest(CheckedFields):
             rehash=self.rehash,
             cache=self.cache,
             views=max(self.views, self.test_views),
+            path_column=self.path_column,
+            label_column=self.label_column,
         )
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 @takes_options(
     ExtractRequest,
+    "path_column",
+    "label_column",
+    "strict",
     *BASE_OPTIONS,
     "poolings",
     "device",
@@ -44,7 +47,7 @@ def extract(
     Parameters
     ----------
     data : str or pathlib.Path
-        A folder with one folder a class, a CSV file, or the name of a built-in data set.
+        A folder with one folder a class, a CSV or JSON Lines file, or the name of a built-in data set.
     base : str or BaseChoice
         The frozen network, such as "resnet50".
     layers : str or sequence of str
@@ -52,8 +55,10 @@ def extract(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `device`, `batch_size`, `workers`,
-        `shard`, `rehash`, `cache`, `store_dtype`, `engine`, `views` and `strict` as in `ExtractRequest`.
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop` and `precision` of the base;
+        `poolings`, `device`, `batch_size`, `workers`,
+        `shard`, `rehash`, `cache`, `store_dtype`, `engine`, `views`, `strict`, `path_column` and `label_column` as in
+        `ExtractRequest`.
 
     Returns
     -------
@@ -79,6 +84,8 @@ def extract(
 
 @takes_options(
     CompareRequest,
+    "path_column",
+    "label_column",
     *BASE_OPTIONS,
     "seed",
     "rehash",
@@ -107,7 +114,8 @@ def load_features(
     scaled : bool
         Whether rows are scaled to length one, layer by layer, as classifiers see them; False gives them as stored.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `seed` (of the split), `rehash`, `cache` and
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop` and `precision` of the base;
+        `seed` (of the split), `rehash`, `cache` and
         `store_dtype` as in `CompareRequest`.
 
     Returns
@@ -134,6 +142,8 @@ def load_features(
 
 @takes_options(
     CompareRequest,
+    "path_column",
+    "label_column",
     *BASE_OPTIONS,
     "poolings",
     "seed",
@@ -156,7 +166,8 @@ def advise(
     progress : callable, optional
         Called with the number of cached layers evaluated and to be evaluated.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `seed`, `rehash` and `cache` as in
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop` and `precision` of the base;
+        `poolings`, `seed`, `rehash` and `cache` as in
         `CompareRequest`.
 
     Returns

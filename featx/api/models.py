@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 @takes_options(
     CompareRequest,
+    "path_column",
+    "label_column",
     *BASE_OPTIONS,
     "poolings",
     "seed",
@@ -58,7 +60,8 @@ def compare(
     progress : callable, optional
         Called with the number of evaluations done and to be done.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop` and `precision` of the base;
+        `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
         `refit`, `views`, `test_views`, `beside` and `memory` as in `CompareRequest`.
 
     Returns
@@ -86,6 +89,8 @@ def compare(
 
 @takes_options(
     CompareRequest,
+    "path_column",
+    "label_column",
     *BASE_OPTIONS,
     "seed",
     "rehash",
@@ -124,7 +129,8 @@ def fit(
     with_base : bool
         Whether the model holds the weights of its base, too, so that one file predicts on any machine.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`,
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop` and `precision` of the base;
+        `seed`, `rehash`, `cache`, `store_dtype`, `refit`,
         `views`, `test_views` and `memory` as in `CompareRequest`.
 
     Returns
@@ -199,6 +205,8 @@ def predict(
 
 @takes_options(
     FinetuneRequest,
+    "path_column",
+    "label_column",
     "weights",
     "resize",
     "crop",
@@ -250,7 +258,7 @@ def finetune(
     report : callable, optional
         Called after each epoch with the phase, its state, and loss and accuracy on the validation part.
     **options
-        `weights`, `resize` and `crop` of the base; `head`, `hidden`, `dropout`, `augment`, `views`,
+        `path_column` and `label_column` of a table; `weights`, `resize` and `crop` of the base; `head`, `hidden`, `dropout`, `augment`, `views`,
         `test_views`, `from_cache`, `epochs_head`, `epochs`, `patience`, `lr_head`, `lr`, `lr_decay`, `whole`,
         `keep`, `thaw_batchnorm`, `batch_size`, `seed`, `device`, `workers`, `rehash`, `cache` as in
         `FinetuneRequest`.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from featx.cli.options import (
     base_options,
     cache_option,
+    column_options,
     data_argument,
     json_option,
     poolings_option,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 @click.command("advise")
 @data_argument
+@column_options
 @base_options
 @poolings_option
 @seed_option
@@ -43,6 +45,7 @@ def command(
     cache: Path,
     as_json: bool,
     quiet: bool,
+    **columns: Any,
 ) -> None:
     """Advise which layer of the base to use for DATA, by what is measured on its training part.
 
@@ -55,7 +58,7 @@ def command(
     """
     from featx.workflows.advise import advise_layer
 
-    request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache)
+    request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache, **columns)
     with progress_bar("layer", quiet) as progress:
         advice = advise_layer(request, progress)
     if as_json:

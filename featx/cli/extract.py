@@ -11,6 +11,7 @@ import click
 from featx.cli.options import (
     base_options,
     cache_option,
+    column_options,
     data_argument,
     format_count,
     json_option,
@@ -45,6 +46,7 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
 
 @click.command("extract")
 @data_argument
+@column_options
 @base_options
 @layers_option
 @poolings_option
@@ -85,8 +87,8 @@ def command(
 ) -> None:
     """Compute the features of DATA that the cache lacks, at the layers asked for, and store them.
 
-    DATA is a folder (CLASS/photo.jpg, or train/CLASS/photo.jpg beside val/ or test/), a CSV file (path,label[,split])
-    or the built-in data set 'digits'.
+    DATA is a folder (CLASS/photo.jpg, or train/CLASS/photo.jpg beside val/ or test/), a CSV file (path,label[,split]),
+    a JSON Lines file or the built-in data set 'digits'.
 
     \b
     Example:

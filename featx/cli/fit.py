@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.cli.options import (
+    UserPath,
     base_options,
     cache_option,
     cached_dtype_option,
+    column_options,
     data_argument,
     json_option,
     memory_option,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 @click.command("fit")
 @data_argument
+@column_options
 @base_options
 @click.option(
     "--layer",
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
 @cached_dtype_option
 @views_option
 @test_views_option
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the model for featx predict.")
+@click.option("--out", type=UserPath(dir_okay=False), help="Write the model for featx predict.")
 @click.option(
     "--with-base", is_flag=True, help="Put the weights of the base into the model, too: one file predicts anywhere."
 )

@@ -107,12 +107,27 @@ class LineFormatter(logging.Formatter):
         return f"{record.levelname.lower()}: {record.getMessage()}"
 
 
+class SayOnce(logging.Filter):
+    """Drops what was said before: commands of several steps list the same data set in each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[tuple[int, str]] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record says something new."""
+        line = (record.levelno, record.getMessage())
+        is_new = line not in self.said
+        self.said.add(line)
+        return is_new
+
+
 LOG_LEVELS = {-1: logging.ERROR, 0: NOTE, 1: logging.INFO}
 """Verbosity to the least level that is logged."""
 
 
 def set_up_logging(verbosity: int) -> None:
-    """Send featx's log to stderr: warnings and notes; with -v also what is going on, with -q errors only.
+    """Send featx's log to stderr: warnings and notes, each once; with -v also what is going on, with -q errors only.
 
     Parameters
     ----------
@@ -121,6 +136,7 @@ def set_up_logging(verbosity: int) -> None:
     """
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())
+    handler.addFilter(SayOnce())
     logger = logging.getLogger("featx")
     logger.handlers[:] = [handler]
     logger.setLevel(LOG_LEVELS.get(verbosity, logging.DEBUG))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from featx.bases.names import is_python_file
+from featx.paths import expand_home
 from featx.requests import BaseChoice, default_cache
 
 if TYPE_CHECKING:
@@ -23,9 +25,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 data_argument = click.argument("data")
 
+
+class UserPath(click.Path):
+    """A path as users write it: `~` is the home folder, also in `--out=~/model.featx`, where no shell replaces it."""
+
+    def __init__(self, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Make a path of what was written."""
+        return super().convert(expand_home(os.fspath(value)), parameter, context)
+
+
 cache_option = click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=UserPath(file_okay=False),
     default=default_cache,
     help="Folder of the feature store.  [default: $FEATX_CACHE, else ./cache]",
 )
@@ -137,6 +151,26 @@ def add_options(command: Any, options: Sequence[Callable[[Any], Any]]) -> Any:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+COLUMN_OPTIONS = (
+    click.option(
+        "--path-column",
+        metavar="NAME",
+        help="Column of a CSV or JSON Lines file that holds the paths.  [default: path, file_name, image, ...]",
+    ),
+    click.option(
+        "--label-column",
+        metavar="NAME",
+        help="Column of a CSV or JSON Lines file that holds the labels.  [default: label, class, category, ...]",
+    ),
+)
+
+
+def column_options(command: F) -> F:
+    """Add `--path-column` and `--label-column`, for DATA that is a table."""
+    decorated: F = add_options(command, COLUMN_OPTIONS)
+    return decorated
 
 
 weights_option = click.option(

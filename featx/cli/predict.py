@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from featx.cli.options import json_option, print_json, progress_bar, verbosity_options
+from featx.cli.options import UserPath, json_option, print_json, progress_bar, verbosity_options
 from featx.requests import PredictRequest
 
 
 @click.command("predict")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=UserPath())
 @click.argument("images", nargs=-1, required=True)
 @click.option(
     "--base", help="Python file defining the base (needed, and executed, only for models trained on such a file)."
@@ -23,9 +23,7 @@ from featx.requests import PredictRequest
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images of one forward pass.  [default: by device]")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: number of cores]")
-@click.option(
-    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the labels to this CSV file."
-)
+@click.option("--csv", "csv_file", type=UserPath(dir_okay=False), help="Also write the labels to this CSV file.")
 @json_option
 @verbosity_options
 def command(

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from featx.cli.options import (
+    UserPath,
     cache_option,
     json_option,
     print_json,
@@ -21,9 +22,7 @@ from featx.cli.options import (
 @click.command("run")
 @click.argument("experiment")
 @cache_option
-@click.option(
-    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table to this CSV file."
-)
+@click.option("--csv", "csv_file", type=UserPath(dir_okay=False), help="Also write the table to this CSV file.")
 @wide_option
 @json_option
 @verbosity_options

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from featx.data.digest_cache import digest_all
 from featx.data.listing import DigestedListing, Listing, check_classes, find_conflicts, find_held_out
-from featx.data.sources import list_images
+from featx.data.sources import ColumnChoice, list_images
 from featx.errors import DataError, MissingFeatures, shorten
 from featx.features.catalog import Selection
 from featx.features.missing import list_layers_and_poolings, missing_features
@@ -101,7 +101,9 @@ def list_dataset(request: CompareRequest, progress: Progress | None = None) -> D
     DataError
         If there is no such data set, or it is empty.
     """
-    manifest = digest_all(request.cache, list_images(request.data, request.cache), request.rehash, progress=progress)
+    columns = ColumnChoice(request.path_column, request.label_column)
+    listing = list_images(request.data, request.cache, choice=columns)
+    manifest = digest_all(request.cache, listing, request.rehash, progress=progress)
     for file in manifest.unreadable:
         log.warning("'%s' is left out: %s", file.path, file.reason)
     return manifest

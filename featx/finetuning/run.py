@@ -112,6 +112,8 @@ class FinetuningRun:
             rehash=request.rehash,
             cache=request.cache,
             views=len(self.head_keys),
+            path_column=request.path_column,
+            label_column=request.label_column,
         )
         return load_dataset(cached, self.store, [*self.head_keys, *self.cut_keys])
 

@@ -6,6 +6,7 @@ committed is kept, and the same command goes on from there.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,7 +19,7 @@ from featx.bases.base import find_layer
 from featx.bases.registry import resolve
 from featx.data.digest_cache import digest_all
 from featx.data.listing import Listing
-from featx.data.sources import list_images
+from featx.data.sources import ColumnChoice, list_images
 from featx.engines.device import parse_devices
 from featx.engines.threads import count_cores
 from featx.errors import RequestError
@@ -90,7 +91,10 @@ def run_shard(number: int, request: ExtractRequest) -> ExtractSummary:
     def report(done: int, total: int) -> None:
         progress_queue.put((number, done, total))
 
-    listing = list_images(request.data, request.cache, request.strict)
+    # What was taken of DATA, and what is odd about it, the process that began this one has said.
+    logging.getLogger("featx.data").setLevel(logging.ERROR)
+    columns = ColumnChoice(request.path_column, request.label_column)
+    listing = list_images(request.data, request.cache, request.strict, columns)
     return run_here(request, resolve(request.base), listing, report)
 
 

@@ -21,7 +21,7 @@ from featx.features.catalog import LayerSet, select_features
 from featx.features.dataset import Dataset, join_dataset, join_selections, list_dataset
 from featx.features.missing import complete_choice
 from featx.features.scaling import join
-from featx.requests import CompareRequest, default_cache
+from featx.requests import CompareRequest, column_flags, default_cache
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
 from featx.types import Matrix, Progress, RowNumbers
@@ -335,15 +335,17 @@ def compare_with_second(chosen: LayerScore, second: LayerScore) -> str:
 
 def next_command(request: CompareRequest, chosen: LayerScore, strategy: str, evidence: Sequence[LayerScore]) -> str:
     """Write the command that the advice comes to."""
+    columns = column_flags(request.path_column, request.label_column)
     if strategy == "finetune":
-        words = ["featx", "finetune", request.data, *request.base.flags(), "--from", chosen.layer]
+        words = ["featx", "finetune", request.data, *columns, *request.base.flags(), "--from", chosen.layer]
         words += ["--out", "model.featx"]
     elif not chosen.cached:
         best_two = sorted(evidence, key=lambda layer: layer.best, reverse=True)[:2]
         layers = [layer.layer for layer in evidence if layer in best_two or layer is chosen]
         return request.extraction(layers, ()).command()
     else:
-        words = ["featx", "fit", request.data, *request.base.flags(), "--layer", chosen.layer, "--clf", chosen.clf]
+        words = ["featx", "fit", request.data, *columns, *request.base.flags()]
+        words += ["--layer", chosen.layer, "--clf", chosen.clf]
         words += ["--pooling", chosen.pooling, "--out", "model.featx"]
     if request.cache != default_cache():
         words += ["--cache", str(request.cache)]

@@ -1,8 +1,9 @@
 """Where images come from: DATA, as the user names it, becomes a listing.
 
-One file a kind: `folder` (class folders), `csv_file` (a table of paths) and `digits` (built in). `image_files` holds
-what they share: which files count as images, and how one is read. To add a kind, write a function from DATA to a
-`Listing` and one entry in `SOURCES`; `list_images` and every command then take it.
+One file a kind: `folder` (class folders), `csv_file` and `jsonl_file` (tables of paths; `columns` and `table` hold what
+they share), `metadata` (a folder with such a table in it) and `digits` (built in). `image_files` says which files count
+as images, and how one is read. To add a kind, write a function from DATA to a `Listing` and one entry in `SOURCES`, or
+in `TABLES` if the user may choose columns; `list_images` and every command then take it.
 
 Of folders, read `folder`, then `layout` (classes, splits, or neither) and `tree` (what is below a folder, without side
 files, stores and loops); `side_files` and `content` say what is no picture, `passed_over` words it.
@@ -12,26 +13,43 @@ Proof: tests/data/sources/, one file of tests for each file here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from featx.data.listing import Listing
+from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import is_csv_file, list_csv
 from featx.data.sources.digits import is_digits, list_digits
 from featx.data.sources.folder import is_folder, list_folder
 from featx.data.sources.image_files import MAX_IMAGE_BYTES, is_system_file, read_file, walk
+from featx.data.sources.jsonl_file import is_jsonl_file, list_jsonl
+from featx.data.sources.metadata import list_metadata
 from featx.errors import DataError
+from featx.paths import exists, expand_home, is_file
 
-__all__ = ["MAX_IMAGE_BYTES", "SOURCES", "is_built_in", "is_system_file", "list_images", "read_file", "walk"]
+__all__ = [
+    "MAX_IMAGE_BYTES",
+    "SOURCES",
+    "TABLES",
+    "ColumnChoice",
+    "is_built_in",
+    "is_system_file",
+    "list_images",
+    "read_file",
+    "walk",
+]
 
 SOURCES: dict[str, tuple[Callable[[str], bool], Callable[[str], Listing]]] = {
     "digits": (is_digits, list_digits),
     "folder": (is_folder, list_folder),
-    "csv": (is_csv_file, list_csv),
 }
 """Kind of source: whether DATA is of this kind, and how it is listed. The first kind that fits is taken."""
 
+TABLES: dict[str, tuple[Callable[[str], bool], Callable[[str, ColumnChoice], Listing]]] = {
+    "csv": (is_csv_file, list_csv),
+    "jsonl": (is_jsonl_file, list_jsonl),
+}
+"""Kinds of files that list images, in whose columns the user may choose."""
 
 BUILT_IN = "builtin:"
 """What DATA begins with where it names a built-in data set, whatever lies in the current folder."""
@@ -42,8 +60,10 @@ def is_built_in(data: str) -> bool:
     return data == "digits" or data.startswith(BUILT_IN)
 
 
-def list_images(data: str, cache: Path | None = None, strict: bool = False) -> Listing:
-    """List the rows of DATA: a folder, a CSV file or the name of a built-in data set.
+def list_images(
+    data: str, cache: Path | None = None, strict: bool = False, choice: ColumnChoice | None = None
+) -> Listing:
+    """List the rows of DATA: a folder, a CSV or JSON Lines file, or the name of a built-in data set.
 
     Parameters
     ----------
@@ -53,6 +73,8 @@ def list_images(data: str, cache: Path | None = None, strict: bool = False) -> L
         The feature store in use, which is never listed.
     strict : bool
         Whether files in class folders that are not pictures are listed, and so fail.
+    choice : ColumnChoice, optional
+        Columns of a table that the user named.
 
     Returns
     -------
@@ -64,12 +86,41 @@ def list_images(data: str, cache: Path | None = None, strict: bool = False) -> L
     DataError
         If DATA is none of these, or is empty.
     """
-    for is_of_this_kind, list_rows in SOURCES.values():
+    choice = choice or ColumnChoice()
+    data = expand_home(data)
+    for is_of_this_kind, list_rows in TABLES.values():
         if is_of_this_kind(data):
-            return list_folder(data, cache, strict) if list_rows is list_folder else list_rows(data)
+            return list_rows(data, choice)
+    for is_source, list_source in SOURCES.values():
+        if not is_source(data):
+            continue
+        listing = list_metadata(data, choice) if list_source is list_folder else None
+        if listing is not None:
+            return listing
+        check_unchosen(data, choice)
+        return list_folder(data, cache, strict) if list_source is list_folder else list_source(data)
     if data.startswith(BUILT_IN):
         raise DataError(f"there is no built-in data set '{data.removeprefix(BUILT_IN)}': there is 'digits'")
-    problem = "is a file, but not a .csv" if os.path.lexists(data) else "does not exist"
     raise DataError(
-        f"'{data}' {problem}: DATA is a folder with class folders, a CSV file (path,label[,split]) or 'digits'"
+        f"'{data}' {explain_unfit(data)}: DATA is a folder with class folders, a CSV file (path,label[,split]), "
+        "a JSON Lines file or 'digits'"
     )
+
+
+def explain_unfit(data: str) -> str:
+    """Say what DATA is instead of a data set."""
+    if is_file(data):
+        return "is a file, but not a .csv or .jsonl"
+    return "is neither a file nor a folder" if exists(data) else "does not exist"
+
+
+def check_unchosen(data: str, choice: ColumnChoice) -> None:
+    """Refuse columns for what has none.
+
+    Raises
+    ------
+    DataError
+        If columns were named.
+    """
+    if choice:
+        raise DataError(f"'{data}' is not a table: --path-column and --label-column are for CSV and JSON Lines files")
