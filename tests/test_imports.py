@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "featx"
 
 LADDER = (
-    ("errors", "fields", "files", "keys", "requests", "timing", "types"),
+    ("errors", "fields", "files", "keys", "log", "requests", "timing", "types"),
     ("images", "linear"),
     ("bases", "store", "data"),
     ("engines",),

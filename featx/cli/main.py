@@ -14,6 +14,7 @@ import click
 from featx import __version__
 from featx.cli.fast_torchvision import starts_fast
 from featx.errors import FeatxError, MissingFeatures, unknown
+from featx.log import NOTE
 
 COMMANDS = {
     "layers": "Show shape, cost and storage of each layer of a base.",
@@ -83,12 +84,12 @@ class LineFormatter(logging.Formatter):
         return f"{record.levelname.lower()}: {record.getMessage()}"
 
 
-LOG_LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
+LOG_LEVELS = {-1: logging.ERROR, 0: NOTE, 1: logging.INFO}
 """Verbosity to the least level that is logged."""
 
 
 def set_up_logging(verbosity: int) -> None:
-    """Send featx's log to stderr: warnings; with -v also what is going on, with -q errors only.
+    """Send featx's log to stderr: warnings and notes; with -v also what is going on, with -q errors only.
 
     Parameters
     ----------

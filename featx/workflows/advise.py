@@ -77,6 +77,8 @@ class Advice:
         Why, in plain words.
     images, classes : int
         Images and classes of the training part.
+    split : str
+        What is held out, and so not read for advice, in words.
     similarity, confidence : float or None
         See `featx.bases.similarity.Probe`; None if they cannot be estimated.
     case : str
@@ -95,6 +97,7 @@ class Advice:
     reasons: list[str]
     images: int
     classes: int
+    split: str
     similarity: float | None
     confidence: float | None
     case: str
@@ -283,6 +286,7 @@ def conclude(request: CompareRequest, dataset: Dataset, cached: ScoredLayers, sa
         reasons=give_reasons(chosen, curve, evidence),
         images=images,
         classes=len(dataset.classes),
+        split=dataset.split,
         similarity=round_if_known(sample.similarity),
         confidence=round_if_known(sample.confidence),
         case=case,
