@@ -37,7 +37,9 @@ def count_once(digested: DigestedListing) -> CountedOnce:
         If there is a held-out part but nothing to train on, or nothing is left of it or of a class.
     """
     listing = digested.listing
-    is_held_out = find_held_out(listing.splits)
+    held_out = find_held_out(listing.splits)
+    # Without a split of its own the data set has one side only.
+    is_held_out = [False] * len(listing) if held_out is None else held_out.tolist()
     left_out: set[int] = set()
     repeated = 0
     two_labels = []
@@ -48,14 +50,14 @@ def count_once(digested: DigestedListing) -> CountedOnce:
             left_out.update(rows)
             continue
         kept = rows[0]
-        if is_held_out is not None and differ(rows, is_held_out.tolist()):
+        if differ(rows, is_held_out):
             two_sides.append(rows)
             kept = next(row for row in rows if not is_held_out[row])
         else:
             repeated += len(rows) - 1
         left_out.update(row for row in rows if row != kept)
     kept_rows = [row for row in range(len(listing)) if row not in left_out]
-    if is_held_out is not None and left_out and not is_held_out[kept_rows].any():
+    if any(is_held_out) and not any(is_held_out[row] for row in kept_rows):
         raise DataError(
             f"'{listing.name}': every held-out image is in the training part as well or bears two labels, "
             "so none is left to evaluate on: hold out other images"
@@ -63,8 +65,8 @@ def count_once(digested: DigestedListing) -> CountedOnce:
     vanished = set(listing.labels) - {listing.labels[row] for row in kept_rows}
     if vanished:
         raise DataError(
-            f"'{listing.name}': every image of '{min(vanished)}' bears another label as well, so which is right cannot "
-            "be known: correct the labels"
+            f"'{listing.name}': every image of '{min(vanished)}' bears another label as well, so which is right "
+            "cannot be known: correct the labels"
         )
     return CountedOnce(kept_rows, word_remarks(listing, repeated, two_labels, two_sides))
 

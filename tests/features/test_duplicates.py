@@ -51,8 +51,8 @@ def test_a_picture_on_both_sides_is_trained_on_and_not_held_out() -> None:
 
 
 def test_a_picture_with_two_labels_counts_nowhere() -> None:
-    counted = count_once(make_digested(["a", "b", "b", "a", "b"], [""] * 5, [1, 1, 2, 3, 3]))
-    assert counted.rows == [2]
+    counted = count_once(make_digested(["a", "b", "b", "a", "b", "a"], [""] * 6, [1, 1, 2, 3, 3, 4]))
+    assert counted.rows == [2, 5]
     assert counted.remarks == [
         "2 images bear two labels: '0.jpg' and '1.jpg' are the same picture; they are left out of both parts"
     ]
