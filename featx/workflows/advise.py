@@ -290,15 +290,15 @@ def conclude(request: CompareRequest, dataset: Dataset, cached: ScoredLayers, sa
         similarity=round_if_known(sample.similarity),
         confidence=round_if_known(sample.confidence),
         case=case,
-        distances={stage: round(distance, 4) for stage, distance in sample.distances.items()},
+        distances={name: round(value, 4) for name, value in sample.distances.items() if np.isfinite(value)},
         learning_curve=curve,
         layers=evidence,
     )
 
 
 def round_if_known(value: float | None) -> float | None:
-    """Round to four digits; None stays None."""
-    return None if value is None else round(value, 4)
+    """Round to four digits; None stays None, and so does what is no number."""
+    return None if value is None or not np.isfinite(value) else round(value, 4)
 
 
 def gain_of_last_doubling(curve: Sequence[tuple[int, float]]) -> float:

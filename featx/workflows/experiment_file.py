@@ -68,10 +68,12 @@ def read_toml(path: Path) -> Values:
     Raises
     ------
     RequestError
-        If it is not valid TOML.
+        If it is not valid TOML, or cannot be read.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"'{path}' cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"'{path}' is not valid TOML: {error}") from error
 

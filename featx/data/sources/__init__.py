@@ -17,7 +17,7 @@ from featx.data.sources.csv_file import is_csv_file, list_csv
 from featx.data.sources.digits import is_digits, list_digits
 from featx.data.sources.folder import is_folder, list_folder
 from featx.data.sources.image_files import MAX_IMAGE_BYTES, is_system_file, read_file, walk
-from featx.errors import DataError
+from featx.errors import DataError, FeatxError
 
 __all__ = ["MAX_IMAGE_BYTES", "SOURCES", "is_system_file", "list_images", "read_file", "walk"]
 
@@ -45,11 +45,17 @@ def list_images(data: str) -> Listing:
     Raises
     ------
     DataError
-        If DATA is none of these, or is empty.
+        If DATA is none of these, is empty or cannot be read.
     """
-    for is_of_this_kind, list_rows in SOURCES.values():
-        if is_of_this_kind(data):
-            return list_rows(data)
+    try:
+        for is_of_this_kind, list_rows in SOURCES.values():
+            if is_of_this_kind(data):
+                return list_rows(data)
+    except OSError as error:
+        if isinstance(error, FeatxError):
+            raise
+        where = error.filename if error.filename is not None else data
+        raise DataError(f"'{where}' cannot be read: {error.strerror or error}") from error
     problem = "is a file, but not a .csv" if Path(data).exists() else "does not exist"
     raise DataError(
         f"'{data}' {problem}: DATA is a folder with class folders, a CSV file (path,label[,split]) or 'digits'"
