@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -13,6 +14,24 @@ RECIPE = 1
 
 BASE_TENSOR_PREFIX = "base."
 """Prefix of the names of the base's tensors in a model file, beside those of the classifier."""
+
+FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+"""Characters that Windows allows in no name of a file, such as the colon in `timm:NAME`."""
+
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for devices, whatever their suffix."""
+
+
+def folder_name(name: str) -> str:
+    """Make the name of a layer one that every system allows for a folder; nearly all of them are already."""
+    legal = FORBIDDEN.sub("-", name).rstrip(". ")
+    if RESERVED.fullmatch(legal):
+        legal = f"_{legal}"
+    if legal == name:
+        return name
+    # Two layers must not share a folder.
+    return f"{legal}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
 
 Precision = Literal["float32", "bfloat16"]
 StoredDtype = Literal["float32", "float16"]
@@ -83,8 +102,8 @@ class BaseId:
     @property
     def folder(self) -> str:
         """Name of the folder in the cache, such as `resnet50-0123456789ab`."""
-        # Windows allows no colon, as in `timm:NAME`. 12 digits keep bases apart; every part states its key in full.
-        return f"{self.architecture.replace(':', '-')}-{self.digest[:12]}"
+        # 12 digits keep bases apart; every part states its key in full.
+        return f"{FORBIDDEN.sub('-', self.architecture)}-{self.digest[:12]}"
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
@@ -124,7 +143,7 @@ class FeatureKey:
             variant += f".{self.dtype}"
         if self.view:
             variant += f".view{self.view}"
-        return f"{self.base.folder}/{self.layer}/{variant}"
+        return f"{self.base.folder}/{folder_name(self.layer)}/{variant}"
 
     def to_json(self) -> str:
         """Write the key as JSON with sorted names: equal keys give equal text."""

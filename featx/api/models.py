@@ -258,10 +258,10 @@ def finetune(
     report : callable, optional
         Called after each epoch with the phase, its state, and loss and accuracy on the validation part.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize` and `crop` of the base; `head`, `hidden`, `dropout`, `augment`, `views`,
-        `test_views`, `from_cache`, `epochs_head`, `epochs`, `patience`, `lr_head`, `lr`, `lr_decay`, `whole`,
-        `keep`, `thaw_batchnorm`, `batch_size`, `seed`, `device`, `workers`, `rehash`, `cache` as in
-        `FinetuneRequest`.
+        `path_column` and `label_column` of a table; `weights`, `resize` and `crop` of the base; `head`,
+        `hidden`, `dropout`, `augment`, `views`, `test_views`, `from_cache`, `epochs_head`, `epochs`,
+        `patience`, `lr_head`, `lr`, `lr_decay`, `whole`, `keep`, `thaw_batchnorm`, `batch_size`, `seed`,
+        `device`, `workers`, `rehash`, `cache` as in `FinetuneRequest`.
 
     Returns
     -------

@@ -70,6 +70,10 @@ def command(
 def describe_advice(advice: Advice) -> str:
     """Write the advice in plain words, below the scores that it rests on."""
     lines = [score_table(advice), "", f"{advice.images} training images of {advice.classes} classes."]
+    useless = [layer for layer in advice.layers if layer.degenerate]
+    for layer in useless:
+        what = f"The features of {layer.layer} ({layer.pooling}) are {layer.degenerate}"
+        lines.append(f"{what}: they tell no images apart.")
     if advice.similarity is not None:
         lines.append(f"Similarity to what the base was trained on: {advice.similarity:.2f} of 1.")
         lines.append(f"Commonly advised, {advice.case}.")

@@ -8,8 +8,10 @@ import importlib
 import io
 import logging
 import os
+import signal
 import sys
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 
@@ -35,8 +37,30 @@ TORCH_COMMANDS = frozenset({"layers", "extract", "advise", "finetune", "predict"
 """Commands that run a network."""
 
 
+STOPPED = "stopped; what was committed is kept"
+"""What an interrupted command says."""
+
+INTERRUPTED_CODE = 128 + signal.SIGINT
+TERMINATED_CODE = 128 + signal.SIGTERM
+"""Exit codes of a command that a signal stopped, as shells give them: 130 and 143."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The system asked the command to end (SIGTERM): all that handles Ctrl-C handles this."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a command only when it is called, so that `--help` answers at once."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; where a signal stops it, say what is left of its work."""
+        # Here, since click itself would say "Aborted!" and exit with 1.
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            ignore_signals()
+            click.echo(STOPPED, err=True)
+            ctx.exit(TERMINATED_CODE if isinstance(stop, Terminated) else INTERRUPTED_CODE)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the commands in the order in which they are used."""
@@ -149,9 +173,23 @@ def explain(error: FeatxError) -> str:
     return str(error)
 
 
+def terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Handle SIGTERM as Ctrl-C is handled: what is computed is committed, and processes are ended."""
+    # Once is enough: a second signal would interrupt the committing.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
+def ignore_signals() -> None:
+    """Let nothing interrupt the end of a command any more: threads and processes are being joined."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def run(args: list[str] | None = None) -> Any:
-    """Run the command line and exit: 0 done, 1 a user's error or rows that failed, 2 bad usage."""
+    """Run the command line and exit: 0 done, 1 a user's error or rows that failed, 2 bad usage, 130 or 143 stopped."""
     set_up_logging(0)
+    signal.signal(signal.SIGTERM, terminate)
     # Imports make objects by the hundred thousand and no garbage: collecting would only slow the start.
     gc.set_threshold(50_000, 20, 100)
     try:
@@ -159,10 +197,12 @@ def run(args: list[str] | None = None) -> Any:
     except FeatxError as error:
         click.echo(f"error: {explain(error)}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        click.echo("interrupted: what was committed is kept, and the same command continues from there", err=True)
-        sys.exit(130)
     except BrokenPipeError:
         # Python flushes stdout once more while it exits, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        # A folder or disk that refuses where nothing more is known than its name.
+        where = f"'{error.filename}': " if error.filename is not None else ""
+        click.echo(f"error: {where}{error.strerror or error}", err=True)
         sys.exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
@@ -287,7 +288,18 @@ def progress_bar(unit: str, quiet: bool) -> Iterator[Progress | None]:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout."""
-    click.echo(json.dumps(value, indent=2))
+    click.echo(json.dumps(without_nan(value), indent=2, allow_nan=False))
+
+
+def without_nan(value: Any) -> Any:
+    """Replace NaN and infinity by None: JSON has neither, and most readers refuse them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {name: without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return value
 
 
 def format_count(number: int, noun: str) -> str:

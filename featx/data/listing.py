@@ -123,50 +123,12 @@ class DigestedListing:
         return len(self.listing)
 
 
-def find_conflicts(digested: DigestedListing) -> list[str]:
-    """Say where one image lies in two splits or bears two labels.
-
-    Parameters
-    ----------
-    digested : DigestedListing
-
-    Returns
-    -------
-    list of str
-        At most two sentences, each with a count and the first pair of paths; empty when all is well.
-    """
-    listing = digested.listing
-    copies = group_copies(digested.digests)
-    conflicts = []
-    torn = find_torn(copies, listing.splits)
-    if torn:
-        verb = "image lies" if len(torn) == 1 else "images lie"
-        pair = describe_pair(torn[0], listing.splits, listing.paths)
-        conflicts.append(f"{len(torn)} {verb} in two splits: {pair} are the same picture")
-    torn = find_torn(copies, listing.labels)
-    if torn:
-        verb = "image bears" if len(torn) == 1 else "images bear"
-        pair = describe_pair(torn[0], listing.labels, listing.paths)
-        conflicts.append(f"{len(torn)} {verb} two labels: {pair} are the same picture")
-    return conflicts
-
-
 def group_copies(digests: NDArray[np.uint8]) -> list[list[int]]:
     """Group the rows that show the same image, where there are several: (n, 32) uint8 digests to lists of rows."""
     rows_of: defaultdict[bytes, list[int]] = defaultdict(list)
     for row, digest in enumerate(digests):
         rows_of[digest.tobytes()].append(row)
     return [rows for rows in rows_of.values() if len(rows) > 1]
-
-
-def find_torn(copies: Iterable[Sequence[int]], column: Sequence[str]) -> list[Sequence[int]]:
-    """Find the copies of one image that differ in a column."""
-    torn = []
-    for rows in copies:
-        values = {column[row] for row in rows}
-        if len(values) > 1:
-            torn.append(rows)
-    return torn
 
 
 def describe_pair(rows: Sequence[int], column: Sequence[str], paths: Sequence[str]) -> str:
@@ -230,5 +192,5 @@ def check_classes(labels: Sequence[str], name: str) -> None:
     if single:
         raise DataError(
             f"'{name}' has only one image of: {shorten(single)}. "
-            "Every class needs at least two to train on: add images or remove the class"
+            "Every class needs at least two, one to train on and one to hold out: add images or remove the class"
         )

@@ -86,11 +86,13 @@ def evaluate_layer_set(
     to_train = [clf for clf in comparison.classifiers if needs_classifiers or clf not in evaluations]
     if to_train:
         features = comparison.features(layer_set)
+        degenerate = features.find_degenerate()
         for clf, trained in train_classifiers(comparison, to_train, features).items():
             if clf in evaluations:
                 evaluations[clf] = replace(evaluations[clf], classifier=trained[1])
                 continue
-            evaluations[clf] = evaluate_classifier(comparison, layer_set, clf, trained, features)
+            evaluation = evaluate_classifier(comparison, layer_set, clf, trained, features)
+            evaluations[clf] = replace(evaluation, degenerate=degenerate)
             save_result(comparison.request.cache, fingerprint(comparison, layer_set, clf), evaluations[clf])
     return [evaluations[clf] for clf in comparison.classifiers]
 

@@ -77,6 +77,8 @@ class Advice:
         Why, in plain words.
     images, classes : int
         Images and classes of the training part.
+    split : str
+        What is held out, and so not read for advice, in words.
     similarity, confidence : float or None
         See `featx.bases.similarity.Probe`; None if they cannot be estimated.
     case : str
@@ -95,6 +97,7 @@ class Advice:
     reasons: list[str]
     images: int
     classes: int
+    split: str
     similarity: float | None
     confidence: float | None
     case: str
@@ -283,18 +286,19 @@ def conclude(request: CompareRequest, dataset: Dataset, cached: ScoredLayers, sa
         reasons=give_reasons(chosen, curve, evidence),
         images=images,
         classes=len(dataset.classes),
+        split=dataset.split,
         similarity=round_if_known(sample.similarity),
         confidence=round_if_known(sample.confidence),
         case=case,
-        distances={stage: round(distance, 4) for stage, distance in sample.distances.items()},
+        distances={name: round(value, 4) for name, value in sample.distances.items() if np.isfinite(value)},
         learning_curve=curve,
         layers=evidence,
     )
 
 
 def round_if_known(value: float | None) -> float | None:
-    """Round to four digits; None stays None."""
-    return None if value is None else round(value, 4)
+    """Round to four digits; None stays None, and so does what is no number."""
+    return None if value is None or not np.isfinite(value) else round(value, 4)
 
 
 def gain_of_last_doubling(curve: Sequence[tuple[int, float]]) -> float:

@@ -24,7 +24,7 @@ from featx.data.sources.folder import is_folder, list_folder
 from featx.data.sources.image_files import MAX_IMAGE_BYTES, is_system_file, read_file, walk
 from featx.data.sources.jsonl_file import is_jsonl_file, list_jsonl
 from featx.data.sources.metadata import list_metadata
-from featx.errors import DataError
+from featx.errors import DataError, FeatxError
 from featx.paths import exists, expand_home, is_file
 
 __all__ = [
@@ -84,10 +84,28 @@ def list_images(
     Raises
     ------
     DataError
-        If DATA is none of these, or is empty.
+        If DATA is none of these, is empty or cannot be read.
     """
-    choice = choice or ColumnChoice()
     data = expand_home(data)
+    try:
+        listing = list_source_rows(data, cache, strict, choice or ColumnChoice())
+    except OSError as error:
+        if isinstance(error, FeatxError):
+            raise
+        where = error.filename if error.filename is not None else data
+        raise DataError(f"'{where}' cannot be read: {error.strerror or error}") from error
+    if listing is not None:
+        return listing
+    if data.startswith(BUILT_IN):
+        raise DataError(f"there is no built-in data set '{data.removeprefix(BUILT_IN)}': there is 'digits'")
+    raise DataError(
+        f"'{data}' {explain_unfit(data)}: DATA is a folder with class folders, a CSV file (path,label[,split]), "
+        "a JSON Lines file or 'digits'"
+    )
+
+
+def list_source_rows(data: str, cache: Path | None, strict: bool, choice: ColumnChoice) -> Listing | None:
+    """List DATA by the source that it is of; None if it is of none."""
     for is_of_this_kind, list_rows in TABLES.values():
         if is_of_this_kind(data):
             return list_rows(data, choice)
@@ -99,12 +117,7 @@ def list_images(
             return listing
         check_unchosen(data, choice)
         return list_folder(data, cache, strict) if list_source is list_folder else list_source(data)
-    if data.startswith(BUILT_IN):
-        raise DataError(f"there is no built-in data set '{data.removeprefix(BUILT_IN)}': there is 'digits'")
-    raise DataError(
-        f"'{data}' {explain_unfit(data)}: DATA is a folder with class folders, a CSV file (path,label[,split]), "
-        "a JSON Lines file or 'digits'"
-    )
+    return None
 
 
 def explain_unfit(data: str) -> str:
