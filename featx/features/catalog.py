@@ -54,12 +54,35 @@ def list_candidates(store: FeatureStore, request: CompareRequest) -> list[Stored
     digest = None
     if named and choice.weights is not None and is_file_name(choice.weights):
         # Once for all bases: a file of weights is read whole for its digest.
-        digest = digest_file(Path(choice.weights).expanduser())
+        digest = digest_weights(choice, named)
     candidates = [base for base in named if fits_choice(base, choice, digest)]
     if not candidates:
         what = f"the cache '{store.root}' holds no features of {describe_choice(choice)}"
         raise missing_features(request, what, request.layers)
     return candidates
+
+
+def digest_weights(choice: BaseChoice, named: Sequence[StoredBase]) -> str:
+    """Digest the weights file that a choice names, as the cached bases of its name were digested.
+
+    Parameters
+    ----------
+    named : sequence of StoredBase
+        The cached bases of that name.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read.
+    """
+    digest = digest_file(Path(choice.weights or "").expanduser())
+    if any(base.id.weights == digest for base in named):
+        return digest
+    # The file may hold more than the network, or behind another prefix: what is what, only the network's names tell.
+    # That needs torch, so it is asked last.
+    from featx.bases.loading import digest_choice
+
+    return digest_choice(choice)
 
 
 def fits_choice(base: StoredBase, choice: BaseChoice, weights_digest: str | None) -> bool:

@@ -13,7 +13,7 @@ from featx.bases.base import Base
 from featx.bases.loading import load_base
 from featx.bases.pooling import POOLINGS
 from featx.bases.registry import resolve
-from featx.bases.weights import FILE_SUFFIXES, is_file_name
+from featx.bases.weights import is_file_name, is_weights_file
 from featx.data.given_images import list_given_images
 from featx.data.listing import FailedImage
 from featx.engines.compute import compute_features
@@ -195,13 +195,14 @@ def choose_weights(request: PredictRequest, model: Model) -> str:
     weights = model.weights
     if not is_file_name(weights):
         return weights
-    if not weights.endswith(FILE_SUFFIXES):
+    in_hand = isinstance(request.model, Model)
+    beside_model = Path(weights) if in_hand else Path(request.model).parent / Path(weights).name
+    if not is_weights_file(weights) and not is_weights_file(str(beside_model)):
         raise ModelError(
             f"{name_model(request)} names weights '{weights}', which is not a weights file: name one with --weights"
         )
-    if Path(weights).is_file() or isinstance(request.model, Model):
+    if Path(weights).is_file():
         return weights
-    beside_model = Path(request.model).parent / Path(weights).name
     return str(beside_model) if beside_model.is_file() else weights
 
 
