@@ -195,7 +195,7 @@ def keep_held_out(model: Model, request: ScoreRequest, scored: Scored, labelled:
         return scored
     if dataset.digest != model.protocol["rows"]:
         return scored
-    held_out = {dataset.listing.paths[row] for row in np.flatnonzero(dataset.test)}
+    held_out = {dataset.listing.paths[row] for row in np.flatnonzero(dataset.test).tolist()}
     places = [place for place, path in enumerate(scored.listing.paths) if path in held_out]
     log.warning(
         "these are the images that the model was fitted on: the %d that were held out are scored; "
