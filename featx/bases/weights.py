@@ -172,12 +172,13 @@ def check_exists(path: Path) -> None:
     """
     if path.is_file():
         return
+    folder = path if path.is_dir() else path.parent
     nearby = []
-    if path.parent.is_dir():
-        nearby = sorted(file.name for file in path.parent.glob("*") if file.suffix in FILE_SUFFIXES)
+    if folder.is_dir():
+        nearby = sorted(file.name for file in folder.glob("*") if file.suffix in FILE_SUFFIXES)
     problem = "is not a file" if path.exists() else "does not exist"
     holds = f"holds: {shorten(nearby)}" if nearby else "holds no weights"
-    raise WeightsError(f"weights file '{path}' {problem}. '{path.parent}' {holds}.")
+    raise WeightsError(f"weights file '{path}' {problem}. '{folder}' {holds}.")
 
 
 def read_beginning_of(path: Path) -> bytes:

@@ -46,7 +46,7 @@ def command(
     """Label IMAGES with a MODEL that featx fit or featx finetune wrote.
 
     IMAGES are files, whole folders, tables that list files (.csv, .tsv or .jsonl with a column "path"; a label is
-    ignored), or - for a list on stdin, one path a line.
+    ignored), or - for such a list on stdin: one path a line, or a table.
 
     Probabilities of logreg and mlp are the softmax of their scores; those of svm are calibrated on margins from
     cross-validation in the training part. Broken images are listed with the reason, also in --json and --csv, and the
@@ -82,9 +82,9 @@ def replace_stdin(images: tuple[str, ...]) -> tuple[str, ...]:
     """Put the paths that are listed on stdin in the place of "-"."""
     if STDIN not in images:
         return images
-    from featx.data.path_lists import split_paths
+    from featx.data.path_lists import read_stdin
 
-    listed = split_paths(sys.stdin.buffer.read())
+    listed = read_stdin(sys.stdin.buffer.read())
     replaced: list[str] = []
     for image in images:
         replaced += listed if image == STDIN else [image]

@@ -76,6 +76,9 @@ def show(report: ScoreReport, model: Path) -> None:
     from featx.reports.table import score_sentence
 
     click.echo(f"'{model}': {score_sentence(report.result)}")
+    scores = report.model.scores
+    if "test_accuracy" in scores and "n_test" in scores:
+        click.echo(f"When it was fitted: {scores['test_accuracy']:.3f} on {scores['n_test']} held-out images")
     click.echo(f"\n{class_table(report.per_class)}\n")
     click.echo(f"{confusion_table(report.confusion, report.classes)}\n")
-    click.echo(mistake_lines(report.mistakes))
+    click.echo(mistake_lines(report.mistakes) if report.mistakes else "No mistakes.")

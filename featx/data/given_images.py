@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from featx.data.listing import Listing
-from featx.data.path_lists import is_path_table, read_path_table
+from featx.data.path_lists import expand, is_path_table, read_path_table
 from featx.data.sources import is_system_file, read_file, walk
 from featx.errors import DataError, shorten
 from featx.images.decode import to_rgb
@@ -156,6 +156,8 @@ def make_listing(name: str, paths: list[str], pictures: dict[str, Picture]) -> L
 
 def list_files(path: str) -> list[str]:
     """List a file as it is named, all files below a folder, or the files that a table lists."""
+    if path.startswith("~"):
+        path = str(expand(path))
     if is_path_table(path):
         return read_path_table(path)
     if not Path(path).is_dir():

@@ -34,6 +34,24 @@ def split_paths(data: bytes) -> list[str]:
     return [os.fsdecode(line) for line in lines if line.strip()]
 
 
+def read_stdin(data: bytes) -> list[str]:
+    """Read what was written to stdin: a list of paths, or a table with a header; paths count from the current folder.
+
+    Raises
+    ------
+    DataError
+        If it is a table that cannot be read.
+    """
+    lines = split_paths(data)
+    if not lines or os.path.lexists(lines[0]):
+        return lines
+    delimiter = max(DELIMITERS, key=lines[0].count)
+    names = {name.strip(' "').lower() for name in lines[0].split(delimiter)}
+    if names.isdisjoint(PATH_NAMES):
+        return lines
+    return read_column("stdin", "\n".join(lines))
+
+
 def read_path_table(file: str) -> list[str]:
     """Read the paths that a table lists; they count from its own folder.
 
@@ -175,6 +193,8 @@ def find_path(folder: Path, written: str) -> str:
 
 def expand(path: str) -> Path:
     """Expand `~`, unless it is the beginning of a name."""
+    if os.path.lexists(path):
+        return Path(path)
     try:
         return Path(path).expanduser()
     except RuntimeError:

@@ -257,7 +257,8 @@ def keep_known(listing: Listing, classes: Sequence[str]) -> tuple[Listing, dict[
     unknown = {label: count for label, count in counts.items() if label not in classes}
     if not unknown:
         return listing, {}
-    named = shorten([f"'{label}' ({count})" for label, count in unknown.items()], 6)
+    words = {label: f"'{label}'" if label else "no label" for label in unknown}
+    named = shorten([f"{words[label]} ({count})" for label, count in unknown.items()], 6)
     if len(unknown) == len(counts):
         raise DataError(
             f"'{listing.name}' has no class that the model knows. Its classes: {named}; "

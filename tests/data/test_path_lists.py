@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from featx.data.given_images import list_given_images
-from featx.data.path_lists import split_paths
+from featx.data.path_lists import read_stdin, split_paths
 from featx.errors import DataError
 
 
@@ -79,3 +79,19 @@ def test_lists_on_stdin_are_lines_or_nul_separated_and_bytes() -> None:
     assert split_paths(b"a.png\0b\nc.png\0") == ["a.png", "b\nc.png"]
     assert split_paths(b"\xff.png\n")[0].encode(errors="surrogateescape") == b"\xff.png"
     assert split_paths(b"") == []
+
+
+def test_a_table_on_stdin_is_read_as_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert read_stdin(b'path,label\r\n"new/b, c.png",x\r\nnew/a.png,\r\n') == ["new/b, c.png", "new/a.png"]
+    assert read_stdin(b"file_name\nnew/a.png\n") == ["new/a.png"]
+    (folder / "path").write_bytes(b"")
+    assert read_stdin(b"path\nnew/a.png\n") == ["path", "new/a.png"]
+
+
+def test_a_tilde_is_the_home_folder_unless_a_file_is_called_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.chdir(folder)
+    assert list_given_images(["~/new/a.png"]).paths == [str(folder / "new" / "a.png")]
+    (folder / "~a.png").write_bytes(b"")
+    assert list_given_images(["~a.png"]).paths == ["~a.png"]
