@@ -26,6 +26,9 @@ PICKLE = b"\x80"
 HEADER_START = 8
 """A safetensors file begins with eight bytes, the length of its JSON header."""
 
+MAX_HEADER_BYTES = 100_000_000
+"""No safetensors file has a longer header."""
+
 FOREIGN = {
     b"<!DOCTYPE": "it is a web page: the download failed",
     b"<html": "it is a web page: the download failed",
@@ -67,9 +70,17 @@ def read_beginning(path: Path) -> bytes:
 
 def is_safetensors(path: Path, beginning: bytes) -> bool:
     """Whether a file is one of safetensors, by its first bytes; where these say nothing, by its suffix."""
-    if beginning[:4] == ZIP or beginning[:1] == PICKLE:
-        return False
-    return beginning[HEADER_START : HEADER_START + 1] == b"{" or path.suffix in SAFETENSORS_SUFFIXES
+    # Asked first: a length may begin with any byte, also as a pickle does.
+    if begins_with_header(beginning):
+        return True
+    is_of_torch = beginning[:4] == ZIP or beginning[:1] == PICKLE
+    return not is_of_torch and path.suffix in SAFETENSORS_SUFFIXES
+
+
+def begins_with_header(beginning: bytes) -> bool:
+    """Whether a file begins with the length of a header, and the header with a bracket."""
+    length = int.from_bytes(beginning[:HEADER_START], "little")
+    return length <= MAX_HEADER_BYTES and beginning[HEADER_START : HEADER_START + 1] == b"{"
 
 
 def looks_like_weights(path: Path) -> bool:
@@ -78,8 +89,7 @@ def looks_like_weights(path: Path) -> bool:
         beginning = read_beginning(path) if path.is_file() else b""
     except OSError:
         return False
-    is_header = beginning[HEADER_START : HEADER_START + 1] == b"{"
-    return beginning[:4] == ZIP or beginning[:1] == PICKLE or is_header
+    return beginning[:4] == ZIP or beginning[:1] == PICKLE or begins_with_header(beginning)
 
 
 def check_beginning(beginning: bytes) -> None:

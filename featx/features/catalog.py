@@ -10,15 +10,15 @@ import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.bases.architectures.python_file import architecture_name
-from featx.bases.weights import digest_file, is_file_name
+from featx.bases.weights import is_file_name
 from featx.errors import MissingFeatures, shorten, unknown
 from featx.features.cached_layers import CachedLayer, CachedLayers, list_cached
+from featx.features.digest_weights import digest_weights
 from featx.features.missing import (
     complete_choice,
     describe_choice,
@@ -60,29 +60,6 @@ def list_candidates(store: FeatureStore, request: CompareRequest) -> list[Stored
         what = f"the cache '{store.root}' holds no features of {describe_choice(choice)}"
         raise missing_features(request, what, request.layers)
     return candidates
-
-
-def digest_weights(choice: BaseChoice, named: Sequence[StoredBase]) -> str:
-    """Digest the weights file that a choice names, as the cached bases of its name were digested.
-
-    Parameters
-    ----------
-    named : sequence of StoredBase
-        The cached bases of that name.
-
-    Raises
-    ------
-    WeightsError
-        If the file cannot be read.
-    """
-    digest = digest_file(Path(choice.weights or "").expanduser())
-    if any(base.id.weights == digest for base in named):
-        return digest
-    # The file may hold more than the network, or behind another prefix: what is what, only the network's names tell.
-    # That needs torch, so it is asked last.
-    from featx.bases.loading import digest_choice
-
-    return digest_choice(choice)
 
 
 def fits_choice(base: StoredBase, choice: BaseChoice, weights_digest: str | None) -> bool:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from featx.bases.architectures.tiny import tiny
 from featx.bases.checkpoint import looks_like_weights
+from featx.bases.weights import digest_file
 from featx.errors import WeightsError
 from tests.conftest import load_base
 
@@ -68,6 +70,18 @@ def test_a_file_of_another_kind_is_named_without_advice_to_be_unsafe(
         load_base("tiny", str(tmp_path / name))
     assert "weights_only" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.bin"])
+def test_the_length_of_a_header_may_begin_like_a_pickle(tmp_path: Path, name: str) -> None:
+    state = tiny().state_dict()
+    for padding in range(256):
+        data = save(state, {"padding": "x" * padding})
+        if data[:1] == b"\x80":
+            break
+    assert data[:1] == b"\x80"
+    (tmp_path / name).write_bytes(data)
+    assert load_base("tiny", str(tmp_path / name)).id.weights == digest_file(tmp_path / name)
 
 
 def test_only_files_that_begin_as_weights_do_look_like_weights(tmp_path: Path) -> None:
