@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         load_model,
         predict,
         run,
+        score,
     )
     from featx.requests import BaseChoice
     from featx.workflows.feature_extractor import FeatureExtractor
@@ -53,6 +54,7 @@ __all__ = [
     "load_model",
     "predict",
     "run",
+    "score",
 ]
 
 _MODULES = ("errors", "linear")

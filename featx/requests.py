@@ -21,6 +21,7 @@ from featx.paths import expand_home
 EngineName = Literal["auto", "torch", "compile", "openvino", "eager"]
 HeadKind = Literal["linear", "mlp"]
 AugmentPreset = Literal["none", "light", "standard"]
+ScoredPart = Literal["auto", "train", "val", "test", "all"]
 KeepRule = Literal["proven", "best"]
 
 Count = Annotated[int, Meta(ge=1)]
@@ -364,7 +365,8 @@ class PredictRequest(CheckedFields):
     model : str, pathlib.Path or Model
         A file that `featx fit --out` wrote, or a model in hand.
     images : sequence
-        Paths of files, and of folders that are searched recursively; from Python also pictures in memory.
+        Paths of files, of folders that are searched recursively, and of tables (`.csv`, `.tsv`, `.jsonl`) that list
+        files; from Python also pictures in memory.
     weights : str or None
         As for a base; None: those that the model names.
     device, batch_size, workers
@@ -375,6 +377,32 @@ class PredictRequest(CheckedFields):
 
     model: Any
     images: Sequence[Any]
+    weights: str | None = None
+    device: str = "auto"
+    batch_size: Count | None = None
+    workers: Count | None = None
+    base: str | None = None
+
+
+@dataclass(frozen=True)
+class ScoreRequest(CheckedFields):
+    """Scoring: how well a saved model labels images whose labels are known.
+
+    Attributes
+    ----------
+    model : str, pathlib.Path or Model
+        As in `PredictRequest`.
+    data : str
+        A folder, a CSV file or the name of a built-in data set, as in `ExtractRequest`.
+    split : {"auto", "train", "val", "test", "all"}
+        The part that is scored. "auto": what `fit` would hold out where the data set names splits, else all.
+    weights, device, batch_size, workers, base
+        As in `PredictRequest`.
+    """
+
+    model: Any
+    data: str
+    split: ScoredPart = "auto"
     weights: str | None = None
     device: str = "auto"
     batch_size: Count | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from featx.api.keywords import BASE_OPTIONS, as_images, as_names, make_request, takes_options
 from featx.fields import fill
-from featx.requests import BaseChoice, CompareRequest, FinetuneRequest, PredictRequest
+from featx.requests import BaseChoice, CompareRequest, FinetuneRequest, PredictRequest, ScoreRequest
 
 if TYPE_CHECKING:
     from featx.data.listing import FailedImage
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from featx.types import Progress
     from featx.workflows.finetune import FinetuneReport, PhaseReport
     from featx.workflows.predict import Predictions
+    from featx.workflows.score import ScoreReport
 
 
 @takes_options(
@@ -176,7 +177,8 @@ def predict(
     model : str, pathlib.Path or Model
         A model file, or the model of a fit.
     images : path, picture, or sequence of these
-        Files, whole folders, `PIL.Image.Image`, or (height, width, 3) uint8 arrays.
+        Files, whole folders, tables of paths (`.csv`, `.tsv`, `.jsonl`), `PIL.Image.Image`, or (height, width, 3) uint8
+        arrays.
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
@@ -201,6 +203,47 @@ def predict(
 
     options.update(model=model, images=as_images(images))
     return label_images(fill(PredictRequest, options, "featx.predict()"), progress)
+
+
+@takes_options(ScoreRequest, "split", "weights", "device", "batch_size", "workers", "base")
+def score(
+    model: str | Path | Model,
+    data: str | Path,
+    *,
+    progress: Progress | None = None,
+    **options: Any,
+) -> ScoreReport:
+    """Score a saved model on images whose labels are known.
+
+    Parameters
+    ----------
+    model : str, pathlib.Path or Model
+        A model file, or the model of a fit.
+    data : str or pathlib.Path
+        As in `extract`.
+    progress : callable, optional
+        Called with the number of images done and to be done.
+    **options
+        `split`, `weights`, `device`, `batch_size`, `workers` and `base` as in `ScoreRequest`.
+
+    Returns
+    -------
+    ScoreReport
+        The report of a fit on these images: `result`, a report by class, confusions, the most confident mistakes; and `failed`.
+
+    Raises
+    ------
+    FeatxError
+        If the model or its weights cannot be had, or the data set cannot be used.
+
+    Examples
+    --------
+    >>> featx.score("digits.featx", "digits").result.test_accuracy
+    """
+    from featx.workflows.score import score_model
+
+    options.update(model=model, data=data)
+    return score_model(fill(ScoreRequest, options, "featx.score()"), progress)
 
 
 @takes_options(

@@ -28,12 +28,13 @@ COMMANDS = {
     "advise": "Recommend a layer and a next step, by measurement.",
     "finetune": "Train a head, then fine-tune stages of the base with it.",
     "predict": "Label new images with a model.",
+    "score": "Score a saved model on new labelled images.",
     "run": "Run an experiment described in a TOML file.",
     "cache": "List, check, clean and export the feature store.",
 }
 """Name of a command: the line that `featx --help` shows; each lives in the module of its name."""
 
-TORCH_COMMANDS = frozenset({"layers", "extract", "advise", "finetune", "predict", "run"})
+TORCH_COMMANDS = frozenset({"layers", "extract", "advise", "finetune", "predict", "run", "score"})
 """Commands that run a network."""
 
 

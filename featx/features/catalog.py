@@ -11,15 +11,15 @@ import math
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.bases.architectures.python_file import architecture_name
-from featx.bases.weights import digest_file, is_file_name
+from featx.bases.weights import is_file_name
 from featx.errors import MissingFeatures, shorten, unknown
 from featx.features.cached_layers import CachedLayer, CachedLayers, list_cached
+from featx.features.digest_weights import digest_weights
 from featx.features.missing import (
     complete_choice,
     describe_choice,
@@ -55,7 +55,7 @@ def list_candidates(store: FeatureStore, request: CompareRequest) -> list[Stored
     digest = None
     if named and choice.weights is not None and is_file_name(choice.weights):
         # Once for all bases: a file of weights is read whole for its digest.
-        digest = digest_file(Path(choice.weights).expanduser())
+        digest = digest_weights(choice, named)
     candidates = [base for base in named if fits_choice(base, choice, digest)]
     if not candidates:
         what = f"the cache '{store.root}' holds no features of {describe_choice(choice)}"

@@ -287,6 +287,17 @@ def sentence(row: TableRow) -> str:
     )
 
 
+def score_sentence(row: TableRow) -> str:
+    """Say in words how a saved model does on other images."""
+    noun = "image" if row.n_test == 1 else "images"
+    return (
+        f"{row.clf} on {row.base} {row.layer} ({row.pooling}, {row.dim} numbers): "
+        f"accuracy {row.test_accuracy:.3f} (95 % interval {row.ci_low:.3f} to {row.ci_high:.3f}, "
+        f"{row.n_test} {noun}), balanced {row.balanced_accuracy:.3f}, macro F1 {row.macro_f1:.3f}, "
+        f"expected calibration error {row.calibration_error:.3f}"
+    )
+
+
 def to_csv(rows: Sequence[TableRow]) -> str:
     """Write rows as CSV, with all columns."""
     text = io.StringIO()
