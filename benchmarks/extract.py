@@ -177,8 +177,8 @@ def over_threads(work: Callable[[Any], object], items: list[Any], seconds: float
 def decoded(path: str, plan: Plan) -> np.ndarray[Any, np.dtype[np.uint8]]:
     data = Path(path).read_bytes()
     name = digest(data)
-    with decoding(data) as picture:
-        return plan.prepare(picture, name, [0])[0]
+    with decoding(data) as whole:
+        return plan.prepare(whole.picture, name, [0])[0]
 
 
 def run_decode(asked: argparse.Namespace, folder: Path) -> float:

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from featx.errors import RequestError
 from featx.fields import WRITTEN, CheckedFields
-from featx.keys import Precision, StoredDtype
+from featx.keys import Precision, StoredDtype, ValueRange, format_value_range, parse_value_range
 
 EngineName = Literal["auto", "torch", "compile", "openvino", "eager"]
 HeadKind = Literal["linear", "mlp"]
@@ -72,6 +73,9 @@ class BaseChoice(CheckedFields):
         Pixels, instead of the base's own input transform.
     precision : {"float32", "bfloat16"}
         Arithmetic of the forward pass.
+    value_range : str, pair of numbers or None
+        Values that mean black and white in pictures of more than 8 bits, as "LOW:HIGH" or (LOW, HIGH); "LOW:HIGH" once
+        the choice is made. None: 0 to 1 in floating-point pictures, in others what the format or the file states.
     """
 
     name: str = field(metadata={WRITTEN: "base"})
@@ -79,6 +83,25 @@ class BaseChoice(CheckedFields):
     resize: Count | None = None
     crop: Count | None = None
     precision: Precision = "float32"
+    value_range: str | tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.value_range is not None:
+            # One way to write it, so that equal choices are equal.
+            object.__setattr__(self, "value_range", format_value_range(*parse_value_range(self.value_range)))
+
+    def contradictions(self) -> list[str]:
+        """Say that a value range is not one."""
+        try:
+            self.black_and_white()
+        except RequestError as error:
+            return [str(error)]
+        return []
+
+    def black_and_white(self) -> ValueRange | None:
+        """Give the value range as numbers."""
+        return None if self.value_range is None else parse_value_range(self.value_range)
 
     def flags(self) -> list[str]:
         """Write the choice as command-line flags, leaving out what is the default."""
@@ -88,6 +111,8 @@ class BaseChoice(CheckedFields):
                 flags += [flag, str(value)]
         if self.precision != "float32":
             flags += ["--precision", self.precision]
+        if self.value_range is not None:
+            flags += ["--value-range", str(self.value_range)]
         return flags
 
 

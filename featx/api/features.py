@@ -38,7 +38,8 @@ def extract(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `device`, `batch_size`, `workers`,
+        `weights`, `resize`, `crop`, `precision` and `value_range` of the base;
+        `poolings`, `device`, `batch_size`, `workers`,
         `shard`, `rehash`, `cache`, `store_dtype`, `engine` and `views` as in `ExtractRequest`.
 
     Returns
@@ -85,7 +86,8 @@ def load_features(
     scaled : bool
         Whether rows are scaled to length one, layer by layer, as classifiers see them; False gives them as stored.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `seed` (of the split), `rehash`, `cache` and
+        `weights`, `resize`, `crop`, `precision` and `value_range` of the base;
+        `seed` (of the split), `rehash`, `cache` and
         `store_dtype` as in `CompareRequest`.
 
     Returns
@@ -126,7 +128,8 @@ def advise(
     progress : callable, optional
         Called with the number of cached layers evaluated and to be evaluated.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `seed`, `rehash` and `cache` as in
+        `weights`, `resize`, `crop`, `precision` and `value_range` of the base;
+        `poolings`, `seed`, `rehash` and `cache` as in
         `CompareRequest`.
 
     Returns

@@ -13,7 +13,7 @@ from featx.requests import BaseChoice
 
 Request = TypeVar("Request")
 
-BASE_OPTIONS = ("weights", "resize", "crop", "precision")
+BASE_OPTIONS = ("weights", "resize", "crop", "precision", "value_range")
 """Keywords that belong to the choice of the base."""
 
 PICTURE_AXES = 3

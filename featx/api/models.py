@@ -41,7 +41,8 @@ def compare(
     progress : callable, optional
         Called with the number of evaluations done and to be done.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
+        `weights`, `resize`, `crop`, `precision` and `value_range` of the base;
+        `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
         `refit`, `views`, `test_views`, `beside` and `memory` as in `CompareRequest`.
 
     Returns

@@ -131,6 +131,8 @@ def report(summary: ExtractSummary, as_json: bool, quiet: bool) -> None:
             click.echo(f"skipped: {file.path}: {file.reason}", err=True)
         if len(summary.skipped) > SHOWN:
             click.echo(f"skipped: and {len(summary.skipped) - SHOWN} more (--json lists all)", err=True)
+        for note in summary.pictures.list_notes():
+            click.echo(note, err=True)
     for file in summary.failed:
         click.echo(f"failed: {file.path}: {file.reason}", err=True)
     if not (as_json and quiet):

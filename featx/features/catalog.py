@@ -27,7 +27,7 @@ from featx.features.missing import (
     missing_features,
     no_features,
 )
-from featx.keys import FeatureKey
+from featx.keys import FeatureKey, format_value_range
 from featx.requests import BaseChoice, CompareRequest
 from featx.store.base_json import StoredBase
 from featx.store.key_summary import KeySummary
@@ -75,6 +75,8 @@ def fits_choice(base: StoredBase, choice: BaseChoice, weights_digest: str | None
         return False
     if choice.crop not in (None, transform.crop) or choice.resize not in (None, transform.resize):
         return False
+    if choice.value_range is not None and choice.black_and_white() != transform.value_range:
+        return False
     if weights_digest is not None:
         return weights_digest == base.id.weights
     return choice.weights in (None, base.source)
@@ -112,15 +114,20 @@ def find_base(
         candidates = [base for base in candidates if has_features(store, base, digests)]
         if not candidates:
             raise no_features(store.root, request, None)
-    if len(candidates) > 1 and request.base.resize is None and request.base.crop is None:
+    choice = request.base
+    if len(candidates) > 1 and (choice.resize, choice.crop, choice.value_range) == (None, None, None):
         candidates = [base for base in candidates if base.is_default_transform] or candidates
     if len(candidates) > 1:
         sources = ", ".join(f"'{base.source}'" for base in candidates)
         raise MissingFeatures(
             f"the cache '{store.root}' holds features of {request.base.name} with {len(candidates)} different weights "
-            f"or transforms ({sources}): choose with --weights, --resize and --crop"
+            f"or transforms ({sources}): choose with --weights, --resize, --crop and --value-range"
         )
-    return candidates[0]
+    found = candidates[0]
+    taken = found.id.transform.value_range
+    if choice.value_range is None and taken is not None:
+        log.warning("no --value-range is given: features with --value-range %s are taken", format_value_range(*taken))
+    return found
 
 
 def has_features(store: FeatureStore, base: StoredBase, digests: NDArray[np.uint8]) -> bool:

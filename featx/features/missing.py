@@ -40,7 +40,8 @@ def complete_choice(choice: BaseChoice, base: StoredBase) -> BaseChoice:
     choice = replace(choice, weights=weights)
     if base.is_default_transform:
         return choice
-    return replace(choice, resize=base.id.transform.resize, crop=base.id.transform.crop)
+    transform = base.id.transform
+    return replace(choice, resize=transform.resize, crop=transform.crop, value_range=transform.value_range)
 
 
 def list_layers_and_poolings(places: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:

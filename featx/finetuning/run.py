@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from featx.finetuning.head_training import FrozenFeatures, Heads
 from featx.finetuning.schedule import BatchReport, EpochReport, TrainingSchedule, TrainingState
 from featx.finetuning.trainer import Trainer
 from featx.finetuning.unfreeze import TrainablePart, UnfreezePlan
-from featx.keys import FeatureKey
+from featx.keys import FeatureKey, list_fields
 from featx.models.array_classifier import ArrayClassifier
 from featx.models.model import Model
 from featx.requests import CompareRequest, FinetuneRequest, half_the_memory
@@ -220,7 +220,7 @@ class FinetuningRun:
             recipe["from"] = self.plan.unfrozen
         return {
             "clf": clf,
-            "base": asdict(self.plan.base.id),
+            "base": list_fields(self.plan.base.id),
             "rows": self.dataset.digest,
             "seed": self.request.seed,
             "recipe": recipe,

@@ -38,7 +38,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         A layer by name or alias, or several joined by "+", whose features are concatenated. None: the base's default.
     pooling : str
         "avg", "max", "avg+max", "pyramid", "cls" or "flat".
-    weights, resize, crop, precision
+    weights, resize, crop, precision, value_range
         As in `featx.BaseChoice`.
     store_dtype : str
         "float32" or "float16": how features are stored.
@@ -81,6 +81,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         resize: int | None = None,
         crop: int | None = None,
         precision: Literal["float32", "bfloat16"] = "float32",
+        value_range: str | tuple[float, float] | None = None,
         store_dtype: Literal["float32", "float16"] = "float32",
         scaled: bool = True,
         cache: str | Path | None = None,
@@ -96,6 +97,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         self.resize = resize
         self.crop = crop
         self.precision = precision
+        self.value_range = value_range
         self.store_dtype = store_dtype
         self.scaled = scaled
         self.cache = cache
@@ -117,8 +119,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         FeatxError
             If names are unknown, or the weights cannot be had.
         """
-        choice = BaseChoice(self.base, self.weights, self.resize, self.crop, self.precision)
-        self.architecture_ = resolve(choice)
+        self.architecture_ = resolve(self._choose_base())
         self.base_ = load_base(self.architecture_)
         names = (self.layer or self.architecture_.default_layer()).split("+")
         layers = [self.base_.layer(name) for name in dict.fromkeys(names)]
@@ -151,6 +152,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         check_is_fitted(self)
         listing = list_each_image(list(X))
         summary = run_with_base(self.request_, self.base_, self.architecture_, listing)
+        summary.pictures.warn(self.value_range is not None)
         if summary.failed:
             problems = shorten((f"'{image.path}' ({image.reason})" for image in summary.failed), 3)
             raise DataError(f"{len(summary.failed)} of {len(listing)} images cannot be read: {problems}")
@@ -180,10 +182,13 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         tags.no_validation = True
         return tags
 
+    def _choose_base(self) -> BaseChoice:
+        return BaseChoice(self.base, self.weights, self.resize, self.crop, self.precision, self.value_range)
+
     def _make_request(self) -> ExtractRequest:
         return ExtractRequest(
             GIVEN_IMAGES,
-            BaseChoice(self.base, self.weights, self.resize, self.crop, self.precision),
+            self._choose_base(),
             [key.layer for key in self.keys_],
             [self.pooling],
             device=self.device,

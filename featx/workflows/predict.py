@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +21,7 @@ from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, group_poolings, make_plan
 from featx.engines.threads import count_cores
 from featx.errors import ModelError, WeightsError, unknown
+from featx.images.range_report import RangeReport
 from featx.keys import RECIPE
 from featx.models.model import Model, load_model
 from featx.requests import BaseChoice, PredictRequest
@@ -55,10 +56,11 @@ class Prediction:
 
 @dataclass
 class Predictions:
-    """What `predict` gives: the labelled images and those that could not be read, each in the order given."""
+    """What `predict` gives: labelled and failed images, each in the order given, and notes on how they were read."""
 
     labelled: list[Prediction]
     failed: list[FailedImage]
+    notes: list[str] = field(default_factory=list)
 
 
 def label_images(request: PredictRequest, progress: Progress | None = None) -> Predictions:
@@ -95,6 +97,7 @@ def label_images(request: PredictRequest, progress: Progress | None = None) -> P
     plan = make_plan(base, group_poolings(model.keys), choose_device(request.device), request.batch_size, workers)
     engine = LazyEngine("auto", plan, len(listing), Clock())
     views = range(model.views)
+    ranges = RangeReport()
     labelled: list[Prediction] = []
     failed: list[FailedImage] = []
     for batch in compute_features(engine, listing, range(len(listing)), lambda digest, row: True, lambda digest: views):
@@ -103,12 +106,14 @@ def label_images(request: PredictRequest, progress: Progress | None = None) -> P
             path = listing.paths[loaded.row]
             if loaded.views:
                 computed_paths.append(path)
+                ranges.add(loaded.range_use, loaded.has_more_pages)
             else:
                 failed.append(FailedImage(path, loaded.reason or "unreadable"))
         labelled += classify(model, computed_paths, batch.features)
         if progress:
             progress(len(labelled) + len(failed), len(listing))
-    return Predictions(labelled, failed)
+    ranges.warn(base.id.transform.value_range is not None)
+    return Predictions(labelled, failed, ranges.list_notes())
 
 
 def open_model(request: PredictRequest) -> Model:
