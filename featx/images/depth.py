@@ -311,10 +311,13 @@ def to_8_bits(
         Mode L, or RGB of a colour picture.
     RangeUse
     """
-    if depth.is_colour and not needs_low_bytes(depth, value_range):
+    if depth.is_colour and depth.wide_offset is None and not needs_low_bytes(depth, value_range):
         return image, describe_upper_bytes(depth, image)
     least, greatest, has_nan = find_extremes(depth, image, data, band_pixels)
     use = RangeUse(depth.is_float, *depth.stated, least * depth.unit, greatest * depth.unit, has_nan)
+    if depth.wide_offset is not None and value_range is None:
+        # Pillow has scaled it by the maximum that the file states.
+        return image, use
     if value_range is not None:
         use = replace(use, low=value_range[0], high=value_range[1])
     elif depth.significant_bits is not None:

@@ -172,12 +172,14 @@ def describe_misfits(group: Group, report: GroupReport) -> str:
     if report.misfits < report.pictures:
         pictures = f"{report.misfits} of {count_pictures(report.pictures)}"
     kind = "floating-point numbers" if is_float else "more than 8 bits"
-    verb = "uses" if report.misfits == 1 else "use"
     held = f"{write(report.least, is_float)} to {write(report.greatest, is_float)}"
-    where = "beyond" if report.beyond else "of"
+    verb = "hold" if report.beyond else "use"
+    if report.misfits == 1:
+        verb += "s"
+    where = ", beyond" if report.beyond else " of"
     flag = format_value_range(*suggest_range(report.least, report.greatest, is_float))
     return (
-        f"{pictures} of {kind} {verb} {held} {where} {write(low, is_float)} to {write(high, is_float)}: "
+        f"{pictures} of {kind} {verb} {held}{where} {write(low, is_float)} to {write(high, is_float)}: "
         f"give --value-range {flag}"
     )
 
