@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         run,
         score,
     )
-    from featx.requests import BaseChoice
+    from featx.base_choice import BaseChoice
     from featx.workflows.feature_extractor import FeatureExtractor
 
 __version__ = "0.1.0"

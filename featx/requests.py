@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from featx.base_choice import BaseChoice, Count
 from featx.fields import WRITTEN, CheckedFields
-from featx.keys import Precision, StoredDtype
+from featx.keys import StoredDtype
 from featx.paths import expand_home
 
 EngineName = Literal["auto", "torch", "compile", "openvino", "eager"]
@@ -23,9 +24,6 @@ HeadKind = Literal["linear", "mlp"]
 AugmentPreset = Literal["none", "light", "standard"]
 ScoredPart = Literal["auto", "train", "val", "test", "all"]
 KeepRule = Literal["proven", "best"]
-
-Count = Annotated[int, Meta(ge=1)]
-"""How many there are of something, one at least."""
 
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 """What numpy and scikit-learn take as a seed."""
@@ -37,18 +35,6 @@ Names = Annotated[Sequence[str], Meta(min_length=1)]
 def default_cache() -> Path:
     """Return `$FEATX_CACHE`, else `./cache`."""
     return Path(expand_home(os.environ.get("FEATX_CACHE") or "cache"))
-
-
-FALLBACK_MEMORY = 8 * 10**9
-"""Bytes to work with where a system does not say how much memory it has: half of what laptops have today."""
-
-
-def half_the_memory() -> int:
-    """Return half of this machine's memory in bytes, or `FALLBACK_MEMORY`."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):
-        return FALLBACK_MEMORY
 
 
 def repeat_flag(flag: str, values: Sequence[str]) -> list[str]:
@@ -66,40 +52,6 @@ def column_flags(path_column: str | None, label_column: str | None) -> list[str]
         if column is not None:
             flags += [flag, column]
     return flags
-
-
-@dataclass(frozen=True)
-class BaseChoice(CheckedFields):
-    """Which base, in the user's words.
-
-    Attributes
-    ----------
-    name : str
-        Name in `BASES`, a Python file, or `timm:` and the name of a network of timm.
-    weights : str or None
-        A torchvision weights name, a path or "random"; None is the base's own default in extraction, and whatever the
-        cache holds in evaluation.
-    resize, crop : int or None
-        Pixels, instead of the base's own input transform.
-    precision : {"float32", "bfloat16"}
-        Arithmetic of the forward pass.
-    """
-
-    name: str = field(metadata={WRITTEN: "base"})
-    weights: str | None = None
-    resize: Count | None = None
-    crop: Count | None = None
-    precision: Precision = "float32"
-
-    def flags(self) -> list[str]:
-        """Write the choice as command-line flags, leaving out what is the default."""
-        flags = ["--base", self.name]
-        for flag, value in (("--weights", self.weights), ("--resize", self.resize), ("--crop", self.crop)):
-            if value is not None:
-                flags += [flag, str(value)]
-        if self.precision != "float32":
-            flags += ["--precision", self.precision]
-        return flags
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from PIL import Image
 
 import featx
 from featx.api.keywords import as_images
+from featx.base_choice import BaseChoice
 from featx.errors import FeatxError, MissingFeatures, RequestError, UnknownName
 from featx.evaluation.result import Result
 from featx.reports.comparison import Table
-from featx.requests import BaseChoice
 
 pytestmark = pytest.mark.slow
 

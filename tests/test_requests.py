@@ -9,11 +9,11 @@ from typing import Any, get_args
 
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.cli.extract import command as extract_command
 from featx.errors import FeatxError, RequestError, UnknownName
 from featx.requests import (
     AugmentPreset,
-    BaseChoice,
     CompareRequest,
     EngineName,
     ExtractRequest,

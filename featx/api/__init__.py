@@ -17,7 +17,7 @@ from __future__ import annotations
 from featx.api.experiments import ExperimentReport, run
 from featx.api.features import advise, extract, layers, load_features
 from featx.api.models import compare, finetune, fit, load_model, predict, score
-from featx.requests import BaseChoice
+from featx.base_choice import BaseChoice
 
 __all__ = [
     "BaseChoice",

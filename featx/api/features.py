@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.api.keywords import BASE_OPTIONS, as_names, choose_base, make_request, takes_options
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.base_choice import BaseChoice
+from featx.requests import CompareRequest, ExtractRequest
 
 if TYPE_CHECKING:
     from featx.features.load import LabelledFeatures
@@ -55,10 +56,9 @@ def extract(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize`, `crop` and `precision` of the base;
-        `poolings`, `device`, `batch_size`, `workers`,
-        `shard`, `rehash`, `cache`, `store_dtype`, `engine`, `views`, `strict`, `path_column` and `label_column` as in
-        `ExtractRequest`.
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        base; `poolings`, `device`, `batch_size`, `workers`, `shard`, `rehash`, `cache`, `store_dtype`, `engine`,
+        `views` and `strict` as in `ExtractRequest`.
 
     Returns
     -------
@@ -114,7 +114,8 @@ def load_features(
     scaled : bool
         Whether rows are scaled to length one, layer by layer, as classifiers see them; False gives them as stored.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize`, `crop` and `precision` of the base;
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        base;
         `seed` (of the split), `rehash`, `cache` and
         `store_dtype` as in `CompareRequest`.
 
@@ -166,7 +167,8 @@ def advise(
     progress : callable, optional
         Called with the number of cached layers evaluated and to be evaluated.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize`, `crop` and `precision` of the base;
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        base;
         `poolings`, `seed`, `rehash` and `cache` as in
         `CompareRequest`.
 

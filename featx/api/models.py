@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.api.keywords import BASE_OPTIONS, as_images, as_names, make_request, takes_options
+from featx.base_choice import BaseChoice
 from featx.fields import fill
-from featx.requests import BaseChoice, CompareRequest, FinetuneRequest, PredictRequest, ScoreRequest
+from featx.requests import CompareRequest, FinetuneRequest, PredictRequest, ScoreRequest
 
 if TYPE_CHECKING:
     from featx.data.listing import FailedImage
@@ -61,7 +62,8 @@ def compare(
     progress : callable, optional
         Called with the number of evaluations done and to be done.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize`, `crop` and `precision` of the base;
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        base;
         `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
         `refit`, `views`, `test_views`, `beside` and `memory` as in `CompareRequest`.
 
@@ -229,7 +231,8 @@ def score(
     Returns
     -------
     ScoreReport
-        The report of a fit on these images: `result`, a report by class, confusions, the most confident mistakes; and `failed`.
+        The report of a fit on these images: `result`, a report by class, confusions, the most confident mistakes; and
+        `failed`.
 
     Raises
     ------

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from featx.base_choice import BaseChoice
 from featx.bases.architecture import CUSTOM_WEIGHTS, NO_WEIGHTS, RANDOM_WEIGHTS, Architecture
 from featx.bases.base import Base, Layer, Stage, describe_layers
 from featx.bases.meta_device import build_on_meta, fill_with_zeros
@@ -23,7 +24,6 @@ from featx.bases.tensor_names import describe_match
 from featx.bases.weights import as_arrays, digest_tensors, is_file_name, read_network_weights, read_weights
 from featx.errors import RequestError, unknown
 from featx.keys import BaseId
-from featx.requests import BaseChoice
 
 log = logging.getLogger(__name__)
 

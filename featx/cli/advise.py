@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.cli.options import (
     base_options,
     cache_option,
@@ -20,7 +21,7 @@ from featx.cli.options import (
     seed_option,
     verbosity_options,
 )
-from featx.requests import BaseChoice, CompareRequest
+from featx.requests import CompareRequest
 
 if TYPE_CHECKING:
     from featx.workflows.advise import Advice

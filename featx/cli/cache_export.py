@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.cli.options import (
     UserPath,
     base_options,
@@ -20,7 +21,7 @@ from featx.cli.options import (
     rehash_option,
     verbosity_options,
 )
-from featx.requests import BaseChoice, CompareRequest, ExportRequest
+from featx.requests import CompareRequest, ExportRequest
 
 
 @click.command("export")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.cli.options import (
     UserPath,
     cache_option,
@@ -27,7 +28,7 @@ from featx.cli.options import (
     views_option,
     wide_option,
 )
-from featx.requests import BaseChoice, CompareRequest
+from featx.requests import CompareRequest
 
 
 @click.command("compare")

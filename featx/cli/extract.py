@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.cli.options import (
     base_options,
     cache_option,
@@ -25,7 +26,7 @@ from featx.cli.options import (
     views_option,
 )
 from featx.errors import RequestError
-from featx.requests import BaseChoice, ExtractRequest
+from featx.requests import ExtractRequest
 
 if TYPE_CHECKING:
     from featx.runners.summary import ExtractSummary
@@ -112,7 +113,7 @@ def command(
         summary = extract_features(request, progress)
     if as_json:
         print_json(summary.to_dict())
-    name_failures(summary)
+    name_failures(summary, quiet)
     if not (as_json and quiet):
         click.echo(summary_line(summary), err=as_json)
     sys.exit(1 if summary.failed else 0)
@@ -128,8 +129,11 @@ def only_layer(name: str) -> tuple[str, ...]:
     return (BASES[name].default_layer(),)
 
 
-def name_failures(summary: ExtractSummary) -> None:
-    """Name on stderr the images that failed; what was passed over has been said."""
+def name_failures(summary: ExtractSummary, quiet: bool) -> None:
+    """Say on stderr how pictures were read, unless quiet, and name those that failed."""
+    if not quiet:
+        for note in summary.pictures.list_notes():
+            click.echo(note, err=True)
     for file in summary.failed:
         click.echo(f"failed: {file.path}: {file.reason}", err=True)
 

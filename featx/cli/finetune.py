@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.cli.options import (
     UserPath,
     base_options,
@@ -24,7 +25,7 @@ from featx.cli.options import (
     seed_option,
     verbosity_options,
 )
-from featx.requests import BaseChoice, FinetuneRequest
+from featx.requests import FinetuneRequest
 
 if TYPE_CHECKING:
     from featx.finetuning.schedule import TrainingState

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.cli.options import (
     UserPath,
     base_options,
@@ -27,7 +28,7 @@ from featx.cli.options import (
     verbosity_options,
     views_option,
 )
-from featx.requests import BaseChoice, CompareRequest
+from featx.requests import CompareRequest
 
 if TYPE_CHECKING:
     from featx.evaluation.fit_report import FitReport

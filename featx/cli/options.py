@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.bases.names import is_python_file
+from featx.errors import RequestError
+from featx.keys import parse_value_range
 from featx.paths import expand_home
-from featx.requests import BaseChoice, default_cache
+from featx.requests import default_cache
 
 if TYPE_CHECKING:
     from featx.types import Progress
@@ -178,6 +181,17 @@ weights_option = click.option(
     "--weights", help="Weights of the base: a published name, a file (.safetensors, .pth) or 'random'."
 )
 
+
+def check_value_range(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """Refuse what is not a range."""
+    if text is not None:
+        try:
+            parse_value_range(text)
+        except RequestError as error:
+            raise click.BadParameter(str(error)) from error
+    return text
+
+
 TRANSFORM_OPTIONS = (
     click.option("--resize", type=click.IntRange(min=1), help="Shorter side in pixels.  [default: the base's own]"),
     click.option("--crop", type=click.IntRange(min=1), help="Centre crop in pixels.  [default: the base's own]"),
@@ -188,6 +202,13 @@ TRANSFORM_OPTIONS = (
         show_default=True,
         help="Arithmetic of the forward pass.",
     ),
+    click.option(
+        "--value-range",
+        callback=check_value_range,
+        metavar="LOW:HIGH",
+        help="Values that mean black and white in pictures of more than 8 bits, such as 0:4095.  [default: 0:1 in "
+        "floating-point pictures, in others what the file states]",
+    ),
 )
 
 
@@ -196,9 +217,17 @@ def base_options(command: F) -> F:
 
     @wraps(command)
     def with_choice(
-        *args: Any, base: str, weights: str | None, resize: int | None, crop: int | None, precision: Any, **kwargs: Any
+        *args: Any,
+        base: str,
+        weights: str | None,
+        resize: int | None,
+        crop: int | None,
+        precision: Any,
+        value_range: str | None,
+        **kwargs: Any,
     ) -> Any:
-        return command(*args, base=BaseChoice(base, weights, resize, crop, precision), **kwargs)
+        choice = BaseChoice(base, weights, resize, crop, precision, value_range)
+        return command(*args, base=choice, **kwargs)
 
     base = click.option("--base", "-b", required=True, help="Name of a base, such as resnet50, tiny or hog.")
     decorated: F = add_options(with_choice, [base, weights_option, *TRANSFORM_OPTIONS])
@@ -208,7 +237,7 @@ def base_options(command: F) -> F:
 def several_bases(command: F) -> F:
     """Let `--base` be given more than once; the command receives the first as `base`, the others as `beside`.
 
-    Weights and transform are those of the first base.
+    Weights, resize and crop are those of the first base; precision and value range are those of all.
     """
 
     @wraps(command)
@@ -219,12 +248,13 @@ def several_bases(command: F) -> F:
         resize: int | None,
         crop: int | None,
         precision: Any,
+        value_range: str | None,
         **kwargs: Any,
     ) -> Any:
         # A base named twice is shown once.
         first, *others = dict.fromkeys(base)
-        choice = BaseChoice(first, weights, resize, crop, precision)
-        beside = tuple(BaseChoice(name, precision=precision) for name in others)
+        choice = BaseChoice(first, weights, resize, crop, precision, value_range)
+        beside = tuple(BaseChoice(name, precision=precision, value_range=value_range) for name in others)
         return command(*args, base=choice, beside=beside, **kwargs)
 
     bases = click.option(

@@ -71,6 +71,9 @@ def command(
     elif predictions.labelled:
         rows = [(image.path, image.label, image.probability) for image in predictions.labelled]
         click.echo(prediction_table(rows))
+    if not quiet:
+        for note in predictions.notes:
+            click.echo(note, err=True)
     for file in predictions.failed:
         click.echo(f"failed: {file.path}: {file.reason}", err=True)
     sys.exit(1 if predictions.failed else 0)

@@ -44,7 +44,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
     pipeline = load_pipeline(experiment, cache)
     with progress_bar("image", quiet) as progress:
         summary = extract_features(pipeline.extract, progress)
-    name_failures(summary)
+    name_failures(summary, quiet)
     if not as_json:
         click.echo(summary_line(summary))
     tuned = None

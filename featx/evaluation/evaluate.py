@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from featx.evaluation.result_cache import describe_grid, load_finetuned_results,
 from featx.features.catalog import LayerSet
 from featx.features.matrix import Features
 from featx.features.splits import make_folds, with_views
+from featx.keys import list_fields
 
 Trained = tuple[Fitted, FittedClassifier]
 
@@ -61,7 +62,7 @@ def recall_finetuned(comparison: Comparison) -> list[Evaluation]:
     """Find what fine-tuning of this base left on these very rows, as far as its classifiers are asked for."""
     request = comparison.request
     images = int(comparison.dataset.test.sum())
-    shared = {"base": asdict(comparison.base.id), "rows": comparison.dataset.digest}
+    shared = {"base": list_fields(comparison.base.id), "rows": comparison.dataset.digest}
     evaluations = load_finetuned_results(request.cache, shared, images)
     names = request.classifiers or TUNED
     return [evaluation for evaluation in evaluations if evaluation.result.clf in names]

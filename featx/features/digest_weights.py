@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from featx.base_choice import BaseChoice
 from featx.bases.weights import digest_file
-from featx.requests import BaseChoice
 from featx.store.base_json import StoredBase
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from featx.base_choice import BaseChoice
 from featx.bases.architectures.python_file import architecture_name
 from featx.bases.base import Base
 from featx.bases.loading import load_base
@@ -15,7 +16,7 @@ from featx.bases.weights import is_file_name, is_weights_file
 from featx.errors import ModelError, WeightsError, unknown
 from featx.keys import RECIPE
 from featx.models.model import Model, load_model
-from featx.requests import BaseChoice, PredictRequest, ScoreRequest
+from featx.requests import PredictRequest, ScoreRequest
 
 ModelRequest = PredictRequest | ScoreRequest
 """Who wants a model to be run; the fields that say with what are the same."""

@@ -13,6 +13,7 @@ from featx.engines.compute import compute_features
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, group_poolings, make_plan
 from featx.engines.threads import count_cores
+from featx.images.range_report import RangeReport
 from featx.models.base_of_model import ModelRequest, load_model_base
 from featx.models.model import Model
 from featx.timing import Clock
@@ -42,8 +43,18 @@ class Labelled:
     failed: list[FailedImage]
 
 
-def label_listing(model: Model, request: ModelRequest, listing: Listing) -> Iterator[Labelled]:
+def label_listing(
+    model: Model, request: ModelRequest, listing: Listing, ranges: RangeReport | None = None
+) -> Iterator[Labelled]:
     """Label the images of a listing, batch by batch, in the order of its rows.
+
+    Parameters
+    ----------
+    model : Model
+    request : PredictRequest or ScoreRequest
+    listing : Listing
+    ranges : RangeReport, optional
+        Receives what is to be said of the pictures.
 
     Raises
     ------
@@ -67,6 +78,8 @@ def label_listing(model: Model, request: ModelRequest, listing: Listing) -> Iter
             if loaded.views:
                 rows.append(loaded.row)
                 digests.append(loaded.digest or b"")
+                if ranges is not None:
+                    ranges.add(loaded.range_use, loaded.has_more_pages)
             else:
                 failed.append(FailedImage(listing.paths[loaded.row], loaded.reason or "unreadable"))
         codes = np.zeros(0, np.intp)

@@ -114,6 +114,7 @@ def run_with_base(
         device=str(device),
         engine=engine.name,
         time=seconds_by_step,
+        pictures=tally.ranges,
     )
 
 

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from featx.base_choice import BaseChoice
 from featx.bases.names import is_python_file
 from featx.bases.weights import is_file_name
 from featx.classifiers.registry import find_classifier
@@ -25,7 +26,7 @@ from featx.fields import (
     raise_problems,
 )
 from featx.paths import expand_home, is_file, is_folder
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest
+from featx.requests import CompareRequest, ExtractRequest, FinetuneRequest
 
 Values = dict[str, Any]
 

@@ -53,4 +53,5 @@ def extract_features(request: ExtractRequest, progress: Progress | None = None) 
     else:
         run = find_runner("devices")
     summary = run(request, architecture, listing, progress)
+    summary.pictures.warn(request.base.value_range is not None)
     return replace(summary, seconds=round(time.perf_counter() - started, 3))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from featx.data.given_images import list_given_images
 from featx.data.listing import FailedImage
+from featx.images.range_report import RangeReport
 from featx.models.base_of_model import open_model
 from featx.models.labelling import label_listing
 from featx.models.model import Model
@@ -52,12 +53,15 @@ class Predictions:
         All of them, in the order given.
     classes : sequence of str
         The model's.
+    notes : list of str
+        How pictures were read, where that needs saying.
     """
 
     labelled: list[Prediction]
     failed: list[FailedImage]
     paths: Sequence[str] = ()
     classes: Sequence[str] = ()
+    notes: list[str] = field(default_factory=list)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Give plain values for JSON, in the order given; an image that failed has no label but a reason."""
@@ -99,7 +103,8 @@ def label_images(request: PredictRequest, progress: Progress | None = None) -> P
     listing = list_given_images(request.images)
     labelled: list[Prediction] = []
     failed: list[FailedImage] = []
-    for batch in label_listing(model, request, listing):
+    ranges = RangeReport()
+    for batch in label_listing(model, request, listing, ranges):
         paths = [listing.paths[row] for row in batch.rows]
         # Six digits, as the files that scripts read have always had.
         rounded_rows = batch.probabilities.round(6).tolist()
@@ -108,7 +113,8 @@ def label_images(request: PredictRequest, progress: Progress | None = None) -> P
         failed += batch.failed
         if progress:
             progress(len(labelled) + len(failed), len(listing))
-    return Predictions(labelled, failed, listing.paths, model.classes_)
+    ranges.warn(model.keys[0].base.transform.value_range is not None)
+    return Predictions(labelled, failed, listing.paths, model.classes_, ranges.list_notes())
 
 
 def make_prediction(model: Model, path: str, code: int, probabilities: Sequence[float]) -> Prediction:

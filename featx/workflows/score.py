@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.base_choice import BaseChoice
 from featx.data.listing import DigestedListing, FailedImage, Listing
 from featx.data.sources import list_images
 from featx.errors import DataError, did_you_mean, shorten
@@ -19,10 +20,11 @@ from featx.evaluation.fit_report import FitReport, report_fit
 from featx.evaluation.protocol import Subject, Training, make_evaluation
 from featx.evaluation.table_row import make_row
 from featx.features.dataset import join_dataset
+from featx.images.range_report import RangeReport
 from featx.models.base_of_model import open_model
 from featx.models.labelling import label_listing
 from featx.models.model import Model
-from featx.requests import BaseChoice, CompareRequest, ScoredPart, ScoreRequest
+from featx.requests import CompareRequest, ScoredPart, ScoreRequest
 from featx.types import Progress
 
 log = logging.getLogger(__name__)
@@ -136,7 +138,8 @@ def label_rows(
     codes: list[NDArray[np.intp]] = []
     probabilities: list[NDArray[np.float64]] = []
     failed: list[FailedImage] = []
-    for batch in label_listing(model, request, listing):
+    ranges = RangeReport()
+    for batch in label_listing(model, request, listing, ranges):
         rows += batch.rows
         digests += batch.digests
         codes.append(batch.codes)

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from featx.base_choice import BaseChoice
 from featx.bases.architectures.tiny import tiny
 from featx.bases.loading import digest_choice
 from featx.bases.registry import BASES
 from featx.bases.weights import digest_file, is_file_name
 from featx.errors import WeightsError
-from featx.requests import BaseChoice
 from tests.conftest import load_base
 
 State = dict[str, torch.Tensor]

@@ -15,9 +15,9 @@ from typing import Any
 import click
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.cli.main import COMMANDS
 from featx.cli.options import parse_memory, several_bases
-from featx.requests import BaseChoice
 from tests.conftest import picture
 
 pytestmark = pytest.mark.slow

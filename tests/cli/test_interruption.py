@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featx.requests import BaseChoice, ExtractRequest
+from featx.base_choice import BaseChoice
+from featx.requests import ExtractRequest
 from featx.workflows.extract import extract_features
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")]

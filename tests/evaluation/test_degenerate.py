@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from featx.base_choice import BaseChoice
 from featx.cli.advise import describe_advice
 from featx.cli.options import print_json
 from featx.evaluation.layer_scores import LabelledRows, choose_layer, learning_curve, score_layer
 from featx.features.matrix import name_degenerate
 from featx.reports.table import sentence, table
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.requests import CompareRequest, ExtractRequest
 from featx.store.store import FeatureStore
 from featx.workflows.advise import advise_layer
 from featx.workflows.compare import compare_layer_sets

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.errors import DataError
 from featx.evaluation.comparison import open_comparisons
 from featx.features.dataset import load_dataset
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.requests import CompareRequest, ExtractRequest
 from featx.store.store import FeatureStore
 from featx.workflows.compare import compare_layer_sets
 from featx.workflows.extract import extract_features

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.data.listing import DigestedListing, Listing
 from featx.errors import DataError
 from featx.features.duplicates import count_once
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest
+from featx.requests import CompareRequest, ExtractRequest, FinetuneRequest
 from featx.workflows.compare import compare_layer_sets
 from featx.workflows.extract import extract_features
 from featx.workflows.finetune import extractions, finetune_base

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.errors import RequestError, UnknownName
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.requests import CompareRequest, ExtractRequest
 from featx.workflows.compare import compare_layer_sets
 from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier

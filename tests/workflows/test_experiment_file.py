@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.errors import RequestError, UnknownName
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.requests import CompareRequest, ExtractRequest
 from featx.workflows.experiment_file import load_pipeline
 
 ROOT = Path(__file__).resolve().parents[2]

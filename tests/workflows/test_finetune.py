@@ -19,6 +19,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from featx.base_choice import BaseChoice
 from featx.bases.loading import open_base
 from featx.bases.weights import digest_file, read_weights
 from featx.errors import DataError, FeatxError, MissingFeatures, RequestError, UnknownName, WeightsError
@@ -27,7 +28,7 @@ from featx.finetuning.checkpoint import Checkpoint
 from featx.finetuning.plan import plan
 from featx.finetuning.schedule import TrainingState
 from featx.models.model import load_model
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest, PredictRequest
+from featx.requests import CompareRequest, ExtractRequest, FinetuneRequest, PredictRequest
 from featx.workflows.compare import compare_layer_sets
 from featx.workflows.extract import extract_features
 from featx.workflows.finetune import FinetuneReport, extractions, finetune_base

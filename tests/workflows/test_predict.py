@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from featx.base_choice import BaseChoice
 from featx.bases import registry
 from featx.bases.architecture import Architecture
 from featx.bases.loading import open_base
@@ -26,7 +27,7 @@ from featx.errors import DataError, ModelError, UnknownName, WeightsError
 from featx.evaluation.fit_report import FitReport
 from featx.features.dataset import load_dataset
 from featx.models.model import load_model
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
+from featx.requests import CompareRequest, ExtractRequest, PredictRequest
 from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier
 from featx.workflows.predict import label_images

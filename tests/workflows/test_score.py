@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 import featx as library
+from featx.base_choice import BaseChoice
 from featx.errors import DataError
 from featx.models.model import load_model
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest, ScoreRequest
+from featx.requests import CompareRequest, ExtractRequest, ScoreRequest
 from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier
 from featx.workflows.score import score_model
