@@ -132,9 +132,9 @@ def fit(
     with_base : bool
         Whether the model holds the weights of its base, too, so that one file predicts on any machine.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize`, `crop` and `precision` of the base;
-        `seed`, `rehash`, `cache`, `store_dtype`, `refit`,
-        `views`, `test_views` and `memory` as in `CompareRequest`.
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views` and `memory` as in
+        `CompareRequest`.
 
     Returns
     -------
