@@ -110,6 +110,9 @@ class Part:
         OSError
             If the file is gone or unreadable.
         """
+        if not hasattr(os, "O_NONBLOCK") and path.exists() and not path.is_file():
+            # Opening a pipe would wait for a writer for ever.
+            raise BrokenPart(f"'{path}' is not a regular file")
         handle = os.open(path, READ_FLAGS)
         try:
             header = read_part_header(handle, path)
