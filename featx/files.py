@@ -51,6 +51,9 @@ answers otherwise, and is an error."""
 seek_lock = threading.Lock()
 """Held where a file can only be read from its current position, which threads share."""
 
+warning_lock = threading.Lock()
+"""Held where threads ask who is the first to warn."""
+
 has_warned = False
 """Whether this process has said that a file system cannot sync or lock."""
 
@@ -65,15 +68,17 @@ def forgive(error: OSError, path: Path) -> None:
     global has_warned
     if error.errno not in REFUSALS:
         raise error
+    with warning_lock:
+        is_first = not has_warned
+        has_warned = True
     # Processes that were started for a part of the work keep quiet: the one that the user started speaks.
-    if not has_warned and multiprocessing.current_process().name == "MainProcess":
+    if is_first and multiprocessing.current_process().name == "MainProcess":
         log.warning(
             "the file system of '%s' cannot sync or lock (%s): featx goes on without; after a power cut, run "
             "featx cache verify",
             path,
             error.strerror,
         )
-    has_warned = True
 
 
 def sync_folder(folder: Path) -> None:

@@ -149,6 +149,8 @@ def test_a_folder_a_table_and_an_experiment_that_may_not_be_read_are_one_line(
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr("builtins.open", deny)
+    # What `Path` opens with.
+    monkeypatch.setattr("io.open", deny)
     monkeypatch.setattr(os, "scandir", deny)
     monkeypatch.setattr(Path, "read_text", deny)
     for data in (photos, table):

@@ -21,6 +21,14 @@ from featx.workflows.extract import extract_features
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")]
 
 STOPPED = "stopped; what was committed is kept"
+START = """
+import signal
+from featx.cli.main import run
+# A shell starts jobs in the background with Ctrl-C ignored, and so these tests, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+run()
+"""
+
 RANDOM = ["--base", "tiny", "--weights", "random"]
 
 
@@ -53,7 +61,7 @@ def list_processes(group: int) -> list[str]:
 
 def stop(words: list[Any], wait_for: Any, number: int, to_group: bool) -> tuple[int, str]:
     """Start a command in a session of its own, wait for a condition, send a signal, and give exit code and stderr."""
-    command = [sys.executable, "-c", "from featx.cli.main import run; run()", *map(str, words)]
+    command = [sys.executable, "-c", START, *map(str, words)]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -98,7 +98,7 @@ def base(photos: Path, cache: Path) -> tuple[object, ...]:
     for number in range(7):
         (photos / f"more{number}").mkdir()
         for place in range(5):
-            picture(number * 50 + place, 1).save(photos / f"more{number}" / f"{place}.png")
+            picture(1000 + number * 50 + place, 1).save(photos / f"more{number}" / f"{place}.png")
     extract_features(ExtractRequest(str(photos), RANDOM, ("layer1", "layer3"), cache=cache))
     return (photos, "--base", "tiny", "--weights", "random", "--cache", cache, "-q")
 
