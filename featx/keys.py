@@ -21,14 +21,14 @@ BASE_TENSOR_PREFIX = "base."
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 """Characters that Windows allows in no name of a file, such as the colon in `timm:NAME`."""
 
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+WINDOWS_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 """Names that Windows keeps for devices, whatever their suffix."""
 
 
 def folder_name(name: str) -> str:
     """Make the name of a layer one that every system allows for a folder; nearly all of them are already."""
     legal = FORBIDDEN.sub("-", name).rstrip(". ")
-    if RESERVED.fullmatch(legal):
+    if WINDOWS_NAMES.fullmatch(legal):
         legal = f"_{legal}"
     if legal == name:
         return name

@@ -26,7 +26,7 @@ PICKLE = b"\x80"
 HEADER_START = 8
 """A safetensors file begins with eight bytes, the length of its JSON header."""
 
-MAX_HEADER_BYTES = 100_000_000
+MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
 """No safetensors file has a longer header."""
 
 FOREIGN = {
@@ -44,7 +44,7 @@ OPTIMIZERS = ("optimizer", "lr_scheduler", "scaler")
 DEEPEST = 4
 """Entries within entries that are searched for tensors."""
 
-State = dict[str, Any]
+StateDict = dict[str, Any]
 """Tensors, or arrays, by name."""
 
 
@@ -80,7 +80,7 @@ def is_safetensors(path: Path, beginning: bytes) -> bool:
 def begins_with_header(beginning: bytes) -> bool:
     """Whether a file begins with the length of a header, and the header with a bracket."""
     length = int.from_bytes(beginning[:HEADER_START], "little")
-    return length <= MAX_HEADER_BYTES and beginning[HEADER_START : HEADER_START + 1] == b"{"
+    return length <= MAX_SAFETENSORS_HEADER_BYTES and beginning[HEADER_START : HEADER_START + 1] == b"{"
 
 
 def looks_like_weights(path: Path) -> bool:
@@ -121,7 +121,7 @@ def load_torch_file(path: Path) -> Any:
 
     import torch
 
-    stand_ins = make_stand_ins(path)
+    stand_ins = make_inert_globals(path)
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
             # Such as that of tensors whose kind is deprecated: advice to whoever wrote the file.
@@ -135,7 +135,7 @@ def load_torch_file(path: Path) -> Any:
     return content
 
 
-def make_stand_ins(path: Path) -> list[Any]:
+def make_inert_globals(path: Path) -> list[Any]:
     """Make a stand-in for everything that an archive names and that is neither a tensor nor a plain value.
 
     Raises
@@ -168,7 +168,7 @@ def describe_pickle(message: str) -> str:
     return "it is not a plain file of tensors"
 
 
-def find_states(content: Any) -> dict[str, State]:
+def find_states(content: Any) -> dict[str, StateDict]:
     """Find the named tensors of a checkpoint, by the entry that holds them: "" where they lie at the top.
 
     Raises
@@ -182,7 +182,7 @@ def find_states(content: Any) -> dict[str, State]:
     return states
 
 
-def walk_entries(content: Any, entry: str, depth: int) -> Iterator[tuple[str, State]]:
+def walk_entries(content: Any, entry: str, depth: int) -> Iterator[tuple[str, StateDict]]:
     """Give the tensors of a mapping, and then those of the mappings in it."""
     if not isinstance(content, Mapping) or entry.startswith(OPTIMIZERS):
         return

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from featx.bases.checkpoint import NotWeights, State, make_plain, name_entries
+from featx.bases.checkpoint import NotWeights, StateDict, make_plain, name_entries
 from featx.bases.state_dict import is_unused
 from featx.errors import shorten
 
@@ -47,14 +47,14 @@ class Match:
         Other places whose tensors would have fitted as well.
     """
 
-    tensors: State
+    tensors: StateDict
     entry: str = ""
     prefix: str = ""
     surplus: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
 
 
-def rename_old(state: State) -> State:
+def rename_old(state: StateDict) -> StateDict:
     """Give tensors the names that torchvision uses today."""
     return {OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in state.items()}
 
@@ -66,7 +66,7 @@ def rank(place: str) -> int:
     return 2 if LATER.search(place) else 1
 
 
-def take_plain(states: Mapping[str, State]) -> State:
+def take_plain(states: Mapping[str, StateDict]) -> StateDict:
     """Take the tensors that are most likely the network's, without knowing the network.
 
     Entries that tools commonly use go first, then those with more tensors; prefixes that all names share are taken off.
@@ -92,12 +92,12 @@ def common_prefix(names: Mapping[str, Any]) -> str | None:
     return None
 
 
-def match_network(states: Mapping[str, State], shapes: Mapping[str, Sequence[int]], head: Set[str]) -> Match:
+def match_network(states: Mapping[str, StateDict], shapes: Mapping[str, Sequence[int]], head: Set[str]) -> Match:
     """Find the tensors of a network in a checkpoint.
 
     Parameters
     ----------
-    states : mapping of str to State
+    states : mapping of str to StateDict
         Tensors by entry.
     shapes : mapping of str to shape
         The tensors that the network needs.
@@ -143,7 +143,7 @@ def match_network(states: Mapping[str, State], shapes: Mapping[str, Sequence[int
     return Match(own, entry, prefix, surplus, passed_over)
 
 
-def count_fits(states: Mapping[str, State], shapes: Mapping[str, Sequence[int]]) -> Counter[tuple[str, str]]:
+def count_fits(states: Mapping[str, StateDict], shapes: Mapping[str, Sequence[int]]) -> Counter[tuple[str, str]]:
     """Count the network's tensors that lie at each place: (entry, prefix) to number."""
     fits: Counter[tuple[str, str]] = Counter()
     for entry, state in states.items():
@@ -160,7 +160,7 @@ def count_fits(states: Mapping[str, State], shapes: Mapping[str, Sequence[int]])
     return fits
 
 
-def choose_place(states: Mapping[str, State], places: Sequence[tuple[str, str]]) -> tuple[str, str]:
+def choose_place(states: Mapping[str, StateDict], places: Sequence[tuple[str, str]]) -> tuple[str, str]:
     """Choose among places that fit equally well, the best ranked ones first.
 
     Raises
@@ -177,7 +177,7 @@ def choose_place(states: Mapping[str, State], places: Sequence[tuple[str, str]])
     return first
 
 
-def hold_the_same(states: Mapping[str, State], first: tuple[str, str], second: tuple[str, str]) -> bool:
+def hold_the_same(states: Mapping[str, StateDict], first: tuple[str, str], second: tuple[str, str]) -> bool:
     """Whether two places hold equal tensors."""
     (entry, prefix), (other_entry, other_prefix) = first, second
     others = states[other_entry]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from featx.bases.checkpoint import (
     NotWeights,
-    State,
+    StateDict,
     check_beginning,
     find_states,
     is_safetensors,
@@ -236,7 +236,7 @@ def read_network_weights(path: Path, shapes: Mapping[str, Sequence[int]], head: 
         return match
 
 
-def read_states(path: Path) -> dict[str, State]:
+def read_states(path: Path) -> dict[str, StateDict]:
     """Read every named tensor of a file, by the entry that holds it.
 
     Raises

@@ -64,13 +64,13 @@ def command(model: Path, data: str, csv_file: Path | None, as_json: bool, quiet:
     if as_json:
         print_json({**report.to_dict(), "model": str(model)})
     else:
-        show(report, model)
+        print_score(report, model)
     for file in report.failed:
         click.echo(f"failed: {file.path}: {file.reason}", err=True)
     sys.exit(1 if report.failed else 0)
 
 
-def show(report: ScoreReport, model: Path) -> None:
+def print_score(report: ScoreReport, model: Path) -> None:
     """Print a report in words and tables."""
     from featx.reports.classes import class_table, confusion_table, mistake_lines
     from featx.reports.table import score_sentence

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from featx.data.sources.columns import PATH_NAMES, simplify_column
+from featx.data.sources.csv_file import CSV_SUFFIXES, DELIMITERS
+from featx.data.sources.jsonl_file import JSONL_SUFFIXES
+from featx.data.sources.table import find_path
+from featx.data.text_file import read_text
 from featx.errors import DataError, shorten
 
 log = logging.getLogger(__name__)
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
-DELIMITERS = {",": "commas", ";": "';'", "\t": "tabs"}
-
-PATH_NAMES = ("path", "file", "file_name", "filename", "filepath", "file_path", "image", "image_path", "img")
-"""What people call the column of paths, in small letters; the first of them that a table has is taken."""
+TABLE_SUFFIXES = (*CSV_SUFFIXES, *JSONL_SUFFIXES)
 
 
 def is_path_table(path: str) -> bool:
@@ -46,7 +47,7 @@ def read_stdin(data: bytes) -> list[str]:
     if not lines or os.path.lexists(lines[0]):
         return lines
     delimiter = max(DELIMITERS, key=lines[0].count)
-    names = {name.strip(' "').lower() for name in lines[0].split(delimiter)}
+    names = {simplify_column(name.strip(' "')) for name in lines[0].split(delimiter)}
     if names.isdisjoint(PATH_NAMES):
         return lines
     return read_column("stdin", "\n".join(lines))
@@ -60,11 +61,11 @@ def read_path_table(file: str) -> list[str]:
     DataError
         If the table cannot be read, has no column of paths or no rows, or none of its files is there.
     """
-    text = read_utf8(file)
-    written = read_objects(file, text) if file.lower().endswith(".jsonl") else read_column(file, text)
+    text = read_text(file)
+    written = read_objects(file, text) if file.lower().endswith(JSONL_SUFFIXES) else read_column(file, text)
     if not written:
         raise DataError(f"'{file}' is empty: it lists no images")
-    folder = Path(file).parent
+    folder = str(Path(file).parent)
     paths = [find_path(folder, path) for path in written]
     if not any(os.path.lexists(path) for path in paths):
         raise DataError(
@@ -72,30 +73,6 @@ def read_path_table(file: str) -> list[str]:
             f"paths count from the folder of the table, '{folder}'"
         )
     return paths
-
-
-def read_utf8(file: str) -> str:
-    """Read a text file.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read or is not UTF-8.
-    """
-    try:
-        data = Path(file).read_bytes()
-    except OSError as error:
-        raise DataError(f"'{file}' cannot be read: {error.strerror or error}") from error
-    try:
-        # utf-8-sig: Excel begins its CSV files with a byte order mark, which would be part of the first name.
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"'{file}', line {line}: it is not UTF-8: save it as UTF-8") from error
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise DataError(f"'{file}', line {line}: it holds a NUL character: save it as plain text, UTF-8")
-    return text
 
 
 def read_column(file: str, text: str) -> list[str]:
@@ -144,7 +121,7 @@ def find_column(file: str, names: Sequence[str]) -> int:
     DataError
         If there is none.
     """
-    lowered = [name.strip().lower() for name in names]
+    lowered = [simplify_column(name) for name in names]
     for known in PATH_NAMES:
         if known in lowered:
             column = lowered.index(known)
@@ -152,8 +129,7 @@ def find_column(file: str, names: Sequence[str]) -> int:
                 log.warning("'%s': paths are taken from the column '%s'", file, names[column].strip())
             return column
     raise DataError(
-        f"'{file}' has no column of paths but {shorten([repr(name) for name in names], 6)}: "
-        "line 1 must name a column 'path'"
+        f"'{file}' has no column of paths but {shorten(map(repr, names), 6)}: line 1 must name a column 'path'"
     )
 
 
@@ -175,20 +151,12 @@ def read_objects(file: str, text: str) -> list[str]:
             raise DataError(f"'{file}', line {number}: it is not JSON") from error
         if not isinstance(values, dict):
             raise DataError(f'\'{file}\', line {number}: it is not an object such as {{"path": "a.jpg"}}')
-        by_name = {name.strip().lower(): value for name, value in values.items()}
+        by_name = {simplify_column(name): value for name, value in values.items()}
         path = next((by_name[name] for name in PATH_NAMES if name in by_name), None)
         if not isinstance(path, str) or not path:
             raise DataError(f"'{file}', line {number}: no path")
         paths.append(path)
     return paths
-
-
-def find_path(folder: Path, written: str) -> str:
-    """Make the path that a table means: from its own folder, `~` expanded, with slashes where a file lies so."""
-    path = folder / expand(written)
-    with_slashes = folder / expand(written.replace("\\", "/"))
-    # On Unix a backslash may be part of a name, so it goes first.
-    return str(path) if os.path.lexists(path) or not os.path.lexists(with_slashes) else str(with_slashes)
 
 
 def expand(path: str) -> Path:

@@ -102,7 +102,7 @@ def draw_some(rows: NDArray[np.intp], count: int, seed: int) -> NDArray[np.intp]
     return np.random.default_rng([seed, int(rows[0])]).permutation(rows)[:count]
 
 
-SPLIT_NAMES = {"train": "train", "val": "val", "test": "test", "": "images without a split"}
+SPLIT_NOUNS = {"train": "train", "val": "val", "test": "test", "": "images without a split"}
 """Split of a listing to how it is called in a sentence."""
 
 
@@ -125,7 +125,7 @@ def describe_split(splits: Sequence[str] | None, test: NDArray[np.bool_], seed: 
         return f"held out: a quarter, drawn with seed {seed} ({images}); trained on the rest ({trained_on})"
     counts = Counter(split for split, is_test in zip(splits, test.tolist(), strict=True) if not is_test)
     own = next(split for split, is_test in zip(splits, test.tolist(), strict=True) if is_test)
-    names = [name for split, name in SPLIT_NAMES.items() if counts[split]]
+    names = [name for split, name in SPLIT_NOUNS.items() if counts[split]]
     return f"held out: {own} ({images}); trained on {' and '.join(names)} ({trained_on})"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from featx.errors import first_line
 from featx.images.depth import BAND_PIXELS, Depth, RangeUse, to_8_bits
 from featx.keys import ValueRange
 
@@ -27,7 +28,7 @@ HEADER_BYTES = 2**11
 DEFAULT_BITS = 12
 """Bits stored where a file does not say: what most scanners give."""
 
-BYTES_PER_PIXEL = 20
+DICOM_BYTES_PER_PIXEL = 20
 """What decoding takes at its peak: stored values, float32 twice, grey and RGB."""
 
 CONVERT = "convert it to PNG"
@@ -53,7 +54,7 @@ class DicomPicture:
 
     def count_bytes(self) -> int:
         """Estimate the bytes that decoding takes."""
-        return self.width * self.height * BYTES_PER_PIXEL
+        return self.width * self.height * DICOM_BYTES_PER_PIXEL
 
     def read(self, value_range: ValueRange | None) -> tuple[Image.Image, RangeUse | None]:
         """Decode the pixels to 8 bits of grey; what they hold is told unless the file states a window.
@@ -68,8 +69,9 @@ class DicomPicture:
                 warnings.simplefilter("ignore")
                 stored = self.dataset.pixel_array
         except Exception as error:  # pydicom raises what it likes
+            reason = first_line(error).rstrip(".")
             raise UnreadableDicom(
-                f"a DICOM picture whose pixels cannot be read ({first_line(error)}): decompress it or {CONVERT}"
+                f"a DICOM picture whose pixels cannot be read ({reason}): decompress it or {CONVERT}"
             ) from error
         slope = self.number("RescaleSlope", 1.0)
         intercept = self.number("RescaleIntercept", 0.0)
@@ -135,7 +137,7 @@ def open_dicom(data: bytes) -> DicomPicture:
             samples = int(dataset.get("SamplesPerPixel") or 1)
             photometric = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2")
     except Exception as error:  # pydicom raises what it likes
-        raise UnreadableDicom(f"a DICOM file that cannot be read ({first_line(error)})") from error
+        raise UnreadableDicom(f"a DICOM file that cannot be read ({first_line(error).rstrip('.')})") from error
     if width < 1 or height < 1 or "PixelData" not in dataset:
         raise UnreadableDicom("a DICOM file without a picture")
     if frames != 1:
@@ -143,9 +145,3 @@ def open_dicom(data: bytes) -> DicomPicture:
     if samples != 1 or not photometric.startswith("MONOCHROME"):
         raise UnreadableDicom(f"a DICOM picture in colour ({photometric}), of which only grey is read: {CONVERT}")
     return DicomPicture(dataset, width, height)
-
-
-def first_line(error: Exception) -> str:
-    """Give the first line of an error's text, without its full stop."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

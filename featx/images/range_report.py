@@ -13,7 +13,7 @@ from featx.keys import format_value_range
 LEAST_SHARE = 1 / 8
 """Part of the range that a picture should use: one of 12 bits in 16 uses a sixteenth."""
 
-ROUNDING = 1e-6
+END_TOLERANCE = 1e-6
 """Part of the range by which float32 may miss its ends."""
 
 WHOLE_RANGES = (255, 511, 1023, 2047, 4095, 8191, 16383, 32767, 65535)
@@ -49,7 +49,7 @@ class GroupReport:
     def add(self, use: RangeUse) -> None:
         """Count a picture."""
         self.pictures += 1
-        tolerance = ROUNDING * (use.high - use.low)
+        tolerance = END_TOLERANCE * (use.high - use.low)
         is_beyond = use.least < use.low - tolerance or use.greatest > use.high + tolerance
         is_empty = use.least == use.greatest == 0
         share = (use.greatest - use.least) / (use.high - use.low)

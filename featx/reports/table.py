@@ -147,7 +147,7 @@ def table(rows: Sequence[TableRow], style: str = "simple", width: int | None = N
     columns = drop_empty(write_columns(rows, winner))
     shown = columns
     if width is not None:
-        shown = choose_columns(columns, width)
+        shown = fit_columns(columns, width)
         shorten_names(shown, width)
     # Markdown is read by programs, which do not mind the padding.
     if style == "simple":
@@ -177,7 +177,7 @@ def drop_empty(columns: TableColumns) -> TableColumns:
     return kept
 
 
-def choose_columns(columns: TableColumns, width: int) -> TableColumns:
+def fit_columns(columns: TableColumns, width: int) -> TableColumns:
     """Choose the columns for a width: the essential ones, and further ones as long as they fit."""
     essential = set(ESSENTIAL)
     # Rows that differ in nothing else must not look alike.

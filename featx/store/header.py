@@ -235,11 +235,11 @@ def parse_header_length(data: bytes, path: Path) -> int:
             "upgrade featx"
         )
     if match is None or int(match[1]) != PART_FORMAT or int(match[2]) < FIRST_LINE_BYTES:
-        raise BrokenPart(f"'{path}' is {describe_foreign(data)}: it does not begin as parts of featx do")
+        raise BrokenPart(f"'{path}' is {describe_beginning(data)}: it does not begin as parts of featx do")
     return int(match[2])
 
 
-def describe_foreign(data: bytes) -> str:
+def describe_beginning(data: bytes) -> str:
     """Say what a file is that does not begin as parts do."""
     if not data:
         return "empty"

@@ -115,7 +115,7 @@ def score_model(request: ScoreRequest, progress: Progress | None = None) -> Scor
     model = open_model(request)
     listing = choose_part(list_images(request.data), request.split)
     known, unknown_classes = keep_known(listing, model.classes_)
-    labelled, failed = label_rows(model, request, known, progress)
+    labelled, failed = label_every_row(model, request, known, progress)
     scored = keep_first(labelled)
     repetitions = len(labelled.digests) - len(scored.digests)
     if request.split == "auto" and not unknown_classes:
@@ -123,7 +123,7 @@ def score_model(request: ScoreRequest, progress: Progress | None = None) -> Scor
     return make_report(model, scored, failed, unknown_classes, repetitions)
 
 
-def label_rows(
+def label_every_row(
     model: Model, request: ScoreRequest, listing: Listing, progress: Progress | None
 ) -> tuple[Scored, list[FailedImage]]:
     """Label every row of a listing.
@@ -225,10 +225,10 @@ def choose_part(listing: Listing, part: ScoredPart) -> Listing:
     rows = [row for row, split in enumerate(listing.splits) if split in wanted]
     if not rows:
         raise DataError(f"'{listing.name}' has no images of the split '{part}': it has {name_splits(counts)}")
-    if set(counts) - set(wanted):
-        others = ", ".join(
-            f"{split or 'without a split'} ({count})" for split, count in counts.items() if split not in wanted
-        )
+    if counts.keys() - set(wanted):
+        for split in wanted:
+            del counts[split]
+        others = name_splits(counts)
         log.warning(
             "scored: %s (%d images); left out: %s; --split all scores every image", wanted[0], len(rows), others
         )
@@ -260,12 +260,15 @@ def keep_known(listing: Listing, classes: Sequence[str]) -> tuple[Listing, dict[
     unknown = {label: count for label, count in counts.items() if label not in classes}
     if not unknown:
         return listing, {}
-    words = {label: f"'{label}'" if label else "no label" for label in unknown}
-    named = shorten([f"{words[label]} ({count})" for label, count in unknown.items()], 6)
+    phrases: list[str] = []
+    for label, count in unknown.items():
+        name = f"'{label}'" if label else "no label"
+        phrases.append(f"{name} ({count})")
+    named = shorten(phrases, 6)
     if len(unknown) == len(counts):
         raise DataError(
             f"'{listing.name}' has no class that the model knows. Its classes: {named}; "
-            f"the model's: {shorten([repr(name) for name in classes], 6)}"
+            f"the model's: {shorten(map(repr, classes), 6)}"
         )
     hint = did_you_mean(next(iter(unknown)), classes)
     images = sum(unknown.values())

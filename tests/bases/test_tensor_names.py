@@ -19,20 +19,20 @@ from featx.bases.weights import digest_file, is_file_name
 from featx.errors import WeightsError
 from tests.conftest import load_base
 
-State = dict[str, torch.Tensor]
+StateDict = dict[str, torch.Tensor]
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> StateDict:
     torch.manual_seed(3)
     return {name: tensor.clone() for name, tensor in tiny().state_dict().items()}
 
 
-def prefixed(prefix: str, state: State) -> State:
+def prefixed(prefix: str, state: StateDict) -> StateDict:
     return {prefix + name: tensor for name, tensor in state.items()}
 
 
-def changed(state: State) -> State:
+def changed(state: StateDict) -> StateDict:
     return {name: tensor * 0 for name, tensor in state.items()}
 
 
@@ -45,7 +45,7 @@ def digest_of(content: Any, path: Path) -> str:
 
 
 @pytest.fixture
-def plain(state: State, tmp_path: Path) -> str:
+def plain(state: StateDict, tmp_path: Path) -> str:
     return digest_of(state, tmp_path / "plain.pth")
 
 
@@ -54,7 +54,7 @@ LIGHTNING = {"epoch": 3, "pytorch-lightning_version": "2.0", "optimizer_states":
 
 @pytest.mark.parametrize("name", ["best.ckpt", "pytorch_model.bin", "model_best.pth.tar", "weights", "final.v2"])
 def test_any_file_that_is_there_is_a_file(
-    state: State, plain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    state: StateDict, plain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     torch.save(state, tmp_path / name)
     monkeypatch.chdir(tmp_path)
@@ -63,7 +63,7 @@ def test_any_file_that_is_there_is_a_file(
 
 
 def test_names_of_weights_stay_names_whatever_lies_beside(
-    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    state: StateDict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("random", "CIFAR100", "IMAGENET1K_V1"):
@@ -78,7 +78,7 @@ def test_names_of_weights_stay_names_whatever_lies_beside(
 )
 @pytest.mark.parametrize("entry", [None, "state_dict", "model", "net", "params", "whatever"])
 def test_the_prefix_that_completes_the_network_is_taken(
-    state: State, plain: str, tmp_path: Path, prefix: str, entry: str | None
+    state: StateDict, plain: str, tmp_path: Path, prefix: str, entry: str | None
 ) -> None:
     content: Any = prefixed(prefix, state)
     if entry:
@@ -87,7 +87,7 @@ def test_the_prefix_that_completes_the_network_is_taken(
 
 
 def test_surplus_tensors_are_named_in_one_line(
-    state: State, plain: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    state: StateDict, plain: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     extra = {"criterion.weight": torch.ones(100), "train_acc.tp": torch.zeros(1)}
     content = {**LIGHTNING, "state_dict": {**prefixed("model.", state), **extra}}
@@ -97,13 +97,13 @@ def test_surplus_tensors_are_named_in_one_line(
     )
 
 
-def test_a_safetensors_file_may_hold_more_than_the_network(state: State, plain: str, tmp_path: Path) -> None:
+def test_a_safetensors_file_may_hold_more_than_the_network(state: StateDict, plain: str, tmp_path: Path) -> None:
     save_file({**prefixed("encoder.", state), "decoder.weight": torch.ones(3)}, tmp_path / "mae.safetensors")
     assert load_base("tiny", str(tmp_path / "mae.safetensors")).id.weights == plain
 
 
 def test_the_query_of_a_pair_of_encoders_is_taken_and_the_other_named(
-    state: State, plain: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    state: StateDict, plain: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pair = {**prefixed("module.encoder_k.", changed(state)), **prefixed("module.encoder_q.", state)}
     assert digest_of({"state_dict": {**pair, "module.queue": torch.zeros(4, 4)}}, tmp_path / "moco.pth") == plain
@@ -113,7 +113,7 @@ def test_the_query_of_a_pair_of_encoders_is_taken_and_the_other_named(
 
 @pytest.mark.parametrize("names", [("state_dict", "state_dict_ema"), ("model", "model_ema"), ("student", "teacher")])
 def test_the_average_that_a_tool_evaluates_is_taken_and_said(
-    state: State, plain: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, names: tuple[str, str]
+    state: StateDict, plain: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, names: tuple[str, str]
 ) -> None:
     last, average = names
     assert digest_of({last: changed(state), average: state}, tmp_path / "timm.pth") == plain
@@ -121,7 +121,7 @@ def test_the_average_that_a_tool_evaluates_is_taken_and_said(
 
 
 def test_two_networks_of_equal_rank_are_an_error_unless_they_are_equal(
-    state: State, plain: str, tmp_path: Path
+    state: StateDict, plain: str, tmp_path: Path
 ) -> None:
     assert digest_of({"generator": state, "critic": state}, tmp_path / "same.pth") == plain
     torch.save({"generator": state, "critic": changed(state)}, tmp_path / "two.pth")
@@ -137,13 +137,13 @@ def test_a_deeper_network_of_the_same_family_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hyper_parameters", [{"lr": 0.1}, Namespace(lr=0.1), Path("x")])
 def test_objects_beside_the_tensors_are_passed_over_and_never_made(
-    state: State, plain: str, tmp_path: Path, hyper_parameters: Any
+    state: StateDict, plain: str, tmp_path: Path, hyper_parameters: Any
 ) -> None:
     content = {**LIGHTNING, "state_dict": prefixed("model.", state), "hyper_parameters": hyper_parameters}
     assert digest_of(content, tmp_path / "lit.ckpt") == plain
 
 
-def test_parameters_sparse_and_half_tensors_are_read(state: State, plain: str, tmp_path: Path) -> None:
+def test_parameters_sparse_and_half_tensors_are_read(state: StateDict, plain: str, tmp_path: Path) -> None:
     parameters = {k: nn.Parameter(v) if v.is_floating_point() else v for k, v in state.items()}
     assert digest_of(parameters, tmp_path / "parameters.pth") == plain
     sparse = {**state, "fc.weight": state["fc.weight"].to_sparse()}
@@ -162,7 +162,7 @@ def test_parameters_sparse_and_half_tensors_are_read(state: State, plain: str, t
     ],
 )
 def test_tensors_that_no_network_computes_with_are_refused_in_our_words(
-    state: State, tmp_path: Path, change: Any, message: str
+    state: StateDict, tmp_path: Path, change: Any, message: str
 ) -> None:
     torch.save({**state, "fc.weight": change(state["fc.weight"])}, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=message):

@@ -20,12 +20,12 @@ from featx.data.listing import Listing
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import is_csv_file, list_csv
 from featx.data.sources.digits import is_digits, list_digits
-from featx.data.sources.folder import is_folder, list_folder
+from featx.data.sources.folder import list_folder
 from featx.data.sources.image_files import MAX_IMAGE_BYTES, is_system_file, read_file, walk
 from featx.data.sources.jsonl_file import is_jsonl_file, list_jsonl
 from featx.data.sources.metadata import list_metadata
 from featx.errors import DataError, FeatxError
-from featx.paths import exists, expand_home, is_file
+from featx.paths import exists, expand_home, is_file, is_folder
 
 __all__ = [
     "MAX_IMAGE_BYTES",
@@ -74,7 +74,7 @@ def list_images(
     strict : bool
         Whether files in class folders that are not pictures are listed, and so fail.
     choice : ColumnChoice, optional
-        Columns of a table that the user named.
+        ChosenColumns of a table that the user named.
 
     Returns
     -------

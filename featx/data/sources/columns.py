@@ -54,7 +54,7 @@ class ColumnChoice:
 
 
 @dataclass(frozen=True)
-class Columns:
+class ChosenColumns:
     """The columns of a table that are read, by their names in the file; `split` is None where there is none."""
 
     path: str
@@ -62,7 +62,7 @@ class Columns:
     split: str | None = None
 
 
-def choose_columns(names: Sequence[str], choice: ColumnChoice, naming_splits: Collection[str] = ()) -> Columns:
+def choose_columns(names: Sequence[str], choice: ColumnChoice, naming_splits: Collection[str] = ()) -> ChosenColumns:
     """Choose the columns that are read.
 
     Parameters
@@ -71,7 +71,7 @@ def choose_columns(names: Sequence[str], choice: ColumnChoice, naming_splits: Co
         As the file has them.
     choice : ColumnChoice
     naming_splits : collection of str
-        Columns of `MAYBE_SPLIT_NAMES` in which every value names a split.
+        ChosenColumns of `MAYBE_SPLIT_NAMES` in which every value names a split.
 
     Raises
     ------
@@ -80,8 +80,8 @@ def choose_columns(names: Sequence[str], choice: ColumnChoice, naming_splits: Co
     UnknownName
         If a column that was asked for does not exist.
     """
-    path = choose(names, PATH_NAMES, choice.path, "path")
-    label = choose([name for name in names if name != path or choice.label], LABEL_NAMES, choice.label, "label")
+    path = choose_column(names, PATH_NAMES, choice.path, "path")
+    label = choose_column([name for name in names if name != path or choice.label], LABEL_NAMES, choice.label, "label")
     if path is None or label is None:
         missing = [standard for standard, name in (("label", label), ("path", path)) if name is None]
         columns = "columns" if len(missing) > 1 else "column"
@@ -91,10 +91,10 @@ def choose_columns(names: Sequence[str], choice: ColumnChoice, naming_splits: Co
             f"choose with {flags}, or name the columns path,label or path,label,split"
         )
     others = [name for name in names if name not in (path, label)]
-    return Columns(path, label, choose_split(others, naming_splits))
+    return ChosenColumns(path, label, choose_split(others, naming_splits))
 
 
-def choose(names: Sequence[str], known: Sequence[str], chosen: str | None, standard: str) -> str | None:
+def choose_column(names: Sequence[str], known: Sequence[str], chosen: str | None, standard: str) -> str | None:
     """Choose one column: the one that was asked for, else the one of the standard name, else of another known name.
 
     Raises
@@ -140,7 +140,7 @@ def find_chosen(names: Sequence[str], chosen: str) -> str:
     """
     if chosen in names:
         return chosen
-    similar = [name for name in names if simplify(name) == simplify(chosen)]
+    similar = [name for name in names if simplify_column(name) == simplify_column(chosen)]
     if len(similar) != 1:
         raise unknown("column", chosen, names)
     return similar[0]
@@ -148,11 +148,11 @@ def find_chosen(names: Sequence[str], chosen: str) -> str:
 
 def find_known(names: Sequence[str], known: Sequence[str]) -> list[str]:
     """List the columns of a known name; where one has the standard name, only that one."""
-    for standard in (lambda name: name == known[0], lambda name: simplify(name) == known[0]):
+    for standard in (lambda name: name == known[0], lambda name: simplify_column(name) == known[0]):
         exact = [name for name in names if standard(name)]
         if exact:
             return exact
-    return [name for name in names if simplify(name) in known]
+    return [name for name in names if simplify_column(name) in known]
 
 
 def choose_split(names: Sequence[str], naming_splits: Collection[str]) -> str | None:
@@ -172,7 +172,7 @@ def choose_split(names: Sequence[str], naming_splits: Collection[str]) -> str | 
     return found[0] if found else None
 
 
-def simplify(name: str) -> str:
+def simplify_column(name: str) -> str:
     """Write the name of a column in small letters, with underscores for blanks and hyphens."""
     return name.strip().lower().replace(" ", "_").replace("-", "_")
 
@@ -182,15 +182,15 @@ def read_split(column: str | None, value: str) -> str | None:
     value = value.strip().lower()
     if column is None or not value:
         return ""
-    if simplify(column) not in TRUE_OR_FALSE:
+    if simplify_column(column) not in TRUE_OR_FALSE:
         return SPLITS.get(value)
-    if_true, if_false = TRUE_OR_FALSE[simplify(column)]
+    if_true, if_false = TRUE_OR_FALSE[simplify_column(column)]
     if value in YES:
         return if_true
     return if_false if value in NO else None
 
 
-def describe_columns(columns: Columns, names: Sequence[str], choice: ColumnChoice) -> list[str]:
+def describe_columns(columns: ChosenColumns, names: Sequence[str], choice: ColumnChoice) -> list[str]:
     """Say which columns were taken where they were not asked for and have not the standard name, and which ignored."""
     taken = []
     if columns.path != "path" and choice.path is None:
@@ -210,7 +210,7 @@ def describe_columns(columns: Columns, names: Sequence[str], choice: ColumnChoic
 def explain_true_or_false(column: str) -> str:
     """Say what yes and no mean in a column; "" for one that names splits."""
     meaning: Mapping[str, tuple[str, str]] = TRUE_OR_FALSE
-    if simplify(column) not in meaning:
+    if simplify_column(column) not in meaning:
         return ""
-    if_true, if_false = meaning[simplify(column)]
+    if_true, if_false = meaning[simplify_column(column)]
     return f" (true: {if_true}, false: {if_false})"

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from featx.data.listing import Listing
-from featx.data.sources.columns import LABEL_NAMES, PATH_NAMES, ColumnChoice, simplify
-from featx.data.sources.table import Table, TableRow, list_table
+from featx.data.sources.columns import LABEL_NAMES, PATH_NAMES, ColumnChoice, simplify_column
+from featx.data.sources.table import ImageRow, ImageTable, list_table
 from featx.data.text_file import read_text
 from featx.errors import DataError, shorten
 from featx.paths import is_file
 
-SUFFIXES = (".csv", ".tsv")
+CSV_SUFFIXES = (".csv", ".tsv")
 
 DELIMITERS = {",": "a comma", ";": "';'", "\t": "a tab", "|": "'|'"}
 """What may stand between fields, and how it is called."""
@@ -26,7 +26,7 @@ EXCEL_LINE = re.compile(r'"?sep=(.)"?\s*')
 
 def is_csv_file(data: str) -> bool:
     """Whether DATA is a file whose name ends in `.csv` or `.tsv`."""
-    return data.lower().endswith(SUFFIXES) and is_file(data)
+    return data.lower().endswith(CSV_SUFFIXES) and is_file(data)
 
 
 def list_csv(data: str, choice: ColumnChoice | None = None) -> Listing:
@@ -41,7 +41,7 @@ def list_csv(data: str, choice: ColumnChoice | None = None) -> Listing:
     return list_table(read_csv(data, choice), choice, data)
 
 
-def read_csv(file: str, choice: ColumnChoice) -> Table:
+def read_csv(file: str, choice: ColumnChoice) -> ImageTable:
     """Read a CSV file whose fields are separated by commas, semicolons or tabs.
 
     Raises
@@ -63,7 +63,7 @@ def read_csv(file: str, choice: ColumnChoice) -> Table:
         )
     is_expected = delimiter == ("\t" if file.lower().endswith(".tsv") else ",")
     remarks = [] if is_expected else [f"fields are separated by {DELIMITERS.get(delimiter, repr(delimiter))}"]
-    return Table(file, names, rows, remarks)
+    return ImageTable(file, names, rows, remarks)
 
 
 def find_header(file: str, text: str) -> tuple[str, int, str | None]:
@@ -86,10 +86,10 @@ def find_header(file: str, text: str) -> tuple[str, int, str | None]:
 
 def find_delimiter(header: str, choice: ColumnChoice) -> str:
     """Choose the delimiter by which the header has the columns that are wanted, else the most fields."""
-    wanted = {*PATH_NAMES, *LABEL_NAMES, simplify(choice.path or ""), simplify(choice.label or "")} - {""}
+    wanted = {*PATH_NAMES, *LABEL_NAMES, simplify_column(choice.path or ""), simplify_column(choice.label or "")} - {""}
 
     def count(delimiter: str) -> tuple[int, int]:
-        names = {simplify(name.strip(' "\r\n')) for name in header.split(delimiter)}
+        names = {simplify_column(name.strip(' "\r\n')) for name in header.split(delimiter)}
         return len(names & wanted), len(names)
 
     # Of equals the first: a comma.
@@ -143,12 +143,12 @@ def explain_quotes(error: csv.Error) -> str:
     return f"is not CSV ({text})"
 
 
-def name_fields(names: Sequence[str], records: Iterator[tuple[int, list[str]]]) -> tuple[list[TableRow], list[str]]:
+def name_fields(names: Sequence[str], records: Iterator[tuple[int, list[str]]]) -> tuple[list[ImageRow], list[str]]:
     """Name the fields of all records by the header: the rows, and what is said of those with too many fields."""
     rows = []
     surplus = []
     for line, fields in records:
         if any(field.strip() for field in fields[len(names) :]):
             surplus.append(f"line {line} has {len(fields)} fields")
-        rows.append(TableRow(line, dict(zip(names, fields, strict=False))))
+        rows.append(ImageRow(line, dict(zip(names, fields, strict=False))))
     return rows, surplus

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 from featx.data.class_names import warn_of_similar_classes
 from featx.data.listing import Listing
 from featx.data.sources.image_files import read_file
-from featx.data.sources.layout import Layout, find_layout
+from featx.data.sources.layout import FolderLayout, find_layout
 from featx.data.sources.passed_over import describe_passed_over
 from featx.data.sources.tree import Tree, is_store
 from featx.errors import DataError
 from featx.log import note
 
 log = logging.getLogger(__name__)
-
-
-def is_folder(data: str) -> bool:
-    """Whether DATA is a folder."""
-    return os.path.isdir(data)  # noqa: PTH112 - Path.is_dir raises for names that are too long
 
 
 def list_folder(data: str, cache: Path | None = None, strict: bool = False) -> Listing:
@@ -47,7 +41,7 @@ def list_folder(data: str, cache: Path | None = None, strict: bool = False) -> L
     tree = Tree(str(Path(data)), cache, strict)
     try:
         layout = find_layout(tree)
-        listing = list_parts(data, tree, layout)
+        listing = list_layout(data, tree, layout)
     except DataError as error:
         passed_over = describe_passed_over(tree.skipped)
         raise DataError(f"{error} ({passed_over})" if passed_over else str(error)) from error
@@ -60,7 +54,7 @@ def list_folder(data: str, cache: Path | None = None, strict: bool = False) -> L
     return listing
 
 
-def list_parts(data: str, tree: Tree, layout: Layout) -> Listing:
+def list_layout(data: str, tree: Tree, layout: FolderLayout) -> Listing:
     """List the pictures of the parts of a layout, in their order."""
     paths: list[str] = []
     labels: list[str] = []

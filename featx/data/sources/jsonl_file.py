@@ -8,17 +8,17 @@ from typing import Any
 
 from featx.data.listing import Listing
 from featx.data.sources.columns import ColumnChoice
-from featx.data.sources.table import SHOWN, Table, TableRow, find_columns, list_table
+from featx.data.sources.table import SHOWN, ImageRow, ImageTable, find_columns, list_table
 from featx.data.text_file import read_text
 from featx.errors import DataError, shorten
 from featx.paths import is_file
 
-SUFFIXES = (".jsonl", ".ndjson")
+JSONL_SUFFIXES = (".jsonl", ".ndjson")
 
 
 def is_jsonl_file(data: str) -> bool:
     """Whether DATA is a file whose name ends in `.jsonl` or `.ndjson`."""
-    return data.lower().endswith(SUFFIXES) and is_file(data)
+    return data.lower().endswith(JSONL_SUFFIXES) and is_file(data)
 
 
 def list_jsonl(data: str, choice: ColumnChoice | None = None) -> Listing:
@@ -33,7 +33,7 @@ def list_jsonl(data: str, choice: ColumnChoice | None = None) -> Listing:
     return list_table(read_jsonl(data, choice), choice, data)
 
 
-def read_jsonl(file: str, choice: ColumnChoice) -> Table:
+def read_jsonl(file: str, choice: ColumnChoice) -> ImageTable:
     """Read a JSON Lines file.
 
     Raises
@@ -78,14 +78,14 @@ def read_object(text: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None and value == value}
 
 
-def make_table(file: str, objects: Sequence[tuple[int, dict[str, Any]]]) -> Table:
+def make_table(file: str, objects: Sequence[tuple[int, dict[str, Any]]]) -> ImageTable:
     """Make a table of objects: its columns are all their names, in the order in which they appear."""
     columns: dict[str, None] = {}
     rows = []
     for line, values in objects:
         columns.update(dict.fromkeys(values))
-        rows.append(TableRow(line, {name: as_text(value) for name, value in values.items()}))
-    return Table(file, list(columns), rows)
+        rows.append(ImageRow(line, {name: as_text(value) for name, value in values.items()}))
+    return ImageTable(file, list(columns), rows)
 
 
 def as_text(value: Any) -> str:
@@ -93,7 +93,7 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def check_values(table: Table, objects: Sequence[tuple[int, dict[str, Any]]], choice: ColumnChoice) -> None:
+def check_values(table: ImageTable, objects: Sequence[tuple[int, dict[str, Any]]], choice: ColumnChoice) -> None:
     """Refuse objects whose path, label or split is a list or an object itself.
 
     Raises

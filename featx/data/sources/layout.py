@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from featx.data.listing import find_split, looks_like_split
@@ -16,12 +17,12 @@ from featx.data.sources.side_files import is_side_folder
 from featx.data.sources.tree import Contents, Folder, Tree
 from featx.errors import DataError, shorten
 
-FEW = 5
+MOST_NAMES = 5
 """Folders that a line names."""
 
 
 @dataclass(frozen=True)
-class Part:
+class FolderPart:
     """A folder all of whose pictures share a label and a split; each is "" where there is none."""
 
     label: str
@@ -30,24 +31,24 @@ class Part:
 
 
 @dataclass
-class Layout:
+class FolderLayout:
     """What the folders of a data set stand for.
 
     Attributes
     ----------
-    parts : list of Part
+    parts : list of FolderPart
     notes : list of str
         What was taken for what, where names alone had to tell.
     warnings : list of str
         What may have been meant otherwise.
     """
 
-    parts: list[Part] = field(default_factory=list)
+    parts: list[FolderPart] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
-def find_layout(tree: Tree) -> Layout:
+def find_layout(tree: Tree) -> FolderLayout:
     """Find out what the folders of a data set stand for.
 
     Raises
@@ -59,8 +60,13 @@ def find_layout(tree: Tree) -> Layout:
     folders = keep_pictured(tree, top.folders)
     if not folders:
         return find_flat_layout(tree, top)
-    splits = [folder for folder in folders if find_split(folder.name)]
-    others = [folder for folder in folders if not find_split(folder.name)]
+    splits: list[Folder] = []
+    others: list[Folder] = []
+    for folder in folders:
+        if find_split(folder.name):
+            splits.append(folder)
+        else:
+            others.append(folder)
     if splits and not others:
         layout = read_splits(tree, splits)
     elif splits:
@@ -84,7 +90,7 @@ def keep_pictured(tree: Tree, folders: Iterable[Folder]) -> list[Folder]:
     return pictured
 
 
-def find_flat_layout(tree: Tree, top: Contents) -> Layout:
+def find_flat_layout(tree: Tree, top: Contents) -> FolderLayout:
     """Read pictures that lie in the folder itself, without classes.
 
     Raises
@@ -95,7 +101,7 @@ def find_flat_layout(tree: Tree, top: Contents) -> Layout:
     root = tree.root.path
     if top.files:
         note = f"'{root}' holds no class folders: its pictures are read without labels"
-        return Layout([Part("", "", top.without_folders())], [note + suggest_parent(root)])
+        return FolderLayout([FolderPart("", "", top.without_folders())], [note + suggest_parent(root)])
     if top.folders:
         raise DataError(f"'{root}' is empty: its class folders hold no images")
     name = tree.root.name or root
@@ -121,7 +127,7 @@ def suggest_parent(root: str) -> str:
     return f"; if '{real.name}' is a class, the data set is '{meant}'"
 
 
-def read_splits(tree: Tree, splits: Sequence[Folder]) -> Layout:
+def read_splits(tree: Tree, splits: Sequence[Folder]) -> FolderLayout:
     """Read SPLIT/CLASS/photo.jpg, or SPLIT/photo.jpg where no split has class folders.
 
     Raises
@@ -129,18 +135,19 @@ def read_splits(tree: Tree, splits: Sequence[Folder]) -> Layout:
     DataError
         If the class folders lie one folder deeper.
     """
-    layout = Layout(notes=[describe_splits(folder.name for folder in splits)])
+    layout = FolderLayout(notes=[describe_splits(folder.name for folder in splits)])
     classes_of = {split: keep_pictured(tree, tree.scan(split).folders) for split in splits}
     split_contents = [tree.scan(split) for split in splits]
     if not any(classes_of.values()):
         layout.notes.append(f"'{tree.root.path}' holds no class folders: its pictures are read without labels")
-        layout.parts = [Part("", find_split(each.folder.name) or "", each.without_folders()) for each in split_contents]
+        for each in split_contents:
+            layout.parts.append(FolderPart("", find_split(each.folder.name) or "", each.without_folders()))
         return layout
     check_depth(tree, classes_of)
     for split, classes in classes_of.items():
         for folder in classes:
-            layout.parts.append(Part(folder.name, find_split(split.name) or "", tree.scan(folder)))
-    note_nested(tree, layout, [folder for classes in classes_of.values() for folder in classes])
+            layout.parts.append(FolderPart(folder.name, find_split(split.name) or "", tree.scan(folder)))
+    note_nested(tree, layout, chain.from_iterable(classes_of.values()))
     pass_over_files(tree, layout, split_contents)
     warn_of_hidden(layout, split_contents)
     return layout
@@ -172,7 +179,7 @@ def holds_folders_only(tree: Tree, folder: Folder) -> bool:
     return not contents.files and any(tree.holds_files(inner) for inner in contents.folders)
 
 
-def read_mixture(tree: Tree, splits: Sequence[Folder], others: Sequence[Folder]) -> Layout:
+def read_mixture(tree: Tree, splits: Sequence[Folder], others: Sequence[Folder]) -> FolderLayout:
     """Read folders only some of which have names of splits: as classes, if each of them holds its pictures itself.
 
     Raises
@@ -181,8 +188,8 @@ def read_mixture(tree: Tree, splits: Sequence[Folder], others: Sequence[Folder])
         If they hold folders, and so nobody can tell.
     """
     root = tree.root.path
-    split_names = shorten((f"'{folder.name}'" for folder in splits), FEW)
-    other_names = shorten((f"'{folder.name}'" for folder in others), FEW)
+    split_names = name_folders(splits)
+    other_names = name_folders(others)
     if any(tree.scan(folder).folders for folder in (*splits, *others)):
         are_splits = "is the name of a split" if len(splits) == 1 else "are names of splits"
         are_not = "is not" if len(others) == 1 else "are not"
@@ -210,14 +217,14 @@ def check_split_names(tree: Tree, folders: Sequence[Folder]) -> None:
     is_like_train = any("train" in folder.name.lower() for folder in folders)
     if len(folders) < 2 or not is_like_train or not all(looks_like_split(folder.name) for folder in folders):
         return
-    names = shorten((f"'{folder.name}'" for folder in folders), FEW)
+    names = name_folders(folders)
     raise DataError(
         f"'{tree.root.path}' holds {names}, which look like splits and are not names that featx knows: "
         "rename them to train, val and test"
     )
 
 
-def read_classes(tree: Tree, folders: Sequence[Folder]) -> Layout:
+def read_classes(tree: Tree, folders: Sequence[Folder]) -> FolderLayout:
     """Read CLASS/photo.jpg, or CLASS/SPLIT/photo.jpg where every class is divided.
 
     Raises
@@ -234,7 +241,9 @@ def read_classes(tree: Tree, folders: Sequence[Folder]) -> Layout:
         return read_divided_classes(tree, inner)
     if has_splits:
         raise undivided(tree, has_splits, [folder for folder in folders if folder not in divided])
-    layout = Layout([Part(folder.name, "", tree.scan(folder)) for folder in folders])
+    layout = FolderLayout()
+    for folder in folders:
+        layout.parts.append(FolderPart(folder.name, "", tree.scan(folder)))
     note_nested(tree, layout, folders)
     return layout
 
@@ -248,7 +257,7 @@ def check_only_folder(tree: Tree, folder: Folder) -> None:
         With the path that was probably meant.
     """
     if holds_folders_only(tree, folder) and not tree.scan(tree.root).files:
-        inner = shorten((f"'{each.name}'" for each in tree.scan(folder).folders), FEW)
+        inner = name_folders(tree.scan(folder).folders)
         raise DataError(
             f"'{tree.root.path}' holds one folder only, '{folder.name}', and its pictures lie deeper, in {inner}: "
             f"did you mean '{folder.path}'?"
@@ -260,16 +269,16 @@ def is_divided(tree: Tree, folder: Folder, inner: Sequence[Folder]) -> bool:
     return bool(inner) and all(find_split(each.name) for each in inner) and not tree.scan(folder).files
 
 
-def read_divided_classes(tree: Tree, inner: dict[Folder, list[Folder]]) -> Layout:
+def read_divided_classes(tree: Tree, inner: dict[Folder, list[Folder]]) -> FolderLayout:
     """Read CLASS/SPLIT/photo.jpg."""
-    layout = Layout()
+    layout = FolderLayout()
     names: list[str] = []
     for folder, splits in inner.items():
         for split in splits:
-            layout.parts.append(Part(folder.name, find_split(split.name) or "", tree.scan(split)))
+            layout.parts.append(FolderPart(folder.name, find_split(split.name) or "", tree.scan(split)))
             names.append(split.name)
     layout.notes.append(f"{describe_splits(names)} inside the class folders")
-    note_nested(tree, layout, [split for splits in inner.values() for split in splits])
+    note_nested(tree, layout, chain.from_iterable(inner.values()))
     return layout
 
 
@@ -279,17 +288,22 @@ def undivided(tree: Tree, has_splits: Sequence[Folder], others: Sequence[Folder]
     first = has_splits[0]
     odd = next(iter(others))
     if odd in has_splits:
-        strange = [each.name for each in tree.scan(odd).folders if not find_split(each.name) and tree.holds_files(each)]
-        beside = shorten(map(repr, strange), FEW) if strange else "pictures"
+        strange = [each for each in tree.scan(odd).folders if not find_split(each.name) and tree.holds_files(each)]
+        beside = name_folders(strange) or "pictures"
         return DataError(
             f"'{odd.path}' holds splits and, beside them, {beside}: move that elsewhere, so that each class folder of "
             f"'{root}' holds train, val or test only; or did you mean '{odd.path}' itself?"
         )
-    names = shorten((f"'{each.name}'" for each in others), FEW)
+    names = name_folders(others)
     return DataError(
         f"'{root}': the folder '{first.name}' is divided into splits and {names} is not: "
         f"divide every class or none; or did you mean '{first.path}'?"
     )
+
+
+def name_folders(folders: Iterable[Folder]) -> str:
+    """Write the names of folders in quotes, not more than a few of them."""
+    return shorten((f"'{folder.name}'" for folder in folders), MOST_NAMES)
 
 
 def describe_splits(names: Iterable[str]) -> str:
@@ -302,9 +316,11 @@ def describe_splits(names: Iterable[str]) -> str:
     return f"splits: {', '.join(in_order)} ({source})"
 
 
-def note_nested(tree: Tree, layout: Layout, folders: Iterable[Folder]) -> None:
+def note_nested(tree: Tree, layout: FolderLayout, folders: Iterable[Folder]) -> None:
     """Say that folders inside class folders are no labels."""
-    nested = [inner for folder in folders for inner in tree.scan(folder).folders if tree.holds_files(inner)]
+    nested: list[Folder] = []
+    for folder in folders:
+        nested += filter(tree.holds_files, tree.scan(folder).folders)
     if nested:
         inside = "1 folder" if len(nested) == 1 else f"{len(nested)} folders"
         layout.notes.append(
@@ -313,9 +329,11 @@ def note_nested(tree: Tree, layout: Layout, folders: Iterable[Folder]) -> None:
         )
 
 
-def pass_over_files(tree: Tree, layout: Layout, places: Iterable[Contents]) -> None:
+def pass_over_files(tree: Tree, layout: FolderLayout, places: Iterable[Contents]) -> None:
     """Pass over pictures that lie beside class folders, with a warning."""
-    outside = [path for contents in places for path in contents.files]
+    outside: list[str] = []
+    for contents in places:
+        outside += contents.files
     for path in outside:
         tree.skip(path, OUTSIDE)
     if outside:
@@ -324,11 +342,13 @@ def pass_over_files(tree: Tree, layout: Layout, places: Iterable[Contents]) -> N
         layout.warnings.append(f"{lie} outside the class folders and {are} passed over, such as '{outside[0]}'")
 
 
-def warn_of_hidden(layout: Layout, places: Iterable[Contents]) -> None:
+def warn_of_hidden(layout: FolderLayout, places: Iterable[Contents]) -> None:
     """Warn of hidden folders that hold pictures where classes lie: somebody may have named a class so."""
-    hidden = [path for contents in places for path in contents.hidden if holds_pictures(path)]
+    hidden: list[str] = []
+    for contents in places:
+        hidden += filter(holds_pictures, contents.hidden)
     if hidden:
-        names = shorten((f"'{path}'" for path in hidden), FEW)
+        names = shorten((f"'{path}'" for path in hidden), MOST_NAMES)
         is_hidden = "is hidden and holds pictures" if len(hidden) == 1 else "are hidden and hold pictures"
         layout.warnings.append(f"{names} {is_hidden}: passed over; rename what is a class")
 

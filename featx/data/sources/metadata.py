@@ -17,7 +17,7 @@ from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import is_csv_file, read_csv
 from featx.data.sources.image_files import read_file
 from featx.data.sources.jsonl_file import read_jsonl
-from featx.data.sources.table import Table, find_columns, list_table
+from featx.data.sources.table import ImageTable, find_columns, list_table
 from featx.errors import DataError, FeatxError
 from featx.log import note
 from featx.paths import is_file, is_folder
@@ -46,7 +46,7 @@ def list_metadata(data: str, choice: ColumnChoice) -> Listing | None:
     named = ", ".join(f"'{file}'" for file in files)
     if choice or not has_class_folders(data):
         tables = [read_table(file, choice) for file in files]
-        if not choice and not all(has_columns(table) for table in tables):
+        if not choice and not all(map(has_columns, tables)):
             note(log, f"'{data}': {named} is not read: it has no columns of paths and labels")
             return None
         line = f"'{data}': images and labels are read from {named}"
@@ -109,12 +109,12 @@ def has_class_folders(data: str) -> bool:
     return len({folder.name for folder in folders}) >= FEW_CLASSES
 
 
-def read_table(file: str, choice: ColumnChoice) -> Table:
+def read_table(file: str, choice: ColumnChoice) -> ImageTable:
     """Read metadata of either kind."""
     return read_csv(file, choice) if is_csv_file(file) else read_jsonl(file, choice)
 
 
-def has_columns(table: Table) -> bool:
+def has_columns(table: ImageTable) -> bool:
     """Whether a table has columns of paths and labels."""
     try:
         find_columns(table, ColumnChoice())
@@ -128,11 +128,12 @@ def join_listings(data: str, listings: Sequence[Listing], files: Sequence[str]) 
     paths: list[str] = []
     labels: list[str] = []
     splits: list[str] = []
+    notes: tuple[str, ...] = ()
     for listing, file in zip(listings, files, strict=True):
         folder = Path(file).parent
         of_folder = SPLITS.get(folder.name.lower(), "") if folder != Path(data) else ""
         paths += listing.paths
         labels += listing.labels
         splits += [split or of_folder for split in listing.splits]
-    notes = tuple(line for listing in listings for line in listing.notes)
+        notes += listing.notes
     return Listing(data, paths, labels, splits, read_file, notes=notes)

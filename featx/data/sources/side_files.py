@@ -7,7 +7,7 @@ SYSTEM_FILES = frozenset(
 )
 """Side files by their names in small letters; hidden files count as side files, too."""
 
-SIDE_FOLDERS = frozenset(
+SIDE_FOLDER_NAMES = frozenset(
     {
         *("__macosx", ".appledouble", ".trashes", ".spotlight-v100", ".fseventsd", ".temporaryitems"),
         *("$recycle.bin", "recycler", "system volume information", "found.000"),
@@ -26,7 +26,7 @@ def is_system_file(name: str) -> bool:
 
 def is_side_folder(name: str) -> bool:
     """Whether a folder is known to hold no pictures of a data set (`__MACOSX`, `@eaDir`, `.ipynb_checkpoints`)."""
-    return name.lower() in SIDE_FOLDERS
+    return name.lower() in SIDE_FOLDER_NAMES
 
 
 def is_hidden(name: str) -> bool:

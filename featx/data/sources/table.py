@@ -13,12 +13,12 @@ from featx.data.class_names import clean_name, warn_of_similar_classes
 from featx.data.listing import SPLITS, Listing
 from featx.data.sources.columns import (
     MAYBE_SPLIT_NAMES,
+    ChosenColumns,
     ColumnChoice,
-    Columns,
     choose_columns,
     describe_columns,
     read_split,
-    simplify,
+    simplify_column,
 )
 from featx.data.sources.image_files import read_file
 from featx.errors import DataError, FeatxError, shorten
@@ -34,7 +34,7 @@ SHOWN = 5
 """Problems that an error lists."""
 
 
-class TableRow(NamedTuple):
+class ImageRow(NamedTuple):
     """A row: its line in the file, counted from 1, and its values by column."""
 
     line: int
@@ -42,7 +42,7 @@ class TableRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Table:
+class ImageTable:
     """A table as it stands in its file.
 
     Attributes
@@ -50,25 +50,25 @@ class Table:
     file : str
         Path of the file.
     columns : sequence of str
-    rows : sequence of TableRow
+    rows : sequence of ImageRow
     remarks : sequence of str
         What was found out in reading it and should be said, such as another delimiter.
     """
 
     file: str
     columns: Sequence[str]
-    rows: Sequence[TableRow]
+    rows: Sequence[ImageRow]
     remarks: Sequence[str] = ()
 
 
-def list_table(table: Table, choice: ColumnChoice, data: str) -> Listing:
+def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
     """List the rows of a table: path, label and, if there is one, split; paths count from the file's own folder.
 
     What was not said by the user and is not the standard is said in one line.
 
     Parameters
     ----------
-    table : Table
+    table : ImageTable
     choice : ColumnChoice
     data : str
         DATA as the user gave it.
@@ -100,7 +100,7 @@ def list_table(table: Table, choice: ColumnChoice, data: str) -> Listing:
     return Listing(data, paths, labels, splits, read_file, notes=notes)
 
 
-def find_columns(table: Table, choice: ColumnChoice) -> Columns:
+def find_columns(table: ImageTable, choice: ColumnChoice) -> ChosenColumns:
     """Choose the columns of a table.
 
     Raises
@@ -110,7 +110,7 @@ def find_columns(table: Table, choice: ColumnChoice) -> Columns:
     """
     naming_splits = []
     for name in table.columns:
-        if simplify(name) in MAYBE_SPLIT_NAMES:
+        if simplify_column(name) in MAYBE_SPLIT_NAMES:
             values = {row.values.get(name, "").strip().lower() for row in table.rows} - {""}
             if values and values <= set(SPLITS):
                 naming_splits.append(name)
@@ -120,7 +120,7 @@ def find_columns(table: Table, choice: ColumnChoice) -> Columns:
         raise type(error)(f"'{table.file}': {error}") from error
 
 
-def find_problems(table: Table, columns: Columns) -> list[str]:
+def find_problems(table: ImageTable, columns: ChosenColumns) -> list[str]:
     """List the rows that are incomplete or whose split is unknown, by their line numbers."""
     problems = []
     folder = str(Path(table.file).parent)
@@ -137,7 +137,9 @@ def find_problems(table: Table, columns: Columns) -> list[str]:
                 problems.append(f"line {line}: the {noun} holds a line break: a quote is opened and not closed")
         split = values.get(columns.split or "", "")
         if read_split(columns.split, split) is None:
-            expected = "true or false" if simplify(columns.split or "").startswith("is_") else "train, val or test"
+            expected = (
+                "true or false" if simplify_column(columns.split or "").startswith("is_") else "train, val or test"
+            )
             problems.append(f"line {line}: unknown split '{split.strip()}' ({expected})")
     return problems
 
@@ -155,7 +157,7 @@ def find_swallowed_file(folder: str, value: str) -> str | None:
     return None
 
 
-def find_paths(table: Table, columns: Columns) -> list[str]:
+def find_paths(table: ImageTable, columns: ChosenColumns) -> list[str]:
     """Find the file that each row names.
 
     Raises
@@ -210,7 +212,7 @@ def join_folder(folder: str, path: str) -> str:
     return str(Path(folder) / expanded)
 
 
-def describe_rows(table: Table, columns: Columns, paths: Sequence[str]) -> list[str]:
+def describe_rows(table: ImageTable, columns: ChosenColumns, paths: Sequence[str]) -> list[str]:
     """Say what was changed in paths and labels to read them."""
     slashed = False
     stripped = False

@@ -24,7 +24,7 @@ from featx.errors import DataError
 
 # The names of `featx.store` and `featx.data.digest_cache`: a store is known by what it holds, whatever it is called.
 STORED_BASE = re.compile(r".+-[0-9a-f]{12}")
-BASE_FILE = "base.json"
+STORE_MARK = "base.json"
 DIGESTS_FOLDER = "scans"
 DIGESTS_FILE = re.compile(r"[0-9a-f]{16}\.npz")
 
@@ -139,9 +139,9 @@ class Tree:
         contents = Contents(folder)
         # A Path takes off "./", and so do these paths: digests are remembered by path.
         prefix = "" if folder.path == "." else os.path.join(folder.path, "")  # noqa: PTH118
-        for entry in list_entries(folder.path):
+        for entry in scan_entries(folder.path):
             path = prefix + entry.name
-            if is_folder(entry):
+            if leads_to_folder(entry):
                 self._take_folder(contents, entry, path)
             elif is_system_file(entry.name):
                 self.skip(path, SYSTEM_FILE)
@@ -178,7 +178,7 @@ class Tree:
         return not any(is_hidden(name) or is_side_folder(name) for name in names)
 
 
-def list_entries(folder: str) -> list[os.DirEntry[str]]:
+def scan_entries(folder: str) -> list[os.DirEntry[str]]:
     """List the entries of a folder by name.
 
     Raises
@@ -194,7 +194,7 @@ def list_entries(folder: str) -> list[os.DirEntry[str]]:
         raise DataError(f"the folder '{folder}' cannot be read: {error.strerror or error}") from error
 
 
-def is_folder(entry: os.DirEntry[str]) -> bool:
+def leads_to_folder(entry: os.DirEntry[str]) -> bool:
     """Whether an entry is a folder or a link to one; False for a link that leads to itself."""
     try:
         return entry.is_dir()
@@ -227,8 +227,8 @@ def is_store(folder: str) -> bool:
 def is_part_of_store(entry: os.DirEntry[str]) -> bool:
     """Whether an entry can only be found in a feature store."""
     if STORED_BASE.fullmatch(entry.name):
-        return os.path.isfile(os.path.join(entry.path, BASE_FILE))  # noqa: PTH113, PTH118
-    if entry.name != DIGESTS_FOLDER or not is_folder(entry):
+        return os.path.isfile(os.path.join(entry.path, STORE_MARK))  # noqa: PTH113, PTH118
+    if entry.name != DIGESTS_FOLDER or not leads_to_folder(entry):
         return False
     with os.scandir(entry.path) as entries:
         return any(DIGESTS_FILE.fullmatch(inner.name) for inner in islice(entries, STORE_ENTRIES))
