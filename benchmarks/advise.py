@@ -17,7 +17,8 @@ import numpy as np
 from scipy.stats import spearmanr
 from tabulate import tabulate
 
-from featx.requests import BaseChoice, CompareRequest
+from featx.base_choice import BaseChoice
+from featx.requests import CompareRequest
 from featx.workflows.advise import Advice, advise_layer
 from featx.workflows.compare import compare_layer_sets
 

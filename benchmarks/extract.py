@@ -37,6 +37,7 @@ from torchvision import models
 from torchvision.datasets import ImageFolder
 from torchvision.models.feature_extraction import create_feature_extractor
 
+from featx.base_choice import BaseChoice
 from featx.bases.base import Base
 from featx.bases.loading import open_base
 from featx.data.sources import list_images
@@ -45,7 +46,7 @@ from featx.engines.engine import LazyEngine, Plan, make_plan
 from featx.engines.threads import count_cores, one_torch_thread
 from featx.files import digest
 from featx.images.decode import decoding
-from featx.requests import BaseChoice, ExtractRequest
+from featx.requests import ExtractRequest
 from featx.timing import Clock
 from featx.workflows.extract import extract_features
 
@@ -177,8 +178,8 @@ def over_threads(work: Callable[[Any], object], items: list[Any], seconds: float
 def decoded(path: str, plan: Plan) -> np.ndarray[Any, np.dtype[np.uint8]]:
     data = Path(path).read_bytes()
     name = digest(data)
-    with decoding(data) as picture:
-        return plan.prepare(picture, name, [0])[0]
+    with decoding(data) as whole:
+        return plan.prepare(whole.picture, name, [0])[0]
 
 
 def run_decode(asked: argparse.Namespace, folder: Path) -> float:

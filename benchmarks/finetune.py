@@ -16,8 +16,9 @@ import click
 import torch
 from tabulate import tabulate
 
+from featx.base_choice import BaseChoice
 from featx.finetuning.plan import plan
-from featx.requests import BaseChoice, FinetuneRequest
+from featx.requests import FinetuneRequest
 from featx.workflows.extract import extract_features
 from featx.workflows.finetune import extractions, finetune_base
 

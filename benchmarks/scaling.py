@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
+from featx.base_choice import BaseChoice
 from featx.classifiers.registry import CLASSIFIERS, Linear
 from featx.classifiers.search import choose_value
 from featx.features.catalog import choose_layer_sets, find_base
@@ -27,7 +28,7 @@ from featx.features.scaling import unit_length
 from featx.features.splits import make_folds
 from featx.linear.cross_validation import CVScores, cross_validate
 from featx.linear.spaces import PARETO
-from featx.requests import BaseChoice, CompareRequest
+from featx.requests import CompareRequest
 from featx.store.store import FeatureStore
 
 POWERS = (1.0, 0.75, PARETO, 0.25)

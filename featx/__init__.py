@@ -33,8 +33,9 @@ if TYPE_CHECKING:
         load_model,
         predict,
         run,
+        score,
     )
-    from featx.requests import BaseChoice
+    from featx.base_choice import BaseChoice
     from featx.workflows.feature_extractor import FeatureExtractor
 
 __version__ = "0.1.0"
@@ -53,6 +54,7 @@ __all__ = [
     "load_model",
     "predict",
     "run",
+    "score",
 ]
 
 _MODULES = ("errors", "linear")

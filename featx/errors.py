@@ -92,7 +92,7 @@ def shorten(names: Iterable[str], most: int = 12) -> str:
 
 def first_line(error: Exception) -> str:
     """Give the first line of an error's message; without a message, the name of its type."""
-    lines = str(error).splitlines()
+    lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 

@@ -8,6 +8,7 @@ wording is ours, since msgspec speaks of JSON.
 from __future__ import annotations
 
 import dataclasses
+import math
 import numbers
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ import msgspec
 from msgspec.inspect import ListType, LiteralType, NoneType, UnionType, type_info
 
 from featx.errors import FeatxError, RequestError, unknown
+from featx.paths import expand_home
 
 T = TypeVar("T")
 
@@ -117,6 +119,8 @@ def convert(value: Any, annotation: Any, name: str) -> Any:
         if isinstance(kind, LiteralType) and isinstance(value, str):
             raise unknown(name.replace("_", " "), value, map(str, kind.values)) from error
         raise RequestError(f"'{name}' must be {describe_type(kind)}, not {value!r}") from error
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise RequestError(f"'{name}' must be {describe_type(strip_none(type_info(annotation)))}, not {value!r}")
     return tuple(converted) if isinstance(converted, list) else converted
 
 
@@ -135,9 +139,9 @@ def simplify(value: Any) -> Any:
 
 
 def path_from_text(kind: type, value: Any) -> Any:
-    """Make a path of a text, which msgspec does not do by itself."""
+    """Make a path of a text, which msgspec does not do by itself; `~` is the home folder."""
     if kind is Path and isinstance(value, str):
-        return Path(value)
+        return Path(expand_home(value))
     raise NotImplementedError
 
 

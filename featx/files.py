@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
+import logging
+import multiprocessing
 import os
 import platform
 import re
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from featx.errors import StoreError
+
+try:
+    import fcntl
+except ImportError:
+    # Windows has no such locks: age alone decides which unfinished files were given up.
+    fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger(__name__)
 
 TEMPORARY = ".tmp-featx-"
 """How the names of unfinished files begin."""
@@ -28,9 +38,47 @@ FOREIGN_AGE = 24 * 3600
 """Seconds after which an unfinished file of another machine, whose locks may not reach here, counts as given up."""
 
 
+READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""How files of the store are opened: without O_NONBLOCK, a pipe would wait for a writer for ever; Windows would change
+line ends without O_BINARY."""
+
+WRITE_FLAGS = os.O_RDWR | getattr(os, "O_BINARY", 0)
+
+REFUSALS = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS}
+"""What file systems answer that cannot sync or lock, such as CIFS, sshfs and some of NFS and FUSE. A disk that fails
+answers otherwise, and is an error."""
+
+seek_lock = threading.Lock()
+"""Held where a file can only be read from its current position, which threads share."""
+
+warning_lock = threading.Lock()
+"""Held where threads ask who is the first to warn."""
+
+has_warned = False
+"""Whether this process has said that a file system cannot sync or lock."""
+
+
 def digest(data: bytes | memoryview) -> bytes:
     """Return the sha256 of some bytes: 32 bytes."""
     return hashlib.sha256(data).digest()
+
+
+def forgive(error: OSError, path: Path) -> None:
+    """Go on where a file system cannot sync or lock, and say so once; raise any other error."""
+    global has_warned
+    if error.errno not in REFUSALS:
+        raise error
+    with warning_lock:
+        is_first = not has_warned
+        has_warned = True
+    # Processes that were started for a part of the work keep quiet: the one that the user started speaks.
+    if is_first and multiprocessing.current_process().name == "MainProcess":
+        log.warning(
+            "the file system of '%s' cannot sync or lock (%s): featx goes on without; after a power cut, run "
+            "featx cache verify",
+            path,
+            error.strerror,
+        )
 
 
 def sync_folder(folder: Path) -> None:
@@ -38,9 +86,43 @@ def sync_folder(folder: Path) -> None:
     with suppress(PermissionError, NotADirectoryError):
         handle = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(handle)
+            sync(handle, folder)
         finally:
             os.close(handle)
+
+
+def sync(handle: int, path: Path) -> None:
+    """Make what was written survive a power cut, where the file system can.
+
+    Raises
+    ------
+    OSError
+        If the disk fails.
+    """
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        forgive(error, path)
+
+
+def read_at(handle: int, out: memoryview, place: int) -> int:
+    """Read bytes from a place in a file into memory, from any thread; tell how many came.
+
+    Raises
+    ------
+    OSError
+        If the disk fails.
+    """
+    if hasattr(os, "preadv"):
+        return os.preadv(handle, [out], place)
+    # Windows and older macOS.
+    with seek_lock:
+        os.lseek(handle, place, os.SEEK_SET)
+        count = 0
+        while count < len(out) and (data := os.read(handle, len(out) - count)):
+            out[count : count + len(data)] = data
+            count += len(data)
+        return count
 
 
 def make_folder(folder: Path) -> None:
@@ -80,10 +162,14 @@ def open_unfinished(target: Path) -> tuple[int, Path]:
     while True:
         name = f"{TEMPORARY}{host_name()}-{os.getpid()}-{secrets.token_hex(4)}-{target.name[:TARGET_CHARACTERS]}"
         path = target.parent / name
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        handle = os.open(path, WRITE_FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
         # A file system without locks: age alone decides (see `remove_given_up`).
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        if fcntl is not None:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            except OSError as error:
+                with suppress(OSError):
+                    forgive(error, target.parent)
         if os.fstat(handle).st_nlink:
             return handle, path
         # Another process removed it between creation and lock, as if its writer had died: try again.
@@ -117,16 +203,22 @@ def atomic_file(target: Path) -> Iterator[tuple[int, Path]]:
     """
     make_folder(target.parent)
     handle, unfinished = open_unfinished(target)
+    is_open = True
     try:
         yield handle, unfinished
-        os.fsync(handle)
+        sync(handle, target.parent)
+        if fcntl is None:
+            # Windows renames no open file.
+            os.close(handle)
+            is_open = False
         os.replace(unfinished, target)
     except BaseException:
         with suppress(OSError):
             unfinished.unlink()
         raise
     finally:
-        os.close(handle)
+        if is_open:
+            os.close(handle)
     sync_folder(target.parent)
 
 
@@ -146,14 +238,15 @@ def remove_given_up(unfinished: Path) -> bool:
     if match is None:
         return False
     try:
-        handle = os.open(unfinished, os.O_RDWR)
+        handle = os.open(unfinished, WRITE_FLAGS)
     except OSError:
         return False
     try:
         is_dead = time.time() - os.fstat(handle).st_mtime > FOREIGN_AGE
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_dead |= match["host"] == host_name()
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_dead |= match["host"] == host_name()
         except BlockingIOError:
             return False
         # A file system without locks: age decides.
@@ -199,6 +292,7 @@ def write_text(target: Path, text: str) -> None:
         If it cannot be written.
     """
     try:
-        write_atomic(target, text.encode())
+        # Names of files need not be UTF-8: they are written as the bytes that the file system holds.
+        write_atomic(target, text.encode(errors="surrogateescape"))
     except OSError as error:
         raise StoreError(f"'{target}' cannot be written: {error.strerror or error}") from error

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
+
+from featx.errors import RequestError
 
 RECIPE = 1
 """Version of our own numerics: raise it when decoding, pooling or arithmetic change what a feature means."""
@@ -14,9 +18,60 @@ RECIPE = 1
 BASE_TENSOR_PREFIX = "base."
 """Prefix of the names of the base's tensors in a model file, beside those of the classifier."""
 
+FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+"""Characters that Windows allows in no name of a file, such as the colon in `timm:NAME`."""
+
+WINDOWS_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for devices, whatever their suffix."""
+
+
+def folder_name(name: str) -> str:
+    """Make the name of a layer one that every system allows for a folder; nearly all of them are already."""
+    legal = FORBIDDEN.sub("-", name).rstrip(". ")
+    if WINDOWS_NAMES.fullmatch(legal):
+        legal = f"_{legal}"
+    if legal == name:
+        return name
+    # Two layers must not share a folder.
+    return f"{legal}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 Precision = Literal["float32", "bfloat16"]
 StoredDtype = Literal["float32", "float16"]
 STORED_DTYPES = ("float32", "float16")
+
+ValueRange = tuple[float, float]
+"""Values of a picture that mean black and white."""
+
+
+def parse_value_range(given: str | ValueRange) -> ValueRange:
+    """Read "LOW:HIGH", or check a pair of numbers.
+
+    Raises
+    ------
+    RequestError
+        If it is not of this form, or LOW is not below HIGH.
+    """
+    text = given if isinstance(given, str) else f"{given[0]}:{given[1]}"
+    low_text, _, high_text = text.partition(":")
+    try:
+        low = float(low_text)
+        high = float(high_text)
+    except ValueError:
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high and math.isfinite(high - low)):
+        raise RequestError(f"invalid value range '{text}': write LOW:HIGH with LOW below HIGH, such as 0:4095")
+    return low, high
+
+
+def format_value_range(low: float, high: float) -> str:
+    """Write a range as `parse_value_range` reads it, such as "0:4095"."""
+    return f"{format_value(low)}:{format_value(high)}"
+
+
+def format_value(value: float) -> str:
+    """Write a number without a fraction where it has none."""
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
 
 
 @dataclass(frozen=True)
@@ -33,6 +88,9 @@ class InputTransform:
         "bilinear", "bicubic" or "nearest"; Pillow's antialiasing filters.
     mean, std : tuple of three floats
         Per channel, in units of the 0..1 scale.
+    value_range : tuple of two floats or None
+        Values that mean black and white in pictures of more than 8 bits; None: as `featx.images.depth` reads it off
+        the format. Pictures of 8 bits are read as they are.
     """
 
     resize: int
@@ -40,6 +98,7 @@ class InputTransform:
     interpolation: str = "bilinear"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    value_range: ValueRange | None = None
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
@@ -50,6 +109,18 @@ class InputTransform:
             if isinstance(value, list):
                 plain[name] = tuple(value)
         return cls(**plain)
+
+
+def list_fields(identity: BaseId | FeatureKey) -> dict[str, Any]:
+    """Give the fields of an identity as plain values, nested ones included.
+
+    A value range stands among them only where it is set: keys that were made before there was one stay what they are.
+    """
+    fields = asdict(identity)
+    base = fields.get("base", fields)
+    if base["transform"]["value_range"] is None:
+        del base["transform"]["value_range"]
+    return fields
 
 
 @dataclass(frozen=True)
@@ -78,13 +149,13 @@ class BaseId:
     @cached_property
     def digest(self) -> str:
         """Hex digest over all fields: 64 characters."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(list_fields(self), sort_keys=True).encode()).hexdigest()
 
     @property
     def folder(self) -> str:
         """Name of the folder in the cache, such as `resnet50-0123456789ab`."""
-        # Windows allows no colon, as in `timm:NAME`. 12 digits keep bases apart; every part states its key in full.
-        return f"{self.architecture.replace(':', '-')}-{self.digest[:12]}"
+        # 12 digits keep bases apart; every part states its key in full.
+        return f"{FORBIDDEN.sub('-', self.architecture)}-{self.digest[:12]}"
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
@@ -124,7 +195,7 @@ class FeatureKey:
             variant += f".{self.dtype}"
         if self.view:
             variant += f".view{self.view}"
-        return f"{self.base.folder}/{self.layer}/{variant}"
+        return f"{self.base.folder}/{folder_name(self.layer)}/{variant}"
 
     def to_json(self) -> str:
         """Write the key as JSON with sorted names: equal keys give equal text."""
@@ -132,7 +203,7 @@ class FeatureKey:
 
     @cached_property
     def _json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(list_fields(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -14,16 +14,16 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from featx.base_choice import BaseChoice, Count
 from featx.fields import WRITTEN, CheckedFields
-from featx.keys import Precision, StoredDtype
+from featx.keys import StoredDtype
+from featx.paths import expand_home
 
 EngineName = Literal["auto", "torch", "compile", "openvino", "eager"]
 HeadKind = Literal["linear", "mlp"]
 AugmentPreset = Literal["none", "light", "standard"]
+ScoredPart = Literal["auto", "train", "val", "test", "all"]
 KeepRule = Literal["proven", "best"]
-
-Count = Annotated[int, Meta(ge=1)]
-"""How many there are of something, one at least."""
 
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 """What numpy and scikit-learn take as a seed."""
@@ -34,19 +34,7 @@ Names = Annotated[Sequence[str], Meta(min_length=1)]
 
 def default_cache() -> Path:
     """Return `$FEATX_CACHE`, else `./cache`."""
-    return Path(os.environ.get("FEATX_CACHE") or "cache")
-
-
-FALLBACK_MEMORY = 8 * 10**9
-"""Bytes to work with where a system does not say how much memory it has: half of what laptops have today."""
-
-
-def half_the_memory() -> int:
-    """Return half of this machine's memory in bytes, or `FALLBACK_MEMORY`."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):
-        return FALLBACK_MEMORY
+    return Path(expand_home(os.environ.get("FEATX_CACHE") or "cache"))
 
 
 def repeat_flag(flag: str, values: Sequence[str]) -> list[str]:
@@ -57,38 +45,13 @@ def repeat_flag(flag: str, values: Sequence[str]) -> list[str]:
     return words
 
 
-@dataclass(frozen=True)
-class BaseChoice(CheckedFields):
-    """Which base, in the user's words.
-
-    Attributes
-    ----------
-    name : str
-        Name in `BASES`, a Python file, or `timm:` and the name of a network of timm.
-    weights : str or None
-        A torchvision weights name, a path or "random"; None is the base's own default in extraction, and whatever the
-        cache holds in evaluation.
-    resize, crop : int or None
-        Pixels, instead of the base's own input transform.
-    precision : {"float32", "bfloat16"}
-        Arithmetic of the forward pass.
-    """
-
-    name: str = field(metadata={WRITTEN: "base"})
-    weights: str | None = None
-    resize: Count | None = None
-    crop: Count | None = None
-    precision: Precision = "float32"
-
-    def flags(self) -> list[str]:
-        """Write the choice as command-line flags, leaving out what is the default."""
-        flags = ["--base", self.name]
-        for flag, value in (("--weights", self.weights), ("--resize", self.resize), ("--crop", self.crop)):
-            if value is not None:
-                flags += [flag, str(value)]
-        if self.precision != "float32":
-            flags += ["--precision", self.precision]
-        return flags
+def column_flags(path_column: str | None, label_column: str | None) -> list[str]:
+    """Write the columns of a table that were chosen as command-line flags."""
+    flags = []
+    for flag, column in (("--path-column", path_column), ("--label-column", label_column)):
+        if column is not None:
+            flags += [flag, column]
+    return flags
 
 
 @dataclass(frozen=True)
@@ -98,7 +61,7 @@ class ExtractRequest(CheckedFields):
     Attributes
     ----------
     data : str
-        A folder, a CSV file or the name of a built-in data set.
+        A folder, a CSV or JSON Lines file, or the name of a built-in data set.
     layers, poolings : sequences of str
         Every layer with every pooling, all in one forward pass.
     device : str
@@ -115,6 +78,10 @@ class ExtractRequest(CheckedFields):
         What computes.
     views : int
         How many views of each image: 1 is the image as it is, further ones are augmentations of it.
+    path_column, label_column : str or None
+        Columns of a CSV or JSON Lines file; None finds them by their names.
+    strict : bool
+        Whether files in class folders that are not pictures count as images that failed; else they are passed over.
     """
 
     data: str
@@ -130,6 +97,9 @@ class ExtractRequest(CheckedFields):
     store_dtype: StoredDtype = "float32"
     engine: EngineName = "auto"
     views: Count = 1
+    path_column: str | None = None
+    label_column: str | None = None
+    strict: bool = False
 
     def contradictions(self) -> list[str]:
         """Report a shard number outside 1 to n."""
@@ -148,7 +118,8 @@ class ExtractRequest(CheckedFields):
         """
         # A name that begins with a dash would be read as an option.
         data = f"./{self.data}" if self.data.startswith("-") else self.data
-        words = ["featx", "extract", data, *self.base.flags(), *repeat_flag("--layer", self.layers)]
+        words = ["featx", "extract", data, *column_flags(self.path_column, self.label_column)]
+        words += [*self.base.flags(), *repeat_flag("--layer", self.layers)]
         if tuple(self.poolings) != ("avg",):
             words += repeat_flag("--pooling", self.poolings)
         if self.store_dtype != "float32":
@@ -190,6 +161,8 @@ class CompareRequest(CheckedFields):
     memory : int or None
         Bytes that fitting may take; linear classifiers are fitted out-of-core on larger features. None: half of what
         the machine has.
+    path_column, label_column : str or None
+        As in `ExtractRequest`.
     """
 
     data: str
@@ -206,6 +179,8 @@ class CompareRequest(CheckedFields):
     test_views: Count = 1
     beside: Sequence[BaseChoice] = ()
     memory: Count | None = None
+    path_column: str | None = None
+    label_column: str | None = None
 
     def contradictions(self) -> list[str]:
         """Report more test views than training views."""
@@ -230,6 +205,8 @@ class CompareRequest(CheckedFields):
             cache=self.cache,
             store_dtype=self.store_dtype or "float32",
             views=self.views,
+            path_column=self.path_column,
+            label_column=self.label_column,
         )
 
 
@@ -272,6 +249,8 @@ class FinetuneRequest(CheckedFields):
         the best epoch, by whatever margin.
     thaw_batchnorm : bool
         Whether running statistics of BatchNorm change in the stages that are unfrozen.
+    path_column, label_column : str or None
+        As in `ExtractRequest`.
     """
 
     data: str
@@ -300,6 +279,8 @@ class FinetuneRequest(CheckedFields):
     workers: Count | None = None
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)
+    path_column: str | None = None
+    label_column: str | None = None
 
     def contradictions(self) -> list[str]:
         """Report a model name without .featx, and a precision that cannot be trained."""
@@ -322,6 +303,8 @@ class FinetuneRequest(CheckedFields):
             rehash=self.rehash,
             cache=self.cache,
             views=max(self.views, self.test_views),
+            path_column=self.path_column,
+            label_column=self.label_column,
         )
 
 
@@ -334,7 +317,8 @@ class PredictRequest(CheckedFields):
     model : str, pathlib.Path or Model
         A file that `featx fit --out` wrote, or a model in hand.
     images : sequence
-        Paths of files, and of folders that are searched recursively; from Python also pictures in memory.
+        Paths of files, of folders that are searched recursively, and of tables (`.csv`, `.tsv`, `.jsonl`) that list
+        files; from Python also pictures in memory.
     weights : str or None
         As for a base; None: those that the model names.
     device, batch_size, workers
@@ -345,6 +329,32 @@ class PredictRequest(CheckedFields):
 
     model: Any
     images: Sequence[Any]
+    weights: str | None = None
+    device: str = "auto"
+    batch_size: Count | None = None
+    workers: Count | None = None
+    base: str | None = None
+
+
+@dataclass(frozen=True)
+class ScoreRequest(CheckedFields):
+    """Scoring: how well a saved model labels images whose labels are known.
+
+    Attributes
+    ----------
+    model : str, pathlib.Path or Model
+        As in `PredictRequest`.
+    data : str
+        A folder, a CSV file or the name of a built-in data set, as in `ExtractRequest`.
+    split : {"auto", "train", "val", "test", "all"}
+        The part that is scored. "auto": what `fit` would hold out where the data set names splits, else all.
+    weights, device, batch_size, workers, base
+        As in `PredictRequest`.
+    """
+
+    model: Any
+    data: str
+    split: ScoredPart = "auto"
     weights: str | None = None
     device: str = "auto"
     batch_size: Count | None = None

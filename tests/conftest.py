@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from PIL import Image
 
+from featx.base_choice import BaseChoice
 from featx.errors import MissingFeatures
-from featx.requests import BaseChoice
 
 if TYPE_CHECKING:
     from featx.bases.base import Base

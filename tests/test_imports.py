@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "featx"
 
 LADDER = (
-    ("errors", "fields", "files", "keys", "requests", "timing", "types"),
+    ("base_choice", "errors", "fields", "files", "keys", "log", "paths", "requests", "timing", "types"),
     ("images", "linear"),
     ("bases", "store", "data"),
     ("engines",),
@@ -38,7 +38,7 @@ OWNERS = {
     "h5py": {"store"},
     "sklearn": {"classifiers", "linear", "evaluation", "features", "workflows"},
     "click": {"cli"},
-    "msgspec": {"fields", "requests", "models"},
+    "msgspec": {"base_choice", "fields", "requests", "models"},
 }
 """Heavy libraries, and the rooms that may import each."""
 

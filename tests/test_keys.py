@@ -42,3 +42,15 @@ def test_equal_keys_are_one_in_a_set() -> None:
 def test_what_is_not_a_key_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a feature key|Expecting value"):
         FeatureKey.from_json(text)
+
+
+def test_keys_without_a_value_range_are_those_of_before_there_was_one() -> None:
+    assert BASE.digest == "b1ae87645d26f14eff4b0f5ce5bc24454b24c7ea9e313fd25cd37c6f4cd3439f"
+    assert "value_range" not in KEY.to_json()
+
+
+def test_a_value_range_is_part_of_the_key_and_survives_json() -> None:
+    base = replace(BASE, transform=replace(TRANSFORM, value_range=(0.0, 1023.0)))
+    key = replace(KEY, base=base)
+    assert base.folder != BASE.folder
+    assert FeatureKey.from_json(key.to_json()) == key

@@ -9,11 +9,11 @@ from typing import Any, get_args
 
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.cli.extract import command as extract_command
 from featx.errors import FeatxError, RequestError, UnknownName
 from featx.requests import (
     AugmentPreset,
-    BaseChoice,
     CompareRequest,
     EngineName,
     ExtractRequest,
@@ -60,6 +60,26 @@ def test_the_command_leaves_out_what_is_the_default_and_what_another_machine_wou
     monkeypatch.setenv("FEATX_CACHE", "elsewhere")
     assert default_cache() == Path("elsewhere")
     assert request.command().endswith("--cache cache")
+
+
+def test_columns_that_were_chosen_go_with_the_request_and_its_command() -> None:
+    columns = {"path_column": "where", "label_column": "the kind"}
+    request = CompareRequest("t.csv", CHOICE, cache=Path("c"), **columns)
+    extraction = request.extraction(["layer3"], [])
+    options = options_of(extraction.command())
+    assert {name: options[name] for name in columns} == columns
+    tuning = FinetuneRequest("t.csv", BaseChoice("tiny"), "layer4", Path("m.featx"), **columns)
+    assert tuning.extraction("layer3", "avg").label_column == "the kind"
+    assert tuning.extraction("layer3", "avg").path_column == "where"
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert ExtractRequest("photos", CHOICE, ["a"], cache=Path("~/c")).cache == Path("/somewhere/c")
+    monkeypatch.setenv("FEATX_CACHE", "~/d")
+    assert default_cache() == Path("/somewhere/d")
+    monkeypatch.setenv("FEATX_CACHE", "~nobody-of-this-name/d")
+    assert default_cache() == Path("~nobody-of-this-name/d")
 
 
 def test_what_a_comparison_needs_is_extracted_with_all_of_its_choices() -> None:

@@ -7,16 +7,17 @@ exist is an error that names the nearest one.
 Functions are silent by default: `progress` is called with how much is done and how much there is in all, and warnings
 go to the logger "featx". Importing them imports nothing heavy: each imports its workflow when it is called.
 
-Read `features.py` (extract, look, load), then `models.py` (compare, fit, predict, fine-tune), then `experiments.py`;
-`keywords.py` turns keywords into requests. `tests/test_api.py` proves all of it, from an empty folder.
+Read `features.py` (extract, look, load), then `models.py` (compare, fit, predict, score, fine-tune), then
+`experiments.py`; `keywords.py` turns keywords into requests. `tests/test_api.py` proves all of it, from an empty
+folder.
 """
 
 from __future__ import annotations
 
 from featx.api.experiments import ExperimentReport, run
 from featx.api.features import advise, extract, layers, load_features
-from featx.api.models import compare, finetune, fit, load_model, predict
-from featx.requests import BaseChoice
+from featx.api.models import compare, finetune, fit, load_model, predict, score
+from featx.base_choice import BaseChoice
 
 __all__ = [
     "BaseChoice",
@@ -31,4 +32,5 @@ __all__ = [
     "load_model",
     "predict",
     "run",
+    "score",
 ]

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.api.keywords import BASE_OPTIONS, as_names, choose_base, make_request, takes_options
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.base_choice import BaseChoice
+from featx.requests import CompareRequest, ExtractRequest
 
 if TYPE_CHECKING:
     from featx.features.load import LabelledFeatures
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 @takes_options(
     ExtractRequest,
+    "path_column",
+    "label_column",
+    "strict",
     *BASE_OPTIONS,
     "poolings",
     "device",
@@ -44,7 +48,7 @@ def extract(
     Parameters
     ----------
     data : str or pathlib.Path
-        A folder with one folder a class, a CSV file, or the name of a built-in data set.
+        A folder with one folder a class, a CSV or JSON Lines file, or the name of a built-in data set.
     base : str or BaseChoice
         The frozen network, such as "resnet50".
     layers : str or sequence of str
@@ -52,8 +56,9 @@ def extract(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `device`, `batch_size`, `workers`,
-        `shard`, `rehash`, `cache`, `store_dtype`, `engine` and `views` as in `ExtractRequest`.
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        base; `poolings`, `device`, `batch_size`, `workers`, `shard`, `rehash`, `cache`, `store_dtype`, `engine`,
+        `views` and `strict` as in `ExtractRequest`.
 
     Returns
     -------
@@ -79,6 +84,8 @@ def extract(
 
 @takes_options(
     CompareRequest,
+    "path_column",
+    "label_column",
     *BASE_OPTIONS,
     "seed",
     "rehash",
@@ -107,7 +114,9 @@ def load_features(
     scaled : bool
         Whether rows are scaled to length one, layer by layer, as classifiers see them; False gives them as stored.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `seed` (of the split), `rehash`, `cache` and
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        base;
+        `seed` (of the split), `rehash`, `cache` and
         `store_dtype` as in `CompareRequest`.
 
     Returns
@@ -134,6 +143,8 @@ def load_features(
 
 @takes_options(
     CompareRequest,
+    "path_column",
+    "label_column",
     *BASE_OPTIONS,
     "poolings",
     "seed",
@@ -156,7 +167,9 @@ def advise(
     progress : callable, optional
         Called with the number of cached layers evaluated and to be evaluated.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `seed`, `rehash` and `cache` as in
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        base;
+        `poolings`, `seed`, `rehash` and `cache` as in
         `CompareRequest`.
 
     Returns

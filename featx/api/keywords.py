@@ -10,13 +10,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from featx.base_choice import BaseChoice
 from featx.errors import UnknownName, unknown
 from featx.fields import fill
-from featx.requests import BaseChoice
 
 Request = TypeVar("Request")
 
-BASE_OPTIONS = ("weights", "resize", "crop", "precision")
+BASE_OPTIONS = ("weights", "resize", "crop", "precision", "value_range")
 """Keywords that belong to the choice of the base."""
 
 PICTURE_AXES = (2, 3)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.api.keywords import BASE_OPTIONS, as_images, as_names, make_request, takes_options
+from featx.base_choice import BaseChoice
 from featx.fields import fill
-from featx.requests import BaseChoice, CompareRequest, FinetuneRequest, PredictRequest
+from featx.requests import CompareRequest, FinetuneRequest, PredictRequest, ScoreRequest
 
 if TYPE_CHECKING:
     from featx.data.listing import FailedImage
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
     from featx.types import Progress
     from featx.workflows.finetune import FinetuneReport, PhaseReport
     from featx.workflows.predict import Predictions
+    from featx.workflows.score import ScoreReport
 
 
 @takes_options(
     CompareRequest,
+    "path_column",
+    "label_column",
     *BASE_OPTIONS,
     "poolings",
     "seed",
@@ -58,7 +62,9 @@ def compare(
     progress : callable, optional
         Called with the number of evaluations done and to be done.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        base;
+        `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
         `refit`, `views`, `test_views`, `beside` and `memory` as in `CompareRequest`.
 
     Returns
@@ -86,6 +92,8 @@ def compare(
 
 @takes_options(
     CompareRequest,
+    "path_column",
+    "label_column",
     *BASE_OPTIONS,
     "seed",
     "rehash",
@@ -124,8 +132,9 @@ def fit(
     with_base : bool
         Whether the model holds the weights of its base, too, so that one file predicts on any machine.
     **options
-        `weights`, `resize`, `crop` and `precision` of the base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`,
-        `views`, `test_views` and `memory` as in `CompareRequest`.
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views` and `memory` as in
+        `CompareRequest`.
 
     Returns
     -------
@@ -170,7 +179,8 @@ def predict(
     model : str, pathlib.Path or Model
         A model file, or the model of a fit.
     images : path, picture, or sequence of these
-        Files, whole folders, `PIL.Image.Image`, or (height, width, 3) uint8 arrays.
+        Files, whole folders, tables of paths (`.csv`, `.tsv`, `.jsonl`), `PIL.Image.Image`, or (height, width, 3) uint8
+        arrays.
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
@@ -197,8 +207,52 @@ def predict(
     return label_images(fill(PredictRequest, options, "featx.predict()"), progress)
 
 
+@takes_options(ScoreRequest, "split", "weights", "device", "batch_size", "workers", "base")
+def score(
+    model: str | Path | Model,
+    data: str | Path,
+    *,
+    progress: Progress | None = None,
+    **options: Any,
+) -> ScoreReport:
+    """Score a saved model on images whose labels are known.
+
+    Parameters
+    ----------
+    model : str, pathlib.Path or Model
+        A model file, or the model of a fit.
+    data : str or pathlib.Path
+        As in `extract`.
+    progress : callable, optional
+        Called with the number of images done and to be done.
+    **options
+        `split`, `weights`, `device`, `batch_size`, `workers` and `base` as in `ScoreRequest`.
+
+    Returns
+    -------
+    ScoreReport
+        The report of a fit on these images: `result`, a report by class, confusions, the most confident mistakes; and
+        `failed`.
+
+    Raises
+    ------
+    FeatxError
+        If the model or its weights cannot be had, or the data set cannot be used.
+
+    Examples
+    --------
+    >>> featx.score("digits.featx", "digits").result.test_accuracy
+    """
+    from featx.workflows.score import score_model
+
+    options.update(model=model, data=data)
+    return score_model(fill(ScoreRequest, options, "featx.score()"), progress)
+
+
 @takes_options(
     FinetuneRequest,
+    "path_column",
+    "label_column",
     "weights",
     "resize",
     "crop",
@@ -250,10 +304,10 @@ def finetune(
     report : callable, optional
         Called after each epoch with the phase, its state, and loss and accuracy on the validation part.
     **options
-        `weights`, `resize` and `crop` of the base; `head`, `hidden`, `dropout`, `augment`, `views`,
-        `test_views`, `from_cache`, `epochs_head`, `epochs`, `patience`, `lr_head`, `lr`, `lr_decay`, `whole`,
-        `keep`, `thaw_batchnorm`, `batch_size`, `seed`, `device`, `workers`, `rehash`, `cache` as in
-        `FinetuneRequest`.
+        `path_column` and `label_column` of a table; `weights`, `resize` and `crop` of the base; `head`,
+        `hidden`, `dropout`, `augment`, `views`, `test_views`, `from_cache`, `epochs_head`, `epochs`,
+        `patience`, `lr_head`, `lr`, `lr_decay`, `whole`, `keep`, `thaw_batchnorm`, `batch_size`, `seed`,
+        `device`, `workers`, `rehash`, `cache` as in `FinetuneRequest`.
 
     Returns
     -------

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from featx.base_choice import BaseChoice
 from featx.bases.architecture import CUSTOM_WEIGHTS, NO_WEIGHTS, RANDOM_WEIGHTS, Architecture
 from featx.bases.base import Base, Layer, Stage, describe_layers
 from featx.bases.meta_device import build_on_meta, fill_with_zeros
 from featx.bases.registry import resolve
-from featx.bases.state_dict import copy_tensors
-from featx.bases.weights import as_arrays, digest_tensors, is_file_name, read_weights
+from featx.bases.state_dict import copy_tensors, drop_unused
+from featx.bases.tensor_names import describe_match
+from featx.bases.weights import as_arrays, digest_tensors, is_file_name, read_network_weights, read_weights
 from featx.errors import RequestError, unknown
 from featx.keys import BaseId
-from featx.requests import BaseChoice
+
+log = logging.getLogger(__name__)
 
 BUNDLED = {("tiny", "CIFAR100"): "tiny-cifar100.safetensors"}
 """Weights that the package ships: (architecture, weights name) to file in `featx/bases/pretrained`."""
@@ -142,7 +148,7 @@ def load_weights(architecture: Architecture, network: nn.Module, classifier: Set
         tensors = read_weights(bundled)
     elif is_file_name(weights):
         path = Path(weights).expanduser()
-        tensors = read_weights(path)
+        tensors = read_matching(network, classifier, path)
         source = path.name
     elif architecture.download:
         tensors = dict(architecture.download(weights))
@@ -153,6 +159,43 @@ def load_weights(architecture: Architecture, network: nn.Module, classifier: Set
         raise unknown(f"weights of {architecture.name}", weights, names, hint)
     left_out = copy_tensors(architecture.name, network, tensors, source, classifier)
     return LoadedWeights(digest_tensors(as_arrays(tensors)), source, left_out)
+
+
+def read_matching(network: nn.Module, classifier: Set[str], path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a network from a file, and say in one line which others the file holds.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read, or holds several networks that fit.
+    """
+    shapes = {name: tensor.shape for name, tensor in drop_unused(network.state_dict()).items()}
+    match = read_network_weights(path, shapes, classifier)
+    line = describe_match(match)
+    if line:
+        log.warning("'%s': %s", path.name, line)
+    return match.tensors
+
+
+def read_choice(choice: BaseChoice) -> dict[str, NDArray[Any]]:
+    """Read the tensors of the network that a choice names from the file that it names, as its base is digested.
+
+    Raises
+    ------
+    FeatxError
+        As `resolve` and `read_matching` do.
+    """
+    architecture = resolve(choice)
+    network = build_network(architecture)
+    stages = architecture.stages(network)
+    owned = tensors_by_stage(stages, network)
+    classifier = set().union(*owned[find_classifier_stage(stages, owned) :])
+    return as_arrays(read_matching(network, classifier, Path(choice.weights or "").expanduser()))
+
+
+def digest_choice(choice: BaseChoice) -> str:
+    """Digest the weights file that a choice names as the base which is loaded from it."""
+    return digest_tensors(read_choice(choice))
 
 
 def bundled_file(architecture: str, weights: str) -> Path | None:

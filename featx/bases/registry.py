@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from featx.base_choice import BaseChoice
 from featx.bases.architecture import NO_WEIGHTS, Architecture
 from featx.bases.architectures import handcrafted
 from featx.bases.architectures.stage_list import describe_python_file
@@ -15,7 +16,6 @@ from featx.bases.architectures.torchvision_stages import sequential, vit
 from featx.bases.names import TIMM_PREFIX, TORCHVISION_FAMILIES, check_base_name, is_python_file
 from featx.errors import RequestError
 from featx.keys import InputTransform
-from featx.requests import BaseChoice
 
 CIFAR = InputTransform(resize=32, crop=32, mean=(0.5071, 0.4865, 0.4409), std=(0.2673, 0.2564, 0.2762))
 """CIFAR-100's own size, and its mean and deviation; `pipelines/pretrain_tiny.py` trains with the same."""
@@ -89,5 +89,5 @@ def resolve(choice: BaseChoice) -> Architecture:
     resize = choice.resize or max(native.resize, crop)
     if not 0 < crop <= resize:
         raise RequestError(f"--crop {crop} does not fit into --resize {resize}: give a crop from 1 to {resize}")
-    transform = replace(native, resize=resize, crop=crop)
+    transform = replace(native, resize=resize, crop=crop, value_range=choice.black_and_white())
     return replace(architecture, weights=choice.weights, transform=transform, precision=choice.precision)

@@ -64,6 +64,8 @@ def copy_tensors(
     for name, tensor in expected.items():
         is_missing = name not in given
         if not is_missing and given[name].shape == tensor.shape:
+            if tensor.is_floating_point() and not given[name].is_floating_point():
+                shapes.append(f"{name}: {given[name].dtype}, expected numbers with a fraction")
             continue
         if name in head:
             left_out.add(name)

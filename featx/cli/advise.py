@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.cli.options import (
     base_options,
     cache_option,
+    column_options,
     data_argument,
     json_option,
     poolings_option,
@@ -19,7 +21,7 @@ from featx.cli.options import (
     seed_option,
     verbosity_options,
 )
-from featx.requests import BaseChoice, CompareRequest
+from featx.requests import CompareRequest
 
 if TYPE_CHECKING:
     from featx.workflows.advise import Advice
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 @click.command("advise")
 @data_argument
+@column_options
 @base_options
 @poolings_option
 @seed_option
@@ -43,6 +46,7 @@ def command(
     cache: Path,
     as_json: bool,
     quiet: bool,
+    **columns: Any,
 ) -> None:
     """Advise which layer of the base to use for DATA, by what is measured on its training part.
 
@@ -55,7 +59,7 @@ def command(
     """
     from featx.workflows.advise import advise_layer
 
-    request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache)
+    request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache, **columns)
     with progress_bar("layer", quiet) as progress:
         advice = advise_layer(request, progress)
     if as_json:
@@ -67,6 +71,10 @@ def command(
 def describe_advice(advice: Advice) -> str:
     """Write the advice in plain words, below the scores that it rests on."""
     lines = [score_table(advice), "", f"{advice.images} training images of {advice.classes} classes."]
+    useless = [layer for layer in advice.layers if layer.degenerate]
+    for layer in useless:
+        what = f"The features of {layer.layer} ({layer.pooling}) are {layer.degenerate}"
+        lines.append(f"{what}: they tell no images apart.")
     if advice.similarity is not None:
         lines.append(f"Similarity to what the base was trained on: {advice.similarity:.2f} of 1.")
         lines.append(f"Commonly advised, {advice.case}.")

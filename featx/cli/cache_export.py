@@ -7,10 +7,13 @@ from typing import Any
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.cli.options import (
+    UserPath,
     base_options,
     cache_option,
     cached_dtype_option,
+    column_options,
     data_argument,
     format_count,
     json_option,
@@ -18,16 +21,17 @@ from featx.cli.options import (
     rehash_option,
     verbosity_options,
 )
-from featx.requests import BaseChoice, CompareRequest, ExportRequest
+from featx.requests import CompareRequest, ExportRequest
 
 
 @click.command("export")
 @data_argument
+@column_options
 @base_options
 @click.option("--layer", "-l", required=True, help="Layer, by name or alias.")
 @click.option("--pooling", help="avg, max, avg+max, pyramid, cls or flat.  [default: the one that is cached]")
 @cached_dtype_option
-@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="The HDF5 file to write.")
+@click.option("--out", "-o", required=True, type=UserPath(), help="The HDF5 file to write.")
 @rehash_option
 @cache_option
 @json_option
@@ -43,6 +47,7 @@ def command(
     cache: Path,
     as_json: bool,
     quiet: bool,
+    **columns: Any,
 ) -> None:
     """Write the features of DATA at one layer, with labels, paths, digests and split, for other programs.
 
@@ -52,7 +57,7 @@ def command(
     """
     poolings = (pooling,) if pooling else ()
     features = CompareRequest(
-        data, base, (layer,), poolings=poolings, rehash=rehash, cache=cache, store_dtype=store_dtype
+        data, base, (layer,), poolings=poolings, rehash=rehash, cache=cache, store_dtype=store_dtype, **columns
     )
     from featx.workflows.export import export
 

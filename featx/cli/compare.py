@@ -7,9 +7,12 @@ from typing import Any
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.cli.options import (
+    UserPath,
     cache_option,
     cached_dtype_option,
+    column_options,
     data_argument,
     json_option,
     memory_option,
@@ -25,11 +28,12 @@ from featx.cli.options import (
     views_option,
     wide_option,
 )
-from featx.requests import BaseChoice, CompareRequest
+from featx.requests import CompareRequest
 
 
 @click.command("compare")
 @data_argument
+@column_options
 @several_bases
 @click.option(
     "--layer",
@@ -45,7 +49,7 @@ from featx.requests import BaseChoice, CompareRequest
 @cached_dtype_option
 @views_option
 @test_views_option
-@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table as CSV.")
+@click.option("--csv", "csv_file", type=UserPath(dir_okay=False), help="Also write the table as CSV.")
 @click.option("--sort", metavar="COLUMN", help="Sort by a column of the CSV, such as test_accuracy or megabytes.")
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown, with all columns.")
 @wide_option

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.cli.options import (
     base_options,
     cache_option,
+    column_options,
     data_argument,
     format_count,
     json_option,
@@ -24,13 +26,10 @@ from featx.cli.options import (
     views_option,
 )
 from featx.errors import RequestError
-from featx.requests import BaseChoice, ExtractRequest
+from featx.requests import ExtractRequest
 
 if TYPE_CHECKING:
     from featx.runners.summary import ExtractSummary
-
-SHOWN = 20
-"""Skipped files that are listed: a folder may hold thousands of side files."""
 
 
 def parse_shard(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -48,6 +47,7 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
 
 @click.command("extract")
 @data_argument
+@column_options
 @base_options
 @layers_option
 @poolings_option
@@ -68,6 +68,9 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images of one forward pass.  [default: by device]")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: number of cores]")
 @click.option("--shard", callback=parse_shard, metavar="I/N", help="Compute only the I-th of N shards of the images.")
+@click.option(
+    "--strict", is_flag=True, help="Count files in class folders that are not pictures (.json, .txt) as failed images."
+)
 @rehash_option
 @cache_option
 @json_option
@@ -85,8 +88,8 @@ def command(
 ) -> None:
     """Compute the features of DATA that the cache lacks, at the layers asked for, and store them.
 
-    DATA is a folder (CLASS/photo.jpg, or train/CLASS/photo.jpg beside val/ or test/), a CSV file (path,label[,split])
-    or the built-in data set 'digits'.
+    DATA is a folder (CLASS/photo.jpg, or train/CLASS/photo.jpg beside val/ or test/), a CSV file (path,label[,split]),
+    a JSON Lines file or the built-in data set 'digits'.
 
     \b
     Example:
@@ -110,7 +113,7 @@ def command(
         summary = extract_features(request, progress)
     if as_json:
         print_json(summary.to_dict())
-    name_files(summary, quiet)
+    name_failures(summary, quiet)
     if not (as_json and quiet):
         click.echo(summary_line(summary), err=as_json)
     sys.exit(1 if summary.failed else 0)
@@ -126,13 +129,11 @@ def only_layer(name: str) -> tuple[str, ...]:
     return (BASES[name].default_layer(),)
 
 
-def name_files(summary: ExtractSummary, quiet: bool) -> None:
-    """Name on stderr the files that were skipped, unless quiet, and those that failed."""
+def name_failures(summary: ExtractSummary, quiet: bool) -> None:
+    """Say on stderr how pictures were read, unless quiet, and name those that failed."""
     if not quiet:
-        for file in summary.skipped[:SHOWN]:
-            click.echo(f"skipped: {file.path}: {file.reason}", err=True)
-        if len(summary.skipped) > SHOWN:
-            click.echo(f"skipped: and {len(summary.skipped) - SHOWN} more (--json lists all)", err=True)
+        for note in summary.pictures.list_notes():
+            click.echo(note, err=True)
     for file in summary.failed:
         click.echo(f"failed: {file.path}: {file.reason}", err=True)
 

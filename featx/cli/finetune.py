@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.cli.options import (
+    UserPath,
     base_options,
     cache_option,
+    column_options,
     data_argument,
     json_option,
     predict_command,
@@ -22,7 +25,7 @@ from featx.cli.options import (
     seed_option,
     verbosity_options,
 )
-from featx.requests import BaseChoice, FinetuneRequest
+from featx.requests import FinetuneRequest
 
 if TYPE_CHECKING:
     from featx.finetuning.schedule import TrainingState
@@ -34,6 +37,7 @@ RATE = click.FloatRange(min=0, min_open=True)
 
 @click.command("finetune")
 @data_argument
+@column_options
 @base_options
 @click.option(
     "--from",
@@ -41,9 +45,7 @@ RATE = click.FloatRange(min=0, min_open=True)
     required=True,
     help="First stage to unfreeze, by name or alias; or how many stages, counted from the end.",
 )
-@click.option(
-    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Model file to write: NAME.featx."
-)
+@click.option("--out", required=True, type=UserPath(dir_okay=False), help="Model file to write: NAME.featx.")
 @click.option(
     "--head", default="linear", show_default=True, help="Kind of head: linear, or mlp (hidden layer, ReLU, dropout)."
 )

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.cli.options import (
+    UserPath,
     base_options,
     cache_option,
     cached_dtype_option,
+    column_options,
     data_argument,
     json_option,
     memory_option,
@@ -25,7 +28,7 @@ from featx.cli.options import (
     verbosity_options,
     views_option,
 )
-from featx.requests import BaseChoice, CompareRequest
+from featx.requests import CompareRequest
 
 if TYPE_CHECKING:
     from featx.evaluation.fit_report import FitReport
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 @click.command("fit")
 @data_argument
+@column_options
 @base_options
 @click.option(
     "--layer",
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
 @cached_dtype_option
 @views_option
 @test_views_option
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the model for featx predict.")
+@click.option("--out", type=UserPath(dir_okay=False), help="Write the model for featx predict.")
 @click.option(
     "--with-base", is_flag=True, help="Put the weights of the base into the model, too: one file predicts anywhere."
 )

@@ -24,10 +24,10 @@ def command(base: str, weights: str | None, crop: int | None, as_json: bool, qui
     Example:
       featx layers resnet50
     """
+    from featx.base_choice import BaseChoice
     from featx.bases.layer_table import layer_table
     from featx.bases.registry import resolve
     from featx.reports.layers import format_layer_table
-    from featx.requests import BaseChoice
 
     rows = layer_table(resolve(BaseChoice(base, weights, crop=crop)))
     if as_json:

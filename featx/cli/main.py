@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
 import gc
 import importlib
+import io
 import logging
 import os
+import signal
 import sys
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 
 from featx import __version__
 from featx.cli.fast_torchvision import starts_fast
 from featx.errors import FeatxError, MissingFeatures, unknown
+from featx.log import NOTE
 
 COMMANDS = {
     "layers": "Show shape, cost and storage of each layer of a base.",
@@ -23,17 +28,40 @@ COMMANDS = {
     "advise": "Recommend a layer and a next step, by measurement.",
     "finetune": "Train a head, then fine-tune stages of the base with it.",
     "predict": "Label new images with a model.",
+    "score": "Score a saved model on new labelled images.",
     "run": "Run an experiment described in a TOML file.",
     "cache": "List, check, clean and export the feature store.",
 }
 """Name of a command: the line that `featx --help` shows; each lives in the module of its name."""
 
-TORCH_COMMANDS = frozenset({"layers", "extract", "advise", "finetune", "predict", "run"})
+TORCH_COMMANDS = frozenset({"layers", "extract", "advise", "finetune", "predict", "run", "score"})
 """Commands that run a network."""
+
+
+STOPPED = "stopped; what was committed is kept"
+"""What an interrupted command says."""
+
+INTERRUPTED_CODE = 128 + signal.SIGINT
+TERMINATED_CODE = 128 + signal.SIGTERM
+"""Exit codes of a command that a signal stopped, as shells give them: 130 and 143."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The system asked the command to end (SIGTERM): all that handles Ctrl-C handles this."""
 
 
 class LazyGroup(click.Group):
     """A group that imports a command only when it is called, so that `--help` answers at once."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; where a signal stops it, say what is left of its work."""
+        # Here, since click itself would say "Aborted!" and exit with 1.
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            ignore_signals()
+            click.echo(STOPPED, err=True)
+            ctx.exit(TERMINATED_CODE if isinstance(stop, Terminated) else INTERRUPTED_CODE)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the commands in the order in which they are used."""
@@ -73,6 +101,27 @@ def main() -> None:
       featx extract digits --base tiny --layer layer2 --layer layer4
       featx compare digits --base tiny
     """
+    write_any_name()
+
+
+ANY_NAME = "featx-any-name"
+"""Name under which Python knows `escape_name`."""
+
+
+def write_any_name() -> None:
+    """Let stdout and stderr take every name of a file, UTF-8 or not."""
+    codecs.register_error(ANY_NAME, escape_name)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ANY_NAME)
+
+
+def escape_name(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Encode what an encoding lacks: bytes of file names as they are, other characters as backslash escapes."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
 
 
 class LineFormatter(logging.Formatter):
@@ -83,20 +132,36 @@ class LineFormatter(logging.Formatter):
         return f"{record.levelname.lower()}: {record.getMessage()}"
 
 
-LOG_LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
+class SayOnce(logging.Filter):
+    """Drops what was said before: commands of several steps list the same data set in each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[tuple[int, str]] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record says something new."""
+        line = (record.levelno, record.getMessage())
+        is_new = line not in self.said
+        self.said.add(line)
+        return is_new
+
+
+LOG_LEVELS = {-1: logging.ERROR, 0: NOTE, 1: logging.INFO}
 """Verbosity to the least level that is logged."""
 
 
 def set_up_logging(verbosity: int) -> None:
-    """Send featx's log to stderr: warnings; with -v also what is going on, with -q errors only.
+    """Send featx's log to stderr: warnings and notes, each once; with -v also what is going on, with -q errors only.
 
     Parameters
     ----------
     verbosity : int
-        -1 for errors only, 0 for warnings, 1 for information, more for everything.
+        -1 for errors only, 0 for warnings and notes, 1 for information, more for everything.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())
+    handler.addFilter(SayOnce())
     logger = logging.getLogger("featx")
     logger.handlers[:] = [handler]
     logger.setLevel(LOG_LEVELS.get(verbosity, logging.DEBUG))
@@ -109,9 +174,23 @@ def explain(error: FeatxError) -> str:
     return str(error)
 
 
+def terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Handle SIGTERM as Ctrl-C is handled: what is computed is committed, and processes are ended."""
+    # Once is enough: a second signal would interrupt the committing.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
+def ignore_signals() -> None:
+    """Let nothing interrupt the end of a command any more: threads and processes are being joined."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def run(args: list[str] | None = None) -> Any:
-    """Run the command line and exit: 0 done, 1 a user's error or rows that failed, 2 bad usage."""
+    """Run the command line and exit: 0 done, 1 a user's error or rows that failed, 2 bad usage, 130 or 143 stopped."""
     set_up_logging(0)
+    signal.signal(signal.SIGTERM, terminate)
     # Imports make objects by the hundred thousand and no garbage: collecting would only slow the start.
     gc.set_threshold(50_000, 20, 100)
     try:
@@ -119,10 +198,12 @@ def run(args: list[str] | None = None) -> Any:
     except FeatxError as error:
         click.echo(f"error: {explain(error)}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        click.echo("interrupted: what was committed is kept, and the same command continues from there", err=True)
-        sys.exit(130)
     except BrokenPipeError:
         # Python flushes stdout once more while it exits, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        # A folder or disk that refuses where nothing more is known than its name.
+        where = f"'{error.filename}': " if error.filename is not None else ""
+        click.echo(f"error: {where}{error.strerror or error}", err=True)
         sys.exit(1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from featx.base_choice import BaseChoice
 from featx.bases.names import is_python_file
-from featx.requests import BaseChoice, default_cache
+from featx.errors import RequestError
+from featx.keys import parse_value_range
+from featx.paths import expand_home
+from featx.requests import default_cache
 
 if TYPE_CHECKING:
     from featx.types import Progress
@@ -23,9 +29,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 data_argument = click.argument("data")
 
+
+class UserPath(click.Path):
+    """A path as users write it: `~` is the home folder, also in `--out=~/model.featx`, where no shell replaces it."""
+
+    def __init__(self, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Make a path of what was written."""
+        return super().convert(expand_home(os.fspath(value)), parameter, context)
+
+
 cache_option = click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=UserPath(file_okay=False),
     default=default_cache,
     help="Folder of the feature store.  [default: $FEATX_CACHE, else ./cache]",
 )
@@ -139,9 +157,40 @@ def add_options(command: Any, options: Sequence[Callable[[Any], Any]]) -> Any:
     return command
 
 
+COLUMN_OPTIONS = (
+    click.option(
+        "--path-column",
+        metavar="NAME",
+        help="Column of a CSV or JSON Lines file that holds the paths.  [default: path, file_name, image, ...]",
+    ),
+    click.option(
+        "--label-column",
+        metavar="NAME",
+        help="Column of a CSV or JSON Lines file that holds the labels.  [default: label, class, category, ...]",
+    ),
+)
+
+
+def column_options(command: F) -> F:
+    """Add `--path-column` and `--label-column`, for DATA that is a table."""
+    decorated: F = add_options(command, COLUMN_OPTIONS)
+    return decorated
+
+
 weights_option = click.option(
     "--weights", help="Weights of the base: a published name, a file (.safetensors, .pth) or 'random'."
 )
+
+
+def check_value_range(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """Refuse what is not a range."""
+    if text is not None:
+        try:
+            parse_value_range(text)
+        except RequestError as error:
+            raise click.BadParameter(str(error)) from error
+    return text
+
 
 TRANSFORM_OPTIONS = (
     click.option("--resize", type=click.IntRange(min=1), help="Shorter side in pixels.  [default: the base's own]"),
@@ -153,6 +202,13 @@ TRANSFORM_OPTIONS = (
         show_default=True,
         help="Arithmetic of the forward pass.",
     ),
+    click.option(
+        "--value-range",
+        callback=check_value_range,
+        metavar="LOW:HIGH",
+        help="Values that mean black and white in pictures of more than 8 bits, such as 0:4095.  [default: 0:1 in "
+        "floating-point pictures, in others what the file states]",
+    ),
 )
 
 
@@ -161,9 +217,17 @@ def base_options(command: F) -> F:
 
     @wraps(command)
     def with_choice(
-        *args: Any, base: str, weights: str | None, resize: int | None, crop: int | None, precision: Any, **kwargs: Any
+        *args: Any,
+        base: str,
+        weights: str | None,
+        resize: int | None,
+        crop: int | None,
+        precision: Any,
+        value_range: str | None,
+        **kwargs: Any,
     ) -> Any:
-        return command(*args, base=BaseChoice(base, weights, resize, crop, precision), **kwargs)
+        choice = BaseChoice(base, weights, resize, crop, precision, value_range)
+        return command(*args, base=choice, **kwargs)
 
     base = click.option("--base", "-b", required=True, help="Name of a base, such as resnet50, tiny or hog.")
     decorated: F = add_options(with_choice, [base, weights_option, *TRANSFORM_OPTIONS])
@@ -173,7 +237,7 @@ def base_options(command: F) -> F:
 def several_bases(command: F) -> F:
     """Let `--base` be given more than once; the command receives the first as `base`, the others as `beside`.
 
-    Weights and transform are those of the first base.
+    Weights, resize and crop are those of the first base; precision and value range are those of all.
     """
 
     @wraps(command)
@@ -184,12 +248,13 @@ def several_bases(command: F) -> F:
         resize: int | None,
         crop: int | None,
         precision: Any,
+        value_range: str | None,
         **kwargs: Any,
     ) -> Any:
         # A base named twice is shown once.
         first, *others = dict.fromkeys(base)
-        choice = BaseChoice(first, weights, resize, crop, precision)
-        beside = tuple(BaseChoice(name, precision=precision) for name in others)
+        choice = BaseChoice(first, weights, resize, crop, precision, value_range)
+        beside = tuple(BaseChoice(name, precision=precision, value_range=value_range) for name in others)
         return command(*args, base=choice, beside=beside, **kwargs)
 
     bases = click.option(
@@ -253,7 +318,18 @@ def progress_bar(unit: str, quiet: bool) -> Iterator[Progress | None]:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout."""
-    click.echo(json.dumps(value, indent=2))
+    click.echo(json.dumps(without_nan(value), indent=2, allow_nan=False))
+
+
+def without_nan(value: Any) -> Any:
+    """Replace NaN and infinity by None: JSON has neither, and most readers refuse them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {name: without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return value
 
 
 def format_count(number: int, noun: str) -> str:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import click
 
-from featx.cli.options import json_option, print_json, progress_bar, verbosity_options
+from featx.cli.options import UserPath, json_option, print_json, progress_bar, verbosity_options
 from featx.requests import PredictRequest
+
+STDIN = "-"
+"""Stands for a list of paths on stdin."""
 
 
 @click.command("predict")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=UserPath())
 @click.argument("images", nargs=-1, required=True)
 @click.option(
     "--base", help="Python file defining the base (needed, and executed, only for models trained on such a file)."
@@ -23,9 +26,7 @@ from featx.requests import PredictRequest
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images of one forward pass.  [default: by device]")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: number of cores]")
-@click.option(
-    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the labels to this CSV file."
-)
+@click.option("--csv", "csv_file", type=UserPath(dir_okay=False), help="Also write the labels to this CSV file.")
 @json_option
 @verbosity_options
 def command(
@@ -40,16 +41,21 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Label IMAGES, which are files or whole folders, with a MODEL that featx fit or featx finetune wrote.
+    """Label IMAGES with a MODEL that featx fit or featx finetune wrote.
+
+    IMAGES are files, whole folders, tables that list files (.csv, .tsv or .jsonl with a column "path"; a label is
+    ignored), or - for such a list on stdin: one path a line, or a table.
 
     Probabilities of logreg and mlp are the softmax of their scores; those of svm are calibrated on margins from
-    cross-validation in the training part. Broken images are listed with the reason and the others are labelled; the
-    exit code is 1 then.
+    cross-validation in the training part. Broken images are listed with the reason, also in --json and --csv, and the
+    others are labelled; the exit code is 1 then.
 
     \b
     Example:
       featx predict model.featx photos/new --csv labels.csv
+      find photos -name '*.jpg' | featx predict model.featx -
     """
+    images = replace_stdin(images)
     request = PredictRequest(model, images, weights, device, batch_size, workers, base)
     from featx.files import write_text
     from featx.reports.classes import prediction_csv, prediction_table
@@ -57,14 +63,34 @@ def command(
 
     with progress_bar("image", quiet) as progress:
         predictions = label_images(request, progress)
-    labelled = [image.to_dict() for image in predictions.labelled]
+    entries = predictions.to_dicts()
     if csv_file:
-        write_text(csv_file, prediction_csv(labelled))
+        write_text(csv_file, prediction_csv(entries, predictions.classes))
     if as_json:
-        print_json(labelled)
-    elif labelled:
+        print_json(entries)
+    elif predictions.labelled:
         rows = [(image.path, image.label, image.probability) for image in predictions.labelled]
         click.echo(prediction_table(rows))
+    if not quiet:
+        for note in predictions.notes:
+            click.echo(note, err=True)
     for file in predictions.failed:
         click.echo(f"failed: {file.path}: {file.reason}", err=True)
     sys.exit(1 if predictions.failed else 0)
+
+
+def replace_stdin(images: tuple[str, ...]) -> tuple[str, ...]:
+    """Put the paths that are listed on stdin in the place of "-"."""
+    if STDIN not in images:
+        return images
+    from featx.data.path_lists import read_stdin
+
+    listed = read_stdin(sys.stdin.buffer.read())
+    replaced: list[str] = []
+    for image in images:
+        replaced += listed if image == STDIN else [image]
+        # What is read is read: a second "-" would stand for nothing.
+        listed = [] if image == STDIN else listed
+    if not replaced:
+        raise click.UsageError("stdin lists no images: write one path a line")
+    return tuple(replaced)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from featx.cli.options import (
+    UserPath,
     cache_option,
     json_option,
     print_json,
@@ -21,9 +22,7 @@ from featx.cli.options import (
 @click.command("run")
 @click.argument("experiment")
 @cache_option
-@click.option(
-    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table to this CSV file."
-)
+@click.option("--csv", "csv_file", type=UserPath(dir_okay=False), help="Also write the table to this CSV file.")
 @wide_option
 @json_option
 @verbosity_options
@@ -35,7 +34,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
       featx run pipelines/flowers17.toml
     """
     from featx.cli import finetune
-    from featx.cli.extract import name_files, summary_line
+    from featx.cli.extract import name_failures, summary_line
     from featx.files import write_text
     from featx.reports.table import closing_lines, table, terminal_width, to_csv
     from featx.workflows.compare import compare_layer_sets
@@ -45,7 +44,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
     pipeline = load_pipeline(experiment, cache)
     with progress_bar("image", quiet) as progress:
         summary = extract_features(pipeline.extract, progress)
-    name_files(summary, quiet)
+    name_failures(summary, quiet)
     if not as_json:
         click.echo(summary_line(summary))
     tuned = None

@@ -20,9 +20,13 @@ from numpy.typing import NDArray
 
 from featx.data.listing import DigestedListing, FailedImage, Listing
 from featx.files import atomic_path, digest
+from featx.images.picture_digest import digest_picture, may_be_read_anew
 from featx.types import Progress
 
 log = logging.getLogger(__name__)
+
+DIGESTS_VERSION = 2
+"""Of what is remembered: 2 since pictures whose reading changed have digests of their own."""
 
 
 @dataclass
@@ -55,12 +59,15 @@ class StoredDigests:
     digests : (m, 32) uint8
     listing : (32,) uint8
         Digest of all paths that were listed, in their order; empty in files of earlier versions.
+    is_current : bool
+        Whether digests are those of `digest_picture`, not of every file's bytes as in earlier versions.
     """
 
     names: NDArray[np.uint8]
     stamps: NDArray[np.int64]
     digests: NDArray[np.uint8]
     listing: NDArray[np.uint8]
+    is_current: bool
 
 
 def load_digests(cache: Path, listing: Listing, rehash: bool = False) -> KnownDigests:
@@ -91,6 +98,9 @@ def load_digests(cache: Path, listing: Listing, rehash: bool = False) -> KnownDi
     rows = match_rows(stored, listing)
     is_same = (rows >= 0) & (known.stamps[:, 0] >= 0)
     is_same[is_same] = (stored.stamps[rows[is_same]] == known.stamps[is_same]).all(axis=1)
+    if not stored.is_current:
+        for row in np.flatnonzero(is_same).tolist():
+            is_same[row] = not may_be_read_anew(listing.paths[row])
     known.digests[is_same] = stored.digests[rows[is_same]]
     known.known[:] = is_same
     return known
@@ -108,7 +118,7 @@ def read_stamp(path: str) -> tuple[int, int, int]:
 def locate_file(cache: Path, listing: Listing) -> Path:
     """Say where the digests of a data set are remembered: one file for each real path of DATA."""
     real_path = os.path.realpath(listing.name)
-    return cache / "scans" / f"{hashlib.sha256(real_path.encode()).hexdigest()[:16]}.npz"
+    return cache / "scans" / f"{hashlib.sha256(os.fsencode(real_path)).hexdigest()[:16]}.npz"
 
 
 def read_stored(file: Path) -> StoredDigests:
@@ -125,6 +135,7 @@ def read_stored(file: Path) -> StoredDigests:
             stamps=arrays["stamps"],
             digests=arrays["digests"],
             listing=arrays["listing"] if "listing" in arrays else np.zeros(0, np.uint8),
+            is_current="version" in arrays,
         )
     row_shapes = (stored.names.shape[1:], stored.stamps.shape[1:], stored.digests.shape[1:])
     if row_shapes != ((16,), (3,), (32,)):
@@ -163,7 +174,8 @@ def save_digests(cache: Path, listing: Listing, known: KnownDigests) -> None:
     stamps = known.stamps[rows]
     digests = known.digests[rows]
     with suppress(OSError), atomic_path(locate_file(cache, listing)) as unfinished, open(unfinished, "wb") as file:
-        np.savez(file, names=names, stamps=stamps, digests=digests, listing=digest_listing(listing))
+        of_paths = digest_listing(listing)
+        np.savez(file, names=names, stamps=stamps, digests=digests, listing=of_paths, version=DIGESTS_VERSION)
 
 
 def digest_all(
@@ -199,7 +211,7 @@ def digest_all(
     def hash_row(row: int) -> bytes | FailedImage:
         path = listing.paths[row]
         try:
-            return digest(listing.read(path))
+            return digest_picture(listing.read(path))
         except OSError as error:
             return FailedImage(path, error.strerror or str(error))
 

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from featx.data.listing import Listing
+from featx.data.path_lists import expand, is_path_table, read_path_table
 from featx.data.sources import is_system_file, read_file, walk
 from featx.errors import DataError, shorten
 from featx.images.decode import to_rgb
@@ -79,13 +80,14 @@ def list_given_images(images: Sequence[object]) -> Listing:
     Parameters
     ----------
     images : sequence of str, pathlib.Path, PIL.Image.Image or (height, width, 3) uint8
-        A folder stands for every file below it, but for side files of operating systems. A picture in memory is
+        A folder stands for every file below it, but for side files of operating systems; a table (`.csv`, `.tsv`,
+        `.jsonl`) for the files that it lists. A picture in memory is
         called "image I", by its place in the sequence.
 
     Raises
     ------
     DataError
-        If there is no image, or something is neither a path nor a picture.
+        If there is no image, something is neither a path nor a picture, or a table cannot be read.
     """
     names, pictures = name_images(images)
     paths: list[str] = []
@@ -158,7 +160,11 @@ def make_listing(name: str, paths: list[str], pictures: dict[str, Picture]) -> L
 
 
 def list_files(path: str) -> list[str]:
-    """List a file as it is named, or all files below a folder."""
+    """List a file as it is named, all files below a folder, or the files that a table lists."""
+    if path.startswith("~"):
+        path = str(expand(path))
+    if is_path_table(path):
+        return read_path_table(path)
     if not Path(path).is_dir():
         return [path]
     return [file for file in walk(path) if not is_system_file(Path(file).name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,15 +12,37 @@ from numpy.typing import NDArray
 
 from featx.errors import DataError, shorten
 
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
+SPLIT_WORDS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing", "eval", "evaluation", "holdout", "hold_out", "heldout", "held_out"),
 }
-"""Names that people give to splits, and the one that featx uses."""
+"""Words that people use for each split that featx knows. Whatever is called an evaluation is never trained on."""
+
+
+def list_split_names() -> dict[str, str]:
+    """Map every spelling of a split in small letters to the split: `hold-out`, `training_set`, `testset`."""
+    names: dict[str, str] = {}
+    for split, words in SPLIT_WORDS.items():
+        for word in words:
+            for ending in ("", "_set", "set"):
+                for separator in ("_", "-", " "):
+                    names[f"{word}{ending}".replace("_", separator)] = split
+    return names
+
+
+SPLITS = list_split_names()
+"""Names that people give to splits, in small letters, and the one that featx uses."""
+
+
+def find_split(name: str) -> str | None:
+    """Give the split that a name stands for, in any case; None if it is not the name of a split."""
+    return SPLITS.get(name.strip().lower())
+
+
+def looks_like_split(name: str) -> bool:
+    """Whether a name contains a word for a split without being one that is known, such as `train2017`."""
+    return any(word in SPLITS for word in re.findall("[a-z]+", name.lower()))
 
 
 @dataclass(frozen=True)
@@ -45,7 +68,9 @@ class Listing:
     on_disk : bool
         Whether the paths are files whose size and time can be asked.
     skipped : tuple of FailedImage
-        Files passed over: side files of operating systems, files outside the class folders.
+        Files and folders passed over: side files of operating systems, what is not a picture, and so on.
+    notes : tuple of str
+        What was taken for what, and what was passed over: one line each.
     """
 
     name: str
@@ -55,6 +80,12 @@ class Listing:
     read: Callable[[str], bytes]
     on_disk: bool = True
     skipped: tuple[FailedImage, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether the data set has classes; pictures that lie in no class folder have none."""
+        return any(self.labels)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -92,50 +123,12 @@ class DigestedListing:
         return len(self.listing)
 
 
-def find_conflicts(digested: DigestedListing) -> list[str]:
-    """Say where one image lies in two splits or bears two labels.
-
-    Parameters
-    ----------
-    digested : DigestedListing
-
-    Returns
-    -------
-    list of str
-        At most two sentences, each with a count and the first pair of paths; empty when all is well.
-    """
-    listing = digested.listing
-    copies = group_copies(digested.digests)
-    conflicts = []
-    torn = find_torn(copies, listing.splits)
-    if torn:
-        verb = "image lies" if len(torn) == 1 else "images lie"
-        pair = describe_pair(torn[0], listing.splits, listing.paths)
-        conflicts.append(f"{len(torn)} {verb} in two splits: {pair} are the same picture")
-    torn = find_torn(copies, listing.labels)
-    if torn:
-        verb = "image bears" if len(torn) == 1 else "images bear"
-        pair = describe_pair(torn[0], listing.labels, listing.paths)
-        conflicts.append(f"{len(torn)} {verb} two labels: {pair} are the same picture")
-    return conflicts
-
-
 def group_copies(digests: NDArray[np.uint8]) -> list[list[int]]:
     """Group the rows that show the same image, where there are several: (n, 32) uint8 digests to lists of rows."""
     rows_of: defaultdict[bytes, list[int]] = defaultdict(list)
     for row, digest in enumerate(digests):
         rows_of[digest.tobytes()].append(row)
     return [rows for rows in rows_of.values() if len(rows) > 1]
-
-
-def find_torn(copies: Iterable[Sequence[int]], column: Sequence[str]) -> list[Sequence[int]]:
-    """Find the copies of one image that differ in a column."""
-    torn = []
-    for rows in copies:
-        values = {column[row] for row in rows}
-        if len(values) > 1:
-            torn.append(rows)
-    return torn
 
 
 def describe_pair(rows: Sequence[int], column: Sequence[str], paths: Sequence[str]) -> str:
@@ -187,6 +180,11 @@ def check_classes(labels: Sequence[str], name: str) -> None:
         With the counts, so that the folder at fault is seen at once.
     """
     counts = Counter(labels)
+    if set(counts) == {""}:
+        raise DataError(
+            f"'{name}' has no classes: its pictures lie in no class folders, and a classifier needs at least two, "
+            "such as CLASS/photo.jpg"
+        )
     if len(counts) < 2:
         only = next(iter(counts), "none")
         raise DataError(f"'{name}' has one class only ('{only}'): a classifier needs at least two class folders")
@@ -194,5 +192,5 @@ def check_classes(labels: Sequence[str], name: str) -> None:
     if single:
         raise DataError(
             f"'{name}' has only one image of: {shorten(single)}. "
-            "Every class needs at least two to train on: add images or remove the class"
+            "Every class needs at least two, one to train on and one to hold out: add images or remove the class"
         )

@@ -19,8 +19,10 @@ from typing import TypeVar
 from PIL import Image
 
 from featx.data.listing import Listing
-from featx.files import digest
 from featx.images.decode import BrokenImage, decoding
+from featx.images.depth import RangeUse
+from featx.images.picture_digest import digest_picture
+from featx.keys import ValueRange
 from featx.timing import Clock
 from featx.types import LayerFeatures, Pixels
 
@@ -65,6 +67,10 @@ class Loaded:
         Why there are no pixels, if the file is unreadable or broken.
     pixels : dict of int to (height, width, 3) uint8
         What `prepare` made of the picture, by view; given up once it is computed.
+    range_use : RangeUse or None
+        Which values a picture of more than 8 bits holds.
+    has_more_pages : bool
+        Whether the file holds more pages or frames than the one that was decoded.
     """
 
     row: int
@@ -72,6 +78,8 @@ class Loaded:
     views: tuple[int, ...] = ()
     reason: str | None = None
     pixels: dict[int, Pixels] = field(default_factory=dict, repr=False)
+    range_use: RangeUse | None = None
+    has_more_pages: bool = False
 
 
 @dataclass(frozen=True)
@@ -193,6 +201,8 @@ class Loader:
         Images handed to a device at a time; None where arithmetic runs on the cores that decode.
     ahead_bytes : int
         Pixels that are decoded, at most, before the engine is ready.
+    value_range : pair of float or None
+        Values that mean black and white in pictures of more than 8 bits.
     """
 
     listing: Listing
@@ -202,6 +212,7 @@ class Loader:
     clock: Clock
     device_batch: int | None = None
     ahead_bytes: int = AHEAD_BYTES
+    value_range: ValueRange | None = None
 
     def __call__(self, rows: Sequence[int], start: Start, build: Callable[[], object]) -> Iterator[Batch]:
         """Load rows and have their features computed; batches come in order of the rows.
@@ -229,17 +240,18 @@ class Loader:
         try:
             with self.clock.timed("read"):
                 data = self.listing.read(self.listing.paths[row])
-                image_digest = digest(data)
+                image_digest = digest_picture(data)
         except OSError as error:
             return Loaded(row, None, reason=error.strerror or str(error))
         if not self.select(image_digest, row):
             return Loaded(row, image_digest)
         try:
-            with self.clock.timed("decode"), decoding(data) as picture:
-                pixels = self.prepare(picture, image_digest)
+            with self.clock.timed("decode"), decoding(data, self.value_range) as decoded:
+                pixels = self.prepare(decoded.picture, image_digest)
         except BrokenImage as error:
             return Loaded(row, image_digest, reason=str(error))
-        return Loaded(row, image_digest, tuple(pixels), pixels=pixels)
+        use = decoded.range_use
+        return Loaded(row, image_digest, tuple(pixels), None, pixels, use, decoded.has_more_pages)
 
     def load_all(self, rows: Sequence[int]) -> list[Loaded]:
         """Load a few rows, in the calling thread."""

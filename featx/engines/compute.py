@@ -11,6 +11,7 @@ from featx.data.listing import Listing
 from featx.data.loader import Batch, Loader, Select
 from featx.engines.engine import LazyEngine
 from featx.engines.threads import one_torch_thread
+from featx.images.range_report import RangeReport
 from featx.images.transform import to_pixels
 from featx.keys import InputTransform
 from featx.timing import Clock
@@ -60,7 +61,8 @@ def compute_features(
     def prepare(picture: Image.Image, digest: bytes) -> dict[int, Pixels]:
         return plan.prepare(picture, digest, choose_views(digest))
 
-    loader = Loader(listing, select, prepare, plan.workers, engine.clock, plan.device_batch)
+    value_range = plan.base.id.transform.value_range
+    loader = Loader(listing, select, prepare, plan.workers, engine.clock, plan.device_batch, value_range=value_range)
     with one_torch_thread(plan.device):
         yield from loader(rows, engine.start, engine.build)
 
@@ -85,12 +87,15 @@ class PixelBatches:
     def __init__(self, listing: Listing, rows: Sequence[int], transform: InputTransform) -> None:
         self.rows = rows
         self.rows_given: list[int] = []
+        self._ranges = RangeReport()
+        self._is_range_given = transform.value_range is not None
         self._loader = Loader(
             listing,
             lambda digest, row: True,
             lambda picture, digest: {0: to_pixels(picture, transform)},
             SAMPLE_WORKERS,
             Clock(),
+            value_range=transform.value_range,
         )
 
     def __iter__(self) -> Iterator[Pixels]:
@@ -99,6 +104,7 @@ class PixelBatches:
         for loaded in self._loader.decoded(self.rows):
             if not loaded.pixels:
                 continue
+            self._ranges.add(loaded.range_use, loaded.has_more_pages)
             self.rows_given.append(loaded.row)
             batch.append(loaded.pixels[0])
             if len(batch) == SAMPLE_BATCH:
@@ -106,3 +112,4 @@ class PixelBatches:
                 batch = []
         if batch:
             yield np.stack(batch)
+        self._ranges.warn(self._is_range_given)

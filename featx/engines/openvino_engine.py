@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -34,12 +35,21 @@ class Unsupported(Exception):
     """OpenVINO cannot run this base, device or precision."""
 
 
+def forbid_telemetry() -> None:
+    """Keep OpenVINO from reporting its use to its makers, which importing it otherwise does in a process of its own.
+
+    It goes without where the package that reports cannot be imported.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+
 def translate(compute: Callable[[Tensor], tuple[Tensor, ...]], example: Tensor) -> Any:
     """Translate a function of one tensor, of the example's shape and dtype, into OpenVINO's model.
 
     `openvino.convert_model` ends at the same model, but spends three times as long on inputs that the frontend by
     itself has right already.
     """
+    forbid_telemetry()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -110,6 +120,7 @@ class OpenVinoEngine:
 
     def compile(self, base: Base, wanted: WantedLayers) -> None:
         """Translate and compile the network, up to the deepest layer wanted."""
+        forbid_telemetry()
         from openvino import Core
 
         side = base.id.transform.crop

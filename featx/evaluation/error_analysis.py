@@ -60,16 +60,20 @@ class HeldOut:
     truth : (m,) int
         Places in `classes`.
     classes : list of str
+    split : str
+        What was held out and what was trained on, in words.
     """
 
     paths: list[str]
     truth: Codes
     classes: list[str]
+    split: str = ""
 
 
 def take_held_out(dataset: Dataset, rows: RowNumbers) -> HeldOut:
     """Take the paths and classes of held-out rows of a data set."""
-    return HeldOut([dataset.listing.paths[row] for row in rows], dataset.y[rows], dataset.classes)
+    paths = [dataset.listing.paths[row] for row in rows]
+    return HeldOut(paths, dataset.y[rows], dataset.classes, dataset.split)
 
 
 def report_classes(held_out: HeldOut, predicted: Codes) -> list[ClassReport]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from featx.evaluation.result_cache import describe_grid, load_finetuned_results,
 from featx.features.catalog import LayerSet
 from featx.features.matrix import Features
 from featx.features.splits import make_folds, with_views
+from featx.keys import list_fields
 
 Trained = tuple[Fitted, FittedClassifier]
 
@@ -61,7 +62,7 @@ def recall_finetuned(comparison: Comparison) -> list[Evaluation]:
     """Find what fine-tuning of this base left on these very rows, as far as its classifiers are asked for."""
     request = comparison.request
     images = int(comparison.dataset.test.sum())
-    shared = {"base": asdict(comparison.base.id), "rows": comparison.dataset.digest}
+    shared = {"base": list_fields(comparison.base.id), "rows": comparison.dataset.digest}
     evaluations = load_finetuned_results(request.cache, shared, images)
     names = request.classifiers or TUNED
     return [evaluation for evaluation in evaluations if evaluation.result.clf in names]
@@ -86,11 +87,13 @@ def evaluate_layer_set(
     to_train = [clf for clf in comparison.classifiers if needs_classifiers or clf not in evaluations]
     if to_train:
         features = comparison.features(layer_set)
+        degenerate = features.find_degenerate()
         for clf, trained in train_classifiers(comparison, to_train, features).items():
             if clf in evaluations:
                 evaluations[clf] = replace(evaluations[clf], classifier=trained[1])
                 continue
-            evaluations[clf] = evaluate_classifier(comparison, layer_set, clf, trained, features)
+            evaluation = evaluate_classifier(comparison, layer_set, clf, trained, features)
+            evaluations[clf] = replace(evaluation, degenerate=degenerate)
             save_result(comparison.request.cache, fingerprint(comparison, layer_set, clf), evaluations[clf])
     return [evaluations[clf] for clf in comparison.classifiers]
 

@@ -28,6 +28,8 @@ class FitReport:
     per_class : list of ClassReport
     mistakes : list of Mistake
         The most confident ones first.
+    split : str
+        What was held out and what was trained on, in words.
     model : Model or None
         Labels new images; None if it was not to be kept and the result is of an earlier run.
     """
@@ -37,6 +39,7 @@ class FitReport:
     confusion: NDArray[np.intp]
     per_class: list[ClassReport]
     mistakes: list[Mistake]
+    split: str
     # Any stands for None here: who asks for the model, as `fit` does by default, need not check that it is there.
     model: Model | Any = field(default=None, repr=False, compare=False)
 
@@ -48,6 +51,7 @@ class FitReport:
             "per_class": [asdict(report) for report in self.per_class],
             "confusion": self.confusion.tolist(),
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
+            "split": self.split,
         }
 
 
@@ -68,5 +72,6 @@ def report_fit(
         confusion=confusion_matrix(held_out.truth, predicted, labels=range(len(held_out.classes))),
         per_class=report_classes(held_out, predicted),
         mistakes=list_mistakes(held_out, evaluation.predictions),
+        split=held_out.split,
         model=model,
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from featx.classifiers.registry import CLASSIFIERS, Linear
 from featx.evaluation.transferability import h_score, log_evidence, neighbour_accuracy
+from featx.features.matrix import name_degenerate
 from featx.features.splits import make_folds
 from featx.linear.cross_validation import cross_validate
 from featx.types import Fold, Matrix
@@ -43,6 +44,8 @@ class LayerScore:
         Cross-validated on the images that were scored.
     clf : str
         The better classifier.
+    degenerate : str or None
+        "all zero" or "constant" where the features tell no images apart.
     """
 
     layer: str
@@ -55,6 +58,7 @@ class LayerScore:
     knn_accuracy: float
     cv_accuracy: dict[str, float]
     clf: str
+    degenerate: str | None = None
 
     @property
     def best(self) -> float:
@@ -115,6 +119,7 @@ def score_layer(name: tuple[str, str], X: Matrix, rows: LabelledRows, seed: int,
         knn_accuracy=round(neighbour_accuracy(X, rows.y, rows.groups), 6),
         cv_accuracy=best,
         clf=max(best, key=best.__getitem__),
+        degenerate=name_degenerate(X.min(axis=0), X.max(axis=0)),
     )
 
 
@@ -139,6 +144,7 @@ def choose_layer(scores: Sequence[LayerScore]) -> LayerScore:
     Layers scored on all training images are preferred to those scored on a sample.
     """
     candidates = [score for score in scores if score.cached] or list(scores)
+    candidates = [score for score in candidates if not score.degenerate] or candidates
     top = max(candidates, key=lambda score: score.best)
     standard_error = (top.best * (1 - top.best) / top.images) ** 0.5
     floor = top.best - max(EQUAL_WITHIN, standard_error)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.base_choice import BaseChoice
 from featx.bases.weights import absolute_path
 from featx.errors import ModelError
 from featx.evaluation.metrics import Codes, score_predictions
@@ -20,7 +21,6 @@ from featx.evaluation.result import Evaluation, FittedClassifier, HeldOutPredict
 from featx.keys import FeatureKey
 from featx.models.array_classifier import Opaque
 from featx.models.model import Model
-from featx.requests import BaseChoice
 from featx.store.base_json import StoredBase
 
 PROTOCOL = 3

@@ -124,12 +124,15 @@ class Evaluation:
         What was evaluated; None where only its result was kept.
     recalled : bool
         Whether an earlier run left this.
+    degenerate : str or None
+        "all zero" or "constant" where the features tell no images apart.
     """
 
     result: Result
     predictions: HeldOutPredictions
     classifier: FittedClassifier | None = None
     recalled: bool = False
+    degenerate: str | None = None
 
 
 AnyResult = TypeVar("AnyResult", bound=Result)

@@ -58,6 +58,9 @@ def save_result(cache: Path, request: Mapping[str, Any], evaluation: Evaluation)
         "predicted": evaluation.predictions.classes.tolist(),
         "confidence": evaluation.predictions.confidence.tolist(),
     }
+    # Only stated where there is something to state, so that other files stay as they were.
+    if evaluation.degenerate:
+        record["degenerate"] = evaluation.degenerate
     try:
         write_atomic(result_file(cache, request), (json.dumps(record, sort_keys=True) + "\n").encode())
     except OSError as error:
@@ -126,4 +129,5 @@ def parse_result(text: str, expected: Mapping[str, Any], images: int) -> Evaluat
     confidence = np.array(record["confidence"], np.float64)
     if classes.shape != (images,) or confidence.shape != (images,):
         raise ValueError("it is of another number of images")
-    return Evaluation(Result(**record["result"]), HeldOutPredictions(classes, confidence), recalled=True)
+    predictions = HeldOutPredictions(classes, confidence)
+    return Evaluation(Result(**record["result"]), predictions, recalled=True, degenerate=record.get("degenerate"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -36,7 +37,9 @@ def evaluate_side_by_side(tasks: Sequence[Task]) -> Iterator[tuple[int, list[Eva
             yield evaluate_at(place, tasks[place], cpus)
     else:
         calls = (delayed(evaluate_at)(place, tasks[place], cpus // jobs) for place in largest_first)
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
+        # A terminal sends Ctrl-C to all processes; this one ends the others.
+        ignoring = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+        yield from Parallel(n_jobs=jobs, return_as="generator_unordered", **ignoring)(calls)
 
 
 def count_work(comparison: Comparison, layer_set: LayerSet) -> int:

@@ -28,12 +28,15 @@ class TableRow(Result):
         Cost of extracting an image, in milliseconds: the share of this layer among those extracted together.
     recalled : bool
         Whether the result is of an earlier run. Rows are equal whether or not they were recalled.
+    degenerate : str or None
+        "all zero" or "constant" where the features tell no images apart.
     """
 
     p_value: float | None = None
     megabytes: float | None = None
     ms_per_image: float | None = None
     recalled: bool = field(default=False, compare=False)
+    degenerate: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON; what was added stands before the views, where scripts have always found it."""
@@ -52,7 +55,7 @@ def make_row(evaluation: Evaluation, **added: Any) -> TableRow:
         See `TableRow`.
     """
     figures = {figure.name: getattr(evaluation.result, figure.name) for figure in fields(Result)}
-    return TableRow(**figures, recalled=evaluation.recalled, **added)
+    return TableRow(**figures, recalled=evaluation.recalled, degenerate=evaluation.degenerate, **added)
 
 
 def make_table_row(evaluation: Evaluation, layer_set: LayerSet | None, p_value: float | None = None) -> TableRow:

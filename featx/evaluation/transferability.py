@@ -37,6 +37,10 @@ def log_evidence(X: Matrix, y: NDArray[np.intp], steps: int = 100) -> float:
     n, d = X.shape
     u, s, _ = np.linalg.svd(np.asarray(X, np.float64) - X.mean(axis=0, dtype=np.float64), full_matrices=False)
     squares = s**2
+    if not squares.any():
+        # Constant features explain nothing, and their weights have no evidence: only the noise is left.
+        shares = np.bincount(y)[np.unique(y)] / n
+        return float(np.mean(-(np.log(2 * np.pi * shares * (1 - shares)) + 1) / 2))
     evidences = []
     for code in np.unique(y):
         target = (y == code).astype(np.float64)

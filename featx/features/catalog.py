@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import logging
 import math
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.base_choice import BaseChoice
 from featx.bases.architectures.python_file import architecture_name
-from featx.bases.weights import digest_file, is_file_name
+from featx.bases.weights import is_file_name
 from featx.errors import MissingFeatures, shorten, unknown
 from featx.features.cached_layers import CachedLayer, CachedLayers, list_cached
+from featx.features.digest_weights import digest_weights
 from featx.features.missing import (
     complete_choice,
     describe_choice,
@@ -27,9 +27,10 @@ from featx.features.missing import (
     list_layers_and_poolings,
     missing_features,
     no_features,
+    write_choice,
 )
-from featx.keys import FeatureKey
-from featx.requests import BaseChoice, CompareRequest
+from featx.keys import FeatureKey, format_value_range
+from featx.requests import CompareRequest
 from featx.store.base_json import StoredBase
 from featx.store.key_summary import KeySummary
 from featx.store.store import FeatureStore
@@ -55,7 +56,7 @@ def list_candidates(store: FeatureStore, request: CompareRequest) -> list[Stored
     digest = None
     if named and choice.weights is not None and is_file_name(choice.weights):
         # Once for all bases: a file of weights is read whole for its digest.
-        digest = digest_file(Path(choice.weights).expanduser())
+        digest = digest_weights(choice, named)
     candidates = [base for base in named if fits_choice(base, choice, digest)]
     if not candidates:
         what = f"the cache '{store.root}' holds no features of {describe_choice(choice)}"
@@ -75,6 +76,8 @@ def fits_choice(base: StoredBase, choice: BaseChoice, weights_digest: str | None
     if choice.precision != base.id.precision:
         return False
     if choice.crop not in (None, transform.crop) or choice.resize not in (None, transform.resize):
+        return False
+    if choice.value_range is not None and choice.black_and_white() != transform.value_range:
         return False
     if weights_digest is not None:
         return weights_digest == base.id.weights
@@ -113,7 +116,8 @@ def find_base(
         candidates = [base for base in candidates if has_features(store, base, digests)]
         if not candidates:
             raise no_features(store.root, request, None)
-    if len(candidates) > 1 and request.base.resize is None and request.base.crop is None:
+    choice = request.base
+    if len(candidates) > 1 and (choice.resize, choice.crop, choice.value_range) == (None, None, None):
         candidates = [base for base in candidates if base.is_default_transform] or candidates
     if len(candidates) > 1:
         choices = "; ".join(write_choice(base) for base in candidates)
@@ -121,14 +125,11 @@ def find_base(
             f"the cache '{store.root}' holds features of {request.base.name} with {len(candidates)} different weights "
             f"or transforms: choose one with {choices}"
         )
-    return candidates[0]
-
-
-def write_choice(base: StoredBase) -> str:
-    """Write the flags that choose a cached base among others of its name."""
-    transform = base.id.transform
-    weights = shlex.quote(base.weights_file or base.source)
-    return f"--weights {weights} --resize {transform.resize} --crop {transform.crop}"
+    found = candidates[0]
+    taken = found.id.transform.value_range
+    if choice.value_range is None and taken is not None:
+        log.warning("no --value-range is given: features with --value-range %s are taken", format_value_range(*taken))
+    return found
 
 
 def has_features(store: FeatureStore, base: StoredBase, digests: NDArray[np.uint8]) -> bool:

@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.data.digest_cache import digest_all
-from featx.data.listing import DigestedListing, Listing, check_classes, find_conflicts, find_held_out
-from featx.data.sources import list_images
+from featx.data.listing import DigestedListing, Listing, check_classes, find_held_out
+from featx.data.sources import ColumnChoice, list_images
 from featx.errors import DataError, MissingFeatures, shorten
 from featx.features.catalog import Selection
+from featx.features.duplicates import count_once
 from featx.features.missing import list_layers_and_poolings, missing_features
-from featx.features.splits import hold_out
+from featx.features.splits import describe_split, hold_out
 from featx.images.decode import BrokenImage, decode
 from featx.keys import FeatureKey
+from featx.log import note
 from featx.requests import CompareRequest
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
@@ -32,12 +34,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Dataset:
-    """The labelled images of a data set, in a training and a held-out part.
+    """The labelled images of a data set, each of them once, in a training and a held-out part.
 
     Attributes
     ----------
     manifest : DigestedListing
-        The n images that have features, with their digests.
+        The n images that have features, with their digests, which are all different.
     classes : list of str
     y : (n,) int
         Places in `classes`.
@@ -45,6 +47,8 @@ class Dataset:
         Equal for rows that show the same image.
     test : (n,) bool
         The held-out rows.
+    split : str
+        What was held out and what is trained on, in words.
     """
 
     manifest: DigestedListing
@@ -52,6 +56,7 @@ class Dataset:
     y: NDArray[np.intp]
     groups: NDArray[np.intp]
     test: NDArray[np.bool_]
+    split: str = ""
 
     @property
     def train(self) -> NDArray[np.bool_]:
@@ -101,7 +106,9 @@ def list_dataset(request: CompareRequest, progress: Progress | None = None) -> D
     DataError
         If there is no such data set, or it is empty.
     """
-    manifest = digest_all(request.cache, list_images(request.data), request.rehash, progress=progress)
+    columns = ColumnChoice(request.path_column, request.label_column)
+    listing = list_images(request.data, request.cache, choice=columns)
+    manifest = digest_all(request.cache, listing, request.rehash, progress=progress)
     for file in manifest.unreadable:
         log.warning("'%s' is left out: %s", file.path, file.reason)
     return manifest
@@ -141,44 +148,53 @@ def join_selections(manifest: DigestedListing, store: FeatureStore, selections: 
 
 
 def join_dataset(request: CompareRequest, manifest: DigestedListing) -> Dataset:
-    """Make labels, groups and split of images that all have features.
+    """Make labels, groups and split of images that all have features; an image that is listed twice counts once.
 
     Raises
     ------
     DataError
         If there are too few classes, or too few images of a class.
     """
-    for conflict in find_conflicts(manifest):
-        log.warning("%s", conflict)
-    labels = manifest.listing.labels
-    check_classes(labels, request.data)
-    classes, y = np.unique(np.array(labels), return_inverse=True)
-    # Copies of one image have one digest, whatever they are called.
+    counted = count_once(manifest)
+    for remark in counted.remarks:
+        log.warning("%s", remark)
+    listing = manifest.listing.subset(counted.rows)
+    manifest = DigestedListing(listing, manifest.digests[counted.rows], manifest.unreadable)
+    check_classes(listing.labels, request.data)
+    classes, y = np.unique(np.array(listing.labels), return_inverse=True)
     _, groups = np.unique(manifest.digests.view("V32").reshape(-1), return_inverse=True)
-    test = find_held_out(manifest.listing.splits)
+    test = find_held_out(listing.splits)
+    has_own_split = test is not None
     if test is None:
-        test = hold_out_quarter(y, groups, request)
+        test = hold_out(y, groups, request.seed)
     check_training_part(classes, y, test, request.data)
-    return Dataset(manifest, classes.tolist(), y, groups, test)
+    split = describe_split(listing.splits if has_own_split else None, test, request.seed)
+    note(log, split)
+    return Dataset(manifest, classes.tolist(), y, groups, test, split)
 
 
-def hold_out_quarter(y: NDArray[np.intp], groups: NDArray[np.intp], request: CompareRequest) -> NDArray[np.bool_]:
-    """Hold out a quarter; where the images are too few for that, say so."""
-    try:
-        return hold_out(y, groups, request.seed)
-    except ValueError as error:
-        raise DataError(
-            f"'{request.data}' has too few different images to hold out a quarter of each class ({error}): add images"
-        ) from error
+def join_unlabelled(manifest: DigestedListing) -> Dataset:
+    """Make a data set of images without labels: all of the class "", held out where a split of their own says so."""
+    splits = manifest.listing.splits
+    is_held_out = find_held_out(splits) if "train" in splits else None
+    test = np.zeros(len(manifest), bool) if is_held_out is None else is_held_out
+    _, groups = np.unique(manifest.digests.view("V32").reshape(-1), return_inverse=True)
+    return Dataset(manifest, [""], np.zeros(len(manifest), np.intp), groups, test)
 
 
 def check_training_part(classes: NDArray[Any], y: NDArray[np.intp], test: NDArray[np.bool_], name: str) -> None:
-    """Raise DataError unless the training part has at least two images of every class."""
+    """Raise DataError unless the training part has an image of every class; say where none has two of them."""
     counts = np.bincount(y[~test], minlength=len(classes))
-    too_small = np.flatnonzero(counts < 2)
-    if len(too_small):
-        listed = shorten(f"'{classes[code]}' ({counts[code]})" for code in too_small)
-        raise DataError(f"'{name}': the training part needs at least two images of every class; too few: {listed}")
+    absent = np.flatnonzero(counts == 0)
+    if len(absent):
+        all_counts = np.bincount(y)
+        listed = shorten(f"'{classes[code]}' has {all_counts[code]} images, all of them held out" for code in absent)
+        raise DataError(f"'{name}': the training part needs at least one image of every class: {listed}")
+    if counts.max() < 2:
+        log.warning(
+            "no class has two images to train on: hyper-parameters are chosen, and cv accuracy is measured, "
+            "on the training images themselves"
+        )
 
 
 def keep_featured(manifest: DigestedListing, store: FeatureStore, needed: Sequence[NeededFeatures]) -> DigestedListing:

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from featx.errors import RequestError
 from featx.features.catalog import list_candidates, select_features
-from featx.features.dataset import join_selections, list_dataset
+from featx.features.dataset import (
+    NeededFeatures,
+    join_selections,
+    join_unlabelled,
+    keep_featured,
+    list_dataset,
+)
 from featx.features.scaling import join
 from featx.keys import FeatureKey
 from featx.requests import CompareRequest
@@ -29,7 +35,7 @@ class LabelledFeatures:
     groups : (n,) int
         Equal for rows that show the same image; for `GroupKFold` and its kin.
     classes : (k,) str
-        Names of the classes, sorted.
+        Names of the classes, sorted; only "" where the pictures lie in no class folders.
     paths : (n,) str
         Where each image lies.
     digests : (n, 32) uint8
@@ -86,7 +92,11 @@ def load_labelled_features(request: CompareRequest, scaled: bool = True) -> Labe
         choices = ", ".join(f"'{layer_set.name}' ({layer_set.keys[0].pooling})" for layer_set in layer_sets)
         raise RequestError(f"features of one layer and pooling are loaded, but these fit: {choices}. Choose one")
     keys = layer_sets[0].keys
-    dataset = join_selections(manifest, store, [selection])
+    if manifest.listing.is_labelled:
+        dataset = join_selections(manifest, store, [selection])
+    else:
+        needed = NeededFeatures(selection.request, selection.keys, selection.base)
+        dataset = join_unlabelled(keep_featured(manifest, store, [needed]))
     digests = dataset.digests
     return LabelledFeatures(
         X=read_matrix(store, keys, digests, scaled),

@@ -16,6 +16,18 @@ BLOCK_BYTES = 64_000_000
 """Memory for features that are read a block at a time: large enough that a block costs more than opening its parts."""
 
 
+CONSTANT_WITHIN = 1e-6
+"""Features that differ by less than this share of the largest differ by rounding only."""
+
+
+def name_degenerate(low: NDArray[np.float32], high: NDArray[np.float32]) -> str | None:
+    """Name features that tell no images apart by the least and largest value of each column; None for others."""
+    largest = max(float(np.abs(low).max()), float(np.abs(high).max()))
+    if largest == 0:
+        return "all zero"
+    return "constant" if float((high - low).max()) <= CONSTANT_WITHIN * largest else None
+
+
 @dataclass(frozen=True)
 class Features:
     """The features of a layer set, (v, n, d) float32: v views of n images, on disk or in memory.
@@ -74,6 +86,17 @@ class Features:
             keys = [replace(key, view=int(view[start])) for key in self.keys]
             blocks.append(join([self.store.get(key, digests) for key in keys]))
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def find_degenerate(self) -> str | None:
+        """Say what is wrong with features that tell no images apart; None where nothing is."""
+        images = np.arange(len(self.digests))
+        low = high = None
+        for first in range(0, len(images), self.block):
+            X = self.take(self.rows(images[first : first + self.block], 1))
+            block_low, block_high = X.min(axis=0), X.max(axis=0)
+            low = block_low if low is None else np.minimum(low, block_low)
+            high = block_high if high is None else np.maximum(high, block_high)
+        return None if low is None or high is None else name_degenerate(low, high)
 
     @property
     def block(self) -> int:

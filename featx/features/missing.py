@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from featx.base_choice import BaseChoice
 from featx.bases.names import check_base_name, check_pooling_names, suggested_layer
 from featx.bases.weights import is_file_name
 from featx.errors import MissingFeatures, shorten
-from featx.requests import BaseChoice, CompareRequest
+from featx.keys import format_value_range
+from featx.requests import CompareRequest
 from featx.store.base_json import StoredBase
 
 LAYER_TO_CHOOSE = "LAYER"
@@ -40,7 +43,8 @@ def complete_choice(choice: BaseChoice, base: StoredBase) -> BaseChoice:
     choice = replace(choice, weights=weights)
     if base.is_default_transform:
         return choice
-    return replace(choice, resize=base.id.transform.resize, crop=base.id.transform.crop)
+    transform = base.id.transform
+    return replace(choice, resize=transform.resize, crop=transform.crop, value_range=transform.value_range)
 
 
 def list_layers_and_poolings(places: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
@@ -109,3 +113,13 @@ def layers_not_cached(request: CompareRequest, base: StoredBase, places: Sequenc
     if request.views > 1:
         what += f" with {request.views} views"
     return missing_features(replace(request, poolings=poolings), what, layers, base)
+
+
+def write_choice(base: StoredBase) -> str:
+    """Write the flags that choose a cached base among others of its name."""
+    transform = base.id.transform
+    weights = shlex.quote(base.weights_file or base.source)
+    flags = f"--weights {weights} --resize {transform.resize} --crop {transform.crop}"
+    if transform.value_range is not None:
+        flags += f" --value-range {format_value_range(*transform.value_range)}"
+    return flags

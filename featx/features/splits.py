@@ -5,6 +5,7 @@ Rows of one group (copies of one image) are never split. Everything is stratifie
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,8 @@ def first_rows(groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.i
 def hold_out(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int, share: float = TEST_SHARE) -> NDArray[np.bool_]:
     """Hold out a stratified share; rows of one group stay together.
 
+    Every class with two groups or more has one at least on either side; a class with one group is trained on.
+
     Parameters
     ----------
     y : (n,) int
@@ -60,23 +63,77 @@ def hold_out(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int, share: fl
     -------
     (n,) bool
         True for the held-out rows.
-
-    Raises
-    ------
-    ValueError
-        If there are too few groups for one of each class on both sides.
     """
     first, place = first_rows(groups)
-    _, held_out = train_test_split(np.arange(len(first)), test_size=share, stratify=y[first], random_state=seed)
-    is_held_out = np.zeros(len(first), bool)
-    is_held_out[held_out] = True
+    classes = y[first]
+    is_held_out = draw_share(classes, seed, share)
+    for code in np.unique(classes):
+        of_class = np.flatnonzero(classes == code)
+        if len(of_class) > 1 and not is_held_out[of_class].any():
+            is_held_out[draw_some(of_class, 1, seed)] = True
     return is_held_out[place]
+
+
+def draw_share(classes: NDArray[np.intp], seed: int, share: float) -> NDArray[np.bool_]:
+    """Draw a stratified share of groups, (g,) bool; classes that are too small for that are drawn from one by one.
+
+    Parameters
+    ----------
+    classes : (g,) int
+        Class of each group.
+    """
+    is_drawn = np.zeros(len(classes), bool)
+    try:
+        _, drawn = train_test_split(np.arange(len(classes)), test_size=share, stratify=classes, random_state=seed)
+        is_drawn[drawn] = True
+        return is_drawn
+    # Too few for one of each class on both sides.
+    except ValueError:
+        for code in np.unique(classes):
+            of_class = np.flatnonzero(classes == code)
+            if len(of_class) > 1:
+                count = min(max(1, round(share * len(of_class))), len(of_class) - 1)
+                is_drawn[draw_some(of_class, count, seed)] = True
+        return is_drawn
+
+
+def draw_some(rows: NDArray[np.intp], count: int, seed: int) -> NDArray[np.intp]:
+    """Draw some of a few rows: the same ones for the same rows and seed."""
+    return np.random.default_rng([seed, int(rows[0])]).permutation(rows)[:count]
+
+
+SPLIT_NOUNS = {"train": "train", "val": "val", "test": "test", "": "images without a split"}
+"""Split of a listing to how it is called in a sentence."""
+
+
+def describe_split(splits: Sequence[str] | None, test: NDArray[np.bool_], seed: int) -> str:
+    """Say what was held out and what is trained on.
+
+    Parameters
+    ----------
+    splits : sequence of str, or None
+        The data set's own split of each row; None if the held-out part was drawn.
+    test : (n,) bool
+        The held-out rows.
+    seed : int
+        What it was drawn with.
+    """
+    held_out = int(test.sum())
+    images = "1 image" if held_out == 1 else f"{held_out} images"
+    trained_on = len(test) - held_out
+    if splits is None:
+        return f"held out: a quarter, drawn with seed {seed} ({images}); trained on the rest ({trained_on})"
+    counts = Counter(split for split, is_test in zip(splits, test.tolist(), strict=True) if not is_test)
+    own = next(split for split, is_test in zip(splits, test.tolist(), strict=True) if is_test)
+    names = [name for split, name in SPLIT_NOUNS.items() if counts[split]]
+    return f"held out: {own} ({images}); trained on {' and '.join(names)} ({trained_on})"
 
 
 def make_folds(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> Sequence[Fold]:
     """Make stratified folds in which rows of one group stay together.
 
-    Five of them, or as many as the smallest class has images.
+    Five of them, or as many as the smallest class has images. A class with one image is trained on in every fold. Where
+    no class has two, there is nothing to divide: one fold trains and validates on all rows.
 
     Parameters
     ----------
@@ -85,15 +142,20 @@ def make_folds(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> Sequ
     Returns
     -------
     sequence of (train rows, validation rows)
-        Each row validates in one fold.
+        Each row validates in one fold, except those of classes with one image.
     """
     first, place = first_rows(groups)
-    smallest = int(np.bincount(y[first]).min())
+    counts = np.bincount(y[first])
+    may_validate = np.flatnonzero(counts[y[first]] > 1)
+    if not len(may_validate):
+        every_row = np.arange(len(y))
+        return [(every_row, every_row)]
+    smallest = int(counts[counts > 1].min())
     splitter = StratifiedKFold(max(2, min(FOLDS, smallest)), shuffle=True, random_state=seed)
     folds = []
-    for _, val in splitter.split(first, y[first]):
+    for _, val in splitter.split(may_validate, y[first[may_validate]]):
         validates = np.zeros(len(first), bool)
-        validates[val] = True
+        validates[may_validate[val]] = True
         of_rows = validates[place]
         folds.append((np.flatnonzero(~of_rows), np.flatnonzero(of_rows)))
     return folds
@@ -161,10 +223,14 @@ def split_parts(y: NDArray[np.intp], groups: NDArray[np.intp], test: NDArray[np.
         If there are too few images for that.
     """
     train = np.flatnonzero(~test)
+    first, place = first_rows(groups[train])
+    classes = y[train][first]
     # Of many small classes a seventh may be less than one row each, which cannot be stratified.
-    one_a_class = len(np.unique(y[train])) / len(train)
-    try:
-        validates = hold_out(y[train], groups[train], seed, max(VALIDATION_SHARE, one_a_class))
-    except ValueError as error:
-        raise DataError(f"the training part has too few images to split a validation part off ({error})") from error
+    one_a_class = len(np.unique(classes)) / len(train)
+    validates = draw_share(classes, seed, max(VALIDATION_SHARE, one_a_class))[place]
+    if not validates.any():
+        raise DataError(
+            f"the training part has {len(train)} images of {len(np.unique(classes))} classes, and two of none: "
+            "too few to split a validation part off"
+        )
     return Parts(train[~validates], train[validates], np.flatnonzero(test))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from featx.classifiers.search import search
 from featx.engines.threads import one_torch_thread
-from featx.errors import DataError, RequestError
+from featx.errors import RequestError
 from featx.features.scaling import join
 from featx.features.splits import Parts, make_folds, with_views
 from featx.finetuning.batches import PooledBatches
@@ -144,11 +144,6 @@ class HeadMaker:
         ----------
         report : callable, optional
             Called after each epoch of training by gradients.
-
-        Raises
-        ------
-        DataError
-            If a class has too few images to cross-validate the linear head.
         """
         # Batches of a head are small: several threads would wait for one another more than they compute.
         with one_torch_thread(torch.device("cpu")):
@@ -179,20 +174,9 @@ class HeadMaker:
         return Heads(head, final, state, params)
 
     def solve_head(self, rows: RowNumbers, pooled: Matrix) -> tuple[Head, dict[str, float]]:
-        """Fit a linear head on rows, whose features are given view by view; tell what cross-validation chose.
-
-        Raises
-        ------
-        DataError
-            If a class has one image only.
-        """
+        """Fit a linear head on rows, whose features are given view by view; tell what cross-validation chose."""
         y = self.features.y[rows]
         views = self.request.views
-        if np.bincount(y, minlength=self.features.classes).min() < 2:
-            raise DataError(
-                "beside the held-out and the validation part a class has one image left to train on, too few to "
-                "cross-validate the linear head: add images, or use --head mlp"
-            )
         folds = make_folds(y, self.features.groups[rows], self.request.seed)
         folds = with_views(folds, len(rows), views, min(views, self.request.test_views))
         fitted = search(["logreg"], pooled, np.tile(y, views), folds, self.request.seed)["logreg"]

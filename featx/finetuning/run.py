@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from featx.engines.device import choose_device
 from featx.engines.threads import count_cores
 from featx.errors import DataError
+from featx.evaluation.comparison import half_the_memory
 from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.fit_report import FitReport, report_fit
 from featx.evaluation.protocol import ModelBase, Subject, Training, locate_weights, make_evaluation, make_model
@@ -29,10 +30,10 @@ from featx.finetuning.head_training import FrozenFeatures, Heads
 from featx.finetuning.schedule import BatchReport, EpochReport, TrainingSchedule, TrainingState
 from featx.finetuning.trainer import Trainer
 from featx.finetuning.unfreeze import TrainablePart, UnfreezePlan
-from featx.keys import FeatureKey
+from featx.keys import FeatureKey, list_fields
 from featx.models.array_classifier import ArrayClassifier
 from featx.models.model import Model
-from featx.requests import CompareRequest, FinetuneRequest, half_the_memory
+from featx.requests import CompareRequest, FinetuneRequest
 from featx.store.store import FeatureStore
 from featx.types import RowNumbers
 
@@ -112,6 +113,8 @@ class FinetuningRun:
             rehash=request.rehash,
             cache=request.cache,
             views=len(self.head_keys),
+            path_column=request.path_column,
+            label_column=request.label_column,
         )
         return load_dataset(cached, self.store, [*self.head_keys, *self.cut_keys])
 
@@ -220,7 +223,7 @@ class FinetuningRun:
             recipe["from"] = self.plan.unfrozen
         return {
             "clf": clf,
-            "base": asdict(self.plan.base.id),
+            "base": list_fields(self.plan.base.id),
             "rows": self.dataset.digest,
             "seed": self.request.seed,
             "recipe": recipe,

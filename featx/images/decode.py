@@ -6,14 +6,18 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from functools import cache
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from featx.errors import FeatxError
+from featx.images.depth import Depth, RangeUse, find_depth, needs_low_bytes, to_8_bits
+from featx.images.dicom import open_dicom
+from featx.images.foreign import describe_foreign, describe_unread_tiff, has_package, is_dicom, is_heic
 from featx.images.memory_budget import MemoryBudget
+from featx.images.tiff import read_first_page
+from featx.keys import ValueRange
 
 FORMATS = (
     *("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "DIB", "JPEG2000"),
@@ -26,7 +30,7 @@ DECODING_MEMORY = 850_000_000
 
 BYTES_PER_PIXEL = 8
 PROGRESSIVE_BYTES_PER_PIXEL = 11
-BYTES_PER_PIXEL_OF = {"WEBP": 22, "JPEG2000": 25, "AVIF": 16, "TIFF": 14, "MPO": 11}
+BYTES_PER_PIXEL_OF = {"WEBP": 22, "JPEG2000": 25, "AVIF": 16, "TIFF": 14, "MPO": 11, "HEIF": 22}
 """What decoding takes at its peak, conversion to RGB included: in general, of a progressive JPEG, and by format."""
 
 MAX_PIXELS = DECODING_MEMORY // BYTES_PER_PIXEL
@@ -35,11 +39,8 @@ MAX_PIXELS = DECODING_MEMORY // BYTES_PER_PIXEL
 MAX_SLOW_PIXELS = {"QOI": 2**20}
 """Formats that Pillow decodes in plain Python, some microseconds a pixel."""
 
-BAND_PIXELS = 2**20
-"""Pixels of deep grey that are scaled at a time: as float32 they take a few megabytes, whatever the picture's size."""
-
-BITS_PER_SAMPLE = 258
-"""Number of the tag BitsPerSample in TIFF 6.0."""
+LOW_BYTES_PER_PIXEL = 8
+"""What the lower bytes of 16-bit colour take beside that, where the upper ones are not enough, and their result."""
 
 # Pillow asks these when a picture lies within a picture, where no size can be seen from outside (ICO, TIFF, GIF). It
 # warns from MAX_IMAGE_PIXELS on, and refuses from twice as many.
@@ -57,8 +58,27 @@ class BrokenImage(FeatxError, ValueError):
     """Bytes that are not an image, or an image that is damaged or too large."""
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded picture, and what is to be known about how it was read.
+
+    Attributes
+    ----------
+    picture : PIL.Image.Image
+        Mode RGB.
+    range_use : RangeUse or None
+        Which values it holds; None of pictures of 8 bits, and of DICOM pictures that state their window.
+    has_more_pages : bool
+        Whether the file holds more pages or frames than this first one.
+    """
+
+    picture: Image.Image
+    range_use: RangeUse | None = None
+    has_more_pages: bool = False
+
+
 @contextmanager
-def decoding(data: bytes) -> Iterator[Image.Image]:
+def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Decoded]:
     """Decode an image file, and keep its share of the memory until the picture has been used.
 
     See `decode` for what is decoded how; threads wait here while others take the memory.
@@ -66,12 +86,13 @@ def decoding(data: bytes) -> Iterator[Image.Image]:
     Parameters
     ----------
     data : bytes
-        The whole file, in any of `FORMATS`.
+        The whole file, in any of `FORMATS`, HEIC or DICOM.
+    value_range : pair of float, optional
+        Values that mean black and white in a picture of more than 8 bits.
 
     Yields
     ------
-    PIL.Image.Image
-        Mode RGB.
+    Decoded
 
     Raises
     ------
@@ -80,26 +101,49 @@ def decoding(data: bytes) -> Iterator[Image.Image]:
     """
     if not data:
         raise BrokenImage("empty file")
-    with raising_broken_image():
-        opened = Image.open(io.BytesIO(data), formats=FORMATS)
-    with opened, DECODING_BUDGET.hold(check_size(opened)):
+    if foreign := describe_foreign(data):
+        raise BrokenImage(foreign)
+    if is_dicom(data):
+        with decoding_dicom(data, value_range) as decoded:
+            yield decoded
+        return
+    with raising_broken_image(data):
+        opened = Image.open(io.BytesIO(data), formats=list_formats(data))
+        depth = find_depth(opened, data)
+    with opened, DECODING_BUDGET.hold(check_size(opened, depth, value_range)):
         with raising_broken_image():
-            opened.load()  # once only: a second load of a truncated file can succeed without a word
-            ImageOps.exif_transpose(opened, in_place=True)
-            picture = to_rgb(opened)
-        yield picture
+            decoded = read_picture(opened, depth, data, value_range)
+        yield decoded
 
 
-def decode(data: bytes) -> Image.Image:
-    """Decode an image file: first frame, turned upright as its EXIF data say, as RGB.
+@contextmanager
+def decoding_dicom(data: bytes, value_range: ValueRange | None) -> Iterator[Decoded]:
+    """Decode a DICOM picture as `decoding` does."""
+    with raising_broken_image():
+        dicom = open_dicom(data)
+        needed = dicom.count_bytes()
+    if needed > DECODING_MEMORY:
+        raise BrokenImage(describe_too_large(dicom.width, dicom.height, needed))
+    with DECODING_BUDGET.hold(needed):
+        with raising_broken_image():
+            grey, use = dicom.read(value_range)
+            decoded = Decoded(grey.convert("RGB"), use)
+        yield decoded
 
-    Grey pictures of more than 8 bits are scaled by their range (Pillow alone clips them at 255, nearly white);
-    transparency is dropped, as torchvision's image folders do.
+
+def decode(data: bytes, value_range: ValueRange | None = None) -> Image.Image:
+    """Decode an image file: first page or frame, turned upright as its EXIF data say, as RGB.
+
+    Pictures of more than 8 bits are scaled by a fixed range (Pillow alone clips grey at 255, nearly white): that of the
+    user, else the one that the file states, else 0 to 65535, or 0 to 1 of floating-point numbers. Transparency is
+    dropped, as torchvision's image folders do.
 
     Parameters
     ----------
     data : bytes
-        The whole file, in any of `FORMATS`.
+        The whole file, in any of `FORMATS`, HEIC or DICOM.
+    value_range : pair of float, optional
+        Values that mean black and white in a picture of more than 8 bits.
 
     Returns
     -------
@@ -111,13 +155,74 @@ def decode(data: bytes) -> Image.Image:
     BrokenImage
         With a reason that can be shown to the user.
     """
-    with decoding(data) as picture:
-        return picture
+    with decoding(data, value_range) as decoded:
+        return decoded.picture
+
+
+def list_formats(data: bytes) -> tuple[str, ...]:
+    """List the formats that Pillow may open a file as: HEIC only where it is one, since its decoder is an extra."""
+    if not is_heic(data):
+        return FORMATS
+    register_heif()
+    return ("HEIF",)
+
+
+@cache
+def register_heif() -> None:
+    """Teach Pillow to open HEIC."""
+    if has_package("pillow_heif"):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener(thumbnails=False)
+
+
+def read_picture(opened: Image.Image, depth: Depth | None, data: bytes, value_range: ValueRange | None) -> Decoded:
+    """Load an opened picture, bring it to 8 bits, turn it upright, and make it RGB."""
+    opened.load()  # once only: a second load of a truncated file can succeed without a word
+    picture = opened
+    use = None
+    if depth is not None:
+        picture, use = to_8_bits(depth, opened, data, value_range)
+    if picture is opened:
+        ImageOps.exif_transpose(opened, in_place=True)
+    else:
+        orientation = opened.getexif().get(ORIENTATION, 1)
+        turn = TURNS.get(orientation)
+        if turn is not None:
+            picture = picture.transpose(turn)
+    rgb = to_rgb(picture)
+    return Decoded(rgb, use, has_more_pages(opened, data))
+
+
+def has_more_pages(opened: Image.Image, data: bytes) -> bool:
+    """Whether a file holds more pages or frames than the first."""
+    if opened.format == "TIFF":
+        page = read_first_page(data)
+        return page is not None and page.has_more_pages
+    try:
+        return bool(getattr(opened, "is_animated", False))
+    except Exception:  # whatever is wrong with the second frame, the first one is sound
+        return False
+
+
+ORIENTATION = 0x0112
+"""Number of the tag Orientation in EXIF 2.3."""
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Orientation to what turns a picture upright."""
 
 
 @contextmanager
-def raising_broken_image() -> Iterator[None]:
-    """Turn whatever a decoder raises into BrokenImage."""
+def raising_broken_image(data: bytes = b"") -> Iterator[None]:
+    """Turn whatever a decoder raises into BrokenImage; `data` lets it name a kind of TIFF that is not read."""
     try:
         yield
     except BrokenImage:
@@ -125,7 +230,8 @@ def raising_broken_image() -> Iterator[None]:
     except MemoryError:
         raise BrokenImage("not enough memory to decode it") from None
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error, IndexError ...
-        raise BrokenImage(describe_decoder_error(error)) from error
+        unread = describe_unread_tiff(data) if isinstance(error, UnidentifiedImageError) else None
+        raise BrokenImage(unread or describe_decoder_error(error)) from error
 
 
 def describe_decoder_error(error: Exception) -> str:
@@ -137,7 +243,7 @@ def describe_decoder_error(error: Exception) -> str:
     return str(error).strip().rstrip(".") or type(error).__name__
 
 
-def check_size(image: Image.Image) -> int:
+def check_size(image: Image.Image, depth: Depth | None = None, value_range: ValueRange | None = None) -> int:
     """Estimate the bytes that decoding takes, from the header alone.
 
     Raises
@@ -147,15 +253,23 @@ def check_size(image: Image.Image) -> int:
     """
     width, height = image.size
     kind = image.format or ""
-    needed = width * height * estimate_bytes_per_pixel(image)
+    bytes_per_pixel = estimate_bytes_per_pixel(image)
+    if depth is not None and needs_low_bytes(depth, value_range):
+        bytes_per_pixel += LOW_BYTES_PER_PIXEL
+    needed = width * height * bytes_per_pixel
     if needed > DECODING_MEMORY:
-        raise BrokenImage(
-            f"{width} x {height} pixels would take {needed / 1e9:.1f} GB to decode, "
-            f"more than {DECODING_MEMORY / 1e9:.2f} GB"
-        )
+        raise BrokenImage(describe_too_large(width, height, needed))
     if width * height > MAX_SLOW_PIXELS.get(kind, MAX_PIXELS):
         raise BrokenImage(f"{width} x {height} pixels of {kind} would take too long to decode: convert it to PNG")
     return needed
+
+
+def describe_too_large(width: int, height: int, needed: int) -> str:
+    """Say that a picture takes more memory than there is for all."""
+    return (
+        f"{width} x {height} pixels would take {needed / 1e9:.1f} GB to decode, "
+        f"more than {DECODING_MEMORY / 1e9:.2f} GB"
+    )
 
 
 def estimate_bytes_per_pixel(image: Image.Image) -> int:
@@ -166,81 +280,13 @@ def estimate_bytes_per_pixel(image: Image.Image) -> int:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a loaded picture of any mode to RGB, scaling deep grey modes to 8 bits."""
+    """Convert a loaded picture of any mode to RGB, scaling grey of more than 8 bits by the range of its mode."""
     if image.mode.startswith("I") or image.mode == "F":
-        image = scale_grey(image)
+        depth = Depth((0.0, 1.0), is_float=True) if image.mode == "F" else Depth()
+        image, _ = to_8_bits(depth, image, b"", None)
     elif image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
         # Pillow asks for this step where every colour of the palette has a transparency of its own, and warns without.
         image = image.convert("RGBA")
     if image.mode == "RGB":
         return image
     return image.convert("RGB")
-
-
-def scale_grey(image: Image.Image, band_pixels: int = BAND_PIXELS) -> Image.Image:
-    """Scale 16-bit, 32-bit or floating-point grey to 8 bits.
-
-    The range is what the format states (16 bits, or fewer by a TIFF's tag); values beyond it, and floating-point
-    pictures outside 0..1, are scaled by their own least and greatest value. NaN becomes black.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        Of a mode that begins with "I", or "F".
-    band_pixels : int
-        Pixels that are scaled at a time, in whole lines; more take more memory and give the same picture.
-
-    Returns
-    -------
-    PIL.Image.Image
-        Mode L.
-    """
-    low, high = read_stated_range(image)
-    least, greatest = find_finite_range(image, band_pixels)
-    if least < low or greatest > high:
-        low, high = least, greatest
-    span = (high - low) or 1.0
-    grey = Image.new("L", image.size)
-    for top, values in iterate_bands(image, band_pixels):
-        with np.errstate(all="ignore"):  # values may lie further apart than float32 reaches
-            scaled = np.nan_to_num((values - low) / span, nan=0.0, posinf=1.0, neginf=0.0)
-        eight_bits = np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
-        grey.paste(Image.fromarray(eight_bits), (0, top))
-    return grey
-
-
-def read_stated_range(image: Image.Image) -> tuple[float, float]:
-    """Read which values mean black and white in a picture of deep grey."""
-    if image.mode == "F":
-        return 0.0, 1.0
-    bits = read_bits_per_sample(getattr(image, "tag_v2", {}))
-    return 0.0, 2.0**bits - 1
-
-
-def read_bits_per_sample(tags: Any) -> int:
-    """Read the bits of a grey value off a TIFF's tags; 16 where they say nothing, or what cannot be."""
-    stated = tags.get(BITS_PER_SAMPLE, 16)
-    if isinstance(stated, tuple):
-        stated = stated[0]
-    bits = int(stated)
-    return bits if 8 < bits <= 16 else 16
-
-
-def iterate_bands(image: Image.Image, band_pixels: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield a picture in bands: the first line of each, and its (lines, width) float32 values."""
-    lines = max(1, band_pixels // image.width)
-    for top in range(0, image.height, lines):
-        box = (0, top, image.width, min(top + lines, image.height))
-        yield top, np.asarray(image.crop(box), dtype=np.float32)
-
-
-def find_finite_range(image: Image.Image, band_pixels: int) -> tuple[float, float]:
-    """Find the least and greatest finite value; two zeros if there are none."""
-    lows = []
-    highs = []
-    for _, values in iterate_bands(image, band_pixels):
-        finite = values[np.isfinite(values)]
-        if finite.size:
-            lows.append(float(finite.min()))
-            highs.append(float(finite.max()))
-    return min(lows, default=0.0), max(highs, default=0.0)

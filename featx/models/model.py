@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from safetensors.numpy import save
 from featx.errors import ModelError, StoreError
 from featx.features.scaling import join
 from featx.files import write_atomic
-from featx.keys import BASE_TENSOR_PREFIX, BaseId, FeatureKey, InputTransform
+from featx.keys import BASE_TENSOR_PREFIX, BaseId, FeatureKey, InputTransform, list_fields
 from featx.models.array_classifier import CALIBRATIONS, ArrayClassifier, Arrays
 from featx.models.schema import (
     MODEL_FORMAT,
@@ -171,7 +171,7 @@ class Model:
         facts = {
             "format": MODEL_FORMAT,
             "version": MODEL_VERSION,
-            "base": asdict(self.keys[0].base),
+            "base": list_fields(self.keys[0].base),
             "layers": [{"layer": key.layer, "pooling": key.pooling, "dtype": key.dtype} for key in self.keys],
             "source": self.source,
             "weights": self.weights,

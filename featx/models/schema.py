@@ -46,6 +46,7 @@ class TransformFacts(Struct, frozen=True, forbid_unknown_fields=True):
     interpolation: Literal["nearest", "bilinear", "bicubic"]
     mean: tuple[Number, Number, Number]
     std: tuple[Number, Number, Number]
+    value_range: tuple[Number, Number] | None = None
 
     def __post_init__(self) -> None:
         """Compare the fields with each other."""
@@ -53,6 +54,8 @@ class TransformFacts(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"crops {self.crop} of {self.resize} pixels")
         if not all(math.isfinite(number) for number in (*self.mean, *self.std)):
             raise ValueError("its mean or std is not finite")
+        if self.value_range and not -math.inf < self.value_range[0] < self.value_range[1] < math.inf:
+            raise ValueError(f"its value range {list(self.value_range)} is not one")
         if min(self.std) <= 0:
             raise ValueError(f"its std {list(self.std)} is not positive")
 

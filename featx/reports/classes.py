@@ -88,14 +88,39 @@ def prediction_table(rows: Sequence[tuple[str, str, float]]) -> str:
     return align(lines, ("path", "label", "probability"))
 
 
-def prediction_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write predictions as CSV: path, label, probability, and one column a class."""
+def prediction_csv(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> str:
+    """Write predictions as CSV: path, label, probability, p(CLASS) of every class, and why an image failed.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As `Predictions.to_dicts` gives them.
+    classes : sequence of str
+        The model's. In brackets none of them can be taken for another column.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    classes = list(rows[0]["probabilities"]) if rows else []
-    writer.writerow(["path", "label", "probability", *classes])
+    writer.writerow(["path", "label", "probability", *(f"p({name})" for name in classes), "reason"])
     for row in rows:
-        writer.writerow([row["path"], row["label"], row["probability"], *row["probabilities"].values()])
+        probabilities = row["probabilities"] or dict.fromkeys(classes)
+        values = (probabilities[name] for name in classes)
+        writer.writerow([row["path"], row["label"], row["probability"], *values, row.get("reason")])
+    return text.getvalue()
+
+
+def scored_csv(images: Sequence[tuple[str, str, str, float]], failed: Sequence[tuple[str, str]]) -> str:
+    """Write scored images as CSV: path, label, predicted and its probability, and why an image failed.
+
+    Parameters
+    ----------
+    images : sequence of (path, label, predicted, probability)
+    failed : sequence of (path, reason)
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "label", "predicted", "probability", "reason"])
+    writer.writerows((*image, None) for image in images)
+    writer.writerows((path, None, None, None, reason) for path, reason in failed)
     return text.getvalue()
 
 

@@ -147,7 +147,7 @@ def table(rows: Sequence[TableRow], style: str = "simple", width: int | None = N
     columns = drop_empty(write_columns(rows, winner))
     shown = columns
     if width is not None:
-        shown = choose_columns(columns, width)
+        shown = fit_columns(columns, width)
         shorten_names(shown, width)
     # Markdown is read by programs, which do not mind the padding.
     if style == "simple":
@@ -177,7 +177,7 @@ def drop_empty(columns: TableColumns) -> TableColumns:
     return kept
 
 
-def choose_columns(columns: TableColumns, width: int) -> TableColumns:
+def fit_columns(columns: TableColumns, width: int) -> TableColumns:
     """Choose the columns for a width: the essential ones, and further ones as long as they fit."""
     essential = set(ESSENTIAL)
     # Rows that differ in nothing else must not look alike.
@@ -249,6 +249,7 @@ def write_notes(rows: Sequence[TableRow], winner: TableRow, left_out: Sequence[s
         notes.append(f"(=) cannot be told apart from the best (p >= {SIGNIFICANCE})")
     if any(row.clf in TUNED for row in rows):
         notes.append("(head, finetuned) cv acc is the accuracy on the part of the training images that chose the epoch")
+    notes += list_degenerate(rows)
     earlier = sum(row.recalled for row in rows)
     if earlier == 1:
         notes.append(f"1 of {len(rows)} rows is from an earlier run, its seconds as measured then (--refit)")
@@ -259,6 +260,15 @@ def write_notes(rows: Sequence[TableRow], winner: TableRow, left_out: Sequence[s
     return "\n\n" + "\n".join(notes)
 
 
+def list_degenerate(rows: Sequence[TableRow]) -> list[str]:
+    """Name the layers whose features tell no images apart, in one line each."""
+    lines = {}
+    for row in rows:
+        if row.degenerate:
+            lines[f"the features of {row.layer} ({row.pooling}) are {row.degenerate}: they tell no images apart"] = True
+    return list(lines)
+
+
 def sentence(row: TableRow) -> str:
     """Say one result in words."""
     views = ""
@@ -267,12 +277,24 @@ def sentence(row: TableRow) -> str:
     params = "".join(f", {name} = {value:g}" for name, value in row.params.items())
     validated = "validated" if row.clf in TUNED else "cross-validated"
     when = " in an earlier run" if row.recalled else ""
+    degenerate = "".join(f"; {line}" for line in list_degenerate([row]))
     return (
         f"{row.clf} on {row.base} {row.layer} ({row.pooling}, {row.dim} numbers{views}): "
         f"test accuracy {row.test_accuracy:.3f} (95 % interval {row.ci_low:.3f} to {row.ci_high:.3f}, "
         f"{row.n_test} images), balanced {row.balanced_accuracy:.3f}, macro F1 {row.macro_f1:.3f}, "
         f"expected calibration error {row.calibration_error:.3f}, {validated} {row.cv_accuracy:.3f} "
-        f"on {row.n_train} images{params}, {row.fit_seconds:.1f} s{when}"
+        f"on {row.n_train} images{params}, {row.fit_seconds:.1f} s{when}{degenerate}"
+    )
+
+
+def score_sentence(row: TableRow) -> str:
+    """Say in words how a saved model does on other images."""
+    noun = "image" if row.n_test == 1 else "images"
+    return (
+        f"{row.clf} on {row.base} {row.layer} ({row.pooling}, {row.dim} numbers): "
+        f"accuracy {row.test_accuracy:.3f} (95 % interval {row.ci_low:.3f} to {row.ci_high:.3f}, "
+        f"{row.n_test} {noun}), balanced {row.balanced_accuracy:.3f}, macro F1 {row.macro_f1:.3f}, "
+        f"expected calibration error {row.calibration_error:.3f}"
     )
 
 

@@ -6,19 +6,23 @@ committed is kept, and the same command goes on from there.
 
 from __future__ import annotations
 
+import logging
+import signal
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from multiprocessing.queues import SimpleQueue
+from types import FrameType
+from typing import NoReturn
 
 from featx.bases.architecture import Architecture
 from featx.bases.base import find_layer
 from featx.bases.registry import resolve
 from featx.data.digest_cache import digest_all
 from featx.data.listing import Listing
-from featx.data.sources import list_images
+from featx.data.sources import ColumnChoice, list_images
 from featx.engines.device import parse_devices
 from featx.engines.threads import count_cores
 from featx.errors import RequestError
@@ -64,8 +68,14 @@ def run_on_devices(
         futures = []
         for number, shard_request in enumerate(requests):
             futures.append(pool.submit(run_shard, number, shard_request))
-        pass_on_progress(futures, queue, progress)
-        return merge_summaries(collect_summaries(futures))
+        try:
+            pass_on_progress(futures, queue, progress)
+            return merge_summaries(collect_summaries(futures))
+        except KeyboardInterrupt:
+            # The pool waits for its processes: each commits what it has computed, and ends.
+            for process in active_children():
+                process.terminate()
+            raise
 
 
 def divide_request(request: ExtractRequest, devices: Sequence[str]) -> list[ExtractRequest]:
@@ -82,15 +92,28 @@ def set_progress_queue(queue: SimpleQueue[ShardProgress]) -> None:
     """Give a new process the queue on which it reports progress."""
     global progress_queue
     progress_queue = queue
+    # A terminal sends Ctrl-C to all processes; the one that started this one passes it on, once.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def stop_once(number: int, frame: FrameType | None) -> NoReturn:
+    """Stop a shard as Ctrl-C would, so that what it has computed is committed; further signals are ignored."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def run_shard(number: int, request: ExtractRequest) -> ExtractSummary:
     """Extract one shard, in a process of its own."""
+    signal.signal(signal.SIGTERM, stop_once)
 
     def report(done: int, total: int) -> None:
         progress_queue.put((number, done, total))
 
-    return run_here(request, resolve(request.base), list_images(request.data), report)
+    # What was taken of DATA, and what is odd about it, the process that began this one has said.
+    logging.getLogger("featx.data").setLevel(logging.ERROR)
+    columns = ColumnChoice(request.path_column, request.label_column)
+    listing = list_images(request.data, request.cache, request.strict, columns)
+    return run_here(request, resolve(request.base), listing, report)
 
 
 def pass_on_progress(

@@ -109,10 +109,12 @@ def run_with_base(
         duplicates=tally.counts[RowOutcome.DUPLICATE],
         failed=tally.failed,
         skipped=list(listing.skipped),
+        notes=list(listing.notes),
         layers=[key.layer for key in keys if not key.view],
         device=str(device),
         engine=engine.name,
         time=seconds_by_step,
+        pictures=tally.ranges,
     )
 
 

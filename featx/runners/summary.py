@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from featx.data.listing import FailedImage
+from featx.images.range_report import RangeReport
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,9 @@ class ExtractSummary:
     failed : list of FailedImage
         Images that cannot be read.
     skipped : list of FailedImage
-        Files that were passed over, since they are not images of the data set.
+        Files and folders that were passed over, since they are not images of the data set.
+    notes : list of str
+        What was taken for splits, and what was passed over: one line each.
     seconds : float
         From the request to this summary.
     layers : list of str
@@ -32,6 +35,8 @@ class ExtractSummary:
         Empty where nothing had to be computed.
     time : dict of step to float
         Seconds, added up over all threads.
+    pictures : RangeReport
+        What is to be said of the pictures that were extracted: ranges, further pages.
     """
 
     images: int = 0
@@ -40,11 +45,13 @@ class ExtractSummary:
     duplicates: int = 0
     failed: list[FailedImage] = field(default_factory=list)
     skipped: list[FailedImage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     layers: list[str] = field(default_factory=list)
     device: str = "cpu"
     engine: str = ""
     time: dict[str, float] = field(default_factory=dict)
+    pictures: RangeReport = field(default_factory=RangeReport)
 
     @property
     def images_per_second(self) -> float:
@@ -53,16 +60,20 @@ class ExtractSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
-        return {**asdict(self), "images_per_second": self.images_per_second}
+        # Its groups have keys that JSON does not allow.
+        fields = asdict(replace(self, pictures=RangeReport()))
+        return {**fields, "pictures": self.pictures.to_dict(), "images_per_second": self.images_per_second}
 
 
 def merge_summaries(summaries: Sequence[ExtractSummary]) -> ExtractSummary:
     """Add up what disjoint shards of one request did, but for the seconds, which passed side by side."""
     failed: set[FailedImage] = set()
     time: dict[str, float] = {}
+    pictures = RangeReport()
     for summary in summaries:
         # A set: a file that cannot be read has no digest, so it is in no shard, and every process reports it.
         failed.update(summary.failed)
+        pictures.merge(summary.pictures)
         for step, seconds in summary.time.items():
             time[step] = time.get(step, 0.0) + seconds
     extracted = sum(summary.extracted for summary in summaries)
@@ -76,8 +87,10 @@ def merge_summaries(summaries: Sequence[ExtractSummary]) -> ExtractSummary:
         duplicates=duplicates,
         failed=sorted(failed, key=lambda image: image.path),
         skipped=summaries[0].skipped,
+        notes=summaries[0].notes,
         layers=summaries[0].layers,
         device=", ".join(summary.device for summary in summaries),
         engine=engines[0] if engines else "",
         time=time,
+        pictures=pictures,
     )

@@ -6,6 +6,7 @@ from enum import Enum, auto
 
 from featx.data.listing import FailedImage
 from featx.data.loader import Loaded
+from featx.images.range_report import RangeReport
 from featx.runners.claims import Claims
 
 
@@ -31,12 +32,15 @@ class Tally:
     counts : dict of RowOutcome to int
     failed : list of FailedImage
         In order of the rows.
+    ranges : RangeReport
+        What the pictures that were decoded hold.
     """
 
     def __init__(self, claims: Claims) -> None:
         self.claims = claims
         self.counts = dict.fromkeys(RowOutcome, 0)
         self.failed: list[FailedImage] = []
+        self.ranges = RangeReport()
         self._reasons: dict[bytes, str] = {}
 
     def add(self, outcome: RowOutcome, rows: int) -> None:
@@ -46,6 +50,8 @@ class Tally:
     def count(self, path: str, loaded: Loaded) -> RowOutcome:
         """Count one row, and say what became of it; rows come in their order."""
         outcome, reason = self.classify(loaded)
+        if outcome is RowOutcome.EXTRACTED:
+            self.ranges.add(loaded.range_use, loaded.has_more_pages)
         if outcome is RowOutcome.FAILED:
             self.failed.append(FailedImage(path, reason))
         self.counts[outcome] += 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.files import write_atomic
-from featx.keys import BaseId
+from featx.keys import BaseId, list_fields
 
 BASE_FILE = "base.json"
 
@@ -79,5 +79,5 @@ def write_base(root: Path, base: StoredBase) -> None:
     except (OSError, ValueError):
         is_intact = False
     if not is_intact:
-        text = json.dumps(asdict(base), indent=2) + "\n"
+        text = json.dumps({**asdict(base), "id": list_fields(base.id)}, indent=2) + "\n"
         write_atomic(file, text.encode())

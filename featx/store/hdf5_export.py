@@ -124,11 +124,12 @@ def write_export(
         raise MissingFeatures(f"the cache '{store.root}' holds no features of {key.folder}: run featx extract")
     row_shape = first_header.shape[1:]
     text = h5py.string_dtype()
-    # Paths as the bytes that the file system holds: they need not be UTF-8.
+    # Names as the bytes that the file system holds: they need not be UTF-8.
     paths = [os.fsencode(path) for path in columns.paths]
+    labels = [os.fsencode(label) for label in columns.labels]
     datasets: dict[str, NDArray[Any]] = {
         "digests": columns.digests,
-        "labels": np.array(columns.labels, text),
+        "labels": np.array(labels, text),
         "paths": np.array(paths, text),
         "split": np.array(columns.split, text),
     }

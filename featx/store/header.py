@@ -21,6 +21,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, NewerPart
+from featx.files import read_at
 from featx.keys import FeatureKey
 from featx.store.hdf5_layout import TemplateLayouts
 
@@ -191,11 +192,11 @@ def read_part_header(handle: int, path: Path) -> PartHeader:
     if not stat.S_ISREG(status.st_mode):
         raise BrokenPart(f"'{path}' is not a regular file")
     size = status.st_size
-    data = os.pread(handle, FIRST_READ_BYTES, 0)
+    data = read_bytes(handle, FIRST_READ_BYTES, 0)
     length = parse_header_length(data, path)
     if length > size:
         raise BrokenPart(f"'{path}' is cut short: {size} bytes, its header alone has {length}")
-    while len(data) < length and (more := os.pread(handle, length - len(data), len(data))):
+    while len(data) < length and (more := read_bytes(handle, length - len(data), len(data))):
         data += more
     data = data[:length]
     checksum = xxhash.xxh3_128_hexdigest(memoryview(data)[FIRST_LINE_BYTES:])
@@ -209,6 +210,12 @@ def read_part_header(handle: int, path: Path) -> PartHeader:
     if header.file_bytes != size:
         raise BrokenPart(f"'{path}' has {size} bytes instead of {header.file_bytes}")
     return header
+
+
+def read_bytes(handle: int, count: int, place: int) -> bytes:
+    """Read at most so many bytes from a place in a file."""
+    buffer = bytearray(count)
+    return bytes(buffer[: read_at(handle, memoryview(buffer), place)])
 
 
 def parse_header_length(data: bytes, path: Path) -> int:
@@ -228,11 +235,11 @@ def parse_header_length(data: bytes, path: Path) -> int:
             "upgrade featx"
         )
     if match is None or int(match[1]) != PART_FORMAT or int(match[2]) < FIRST_LINE_BYTES:
-        raise BrokenPart(f"'{path}' is {describe_foreign(data)}: it does not begin as parts of featx do")
+        raise BrokenPart(f"'{path}' is {describe_beginning(data)}: it does not begin as parts of featx do")
     return int(match[2])
 
 
-def describe_foreign(data: bytes) -> str:
+def describe_beginning(data: bytes) -> str:
     """Say what a file is that does not begin as parts do."""
     if not data:
         return "empty"

@@ -23,7 +23,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, NotFinite, StoreError
-from featx.files import atomic_file, digest, write_all
+from featx.files import READ_FLAGS, atomic_file, digest, read_at, write_all
 from featx.keys import FeatureKey
 from featx.store.header import PART_DTYPES, PartHeader, encode_header, read_part_header, rows_per_block
 
@@ -110,8 +110,10 @@ class Part:
         OSError
             If the file is gone or unreadable.
         """
-        # Without O_NONBLOCK, opening a pipe of this name would wait for a writer for ever.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        if not hasattr(os, "O_NONBLOCK") and path.exists() and not path.is_file():
+            # Opening a pipe would wait for a writer for ever.
+            raise BrokenPart(f"'{path}' is not a regular file")
+        handle = os.open(path, READ_FLAGS)
         try:
             header = read_part_header(handle, path)
             expected_name = part_name(header.digests)
@@ -216,7 +218,7 @@ class Part:
         for low in range(0, len(view), block_bytes * BLOCKS_PER_READ):
             run = view[low : low + block_bytes * BLOCKS_PER_READ]
             try:
-                is_complete = os.preadv(self.handle, [run], place + low) == len(run)
+                is_complete = read_at(self.handle, run, place + low) == len(run)
             except OSError as error:
                 raise StoreError(f"'{self.path}' cannot be read: {error.strerror or error}") from error
             computed = [checksum(run[at : at + block_bytes]) for at in range(0, len(run), block_bytes)]

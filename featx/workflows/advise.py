@@ -21,7 +21,7 @@ from featx.features.catalog import LayerSet, select_features
 from featx.features.dataset import Dataset, join_dataset, join_selections, list_dataset
 from featx.features.missing import complete_choice
 from featx.features.scaling import join
-from featx.requests import CompareRequest, default_cache
+from featx.requests import CompareRequest, column_flags, default_cache
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
 from featx.types import Matrix, Progress, RowNumbers
@@ -77,6 +77,8 @@ class Advice:
         Why, in plain words.
     images, classes : int
         Images and classes of the training part.
+    split : str
+        What is held out, and so not read for advice, in words.
     similarity, confidence : float or None
         See `featx.bases.similarity.Probe`; None if they cannot be estimated.
     case : str
@@ -95,6 +97,7 @@ class Advice:
     reasons: list[str]
     images: int
     classes: int
+    split: str
     similarity: float | None
     confidence: float | None
     case: str
@@ -283,18 +286,19 @@ def conclude(request: CompareRequest, dataset: Dataset, cached: ScoredLayers, sa
         reasons=give_reasons(chosen, curve, evidence),
         images=images,
         classes=len(dataset.classes),
+        split=dataset.split,
         similarity=round_if_known(sample.similarity),
         confidence=round_if_known(sample.confidence),
         case=case,
-        distances={stage: round(distance, 4) for stage, distance in sample.distances.items()},
+        distances={name: round(value, 4) for name, value in sample.distances.items() if np.isfinite(value)},
         learning_curve=curve,
         layers=evidence,
     )
 
 
 def round_if_known(value: float | None) -> float | None:
-    """Round to four digits; None stays None."""
-    return None if value is None else round(value, 4)
+    """Round to four digits; None stays None, and so does what is no number."""
+    return None if value is None or not np.isfinite(value) else round(value, 4)
 
 
 def gain_of_last_doubling(curve: Sequence[tuple[int, float]]) -> float:
@@ -335,15 +339,17 @@ def compare_with_second(chosen: LayerScore, second: LayerScore) -> str:
 
 def next_command(request: CompareRequest, chosen: LayerScore, strategy: str, evidence: Sequence[LayerScore]) -> str:
     """Write the command that the advice comes to."""
+    columns = column_flags(request.path_column, request.label_column)
     if strategy == "finetune":
-        words = ["featx", "finetune", request.data, *request.base.flags(), "--from", chosen.layer]
+        words = ["featx", "finetune", request.data, *columns, *request.base.flags(), "--from", chosen.layer]
         words += ["--out", "model.featx"]
     elif not chosen.cached:
         best_two = sorted(evidence, key=lambda layer: layer.best, reverse=True)[:2]
         layers = [layer.layer for layer in evidence if layer in best_two or layer is chosen]
         return request.extraction(layers, ()).command()
     else:
-        words = ["featx", "fit", request.data, *request.base.flags(), "--layer", chosen.layer, "--clf", chosen.clf]
+        words = ["featx", "fit", request.data, *columns, *request.base.flags()]
+        words += ["--layer", chosen.layer, "--clf", chosen.clf]
         words += ["--pooling", chosen.pooling, "--out", "model.featx"]
     if request.cache != default_cache():
         words += ["--cache", str(request.cache)]

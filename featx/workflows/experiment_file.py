@@ -9,9 +9,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from featx.base_choice import BaseChoice
 from featx.bases.names import is_python_file
 from featx.bases.weights import is_file_name
-from featx.errors import FeatxError, RequestError
+from featx.classifiers.registry import find_classifier
+from featx.data.sources import is_built_in
+from featx.data.text_file import read_text
+from featx.errors import DataError, FeatxError, RequestError
 from featx.evaluation.result import TUNED
 from featx.fields import (
     convert_fields,
@@ -21,14 +25,15 @@ from featx.fields import (
     prefix_errors,
     raise_problems,
 )
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest, FinetuneRequest
+from featx.paths import expand_home, is_file, is_folder
+from featx.requests import CompareRequest, ExtractRequest, FinetuneRequest
 
 Values = dict[str, Any]
 
 GIVEN = ("cache", "rehash", "refit", "shard", "memory", "beside")
 """Fields that belong to one run of an experiment, not to the experiment."""
 
-SHARED = ("data", "base", "seed", "device", "workers")
+SHARED = ("data", "base", "seed", "device", "workers", "path_column", "label_column")
 """Fields of fine-tuning that the experiment states once for all of its requests."""
 
 
@@ -49,9 +54,11 @@ def find_experiment(name: str) -> Path:
     RequestError
         If there is none.
     """
-    path = Path(name)
-    if path.is_file():
-        return path
+    path = expand_home(name)
+    if is_file(path):
+        return Path(path)
+    if is_folder(path):
+        raise RequestError(f"experiment '{name}' is a folder: give the path of a TOML file")
     package = Path(str(files("featx")))
     # The first as installed, the second in a checkout.
     folders = [package / "pipelines", package.parent / "pipelines"]
@@ -69,26 +76,30 @@ def read_toml(path: Path) -> Values:
     Raises
     ------
     RequestError
-        If it is not valid TOML.
+        If it cannot be read, is not UTF-8 or not valid TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RequestError(f"'{path}' is not valid TOML: {error}") from error
+        return tomllib.loads(read_text(path))
+    except DataError as error:
+        raise RequestError(str(error)) from error
+    except (ValueError, RecursionError) as error:
+        # ValueError also of dates and numbers that TOML's grammar allows and Python refuses.
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise RequestError(f"'{path}' is not valid TOML: {reason}") from error
 
 
 def resolve_paths(values: Values, folder: Path) -> Values:
     """Resolve relative paths against the folder of the experiment; names of data sets, bases and weights stay names."""
     resolved = dict(values)
     data = values.get("data")
-    if isinstance(data, str) and data != "digits":
-        resolved["data"] = str(folder / Path(data).expanduser())
+    if isinstance(data, str) and not is_built_in(data):
+        resolved["data"] = str(folder / expand_home(data))
     base = values.get("base")
     if isinstance(base, str) and is_python_file(base):
-        resolved["base"] = str(folder / Path(base).expanduser())
+        resolved["base"] = str(folder / expand_home(base))
     weights = values.get("weights")
     if isinstance(weights, str) and is_file_name(weights):
-        resolved["weights"] = str(folder / Path(weights).expanduser())
+        resolved["weights"] = str(folder / expand_home(weights))
     return resolved
 
 
@@ -104,14 +115,22 @@ def check_experiment(values: Values) -> list[FeatxError]:
         known += allowed_keys(request, GIVEN)
     problems = find_unknown(values, list(dict.fromkeys(known)))
     problems += find_missing(values, ["data", "base", "layers"])
+    problems += find_empty(values, ["data", "base", "weights"])
 
     allowed = {name: value for name, value in values.items() if name in known}
     problems += convert_fields(BaseChoice, allowed)[1]
     # To the others, a base is more than its name.
     allowed.pop("base", None)
     problems += convert_fields(ExtractRequest, allowed)[1]
-    problems += convert_fields(CompareRequest, allowed)[1]
+    of_extraction = list_written_names(ExtractRequest).values()
+    evaluation = {name: value for name, value in allowed.items() if name not in of_extraction}
+    problems += convert_fields(CompareRequest, evaluation)[1]
     return problems
+
+
+def find_empty(values: Values, names: Sequence[str]) -> list[FeatxError]:
+    """Find texts that are empty; as a path, one would be the folder of the experiment itself."""
+    return [RequestError(f"'{name}' is empty") for name in names if values.get(name) == ""]
 
 
 def check_finetuning(tuning: Any) -> list[FeatxError]:
@@ -130,6 +149,22 @@ def check_finetuning(tuning: Any) -> list[FeatxError]:
 def choose(request: type, values: Values) -> Values:
     """Take the values of an experiment that fill a request, converted, by attribute."""
     return convert_fields(request, {name: value for name, value in values.items() if name != "base"})[0]
+
+
+def check_classifiers(names: Sequence[str]) -> Sequence[str]:
+    """Check names of classifiers before hours of extraction; "all" is every classifier, as on the command line.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such classifier.
+    """
+    if "all" in names:
+        return ()
+    for name in names:
+        if name not in TUNED:
+            find_classifier(name)
+    return names
 
 
 def split_layer_sets(layer_sets: Sequence[str]) -> list[str]:
@@ -162,19 +197,20 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
         If it does not exist, is not TOML, or for all that is wrong with its keys.
     """
     path = find_experiment(name)
-    values = resolve_paths(read_toml(path), path.parent)
+    values = read_toml(path)
     tuning = values.pop("finetune", None)
     problems = check_experiment(values)
     if tuning is not None:
         problems += check_finetuning(tuning)
     raise_problems(problems, f"'{path}'")
+    values = resolve_paths(values, path.parent)
 
     with prefix_errors(f"'{path}'"):
         base = BaseChoice(**convert_fields(BaseChoice, values)[0])
         extract = ExtractRequest(base=base, cache=cache, **choose(ExtractRequest, values))
         compare = CompareRequest(base=base, cache=cache, **choose(CompareRequest, values))
         # Other experiments may have left other poolings in the cache.
-        compare = replace(compare, poolings=extract.poolings)
+        compare = replace(compare, poolings=extract.poolings, classifiers=check_classifiers(compare.classifiers))
         extract = replace(extract, layers=split_layer_sets(extract.layers))
         if tuning is None:
             return Pipeline(extract, compare)
@@ -188,6 +224,8 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
             device=choose_training_device(extract.device),
             workers=extract.workers,
             cache=cache,
+            path_column=extract.path_column,
+            label_column=extract.label_column,
             **convert_fields(FinetuneRequest, tuning)[0],
         )
     return Pipeline(extract, compare, finetune)

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from featx.bases.registry import resolve
-from featx.data.sources import list_images
+from featx.data.sources import ColumnChoice, list_images
 from featx.engines.device import parse_devices
 from featx.requests import ExtractRequest
 from featx.runners import find_runner
@@ -43,7 +43,8 @@ def extract_features(request: ExtractRequest, progress: Progress | None = None) 
         If the cache cannot be written; what was committed before is kept.
     """
     started = time.perf_counter()
-    listing = list_images(request.data)
+    columns = ColumnChoice(request.path_column, request.label_column)
+    listing = list_images(request.data, request.cache, request.strict, columns)
     architecture = resolve(request.base)
     devices = parse_devices(request.device)
     if len(devices) == 1:
@@ -52,4 +53,5 @@ def extract_features(request: ExtractRequest, progress: Progress | None = None) 
     else:
         run = find_runner("devices")
     summary = run(request, architecture, listing, progress)
+    summary.pictures.warn(request.base.value_range is not None)
     return replace(summary, seconds=round(time.perf_counter() - started, 3))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from featx.base_choice import BaseChoice
 from featx.bases.loading import load_base
 from featx.bases.names import check_pooling_names
 from featx.bases.pooling import pooled_shape
@@ -20,7 +21,7 @@ from featx.data.given_images import Picture, list_each_image
 from featx.errors import DataError, RequestError, shorten
 from featx.features.load import read_matrix
 from featx.keys import FeatureKey
-from featx.requests import BaseChoice, ExtractRequest, default_cache
+from featx.requests import ExtractRequest, default_cache
 from featx.runners.local import run_with_base
 from featx.store.store import FeatureStore
 
@@ -39,7 +40,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         A layer by name or alias, or several joined by "+", whose features are concatenated. None: the base's default.
     pooling : str
         "avg", "max", "avg+max", "pyramid", "cls" or "flat".
-    weights, resize, crop, precision
+    weights, resize, crop, precision, value_range
         As in `featx.BaseChoice`.
     store_dtype : str
         "float32" or "float16": how features are stored.
@@ -82,6 +83,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         resize: int | None = None,
         crop: int | None = None,
         precision: Literal["float32", "bfloat16"] = "float32",
+        value_range: str | tuple[float, float] | None = None,
         store_dtype: Literal["float32", "float16"] = "float32",
         scaled: bool = True,
         cache: str | Path | None = None,
@@ -97,6 +99,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         self.resize = resize
         self.crop = crop
         self.precision = precision
+        self.value_range = value_range
         self.store_dtype = store_dtype
         self.scaled = scaled
         self.cache = cache
@@ -154,6 +157,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         check_is_fitted(self)
         listing = list_each_image(as_rows(X))
         summary = run_with_base(self.request_, self.base_, self.architecture_, listing)
+        summary.pictures.warn(self.value_range is not None)
         if summary.failed:
             problems = shorten((f"'{image.path}' ({image.reason})" for image in summary.failed), 3)
             raise DataError(f"{len(summary.failed)} of {len(listing)} images cannot be read: {problems}")
@@ -182,7 +186,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
     def _make_choice(self) -> BaseChoice:
         if isinstance(self.base, BaseChoice):
             return self.base
-        return BaseChoice(self.base, self.weights, self.resize, self.crop, self.precision)
+        return BaseChoice(self.base, self.weights, self.resize, self.crop, self.precision, self.value_range)
 
     def _make_request(self) -> ExtractRequest:
         return ExtractRequest(

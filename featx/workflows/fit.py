@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from joblib import cpu_count, parallel_config
 from numpy.typing import NDArray
 
 from featx.bases.state_dict import is_unused
-from featx.bases.weights import as_arrays, digest_tensors, is_file_name, read_weights
+from featx.bases.weights import as_arrays, digest_tensors, is_file_name
 from featx.errors import ModelError, RequestError, shorten
 from featx.evaluation.comparison import Comparison, open_comparison
 from featx.evaluation.error_analysis import take_held_out
@@ -118,7 +117,7 @@ def load_base_tensors(comparison: Comparison) -> Mapping[str, NDArray[Any]]:
         If they cannot be had.
     """
     # Only here: evaluating cached features needs no torch, whose import takes seconds.
-    from featx.bases.loading import open_base
+    from featx.bases.loading import open_base, read_choice
 
     stored = comparison.base
     choice = complete_choice(comparison.request.base, stored)
@@ -128,7 +127,7 @@ def load_base_tensors(comparison: Comparison) -> Mapping[str, NDArray[Any]]:
         tensors = as_arrays(base.network.state_dict())
     if digest_tensors(tensors) != stored.id.weights and choice.weights is not None and is_file_name(choice.weights):
         # A file may hold a classifier of other classes, which is part of its digest and which the network has not.
-        tensors = as_arrays(read_weights(Path(choice.weights).expanduser()))
+        tensors = read_choice(choice)
     tensors = {name: np.array(tensor, order="C") for name, tensor in tensors.items() if not is_unused(name)}
     if digest_tensors(tensors) != stored.id.weights:
         raise ModelError(

@@ -1,31 +1,19 @@
-"""Label new images with a model: decode, run the frozen base, apply the classifier. No cache is used."""
+"""Label new images with a model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from featx.bases.architectures.python_file import architecture_name
-from featx.bases.base import Base
-from featx.bases.loading import load_base
-from featx.bases.pooling import POOLINGS
-from featx.bases.registry import resolve
-from featx.bases.weights import FILE_SUFFIXES, is_file_name
 from featx.data.given_images import list_given_images
 from featx.data.listing import FailedImage
-from featx.engines.compute import compute_features
-from featx.engines.device import choose_device
-from featx.engines.engine import LazyEngine, group_poolings, make_plan
-from featx.engines.threads import count_cores
-from featx.errors import ModelError, WeightsError, unknown
-from featx.keys import RECIPE
-from featx.models.model import Model, load_model
-from featx.requests import BaseChoice, PredictRequest
-from featx.timing import Clock
-from featx.types import LayerFeatures, Progress
+from featx.images.range_report import RangeReport
+from featx.models.base_of_model import open_model
+from featx.models.labelling import label_listing
+from featx.models.model import Model
+from featx.requests import PredictRequest
+from featx.types import Progress
 
 
 @dataclass(frozen=True)
@@ -55,10 +43,33 @@ class Prediction:
 
 @dataclass
 class Predictions:
-    """What `predict` gives: the labelled images and those that could not be read, each in the order given."""
+    """What `predict` gives: the labelled images and those that could not be read, each in the order given.
+
+    Attributes
+    ----------
+    labelled : list of Prediction
+    failed : list of FailedImage
+    paths : sequence of str
+        All of them, in the order given.
+    classes : sequence of str
+        The model's.
+    notes : list of str
+        How pictures were read, where that needs saying.
+    """
 
     labelled: list[Prediction]
     failed: list[FailedImage]
+    paths: Sequence[str] = ()
+    classes: Sequence[str] = ()
+    notes: list[str] = field(default_factory=list)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Give plain values for JSON, in the order given; an image that failed has no label but a reason."""
+        entries = {image.path: image.to_dict() for image in self.labelled}
+        for file in self.failed:
+            nothing = {"label": None, "probability": None, "probabilities": None}
+            entries[file.path] = {"path": file.path, **nothing, "reason": file.reason}
+        return [entries[path] for path in self.paths or entries]
 
 
 def label_images(request: PredictRequest, progress: Progress | None = None) -> Predictions:
@@ -67,8 +78,8 @@ def label_images(request: PredictRequest, progress: Progress | None = None) -> P
     Parameters
     ----------
     request : PredictRequest
-        Its `model` is a path or a `Model`; its `images` are files, folders, PIL images or uint8 arrays of
-        (height, width, 3).
+        Its `model` is a path or a `Model`; its `images` are files, folders, tables of paths, PIL images or uint8 arrays
+        of (height, width, 3).
     progress : callable, optional
         Called with the number of images done and to be done.
 
@@ -90,175 +101,23 @@ def label_images(request: PredictRequest, progress: Progress | None = None) -> P
     """
     model = open_model(request)
     listing = list_given_images(request.images)
-    base = load_model_base(request, model)
-    workers = request.workers or count_cores()
-    plan = make_plan(base, group_poolings(model.keys), choose_device(request.device), request.batch_size, workers)
-    engine = LazyEngine("auto", plan, len(listing), Clock())
-    views = range(model.views)
     labelled: list[Prediction] = []
     failed: list[FailedImage] = []
-    for batch in compute_features(engine, listing, range(len(listing)), lambda digest, row: True, lambda digest: views):
-        computed_paths = []
-        for loaded in batch.loaded:
-            path = listing.paths[loaded.row]
-            if loaded.views:
-                computed_paths.append(path)
-            else:
-                failed.append(FailedImage(path, loaded.reason or "unreadable"))
-        labelled += classify(model, computed_paths, batch.features)
+    ranges = RangeReport()
+    for batch in label_listing(model, request, listing, ranges):
+        paths = [listing.paths[row] for row in batch.rows]
+        # Six digits, as the files that scripts read have always had.
+        rounded_rows = batch.probabilities.round(6).tolist()
+        for path, code, rounded in zip(paths, batch.codes, rounded_rows, strict=True):
+            labelled.append(make_prediction(model, path, int(code), rounded))
+        failed += batch.failed
         if progress:
             progress(len(labelled) + len(failed), len(listing))
-    return Predictions(labelled, failed)
+    ranges.warn(model.keys[0].base.transform.value_range is not None)
+    return Predictions(labelled, failed, listing.paths, model.classes_, ranges.list_notes())
 
 
-def open_model(request: PredictRequest) -> Model:
-    """Read the model, unless the request holds it already.
-
-    Raises
-    ------
-    ModelError
-        If the file cannot be read.
-    """
-    return request.model if isinstance(request.model, Model) else load_model(request.model)
-
-
-def name_model(request: PredictRequest) -> str:
-    """Name the model in an error: by its path, if it has one."""
-    return "the model" if isinstance(request.model, Model) else f"model '{request.model}'"
-
-
-def classify(model: Model, paths: Sequence[str], features: LayerFeatures) -> list[Prediction]:
-    """Apply the classifier to the features of some images.
-
-    Parameters
-    ----------
-    model : Model
-    paths : sequence of str
-    features : dict of (layer, pooling) to (n views, ...) float32
-        All views of the first image, then all of the next.
-    """
-    if not paths:
-        return []
-    X = model.features(features)
-    if model.views > 1:
-        X = X.reshape(len(paths), model.views, -1)
-    codes, probabilities = model.classifier.predict(X)
-    predictions = []
-    # Six digits, as the files that scripts read have always had.
-    for path, code, rounded in zip(paths, codes, probabilities.round(6).tolist(), strict=True):
-        by_class = dict(zip(model.classes_, rounded, strict=True))
-        predictions.append(Prediction(path, model.classes_[code], rounded[code], by_class))
-    return predictions
-
-
-def load_model_base(request: PredictRequest, model: Model) -> Base:
-    """Load the base that a model was trained on.
-
-    Raises
-    ------
-    ModelError
-        If its features were computed by another version of our numerics, or its base is a file that is not named.
-    WeightsError
-        If the weights cannot be had, or are not the ones that the model was trained on.
-    UnknownName
-        If this featx has no such base, layer or pooling.
-    """
-    recipe = model.keys[0].base.recipe
-    if recipe != RECIPE:
-        raise ModelError(
-            f"{name_model(request)} takes features of recipe {recipe}, but this featx computes recipe {RECIPE}: "
-            "extract and fit again, or use the featx that made it"
-        )
-    if request.weights is None and model.base_tensors and isinstance(request.model, Model):
-        # Weights come from files only: there they are checked against the network and digested.
-        with TemporaryDirectory(prefix="featx-") as folder:
-            file = Path(folder) / "model.featx"
-            model.save(file)
-            return load_checked_base(request, model, str(file))
-    return load_checked_base(request, model, choose_weights(request, model))
-
-
-def choose_weights(request: PredictRequest, model: Model) -> str:
-    """Say which weights to load: those asked for, else those that the model holds or names.
-
-    A file that is not where it was is looked for beside the model.
-
-    Raises
-    ------
-    ModelError
-        If the model names a file that cannot hold weights: it may come from anybody.
-    """
-    if request.weights is not None:
-        return request.weights
-    if model.base_tensors:
-        return str(request.model)
-    weights = model.weights
-    if not is_file_name(weights):
-        return weights
-    if not weights.endswith(FILE_SUFFIXES):
-        raise ModelError(
-            f"{name_model(request)} names weights '{weights}', which is not a weights file: name one with --weights"
-        )
-    if Path(weights).is_file() or isinstance(request.model, Model):
-        return weights
-    beside_model = Path(request.model).parent / Path(weights).name
-    return str(beside_model) if beside_model.is_file() else weights
-
-
-def choose_base_name(request: PredictRequest, architecture: str) -> str:
-    """Say which base to load: the one that the model names, or the same one as a Python file that the request names.
-
-    Raises
-    ------
-    ModelError
-        If the base is a Python file that is not named, or another base is.
-    """
-    file, is_python_file, _ = architecture.partition(".py@")
-    if request.base is None:
-        if is_python_file:
-            raise ModelError(
-                f"{name_model(request)} was trained on the network of '{file}.py', and a Python file runs only where "
-                f"it is named: add --base {file}.py"
-            )
-        return architecture
-    if architecture_name(request.base) != architecture:
-        advice = "Name that version of the file" if is_python_file else "Leave out --base"
-        raise ModelError(
-            f"'{request.base}' ({architecture_name(request.base)}) is not the base that {name_model(request)} was "
-            f"trained on: {architecture}. {advice}"
-        )
-    return request.base
-
-
-def load_checked_base(request: PredictRequest, model: Model, weights: str) -> Base:
-    """Load a model's base with these weights, and check that it is the one that the model was trained on.
-
-    Raises
-    ------
-    ModelError
-        If the base is a Python file that is not named, or another base is.
-    WeightsError
-        If the weights cannot be had, or are not the ones that the model was trained on.
-    UnknownName
-        If this featx has no such base, layer or pooling.
-    """
-    trained_on = model.keys[0].base
-    name = choose_base_name(request, trained_on.architecture)
-    try:
-        architecture = resolve(BaseChoice(name, weights, precision=trained_on.precision))
-        base = load_base(replace(architecture, transform=trained_on.transform))
-    except WeightsError as error:
-        raise WeightsError(
-            f"{error}. The model was trained on {trained_on.architecture} with weights '{model.source}': "
-            "name their file with --weights"
-        ) from error
-    if base.id.weights != trained_on.weights:
-        raise WeightsError(
-            f"weights '{weights}' (digest {base.id.weights[:12]}) are not those that {name_model(request)} was "
-            f"trained on: '{model.source}' (digest {trained_on.weights[:12]}). Name these with --weights"
-        )
-    for key in model.keys:
-        base.layer(key.layer)
-        if key.pooling not in POOLINGS:
-            raise unknown("pooling", key.pooling, POOLINGS)
-    return base
+def make_prediction(model: Model, path: str, code: int, probabilities: Sequence[float]) -> Prediction:
+    """Join a path to its class and all probabilities."""
+    by_class = dict(zip(model.classes_, probabilities, strict=True))
+    return Prediction(path, model.classes_[code], probabilities[code], by_class)

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from featx.base_choice import BaseChoice
 from featx.bases.base import Base, find_layer
 from featx.bases.registry import resolve
 from featx.errors import UnknownName
-from featx.requests import BaseChoice
 from tests.conftest import load_base
 
 

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.bases.layer_table import TIME_BUDGET, LayerRow, layer_table, share_time, time_stages
 from featx.bases.registry import resolve
 from featx.errors import RequestError, UnknownName
-from featx.requests import BaseChoice
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from featx.base_choice import BaseChoice
 from featx.bases.registry import resolve
-from featx.requests import BaseChoice
 from tests.conftest import load_base
 
 pytestmark = pytest.mark.slow

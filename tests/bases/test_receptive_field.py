@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from featx.base_choice import BaseChoice
 from featx.bases.layer_table import layer_table
 from featx.bases.registry import resolve
-from featx.requests import BaseChoice
 from tests.conftest import load_base
 
 pytestmark = pytest.mark.slow

@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.bases.architecture import Architecture
 from featx.bases.names import BASE_NAMES
 from featx.bases.registry import BASES, resolve
 from featx.errors import RequestError, UnknownName
 from featx.keys import InputTransform
-from featx.requests import BaseChoice
 
 FUNCTIONS = ("build", "download")
 """Fields that hold functions, which are not equal to themselves made again."""

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from featx.base_choice import BaseChoice
 from featx.bases.base import Base
 from featx.bases.registry import resolve
 from featx.bases.similarity import Probe, candidates, probe
 from featx.images.transform import to_input
 from featx.keys import BaseId
-from featx.requests import BaseChoice
 from tests.conftest import load_base
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), dtype=np.uint8)

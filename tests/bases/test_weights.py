@@ -16,16 +16,16 @@ from featx.bases.weights import digest_file, digest_tensors
 from featx.errors import UnknownName, WeightsError
 from tests.conftest import load_base
 
-State = dict[str, torch.Tensor]
+StateDict = dict[str, torch.Tensor]
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> StateDict:
     torch.manual_seed(3)
     return {name: tensor.clone() for name, tensor in tiny().state_dict().items()}
 
 
-def write(state: State, path: Path) -> Path:
+def write(state: StateDict, path: Path) -> Path:
     if path.suffix == ".safetensors":
         save_file(state, path)
     else:
@@ -33,7 +33,7 @@ def write(state: State, path: Path) -> Path:
     return path
 
 
-def test_one_network_is_one_base_in_every_file_format(state: State, tmp_path: Path) -> None:
+def test_one_network_is_one_base_in_every_file_format(state: StateDict, tmp_path: Path) -> None:
     halves = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     singles = {k: v.float() if v.is_floating_point() else v for k, v in halves.items()}
     files = [
@@ -45,13 +45,13 @@ def test_one_network_is_one_base_in_every_file_format(state: State, tmp_path: Pa
     assert len({load_base("tiny", str(file)).id for file in files}) == 1
 
 
-def test_the_digest_of_a_file_is_the_digest_of_the_loaded_base(state: State, tmp_path: Path) -> None:
+def test_the_digest_of_a_file_is_the_digest_of_the_loaded_base(state: StateDict, tmp_path: Path) -> None:
     for name in ("w.safetensors", "w.pth"):
         file = write(state, tmp_path / name)
         assert digest_file(file) == load_base("tiny", str(file)).id.weights
 
 
-def test_a_safetensors_file_is_digested_without_torch(state: State, tmp_path: Path) -> None:
+def test_a_safetensors_file_is_digested_without_torch(state: StateDict, tmp_path: Path) -> None:
     import subprocess
 
     file = write(state, tmp_path / "w.safetensors")
@@ -76,7 +76,7 @@ def test_other_tensors_have_another_digest(change: str) -> None:
 
 
 @pytest.mark.parametrize("wrapped", ["state_dict", "model"])
-def test_a_checkpoint_that_wraps_its_tensors_loads(state: State, tmp_path: Path, wrapped: str) -> None:
+def test_a_checkpoint_that_wraps_its_tensors_loads(state: StateDict, tmp_path: Path, wrapped: str) -> None:
     plain = load_base("tiny", str(write(state, tmp_path / "plain.pth")))
     torch.save({wrapped: {f"module.{k}": v for k, v in state.items()}, "epoch": 3}, tmp_path / "wrapped.pth")
     assert load_base("tiny", str(tmp_path / "wrapped.pth")).id == plain.id
@@ -94,14 +94,14 @@ def test_a_folder_is_not_a_weights_file(tmp_path: Path) -> None:
         load_base("tiny", str(tmp_path / "w.pth"))
 
 
-def test_weights_of_another_architecture_are_counted_and_shown(state: State, tmp_path: Path) -> None:
+def test_weights_of_another_architecture_are_counted_and_shown(state: StateDict, tmp_path: Path) -> None:
     file = write(state, tmp_path / "tiny.safetensors")
     with pytest.raises(WeightsError, match=r"'tiny.safetensors' holds no weights of resnet18: \d+ tensors are missing"):
         load_base("resnet18", str(file))
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model.", "backbone."])
-def test_prefixes_of_training_tools_are_taken_off(state: State, tmp_path: Path, prefix: str) -> None:
+def test_prefixes_of_training_tools_are_taken_off(state: StateDict, tmp_path: Path, prefix: str) -> None:
     plain = load_base("tiny", str(write(state, tmp_path / "plain.safetensors")))
     file = write({prefix + name: tensor for name, tensor in state.items()}, tmp_path / "prefixed.safetensors")
     assert load_base("tiny", str(file)).id == plain.id
@@ -109,7 +109,7 @@ def test_prefixes_of_training_tools_are_taken_off(state: State, tmp_path: Path, 
 
 
 def test_another_number_of_classes_leaves_the_base_without_classifier(
-    state: State, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    state: StateDict, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     plain = load_base("tiny", str(write(state, tmp_path / "plain.pth")))
     seven = {**state, "fc.weight": torch.zeros(7, 256), "fc.bias": torch.zeros(7)}
@@ -138,7 +138,7 @@ def test_a_trunk_alone_or_under_a_head_of_its_own_loads(tmp_path: Path, name: st
         assert base.layers[-1].name == base.stages[-1].name == last
 
 
-def test_a_trunk_of_other_shape_is_shown_as_shapes(state: State, tmp_path: Path) -> None:
+def test_a_trunk_of_other_shape_is_shown_as_shapes(state: StateDict, tmp_path: Path) -> None:
     file = write({**state, "layer4.bn2.weight": torch.zeros(7)}, tmp_path / "w.safetensors")
     with pytest.raises(WeightsError, match=r"1 has another shape \(layer4.bn2.weight: \(7,\), expected \(256,\)\)"):
         load_base("tiny", str(file))

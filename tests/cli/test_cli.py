@@ -15,9 +15,9 @@ from typing import Any
 import click
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.cli.main import COMMANDS
 from featx.cli.options import parse_memory, several_bases
-from featx.requests import BaseChoice
 from tests.conftest import picture
 
 pytestmark = pytest.mark.slow
@@ -119,6 +119,23 @@ def test_what_only_the_request_can_check_is_one_line_and_exits_with_1(photos: Pa
     assert done.returncode == 1
     assert done.stderr.startswith("error: unknown engine 'torhc'. Did you mean 'torch'?")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_table_is_read_with_its_columns_and_every_note_is_one_line(photos: Path, cache: Path, tmp_path: Path) -> None:
+    rows = [f"{path.relative_to(tmp_path)};{path.parent.name};7" for path in sorted(photos.rglob("*.png"))]
+    (tmp_path / "t.csv").write_text("\n".join(["where;kind;age", *rows]))
+    words = [tmp_path / "t.csv", "--path-column", "where", "--label-column", "kind"]
+    base = ["--base", "tiny", "--weights", "random", "--cache", cache]
+    done = process("extract", *words, *base, "--layer", "layer1")
+    assert (done.returncode, done.stdout[:30]) == (0, "36 images: 0 cached, 36 extrac")
+    notes = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
+    assert notes == [f"note: '{tmp_path}/t.csv': fields are separated by ';'; ignored column: age"]
+    done = process("fit", *words, *base, "--layer", "layer1", "--clf", "logreg", "-q")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "green" in done.stdout
+    done = process("fit", photos, *words[1:], *base, "--layer", "layer1", "--clf", "logreg")
+    assert done.returncode == 1
+    assert "is not a table: --path-column and --label-column are for CSV" in done.stderr
 
 
 def test_an_unknown_command_names_the_nearest_and_exits_with_2(featx: Featx) -> None:

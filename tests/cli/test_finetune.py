@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.bases.loading import open_base
 from featx.files import digest
 from featx.keys import FeatureKey
-from featx.requests import BaseChoice
 from featx.store.store import FeatureStore
 
 pytestmark = pytest.mark.slow

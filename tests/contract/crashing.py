@@ -30,7 +30,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from featx.requests import BaseChoice, CompareRequest, ExportRequest, ExtractRequest
+from featx.base_choice import BaseChoice
+from featx.requests import CompareRequest, ExportRequest, ExtractRequest
 from featx.store.clean import clean
 from featx.store.compact import compact
 from featx.store.part import Part

@@ -13,6 +13,7 @@ import torchvision
 from PIL import Image
 from torch import nn
 
+from featx.base_choice import BaseChoice
 from featx.bases.architectures.torchvision_stages import ADAPTERS
 from featx.bases.base import ALIASES, arrange_layers, find_layer
 from featx.bases.layer_table import trace
@@ -24,7 +25,6 @@ from featx.bases.registry import BASES, resolve
 from featx.errors import UnsupportedLayout
 from featx.images.transform import to_input, to_pixels
 from featx.keys import InputTransform
-from featx.requests import BaseChoice
 from tests.conftest import load_base
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from featx.base_choice import BaseChoice
 from featx.errors import StoreError
-from featx.requests import BaseChoice, CompareRequest, ExportRequest, ExtractRequest
+from featx.requests import CompareRequest, ExportRequest, ExtractRequest
 from featx.store.clean import clean
 from featx.store.compact import compact
 from featx.store.store import FeatureStore

@@ -1,38 +1,9 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from featx.data.listing import DigestedListing, Listing, check_classes, find_conflicts, find_held_out
+from featx.data.listing import check_classes, find_held_out
 from featx.errors import DataError
-
-
-def make_digested(labels: list[str], splits: list[str], digests: list[int]) -> DigestedListing:
-    paths = [f"{n}.jpg" for n in range(len(labels))]
-    repeated = np.repeat(np.array(digests, np.uint8)[:, None], 32, axis=1)
-    return DigestedListing(Listing("x", paths, labels, splits, lambda path: b""), repeated)
-
-
-def test_one_picture_in_two_splits_is_reported() -> None:
-    conflicts = find_conflicts(make_digested(["a", "a", "b"], ["train", "test", "test"], [1, 1, 2]))
-    assert conflicts == ["1 image lies in two splits: '0.jpg' and '1.jpg' are the same picture"]
-
-
-def test_one_picture_with_two_labels_is_reported() -> None:
-    conflicts = find_conflicts(make_digested(["a", "b", "b"], ["", "", ""], [1, 1, 2]))
-    assert conflicts == ["1 image bears two labels: '0.jpg' and '1.jpg' are the same picture"]
-
-
-def test_several_conflicts_are_counted() -> None:
-    twice = make_digested(["a", "b", "a", "b"], ["train", "test", "test", "train"], [1, 1, 2, 2])
-    assert find_conflicts(twice) == [
-        "2 images lie in two splits: '0.jpg' and '1.jpg' are the same picture",
-        "2 images bear two labels: '0.jpg' and '1.jpg' are the same picture",
-    ]
-
-
-def test_equal_pictures_that_agree_are_not_a_conflict() -> None:
-    assert find_conflicts(make_digested(["a", "a"], ["", ""], [1, 1])) == []
 
 
 def test_test_is_held_out_and_val_joins_train() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +24,8 @@ from featx.engines.torch_engine import TorchEngine, fuse_batchnorm, fuse_module
 from featx.errors import RequestError, UnknownName
 from featx.timing import Clock
 from tests.conftest import load_base
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.slow
 
@@ -87,6 +92,19 @@ def test_a_compiler_that_gives_up_is_one_clear_line(monkeypatch: pytest.MonkeyPa
         RequestError, match=r"^engine 'compile' cannot run this: no C\+\+ compiler was found. Use --eng"
     ):
         choose_engine("compile", plan(), 1)
+
+
+@pytest.mark.skipif("openvino" not in INSTALLED, reason="the extra 'openvino' is not installed")
+def test_openvino_reports_nothing_to_its_makers() -> None:
+    script = """
+import sys
+from featx.engines.openvino_engine import OpenVinoEngine
+from tests.engines.test_engine import ENGINES, plan
+assert isinstance(ENGINES["openvino"](plan()), OpenVinoEngine)
+assert sys.modules["openvino_telemetry"] is None
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif("openvino" not in INSTALLED, reason="the extra 'openvino' is not installed")

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.errors import BrokenPart
 from featx.evaluation.comparison import open_comparison
 from featx.evaluation.evaluate import evaluate_layer_set
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.requests import CompareRequest, ExtractRequest
 from featx.workflows.compare import compare_layer_sets
 from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier

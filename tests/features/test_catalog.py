@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.errors import MissingFeatures, UnknownName
 from featx.features.catalog import choose_layer_sets, find_base, select_features
 from featx.features.dataset import list_dataset
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.requests import CompareRequest, ExtractRequest
 from featx.store.store import FeatureStore
 from featx.workflows.compare import compare_layer_sets
 from featx.workflows.extract import extract_features

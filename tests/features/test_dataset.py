@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.errors import DataError
 from featx.evaluation.comparison import open_comparisons
 from featx.features.dataset import load_dataset
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.requests import CompareRequest, ExtractRequest
 from featx.store.store import FeatureStore
 from featx.workflows.compare import compare_layer_sets
 from featx.workflows.extract import extract_features
@@ -22,18 +23,32 @@ RANDOM = BaseChoice("tiny", "random")
 
 
 def test_labels_groups_and_split_belong_to_the_rows(photos: Path, cache: Path) -> None:
-    shutil.copy(photos / "red" / "00.png", photos / "red" / "copy.png")
     request = CompareRequest(str(photos), RANDOM, cache=cache)
     dataset = load_dataset(request, FeatureStore(cache), [])
     paths = [Path(path) for path in dataset.listing.paths]
     assert dataset.classes == ["blue", "green", "red"]
     assert [dataset.classes[code] for code in dataset.y] == [path.parent.name for path in paths]
-    copies = [paths.index(photos / "red" / name) for name in ("00.png", "copy.png")]
-    assert dataset.groups[copies[0]] == dataset.groups[copies[1]]
-    assert len(set(dataset.groups.tolist())) == len(paths) - 1
-    assert dataset.test[copies[0]] == dataset.test[copies[1]]
+    assert len(set(dataset.groups.tolist())) == len(paths)
     assert np.array_equal(dataset.train, ~dataset.test)
-    assert dataset.digests.shape == (37, 32)
+    assert dataset.digests.shape == (36, 32)
+    assert dataset.split == "held out: a quarter, drawn with seed 42 (9 images); trained on the rest (27)"
+
+
+def test_a_copy_of_a_picture_is_no_row_of_its_own(photos: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    request = CompareRequest(str(photos), RANDOM, cache=cache)
+    once = load_dataset(request, FeatureStore(cache), [])
+    shutil.copy(photos / "red" / "00.png", photos / "red" / "copy.png")
+    dataset = load_dataset(request, FeatureStore(cache), [])
+    assert dataset.digest == once.digest
+    assert caplog.messages == ["1 row is a repetition of another and counts once"]
+
+
+def test_a_class_that_is_one_picture_twice_has_one_image(photos: Path, cache: Path) -> None:
+    (photos / "fern").mkdir()
+    for name in ("a.png", "b.png"):
+        picture(500, 0).save(photos / "fern" / name)
+    with pytest.raises(DataError, match="has only one image of: fern. Every class needs at least two"):
+        load_dataset(CompareRequest(str(photos), RANDOM, cache=cache), FeatureStore(cache), [])
 
 
 @pytest.mark.slow
@@ -65,13 +80,20 @@ def test_the_base_that_lacks_images_is_the_one_to_be_extracted(photos: Path, cac
         compare_layer_sets(request)
 
 
-def test_a_training_part_without_two_images_of_a_class_is_named(photos: Path, cache: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("in_train", "fits"), [(0, False), (1, True)])
+def test_a_training_part_needs_an_image_of_every_class(
+    photos: Path, cache: Path, tmp_path: Path, in_train: int, fits: bool
+) -> None:
     lines = ["path,label,split"]
-    for number, path in enumerate(sorted(photos.rglob("*.png"))):
-        split = "train" if path.parent.name != "red" or path.stem == "00" else "test"
-        lines.append(f"{path},{path.parent.name},{split if number % 5 else 'test'}")
+    for path in sorted(photos.rglob("*.png")):
+        is_test = path.parent.name == "red" and int(path.stem) >= in_train
+        lines.append(f"{path},{path.parent.name},{'test' if is_test else 'train'}")
     table = tmp_path / "table.csv"
     table.write_text("\n".join(lines))
     request = CompareRequest(str(table), RANDOM, cache=cache)
-    with pytest.raises(DataError, match=r"needs at least two images of every class; too few: 'red' \([01]\)"):
+    if fits:
+        dataset = load_dataset(replace(request, seed=1), FeatureStore(cache), [])
+        assert dataset.split == "held out: test (11 images); trained on train (25)"
+        return
+    with pytest.raises(DataError, match="at least one image of every class: 'red' has 12 images, all of them held out"):
         load_dataset(replace(request, seed=1), FeatureStore(cache), [])

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from featx.base_choice import BaseChoice
 from featx.evaluation.comparison import open_comparison
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.requests import CompareRequest, ExtractRequest
 from featx.workflows.extract import extract_features
 
 RANDOM = BaseChoice("tiny", "random")

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featx.features.splits import hold_out, make_folds
+from featx.errors import DataError
+from featx.features.splits import describe_split, hold_out, make_folds, split_parts
 
 Y = np.repeat(np.arange(3), 40)
 ALONE = np.arange(120)
@@ -39,3 +40,50 @@ def test_every_row_validates_in_one_fold() -> None:
 def test_there_are_no_more_folds_than_images_of_the_smallest_class(smallest: int, count: int) -> None:
     y = np.array([0] * 20 + [1] * smallest)
     assert len(make_folds(y, np.arange(len(y)), 42)) == count
+
+
+@pytest.mark.parametrize("counts", [[2] * 10, [2, 3] * 20, [2, 12, 12], [40, 2], [2, 2, 3], [2, 2]])
+@pytest.mark.parametrize("seed", [1, 2, 42])
+def test_a_class_of_two_or_three_has_an_image_on_either_side(counts: list[int], seed: int) -> None:
+    y = np.repeat(np.arange(len(counts)), counts)
+    held = hold_out(y, np.arange(len(y)), seed)
+    assert np.bincount(y[held], minlength=len(counts)).min() >= 1
+    assert np.bincount(y[~held], minlength=len(counts)).min() >= 1
+    assert np.array_equal(held, hold_out(y, np.arange(len(y)), seed))
+
+
+def test_a_class_of_one_image_is_trained_on_and_validates_nowhere() -> None:
+    y = np.array([0, 0, 0, 0, 1, 2, 2])
+    held = hold_out(y, np.arange(7), 42)
+    assert not held[4]
+    for train, val in make_folds(y, np.arange(7), 42):
+        assert 4 in train
+        assert 4 not in val
+        assert set(y[train]) == {0, 1, 2}
+
+
+def test_where_no_class_has_two_images_one_fold_trains_and_validates_on_all() -> None:
+    ((train, val),) = make_folds(np.arange(4), np.arange(4), 42)
+    assert train.tolist() == val.tolist() == [0, 1, 2, 3]
+
+
+def test_a_validation_part_needs_a_class_with_two_images() -> None:
+    y = np.array([0, 1, 2, 0])
+    with pytest.raises(DataError, match="has 3 images of 3 classes, and two of none: too few to split"):
+        split_parts(y, np.arange(4), np.array([False, False, False, True]), 42)
+    parts = split_parts(np.array([0, 0, 1, 2, 2]), np.arange(5), np.array([False] * 4 + [True]), 42)
+    assert len(parts.val) == 1
+    assert parts.val[0] in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("splits", "test", "words"),
+    [
+        (None, [1, 0, 0], "held out: a quarter, drawn with seed 7 (1 image); trained on the rest (2)"),
+        (["test", "test", "train"], [1, 1, 0], "held out: test (2 images); trained on train (1)"),
+        (["val", "train", "test", ""], [0, 0, 1, 0], "trained on train and val and images without a split (3)"),
+        (["val", "train"], [1, 0], "held out: val (1 image); trained on train (1)"),
+    ],
+)
+def test_a_split_is_said_in_words(splits: list[str] | None, test: list[int], words: str) -> None:
+    assert words in describe_split(splits, np.array(test, bool), 7)

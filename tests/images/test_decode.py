@@ -23,8 +23,8 @@ from featx.images.decode import (
     check_size,
     decode,
     decoding,
-    scale_grey,
 )
+from featx.images.depth import Depth, to_8_bits
 
 IS_LONG = bool(os.environ.get("FEATX_STRESS"))
 IMAGES = 20_000 if IS_LONG else 1_000
@@ -170,11 +170,13 @@ def test_deep_grey_is_scaled_not_clipped() -> None:
 
 @pytest.mark.parametrize("band_pixels", [1, 100, 480])
 def test_a_tall_deep_grey_picture_is_scaled_in_bands_like_in_one(band_pixels: int) -> None:
-    deep = Image.fromarray(np.random.default_rng(0).normal(0, 500, (64, 48)).astype(np.float32))
-    whole = np.asarray(scale_grey(deep))
-    assert np.array_equal(np.asarray(scale_grey(deep, band_pixels)), whole)
-    assert np.array_equal(np.asarray(decode(encoded(deep, "TIFF")))[..., 0], whole)
-    assert (whole.min(), whole.max()) == (0, 255)
+    deep = Image.fromarray(np.random.default_rng(0).normal(0.5, 0.5, (64, 48)).astype(np.float32))
+    depth = Depth((0.0, 1.0), is_float=True)
+    whole, use = to_8_bits(depth, deep, b"", None)
+    in_bands, same_use = to_8_bits(depth, deep, b"", None, band_pixels)
+    assert np.array_equal(np.asarray(in_bands), np.asarray(whole))
+    assert same_use == use
+    assert np.array_equal(np.asarray(decode(encoded(deep, "TIFF")))[..., 0], np.asarray(whole))
 
 
 def test_nan_and_infinity_become_black_or_white() -> None:

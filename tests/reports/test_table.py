@@ -90,7 +90,7 @@ def test_rows_of_earlier_runs_are_counted() -> None:
 def test_json_fields_keep_their_names_and_order() -> None:
     names = list(ROW.to_dict())
     assert names[:4] == ["base", "layer", "pooling", "clf"]
-    assert names[-6:] == ["p_value", "megabytes", "ms_per_image", "views", "test_views", "recalled"]
+    assert names[-7:] == ["p_value", "megabytes", "ms_per_image", "degenerate", "views", "test_views", "recalled"]
 
 
 def test_sorting_puts_rows_without_a_value_last() -> None:

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
 from featx.data.listing import FailedImage
 from featx.data.sources import list_images
 from featx.engines.threads import count_cores
 from featx.errors import RequestError, UnknownName
-from featx.requests import BaseChoice, ExtractRequest
+from featx.requests import ExtractRequest
 from featx.runners.devices import collect_summaries, divide_request
 from featx.runners.local import list_feature_keys
 from featx.runners.summary import ExtractSummary, merge_summaries

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.bases import registry
 from featx.bases.architecture import Architecture
 from featx.errors import WeightsError
 from featx.evaluation.layer_scores import LayerScore
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.requests import CompareRequest, ExtractRequest
 from featx.workflows.advise import LARGE, advise_layer, decide, give_reasons
 from featx.workflows.extract import extract_features
 from tests.conftest import picture

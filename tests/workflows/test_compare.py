@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.errors import RequestError, UnknownName
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.requests import CompareRequest, ExtractRequest
 from featx.workflows.compare import compare_layer_sets
 from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier
@@ -97,7 +98,7 @@ def base(photos: Path, cache: Path) -> tuple[object, ...]:
     for number in range(7):
         (photos / f"more{number}").mkdir()
         for place in range(5):
-            picture(number * 50 + place, 1).save(photos / f"more{number}" / f"{place}.png")
+            picture(1000 + number * 50 + place, 1).save(photos / f"more{number}" / f"{place}.png")
     extract_features(ExtractRequest(str(photos), RANDOM, ("layer1", "layer3"), cache=cache))
     return (photos, "--base", "tiny", "--weights", "random", "--cache", cache, "-q")
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.errors import RequestError, UnknownName
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.requests import CompareRequest, ExtractRequest
 from featx.workflows.experiment_file import load_pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +86,61 @@ def test_what_belongs_to_one_run_is_not_part_of_an_experiment(tmp_path: Path, ca
 def test_what_is_not_toml_says_where_it_breaks(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(RequestError, match="is not valid TOML: Invalid value .at line 1"):
         load_pipeline(write(tmp_path, "data = = 3"), cache)
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b"# caf\xe9", "x.toml', line 1: byte 0xe9 is not UTF-8"),
+        ("data = 3".encode("utf-16"), "x.toml', line 1: the file is UTF-16: save it as UTF-8"),
+        (b"data = 3\n\0", "x.toml', line 2: there is a NUL byte"),
+        (b"a = " + b"[" * 100_000, "is not valid TOML: it is nested too deeply"),
+        (b'data = ""\nbase = "tiny"\nlayers = ["layer3"]', "x.toml': 'data' is empty"),
+        (b'data = "a"\nbase = "tiny"\nlayers = ["a"]\nseed = -1', "'seed' must be an integer of at least 0 .* not -1$"),
+        (b'data = "a"\nbase = "tiny"\nlayers = "a"', "'layers' must be a list of strings .at least 1., not 'a'$"),
+        (
+            b'data = "a"\nbase = "tiny"\nlayers = ["a"]\nworkers = -2',
+            "'workers' must be an integer of at least 1, not -2$",
+        ),
+        (b'data = "a"\nbase = "tiny"\nlayers = ["a"]\nfinetune = {from = "a", lr = inf}', "a number above 0, not inf"),
+        (b'data = "a"\nbase = "tiny"\nlayers = ["a"]\nfinetune = {from = "a", dropout = 2}', "below 1, not 2"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line(tmp_path: Path, cache: Path, raw: bytes, problem: str) -> None:
+    (tmp_path / "x.toml").write_bytes(raw)
+    with pytest.raises(RequestError, match=problem) as caught:
+        load_pipeline(str(tmp_path / "x.toml"), cache)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path, cache: Path) -> None:
+    text = 'data = "digits"\nbase = "tiny"\nlayers = ["layer3"]'
+    (tmp_path / "x.toml").write_text(text, encoding="utf-8-sig")
+    assert load_pipeline(str(tmp_path / "x.toml"), cache).extract.data == "digits"
+
+
+def test_names_of_classifiers_are_checked_before_anything_is_extracted(tmp_path: Path, cache: Path) -> None:
+    text = 'data = "digits"\nbase = "tiny"\nlayers = ["layer3"]\nclassifiers = '
+    with pytest.raises(UnknownName, match="unknown classifier 'smv'. Did you mean 'svm'"):
+        load_pipeline(write(tmp_path, text + '["smv"]'), cache)
+    assert load_pipeline(write(tmp_path, text + '["all"]'), cache).compare.classifiers == ()
+
+
+def test_columns_of_a_table_are_part_of_the_experiment(tmp_path: Path, cache: Path) -> None:
+    text = 'data = "~/t.csv"\nbase = "tiny"\nlayers = ["layer3"]\nlabel_column = "k"\npath_column = "p"\n'
+    pipeline = load_pipeline(write(tmp_path, text + '[finetune]\nfrom = "layer4"'), cache)
+    assert pipeline.finetune
+    for request in (pipeline.extract, pipeline.compare, pipeline.finetune):
+        assert (request.path_column, request.label_column) == ("p", "k")
+        assert request.data == str(Path.home() / "t.csv")
+
+
+def test_what_is_no_file_is_no_experiment(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(RequestError, match="is a folder: give the path of a TOML file"):
+        load_pipeline(str(tmp_path), cache)
+    for name in ("", "x" * 5000, "~nobody-of-this-name/x.toml"):
+        with pytest.raises(RequestError, match="does not exist: give the path"):
+            load_pipeline(name, cache)
 
 
 def test_an_unknown_experiment_lists_the_built_in_ones(cache: Path) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 
+from featx.base_choice import BaseChoice
 from featx.bases import registry
 from featx.bases.architecture import Architecture
 from featx.bases.architectures.tiny import tiny
@@ -18,7 +19,7 @@ from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
 from featx.errors import RequestError, UnknownName
-from featx.requests import BaseChoice, ExtractRequest
+from featx.requests import ExtractRequest
 from featx.runners.local import list_feature_keys
 from featx.runners.summary import ExtractSummary
 from featx.store.part import Part

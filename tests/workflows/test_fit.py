@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.bases.weights import digest_tensors
 from featx.errors import DataError, MissingFeatures, RequestError, UnknownName
 from featx.evaluation.result import best
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
+from featx.requests import CompareRequest, ExtractRequest, PredictRequest
 from featx.workflows.compare import compare_layer_sets
 from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier

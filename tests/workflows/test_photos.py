@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest
+from featx.base_choice import BaseChoice
+from featx.requests import CompareRequest, ExtractRequest
 from featx.workflows.compare import compare_layer_sets
 from featx.workflows.extract import extract_features
 

@@ -14,17 +14,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from featx.base_choice import BaseChoice
 from featx.bases import registry
 from featx.bases.architecture import Architecture
 from featx.bases.loading import open_base
 from featx.bases.weights import as_arrays
+from featx.cli.main import main
 from featx.errors import DataError, ModelError, UnknownName, WeightsError
 from featx.evaluation.fit_report import FitReport
 from featx.features.dataset import load_dataset
 from featx.models.model import load_model
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
+from featx.requests import CompareRequest, ExtractRequest, PredictRequest
 from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier
 from featx.workflows.predict import label_images
@@ -88,6 +91,36 @@ def test_probabilities_sum_to_one_and_the_label_is_the_greatest(model: Path, pho
         assert image.probability == image.probabilities[image.label] == max(image.probabilities.values())
 
 
+def test_weights_of_any_suffix_and_wrapping_are_found_again_by_fit_and_predict(
+    photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from featx.bases.architectures.tiny import tiny
+
+    torch.manual_seed(5)
+    state = tiny().state_dict()
+    pair = {f"module.encoder_{side}.{name}": tensor for side in "qk" for name, tensor in state.items()}
+    torch.save({"state_dict": {**pair, "module.queue": torch.zeros(3)}}, tmp_path / "moco.v2")
+    torch.save(state, tmp_path / "plain.bin")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    extract_features(ExtractRequest(str(photos), BaseChoice("tiny", "moco.v2"), ("layer3",), cache=cache))
+    for weights in ("moco.v2", "~/moco.v2", "plain.bin"):
+        choice = BaseChoice("tiny", weights)
+        fitted = fit_classifier(CompareRequest(str(photos), choice, ("layer3",), ("logreg",), cache=cache))
+        assert fitted.model.weights == str(tmp_path / Path(weights).name)
+        fitted.model.save(tmp_path / "m.featx")
+        monkeypatch.chdir(photos)
+        assert len(label_images(PredictRequest(tmp_path / "m.featx", [str(photos / "red")])).labelled) == 12
+        monkeypatch.chdir(tmp_path)
+    with_base = fit_classifier(
+        CompareRequest(str(photos), BaseChoice("tiny", "moco.v2"), ("layer3",), ("logreg",), cache=cache),
+        with_base=True,
+    )
+    assert with_base.model.base_tensors.keys() <= state.keys()
+
+
 def test_other_weights_are_refused_in_one_line(model: Path, photos: Path) -> None:
     with pytest.raises(WeightsError, match=r"weights 'CIFAR100' \(digest .* are not those .* 'random' \(digest"):
         label_images(PredictRequest(model, [str(photos)], weights="CIFAR100"))
@@ -126,7 +159,10 @@ def test_broken_and_missing_images_are_named_and_the_rest_labelled(
     (photos / "red" / "Thumbs.db").write_bytes(b"system")
     result = featx("predict", model, photos / "red", tmp_path / "none.png", "--json", "-q")
     assert result.exit_code == 1
-    assert len(json.loads(result.stdout)) == 12
+    said = json.loads(result.stdout)
+    assert len([image for image in said if image["label"]]) == 12
+    assert [Path(image["path"]).name for image in said if image["label"] is None] == ["bad.png", "none.png"]
+    assert said[-1]["reason"] == "No such file or directory"
     assert "bad.png: not an image" in result.stderr
     assert "none.png: No such file" in result.stderr
     assert "Thumbs" not in result.output
@@ -139,9 +175,44 @@ def test_the_table_and_the_csv_name_every_image_once(featx: Featx, model: Path, 
     with (tmp_path / "labels.csv").open() as lines:
         rows = list(csv.DictReader(lines))
     assert len(rows) == 37
-    assert list(rows[0]) == ["path", "label", "probability", "blue", "green", "red"]
+    assert list(rows[0]) == ["path", "label", "probability", "p(blue)", "p(green)", "p(red)", "reason"]
     assert result.stdout.splitlines()[0].split() == ["path", "label", "probability"]
     assert len(result.stdout.splitlines()) == 2 + 37
+
+
+def test_failures_stand_in_the_csv_with_their_reason(featx: Featx, model: Path, photos: Path, tmp_path: Path) -> None:
+    (photos / "red" / "00.png").write_bytes(b"bad")
+    assert featx("predict", model, photos / "red", "--csv", tmp_path / "labels.csv", "-q").exit_code == 1
+    with (tmp_path / "labels.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == 12
+    assert rows[0]["label"] == rows[0]["p(red)"] == ""
+    assert "not an image" in rows[0]["reason"]
+    assert rows[1]["reason"] == ""
+
+
+def test_classes_named_like_columns_do_not_collide(featx: Featx, photos: Path, cache: Path, tmp_path: Path) -> None:
+    for old, new in (("red", "label"), ("green", "path"), ("blue", "reason")):
+        shutil.move(photos / old, photos / new)
+    make(photos, cache, "layer3", "logreg")[1].model.save(tmp_path / "m.featx")
+    assert featx("predict", tmp_path / "m.featx", photos, "--csv", tmp_path / "labels.csv").exit_code == 0
+    header = (tmp_path / "labels.csv").read_text().splitlines()[0]
+    assert header == "path,label,probability,p(label),p(path),p(reason),reason"
+
+
+def test_a_table_and_a_list_on_stdin_give_what_the_files_give(model: Path, photos: Path) -> None:
+    files = [str(photos / "red" / "00.png"), str(photos / "blue" / "01.png")]
+    expected = [image.to_dict() for image in label_images(PredictRequest(model, files)).labelled]
+    (photos / "new.csv").write_text("path,label\nred/00.png,?\nblue/01.png,\n")
+    of_table = label_images(PredictRequest(model, [str(photos / "new.csv")])).labelled
+    assert [image.to_dict() for image in of_table] == expected
+    listed = "\n".join(files).encode()
+    words = ["predict", str(model), "-", "--json", "-q"]
+    result = CliRunner().invoke(main, words, input=listed)
+    assert json.loads(result.stdout) == expected
+    empty = CliRunner().invoke(main, words, input=b"")
+    assert empty.exit_code == 2
+    assert "stdin lists no images: write one path a line" in empty.output
 
 
 def test_a_model_in_hand_predicts_what_its_file_does(model: Path, photos: Path) -> None:

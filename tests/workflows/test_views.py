@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from featx.base_choice import BaseChoice
 from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
@@ -24,7 +25,7 @@ from featx.features.splits import make_folds, with_views
 from featx.images import decode as images
 from featx.images.augment import make_views
 from featx.images.transform import to_input
-from featx.requests import BaseChoice, CompareRequest, ExtractRequest, PredictRequest
+from featx.requests import CompareRequest, ExtractRequest, PredictRequest
 from featx.runners.local import list_feature_keys
 from featx.store.store import FeatureStore
 from featx.timing import Clock

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from featx.bases.architecture import RANDOM_WEIGHTS, Architecture
 from featx.bases.architectures.torchvision_stages import ADAPTERS
-from featx.bases.weights import unwrap
+from featx.bases.tensor_names import take_plain
 from featx.errors import WeightsError, unknown
 from featx.keys import InputTransform
 
@@ -83,7 +83,7 @@ def download_torchvision(name: str, weights: str) -> Mapping[str, Tensor]:
         raise unknown(f"weights of {name}", weights, names, "Or give the path of a .safetensors or .pth file.")
     chosen = published[weights]
     try:
-        return unwrap(chosen.get_state_dict(progress=True, check_hash=True, weights_only=True))
+        return take_plain({"": chosen.get_state_dict(progress=True, check_hash=True, weights_only=True)})
     # URLError is an OSError; a wrong hash is a RuntimeError.
     except (OSError, RuntimeError) as error:
         file = chosen.url.rsplit("/", 1)[-1]

@@ -1,8 +1,12 @@
 """Where images come from: DATA, as the user names it, becomes a listing.
 
-One file a kind: `folder` (class folders), `csv_file` (a table of paths) and `digits` (built in). `image_files` holds
-what they share: which files count as images, and how one is read. To add a kind, write a function from DATA to a
-`Listing` and one entry in `SOURCES`; `list_images` and every command then take it.
+One file a kind: `folder` (class folders), `csv_file` and `jsonl_file` (tables of paths; `columns` and `table` hold what
+they share), `metadata` (a folder with such a table in it) and `digits` (built in). `image_files` says which files count
+as images, and how one is read. To add a kind, write a function from DATA to a `Listing` and one entry in `SOURCES`, or
+in `TABLES` if the user may choose columns; `list_images` and every command then take it.
+
+Of folders, read `folder`, then `layout` (classes, splits, or neither) and `tree` (what is below a folder, without side
+files, stores and loops); `side_files` and `content` say what is no picture, `passed_over` words it.
 
 Proof: tests/data/sources/, one file of tests for each file here.
 """
@@ -13,29 +17,64 @@ from collections.abc import Callable
 from pathlib import Path
 
 from featx.data.listing import Listing
+from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import is_csv_file, list_csv
 from featx.data.sources.digits import is_digits, list_digits
-from featx.data.sources.folder import is_folder, list_folder
+from featx.data.sources.folder import list_folder
 from featx.data.sources.image_files import MAX_IMAGE_BYTES, is_system_file, read_file, walk
-from featx.errors import DataError
+from featx.data.sources.jsonl_file import is_jsonl_file, list_jsonl
+from featx.data.sources.metadata import list_metadata
+from featx.errors import DataError, FeatxError
+from featx.paths import exists, expand_home, is_file, is_folder
 
-__all__ = ["MAX_IMAGE_BYTES", "SOURCES", "is_system_file", "list_images", "read_file", "walk"]
+__all__ = [
+    "MAX_IMAGE_BYTES",
+    "SOURCES",
+    "TABLES",
+    "ColumnChoice",
+    "is_built_in",
+    "is_system_file",
+    "list_images",
+    "read_file",
+    "walk",
+]
 
 SOURCES: dict[str, tuple[Callable[[str], bool], Callable[[str], Listing]]] = {
     "digits": (is_digits, list_digits),
     "folder": (is_folder, list_folder),
-    "csv": (is_csv_file, list_csv),
 }
 """Kind of source: whether DATA is of this kind, and how it is listed. The first kind that fits is taken."""
 
+TABLES: dict[str, tuple[Callable[[str], bool], Callable[[str, ColumnChoice], Listing]]] = {
+    "csv": (is_csv_file, list_csv),
+    "jsonl": (is_jsonl_file, list_jsonl),
+}
+"""Kinds of files that list images, in whose columns the user may choose."""
 
-def list_images(data: str) -> Listing:
-    """List the rows of DATA: a folder, a CSV file or the name of a built-in data set.
+BUILT_IN = "builtin:"
+"""What DATA begins with where it names a built-in data set, whatever lies in the current folder."""
+
+
+def is_built_in(data: str) -> bool:
+    """Whether DATA is the name of a built-in data set and no path; a folder of the same name does not matter."""
+    return data == "digits" or data.startswith(BUILT_IN)
+
+
+def list_images(
+    data: str, cache: Path | None = None, strict: bool = False, choice: ColumnChoice | None = None
+) -> Listing:
+    """List the rows of DATA: a folder, a CSV or JSON Lines file, or the name of a built-in data set.
 
     Parameters
     ----------
     data : str
         As the user gave it.
+    cache : pathlib.Path, optional
+        The feature store in use, which is never listed.
+    strict : bool
+        Whether files in class folders that are not pictures are listed, and so fail.
+    choice : ColumnChoice, optional
+        ChosenColumns of a table that the user named.
 
     Returns
     -------
@@ -45,12 +84,56 @@ def list_images(data: str) -> Listing:
     Raises
     ------
     DataError
-        If DATA is none of these, or is empty.
+        If DATA is none of these, is empty or cannot be read.
     """
-    for is_of_this_kind, list_rows in SOURCES.values():
-        if is_of_this_kind(data):
-            return list_rows(data)
-    problem = "is a file, but not a .csv" if Path(data).exists() else "does not exist"
+    data = expand_home(data)
+    try:
+        listing = list_source_rows(data, cache, strict, choice or ColumnChoice())
+    except OSError as error:
+        if isinstance(error, FeatxError):
+            raise
+        where = error.filename if error.filename is not None else data
+        raise DataError(f"'{where}' cannot be read: {error.strerror or error}") from error
+    if listing is not None:
+        return listing
+    if data.startswith(BUILT_IN):
+        raise DataError(f"there is no built-in data set '{data.removeprefix(BUILT_IN)}': there is 'digits'")
     raise DataError(
-        f"'{data}' {problem}: DATA is a folder with class folders, a CSV file (path,label[,split]) or 'digits'"
+        f"'{data}' {explain_unfit(data)}: DATA is a folder with class folders, a CSV file (path,label[,split]), "
+        "a JSON Lines file or 'digits'"
     )
+
+
+def list_source_rows(data: str, cache: Path | None, strict: bool, choice: ColumnChoice) -> Listing | None:
+    """List DATA by the source that it is of; None if it is of none."""
+    for is_of_this_kind, list_rows in TABLES.values():
+        if is_of_this_kind(data):
+            return list_rows(data, choice)
+    for is_source, list_source in SOURCES.values():
+        if not is_source(data):
+            continue
+        listing = list_metadata(data, choice) if list_source is list_folder else None
+        if listing is not None:
+            return listing
+        check_unchosen(data, choice)
+        return list_folder(data, cache, strict) if list_source is list_folder else list_source(data)
+    return None
+
+
+def explain_unfit(data: str) -> str:
+    """Say what DATA is instead of a data set."""
+    if is_file(data):
+        return "is a file, but not a .csv or .jsonl"
+    return "is neither a file nor a folder" if exists(data) else "does not exist"
+
+
+def check_unchosen(data: str, choice: ColumnChoice) -> None:
+    """Refuse columns for what has none.
+
+    Raises
+    ------
+    DataError
+        If columns were named.
+    """
+    if choice:
+        raise DataError(f"'{data}' is not a table: --path-column and --label-column are for CSV and JSON Lines files")

@@ -8,15 +8,18 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import os
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from featx.data.listing import Listing
+from featx.errors import DataError
 
 BORDER = 2
 """Black pixels around a digit, which fills its 8 x 8 pixels to the edge: convolutions see little of edges."""
@@ -27,9 +30,25 @@ MOST_INK = 16
 TEST_EVERY = 4
 
 
+NAMES = ("digits", "builtin:digits")
+"""How DATA may name this data set; the second also where a folder of the first name exists."""
+
+
 def is_digits(data: str) -> bool:
-    """Whether DATA names this data set."""
-    return data == "digits"
+    """Whether DATA names this data set.
+
+    Raises
+    ------
+    DataError
+        If it may as well name a file or folder.
+    """
+    if data == NAMES[0] and os.path.lexists(data):
+        kind = "folder" if Path(data).is_dir() else "file"
+        raise DataError(
+            f"'{data}' is the name of the built-in data set and of a {kind} here: "
+            f"write './{data}' for the {kind}, or 'builtin:{data}' for the built-in data set"
+        )
+    return data in NAMES
 
 
 def list_digits(data: str) -> Listing:

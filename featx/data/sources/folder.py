@@ -1,92 +1,70 @@
-"""Folders as data sets: a folder a class, with or without folders of splits above them."""
+"""Folders as data sets: a folder a class, with or without folders of splits above or below them."""
 
 from __future__ import annotations
 
-import os
+import logging
 from pathlib import Path
-from typing import NamedTuple
 
-from featx.data.listing import SPLITS, FailedImage, Listing
-from featx.data.sources.image_files import is_system_file, read_file, walk
+from featx.data.class_names import warn_of_similar_classes
+from featx.data.listing import Listing
+from featx.data.sources.image_files import read_file
+from featx.data.sources.layout import FolderLayout, find_layout
+from featx.data.sources.passed_over import describe_passed_over
+from featx.data.sources.tree import Tree, is_store
 from featx.errors import DataError
+from featx.log import note
+
+log = logging.getLogger(__name__)
 
 
-class ClassFolder(NamedTuple):
-    """A folder whose name is a label, and its split ("" where the data set has none)."""
+def list_folder(data: str, cache: Path | None = None, strict: bool = False) -> Listing:
+    """List the pictures of class folders; `featx.data.sources.layout` says which layouts are read.
 
-    split: str
-    path: Path
+    What was taken for splits, and what was passed over, is logged in one line each.
 
-
-def is_folder(data: str) -> bool:
-    """Whether DATA is a folder."""
-    return Path(data).is_dir()
-
-
-def list_folder(data: str) -> Listing:
-    """List `root/CLASS/*`, or `root/SPLIT/CLASS/*` where every folder below the root is named for a split.
-
-    Every file counts as an image, whatever its suffix, except side files of operating systems.
+    Parameters
+    ----------
+    data : str
+        DATA as the user gave it.
+    cache : pathlib.Path, optional
+        The feature store in use, which is never listed; others are known by what they hold.
+    strict : bool
+        Whether files that are not pictures are listed all the same, and so fail.
 
     Raises
     ------
     DataError
-        If there are no class folders or no images in them.
+        If there are no pictures, the folders may be read in two ways, or a folder cannot be read.
     """
-    folders, skipped = find_class_folders(Path(data))
+    if is_store(data):
+        raise DataError(f"'{data}' is a feature store of featx, not a data set: name the folder that holds the photos")
+    tree = Tree(str(Path(data)), cache, strict)
+    try:
+        layout = find_layout(tree)
+        listing = list_layout(data, tree, layout)
+    except DataError as error:
+        passed_over = describe_passed_over(tree.skipped)
+        raise DataError(f"{error} ({passed_over})" if passed_over else str(error)) from error
+    for warning in layout.warnings:
+        log.warning("%s", warning)
+    for line in listing.notes:
+        if line not in layout.warnings:
+            note(log, line)
+    warn_of_similar_classes(set(listing.labels), data)
+    return listing
+
+
+def list_layout(data: str, tree: Tree, layout: FolderLayout) -> Listing:
+    """List the pictures of the parts of a layout, in their order."""
     paths: list[str] = []
     labels: list[str] = []
     splits: list[str] = []
-    for split, folder in folders:
-        for path in walk(str(folder)):
-            if is_system_file(path.rpartition(os.sep)[2]):
-                skipped.append(FailedImage(path, "system file"))
-                continue
+    for part in layout.parts:
+        for path in tree.files(part.contents):
             paths.append(path)
-            labels.append(folder.name)
-            splits.append(split)
-    if not paths:
-        raise DataError(f"'{data}' is empty: its class folders hold no images")
-    return Listing(data, paths, labels, splits, read_file, skipped=tuple(skipped))
-
-
-def find_class_folders(root: Path) -> tuple[list[ClassFolder], list[FailedImage]]:
-    """Find the class folders of a data set, and files that lie beside them.
-
-    Raises
-    ------
-    DataError
-        If there are no folders at all.
-    """
-    folders = list_visible_folders(root)
-    if not folders:
-        raise DataError(
-            f"'{root}' holds no class folders. Expected is {root.name}/CLASS/photo.jpg, "
-            f"or {root.name}/train/CLASS/photo.jpg with val/ or test/ beside train/"
-        )
-    stray = list_loose_files(root)
-    class_folders: list[ClassFolder] = []
-    if all(folder.name.lower() in SPLITS for folder in folders):
-        for folder in folders:
-            split = SPLITS[folder.name.lower()]
-            class_folders += [ClassFolder(split, path) for path in list_visible_folders(folder)]
-            stray += list_loose_files(folder)
-    else:
-        class_folders += [ClassFolder("", path) for path in folders]
-    skipped = [FailedImage(str(path), explain_stray(path)) for path in sorted(stray)]
-    return class_folders, skipped
-
-
-def list_visible_folders(folder: Path) -> list[Path]:
-    """List the visible folders in a folder, sorted."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def list_loose_files(folder: Path) -> list[Path]:
-    """List the files that lie in a folder itself."""
-    return [path for path in folder.iterdir() if path.is_file()]
-
-
-def explain_stray(path: Path) -> str:
-    """Say why a file beside the class folders is passed over."""
-    return "system file" if is_system_file(path.name) else "outside the class folders"
+            labels.append(part.label)
+            splits.append(part.split)
+    skipped = tuple(sorted(tree.skipped, key=lambda file: file.path))
+    lines = [*layout.warnings, *layout.notes, describe_passed_over(skipped)]
+    notes = tuple(line for line in lines if line)
+    return Listing(data, paths, labels, splits, read_file, skipped=skipped, notes=notes)

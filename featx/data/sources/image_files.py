@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
+from pathlib import Path
+
+from featx.data.sources.side_files import is_system_file
+from featx.data.sources.tree import Tree
+
+__all__ = ["MAX_IMAGE_BYTES", "is_system_file", "read_file", "walk"]
 
 MAX_IMAGE_BYTES = 2**28
 """Larger files are refused before they are read: a video in a class folder must not fill the memory."""
 
-SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
+# Windows has neither pipes that block nor the flag, and opens files as text unless it is told otherwise.
+OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+SPECIAL_FILES = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def read_file(path: str) -> bytes:
@@ -17,28 +33,35 @@ def read_file(path: str) -> bytes:
     Raises
     ------
     OSError
-        If it is gone, unreadable or above `MAX_IMAGE_BYTES`.
+        If it is gone, unreadable, above `MAX_IMAGE_BYTES`, or a pipe, device or socket, which are never waited for.
     """
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > MAX_IMAGE_BYTES:
+    # Before it is opened: opening a device may already do something.
+    check_regular(os.stat(path).st_mode)  # noqa: PTH116 - a Path a row is slow at a million rows
+    with open(os.open(path, OPEN_FLAGS), "rb") as file:
+        status = os.fstat(file.fileno())
+        check_regular(status.st_mode)
+        if status.st_size > MAX_IMAGE_BYTES:
             raise OSError(
-                f"{size / 2**20:.0f} MiB are more than the {MAX_IMAGE_BYTES // 2**20} MiB that are read of one image"
+                f"{status.st_size / 2**20:.0f} MiB are more than the {MAX_IMAGE_BYTES // 2**20} MiB that are read of "
+                "one image"
             )
         return file.read()
 
 
-def is_system_file(name: str) -> bool:
-    """Whether a file is a side product of an operating system (`Thumbs.db`, `._photo.jpg`, `.DS_Store`)."""
-    return name.startswith(".") or name.lower() in SYSTEM_FILES
+def check_regular(mode: int) -> None:
+    """Raise OSError unless the mode is that of a regular file."""
+    if not stat.S_ISREG(mode):
+        kind = SPECIAL_FILES.get(stat.S_IFMT(mode), "a special file")
+        raise OSError(f"is {kind}, not a file")
 
 
 def walk(folder: str) -> Iterator[str]:
-    """Yield every file below a folder, sorted by path."""
-    # Strings instead of Path objects: those are slow at a million rows.
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.is_dir():
-                yield from walk(entry.path)
-            else:
-                yield entry.path
+    """Yield every picture below a folder, sorted by path; side files and what is not a picture are passed over.
+
+    Raises
+    ------
+    DataError
+        If a folder cannot be read.
+    """
+    tree = Tree(str(Path(folder)))
+    yield from tree.files(tree.scan(tree.root))

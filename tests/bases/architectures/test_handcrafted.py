@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from featx.base_choice import BaseChoice
 from featx.bases.registry import BASES, resolve
 from featx.errors import RequestError
-from featx.requests import BaseChoice
 from tests.conftest import load_base
 
 pytest.importorskip("skimage")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from featx.base_choice import BaseChoice
 from featx.bases.registry import resolve
 from featx.errors import RequestError
-from featx.requests import BaseChoice
 from tests.conftest import load_base
 
 NETWORK = """

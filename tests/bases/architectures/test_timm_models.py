@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+from featx.base_choice import BaseChoice
 from featx.bases.architectures.timm_models import read_config
 from featx.bases.architectures.timm_stages import compare_stages, in_order, scatter, tell_layout
 from featx.bases.base import ALIASES, find_layer
@@ -21,7 +22,6 @@ from featx.bases.registry import resolve
 from featx.engines.torch_engine import fuse_batchnorm
 from featx.errors import RequestError, UnknownName, WeightsError
 from featx.images.transform import to_input, to_pixels
-from featx.requests import BaseChoice
 from tests.conftest import load_base, picture
 
 Featx = Callable[..., Any]

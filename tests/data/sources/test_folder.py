@@ -11,7 +11,7 @@ from featx.errors import DataError
 def make(root: Path, *names: str) -> Path:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(name.encode())
+        (root / name).write_bytes(b"\x89PNG" + name.encode())
     return root
 
 
@@ -21,7 +21,7 @@ def test_class_folders_become_labels_in_sorted_order(tmp_path: Path) -> None:
     assert list(listing.labels) == ["a", "a", "a", "b"]
     assert [Path(path).name for path in listing.paths] == ["2.jpg", "3.png", "without_suffix", "1.jpg"]
     assert set(listing.splits) == {""}
-    assert listing.read(listing.paths[0]) == b"a/2.jpg"
+    assert listing.read(listing.paths[0]) == b"\x89PNGa/2.jpg"
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ def test_split_folders_are_known_by_their_names(tmp_path: Path, folder: str, spl
 
 
 def test_side_files_of_systems_and_files_beside_the_classes_are_named(tmp_path: Path) -> None:
-    root = make(tmp_path, "a/1.jpg", "a/Thumbs.db", "a/._1.jpg", "notes.txt", ".DS_Store")
+    root = make(tmp_path, "a/1.jpg", "a/Thumbs.db", "a/._1.jpg", "cover.png", ".DS_Store")
     listing = list_folder(str(root))
     assert len(listing) == 1
     assert {(Path(file.path).name, file.reason) for file in listing.skipped} == {
         ("Thumbs.db", "system file"),
         ("._1.jpg", "system file"),
         (".DS_Store", "system file"),
-        ("notes.txt", "outside the class folders"),
+        ("cover.png", "outside the class folders"),
     }
 
 

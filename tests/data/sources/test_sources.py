@@ -16,7 +16,12 @@ def make(root: Path, *names: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "problem"), [("nowhere", "does not exist"), ("file.txt", "is a file, but not a .csv")]
+    ("name", "problem"),
+    [
+        ("nowhere", "does not exist"),
+        ("file.txt", "is a file, but not a .*"),
+        ("x" * 5000, "does not exist"),
+    ],
 )
 def test_what_is_not_a_data_set_says_what_one_is(tmp_path: Path, name: str, problem: str) -> None:
     (tmp_path / "file.txt").write_text("")

@@ -1,0 +1,84 @@
+"""`featx score`: how well a saved model labels images whose labels are known."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featx.cli.options import data_argument, json_option, print_json, progress_bar, verbosity_options
+from featx.requests import ScoreRequest
+
+if TYPE_CHECKING:
+    from featx.workflows.score import ScoreReport
+
+
+@click.command("score")
+@click.argument("model", type=click.Path(path_type=Path))
+@data_argument
+@click.option(
+    "--split",
+    type=click.Choice(["auto", "train", "val", "test", "all"]),
+    default="auto",
+    show_default=True,
+    help="Part to score where DATA names splits; auto: test, else val, else all.",
+)
+@click.option(
+    "--base", help="Python file defining the base (needed, and executed, only for models trained on such a file)."
+)
+@click.option("--weights", help="Weights of the base: name, file or 'random'.  [default: those that the model names]")
+@click.option(
+    "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1 or mps."
+)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images of one forward pass.  [default: by device]")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: one a core]")
+@click.option(
+    "--csv",
+    "csv_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write label and prediction of every image to this CSV file.",
+)
+@json_option
+@verbosity_options
+def command(model: Path, data: str, csv_file: Path | None, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Score a MODEL that featx fit or featx finetune wrote on the labelled images of DATA.
+
+    DATA is a folder with class folders, a CSV file or a built-in data set. Images of classes that the model does not
+    know are left out and named. Images that were trained on say nothing about new ones: give others.
+
+    \b
+    Example:
+      featx score model.featx photos/new
+    """
+    request = ScoreRequest(model, data, **options)
+    from featx.files import write_text
+    from featx.reports.classes import scored_csv
+    from featx.workflows.score import score_model
+
+    with progress_bar("image", quiet) as progress:
+        report = score_model(request, progress)
+    if csv_file:
+        write_text(csv_file, scored_csv(report.images, [(file.path, file.reason) for file in report.failed]))
+    if as_json:
+        print_json({**report.to_dict(), "model": str(model)})
+    else:
+        print_score(report, model)
+    for file in report.failed:
+        click.echo(f"failed: {file.path}: {file.reason}", err=True)
+    sys.exit(1 if report.failed else 0)
+
+
+def print_score(report: ScoreReport, model: Path) -> None:
+    """Print a report in words and tables."""
+    from featx.reports.classes import class_table, confusion_table, mistake_lines
+    from featx.reports.table import score_sentence
+
+    click.echo(f"'{model}': {score_sentence(report.result)}")
+    scores = report.model.scores
+    if "test_accuracy" in scores and "n_test" in scores:
+        click.echo(f"When it was fitted: {scores['test_accuracy']:.3f} on {scores['n_test']} held-out images")
+    click.echo(f"\n{class_table(report.per_class)}\n")
+    click.echo(f"{confusion_table(report.confusion, report.classes)}\n")
+    click.echo(mistake_lines(report.mistakes) if report.mistakes else "No mistakes.")

@@ -1,0 +1,216 @@
+"""Which columns of a table hold paths, labels and splits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from featx.data.listing import SPLITS
+from featx.errors import DataError, shorten, unknown
+
+PATH_NAMES = (
+    "path",
+    "file",
+    "file_name",
+    "filename",
+    "image",
+    "filepath",
+    "file_path",
+    "image_path",
+    "img",
+    "img_path",
+)
+LABEL_NAMES = ("label", "class", "category", "target", "y", "class_name", "label_name", "labels")
+SPLIT_NAMES = ("split", "set", "subset", "partition")
+"""Names of the columns in any case, the standard one first; blanks and hyphens count as underscores."""
+
+MAYBE_SPLIT_NAMES = ("fold", "phase", "stage", "mode", "usage", "part", "type", "dataset")
+"""Names of columns that often hold something else: they count as splits where every value names one."""
+
+TRUE_OR_FALSE = {
+    "is_valid": ("val", "train"),
+    "is_val": ("val", "train"),
+    "is_validation": ("val", "train"),
+    "is_test": ("test", "train"),
+    "is_train": ("train", "test"),
+    "is_training": ("train", "test"),
+}
+"""Columns that say the split by yes or no: what either means."""
+
+YES = frozenset({"true", "t", "yes", "y", "1", "1.0"})
+NO = frozenset({"false", "f", "no", "n", "0", "0.0"})
+
+
+@dataclass(frozen=True)
+class ColumnChoice:
+    """The columns that a user named: `--path-column` and `--label-column`; None where featx is to find them."""
+
+    path: str | None = None
+    label: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether any was named."""
+        return bool(self.path or self.label)
+
+
+@dataclass(frozen=True)
+class ChosenColumns:
+    """The columns of a table that are read, by their names in the file; `split` is None where there is none."""
+
+    path: str
+    label: str
+    split: str | None = None
+
+
+def choose_columns(names: Sequence[str], choice: ColumnChoice, naming_splits: Collection[str] = ()) -> ChosenColumns:
+    """Choose the columns that are read.
+
+    Parameters
+    ----------
+    names : sequence of str
+        As the file has them.
+    choice : ColumnChoice
+    naming_splits : collection of str
+        ChosenColumns of `MAYBE_SPLIT_NAMES` in which every value names a split.
+
+    Raises
+    ------
+    DataError
+        If there is no column of paths or labels, or several may be meant.
+    UnknownName
+        If a column that was asked for does not exist.
+    """
+    path = choose_column(names, PATH_NAMES, choice.path, "path")
+    label = choose_column([name for name in names if name != path or choice.label], LABEL_NAMES, choice.label, "label")
+    if path is None or label is None:
+        missing = [standard for standard, name in (("label", label), ("path", path)) if name is None]
+        columns = "columns" if len(missing) > 1 else "column"
+        flags = " and ".join(f"--{standard}-column" for standard in missing)
+        raise DataError(
+            f"there is no {columns} {' or '.join(missing)}. The columns are {shorten(map(repr, filter(None, names)))}: "
+            f"choose with {flags}, or name the columns path,label or path,label,split"
+        )
+    others = [name for name in names if name not in (path, label)]
+    return ChosenColumns(path, label, choose_split(others, naming_splits))
+
+
+def choose_column(names: Sequence[str], known: Sequence[str], chosen: str | None, standard: str) -> str | None:
+    """Choose one column: the one that was asked for, else the one of the standard name, else of another known name.
+
+    Raises
+    ------
+    DataError
+        If several may be meant.
+    UnknownName
+        If the column that was asked for does not exist.
+    """
+    if chosen is not None:
+        column = find_chosen(names, chosen)
+        found = [name for name in names if name == column]
+    else:
+        found = find_known(names, known)
+    check_distinct(found)
+    if len(found) > 1:
+        raise DataError(
+            f"the columns {' and '.join(map(repr, found))} may all hold the {standard}: choose with --{standard}-column"
+        )
+    return found[0] if found else None
+
+
+def check_distinct(found: Sequence[str]) -> None:
+    """Refuse columns that have the same name.
+
+    Raises
+    ------
+    DataError
+        With the name.
+    """
+    twice = [name for name in found if found.count(name) > 1]
+    if twice:
+        raise DataError(f"two columns are called '{twice[0]}': rename one of them")
+
+
+def find_chosen(names: Sequence[str], chosen: str) -> str:
+    """Find the column that was asked for, by its very name or in another case.
+
+    Raises
+    ------
+    UnknownName
+        If there is none, or only several in other cases.
+    """
+    if chosen in names:
+        return chosen
+    similar = [name for name in names if simplify_column(name) == simplify_column(chosen)]
+    if len(similar) != 1:
+        raise unknown("column", chosen, names)
+    return similar[0]
+
+
+def find_known(names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """List the columns of a known name; where one has the standard name, only that one."""
+    for standard in (lambda name: name == known[0], lambda name: simplify_column(name) == known[0]):
+        exact = [name for name in names if standard(name)]
+        if exact:
+            return exact
+    return [name for name in names if simplify_column(name) in known]
+
+
+def choose_split(names: Sequence[str], naming_splits: Collection[str]) -> str | None:
+    """Choose the column of splits, if there is one.
+
+    Raises
+    ------
+    DataError
+        If several may be meant.
+    """
+    found = find_known(names, [*SPLIT_NAMES, *TRUE_OR_FALSE]) or [name for name in names if name in naming_splits]
+    check_distinct(found)
+    if len(found) > 1:
+        raise DataError(
+            f"the columns {' and '.join(map(repr, found))} may all hold the split: rename the one that does to 'split'"
+        )
+    return found[0] if found else None
+
+
+def simplify_column(name: str) -> str:
+    """Write the name of a column in small letters, with underscores for blanks and hyphens."""
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def read_split(column: str | None, value: str) -> str | None:
+    """Translate what a row says of its split: "" where it says nothing, None where that is not known."""
+    value = value.strip().lower()
+    if column is None or not value:
+        return ""
+    if simplify_column(column) not in TRUE_OR_FALSE:
+        return SPLITS.get(value)
+    if_true, if_false = TRUE_OR_FALSE[simplify_column(column)]
+    if value in YES:
+        return if_true
+    return if_false if value in NO else None
+
+
+def describe_columns(columns: ChosenColumns, names: Sequence[str], choice: ColumnChoice) -> list[str]:
+    """Say which columns were taken where they were not asked for and have not the standard name, and which ignored."""
+    taken = []
+    if columns.path != "path" and choice.path is None:
+        taken.append(f"paths are from column '{columns.path}'")
+    if columns.label != "label" and choice.label is None:
+        taken.append(f"labels are from column '{columns.label}'")
+    if columns.split not in (None, "split"):
+        taken.append(f"splits are from column '{columns.split}'{explain_true_or_false(str(columns.split))}")
+    used = (columns.path, columns.label, columns.split)
+    ignored = [name for name in names if name and name not in used]
+    if ignored:
+        noun = "ignored column" if len(ignored) == 1 else "ignored columns"
+        taken.append(f"{noun}: {shorten(ignored)}")
+    return taken
+
+
+def explain_true_or_false(column: str) -> str:
+    """Say what yes and no mean in a column; "" for one that names splits."""
+    meaning: Mapping[str, tuple[str, str]] = TRUE_OR_FALSE
+    if simplify_column(column) not in meaning:
+        return ""
+    if_true, if_false = meaning[simplify_column(column)]
+    return f" (true: {if_true}, false: {if_false})"

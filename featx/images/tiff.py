@@ -1,0 +1,137 @@
+"""The few tags of a TIFF's first page that say how its values are to be read; Pillow hides some, and raw photos lie."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+NEW_SUBFILE_TYPE = 254
+BITS_PER_SAMPLE = 258
+PHOTOMETRIC = 262
+MAKE = 271
+SAMPLES_PER_PIXEL = 277
+SUB_IFDS = 330
+SAMPLE_FORMAT = 339
+S_MIN_SAMPLE_VALUE = 340
+S_MAX_SAMPLE_VALUE = 341
+DNG_VERSION = 50706
+WANTED = {
+    *(NEW_SUBFILE_TYPE, BITS_PER_SAMPLE, PHOTOMETRIC, MAKE, SAMPLES_PER_PIXEL, SUB_IFDS, SAMPLE_FORMAT),
+    *(S_MIN_SAMPLE_VALUE, S_MAX_SAMPLE_VALUE, DNG_VERSION),
+}
+"""Numbers of tags: TIFF 6.0, its supplement 1 and the DNG specification."""
+
+WHITE_IS_ZERO = 0
+"""Photometric interpretation where 0 is white."""
+
+UNSIGNED, SIGNED, FLOAT = 1, 2, 3
+"""Sample formats."""
+
+TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 18: "Q"}
+"""Type of a tag's values to their `struct` format; fractions are not among the tags that are wanted."""
+
+MOST_VALUES = 32
+"""Values of a tag that are read: a sample each, or the letters of a maker's name."""
+
+
+@dataclass(frozen=True)
+class TiffPage:
+    """What the first page of a TIFF states.
+
+    Attributes
+    ----------
+    tags : dict of int to tuple of numbers
+        Those of `WANTED` that are there.
+    has_more_pages : bool
+    """
+
+    tags: dict[int, tuple[Any, ...]]
+    has_more_pages: bool
+
+    def first(self, tag: int, default: Any) -> Any:
+        """Give the first value of a tag."""
+        return next(iter(self.tags.get(tag, ())), default)
+
+    @property
+    def bits(self) -> int:
+        """Bits of a sample."""
+        return int(max(self.tags.get(BITS_PER_SAMPLE, (1,))))
+
+    @property
+    def sample_format(self) -> int:
+        """How a sample's bits are to be read."""
+        return int(self.first(SAMPLE_FORMAT, UNSIGNED))
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether its values are more than 8 bits, or floating-point."""
+        return self.bits > 8
+
+    @property
+    def is_inverted(self) -> bool:
+        """Whether 0 is white."""
+        return bool(self.first(PHOTOMETRIC, 1) == WHITE_IS_ZERO)
+
+    @property
+    def make(self) -> str:
+        """Name of the camera's maker, in capitals."""
+        return bytes(self.tags.get(MAKE, ())).decode("latin-1").upper()
+
+    @property
+    def stated_range(self) -> tuple[float, float] | None:
+        """What the tags SMinSampleValue and SMaxSampleValue state."""
+        if S_MAX_SAMPLE_VALUE not in self.tags:
+            return None
+        low = float(min(self.tags.get(S_MIN_SAMPLE_VALUE, (0,))))
+        high = float(max(self.tags[S_MAX_SAMPLE_VALUE]))
+        return (low, high) if -1e30 < low < high < 1e30 else None
+
+
+def read_first_page(data: bytes) -> TiffPage | None:
+    """Read the tags of a TIFF's or BigTIFF's first page; None if it is not one, or damaged."""
+    orders = {b"II": "<", b"MM": ">"}
+    order = orders.get(data[:2])
+    if order is None:
+        return None
+    try:
+        version = struct.unpack_from(order + "H", data, 2)[0]
+        if version == 42:
+            return read_directory(data, order, is_big=False)
+        if version == 43:
+            return read_directory(data, order, is_big=True)
+    except (struct.error, UnicodeDecodeError, ValueError):
+        pass
+    return None
+
+
+def read_directory(data: bytes, order: str, is_big: bool) -> TiffPage:
+    """Read the first directory of tags.
+
+    Raises
+    ------
+    struct.error
+        If the file ends before it.
+    """
+    word, count_format, size = ("Q", "Q", 8) if is_big else ("I", "H", 4)
+    start = struct.unpack_from(order + word, data, 8 if is_big else 4)[0]
+    entries = struct.unpack_from(order + count_format, data, start)[0]
+    place = start + struct.calcsize(order + count_format)
+    entry_size = 4 + 2 * size
+    # A directory that claims more entries than the file has bytes ends in an error, not in a long loop.
+    struct.unpack_from("B", data, place + entries * entry_size - 1)
+    tags = {}
+    for _ in range(entries):
+        tag, kind = struct.unpack_from(order + "HH", data, place)
+        if tag in WANTED and kind in TYPES:
+            count = struct.unpack_from(order + word, data, place + 4)[0]
+            value_format = f"{order}{min(count, MOST_VALUES)}{TYPES[kind]}"
+            value_place = place + 4 + size
+            if struct.calcsize(f"{order}{TYPES[kind]}") * count > size:
+                value_place = struct.unpack_from(order + word, data, value_place)[0]
+            values = struct.unpack_from(value_format, data, value_place)
+            if values:
+                tags[tag] = values
+        place += entry_size
+    following = data[place : place + size]
+    return TiffPage(tags, has_more_pages=any(following))
