@@ -72,7 +72,7 @@ class Architecture:
 
     @property
     def is_handcrafted(self) -> bool:
-        """Whether its features were designed, not learned, so that there is no depth to choose."""
+        """Whether its features were designed rather than learned, which leaves no depth to choose."""
         return self.default_weights == NO_WEIGHTS
 
     def stages(self, network: nn.Module) -> tuple[Stage, ...]:

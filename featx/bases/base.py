@@ -305,7 +305,7 @@ def place_aliases(names: Sequence[str], strides: Sequence[int | None]) -> dict[i
 
 
 def last_of_stride(strides: Sequence[int | None], most: int) -> int | None:
-    """Find the last stage that has a stride of at most `most`; a stride of 1 is no depth at all."""
+    """Find the last stage that has a stride of at most `most`; a stride of 1 does not count."""
     last = None
     for index, stride in enumerate(strides):
         if stride is not None and 1 < stride <= most:

@@ -108,7 +108,7 @@ def check_beginning(beginning: bytes) -> None:
 
 
 def load_torch_file(path: Path) -> Any:
-    """Load a file that `torch.save` wrote; what is no tensor and no plain value becomes `Inert`.
+    """Load a file that `torch.save` wrote; whatever is neither a tensor nor a plain value becomes `Inert`.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def make_plain(name: str, tensor: Tensor) -> Tensor:
     import torch
 
     if not isinstance(tensor, torch.Tensor):
-        raise NotWeights(f"'{name}' is no tensor of torch but a {type(tensor).__name__}")
+        raise NotWeights(f"'{name}' is not a torch tensor but a {type(tensor).__name__}")
     if tensor.is_meta:
         raise NotWeights(f"'{name}' has a shape but no numbers (it was saved from the meta device)")
     if tensor.is_quantized:

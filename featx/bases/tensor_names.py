@@ -130,7 +130,7 @@ def match_network(states: Mapping[str, StateDict], shapes: Mapping[str, Sequence
     body = shapes.keys() - head
     if not body <= tensors.keys():
         return Match(tensors, entry, prefix)
-    # Within its own modules a tensor that the network lacks makes another network of it: that is no surplus.
+    # Within its own modules a tensor that the network lacks means another network, not a surplus.
     modules = {name.split(".")[0] for name in shapes}
     own = {name: tensor for name, tensor in tensors.items() if name.split(".")[0] in modules}
     own_names = {prefix + name for name in own}
