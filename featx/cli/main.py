@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -147,6 +147,20 @@ class SayOnce(logging.Filter):
         return is_new
 
 
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Prints log records above progress bars, not in the middle of one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record; a bar that is shown moves down."""
+        # No bar was ever shown where nothing has imported its library.
+        tqdm = sys.modules.get("tqdm")
+        if tqdm is None:
+            super().emit(record)
+            return
+        with tqdm.tqdm.external_write_mode(file=self.stream):
+            super().emit(record)
+
+
 LOG_LEVELS = {-1: logging.ERROR, 0: NOTE, 1: logging.INFO}
 """Verbosity to the least level that is logged."""
 
@@ -159,7 +173,7 @@ def set_up_logging(verbosity: int) -> None:
     verbosity : int
         -1 for errors only, 0 for warnings and notes, 1 for information, more for everything.
     """
-    handler = logging.StreamHandler()
+    handler = LineHandler()
     handler.setFormatter(LineFormatter())
     handler.addFilter(SayOnce())
     logger = logging.getLogger("featx")

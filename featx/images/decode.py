@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -13,10 +13,11 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from featx.errors import FeatxError
 from featx.images.depth import Depth, RangeUse, find_depth, needs_low_bytes, to_8_bits
-from featx.images.dicom import open_dicom
+from featx.images.dicom import DicomPicture, open_dicom
 from featx.images.foreign import describe_foreign, describe_unread_tiff, has_package, is_dicom, is_heic
 from featx.images.memory_budget import MemoryBudget
 from featx.images.tiff import read_first_page
+from featx.images.tiff_arrays import TiffArray, is_tiff_array, open_tiff_array
 from featx.keys import ValueRange
 
 FORMATS = (
@@ -104,10 +105,16 @@ def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Dec
     if foreign := describe_foreign(data):
         raise BrokenImage(foreign)
     if is_dicom(data):
-        with decoding_dicom(data, value_range) as decoded:
+        with decoding_array(open_dicom, data, value_range) as decoded:
             yield decoded
         return
-    with raising_broken_image(data):
+    if is_tiff_array(data):
+        if not has_package("tifffile"):
+            raise BrokenImage(describe_unread_tiff(data))
+        with decoding_array(open_tiff_array, data, value_range) as decoded:
+            yield decoded
+        return
+    with raising_broken_image():
         opened = Image.open(io.BytesIO(data), formats=list_formats(data))
         depth = find_depth(opened, data)
     with opened, DECODING_BUDGET.hold(check_size(opened, depth, value_range)):
@@ -117,17 +124,20 @@ def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Dec
 
 
 @contextmanager
-def decoding_dicom(data: bytes, value_range: ValueRange | None) -> Iterator[Decoded]:
-    """Decode a DICOM picture as `decoding` does."""
+def decoding_array(
+    open_header: Callable[[bytes], DicomPicture | TiffArray], data: bytes, value_range: ValueRange | None
+) -> Iterator[Decoded]:
+    """Decode a picture that another library than Pillow reads as an array, as `decoding` does."""
     with raising_broken_image():
-        dicom = open_dicom(data)
-        needed = dicom.count_bytes()
+        header = open_header(data)
+        needed = header.count_bytes()
     if needed > DECODING_MEMORY:
-        raise BrokenImage(describe_too_large(dicom.width, dicom.height, needed))
+        raise BrokenImage(describe_too_large(header.width, header.height, needed))
     with DECODING_BUDGET.hold(needed):
         with raising_broken_image():
-            grey, use = dicom.read(value_range)
-            decoded = Decoded(grey.convert("RGB"), use)
+            picture, use = header.read(value_range)
+            upright = turn_upright(picture, header.orientation)
+            decoded = Decoded(to_rgb(upright), use, has_further_tiff_pages(data))
         yield decoded
 
 
@@ -186,19 +196,27 @@ def read_picture(opened: Image.Image, depth: Depth | None, data: bytes, value_ra
     if picture is opened:
         ImageOps.exif_transpose(opened, in_place=True)
     else:
-        orientation = opened.getexif().get(ORIENTATION, 1)
-        turn = TURNS.get(orientation)
-        if turn is not None:
-            picture = picture.transpose(turn)
+        picture = turn_upright(picture, opened.getexif().get(ORIENTATION, 1))
     rgb = to_rgb(picture)
     return Decoded(rgb, use, has_more_pages(opened, data))
+
+
+def turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
+    """Turn or mirror a picture as its EXIF orientation says."""
+    turn = TURNS.get(orientation)
+    return picture if turn is None else picture.transpose(turn)
+
+
+def has_further_tiff_pages(data: bytes) -> bool:
+    """Whether a TIFF holds more pages than the first; no other file does."""
+    page = read_first_page(data)
+    return page is not None and page.has_more_pages
 
 
 def has_more_pages(opened: Image.Image, data: bytes) -> bool:
     """Whether a file holds more pages or frames than the first."""
     if opened.format == "TIFF":
-        page = read_first_page(data)
-        return page is not None and page.has_more_pages
+        return has_further_tiff_pages(data)
     try:
         return bool(getattr(opened, "is_animated", False))
     except Exception:  # whatever is wrong with the second frame, the first one is sound
@@ -221,8 +239,8 @@ TURNS = {
 
 
 @contextmanager
-def raising_broken_image(data: bytes = b"") -> Iterator[None]:
-    """Turn whatever a decoder raises into BrokenImage; `data` lets it name a kind of TIFF that is not read."""
+def raising_broken_image() -> Iterator[None]:
+    """Turn whatever a decoder raises into BrokenImage."""
     try:
         yield
     except BrokenImage:
@@ -230,8 +248,7 @@ def raising_broken_image(data: bytes = b"") -> Iterator[None]:
     except MemoryError:
         raise BrokenImage("not enough memory to decode it") from None
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error, IndexError ...
-        unread = describe_unread_tiff(data) if isinstance(error, UnidentifiedImageError) else None
-        raise BrokenImage(unread or describe_decoder_error(error)) from error
+        raise BrokenImage(describe_decoder_error(error)) from error
 
 
 def describe_decoder_error(error: Exception) -> str:

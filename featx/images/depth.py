@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featx.images.tiff import FLOAT, SIGNED, read_first_page
+from featx.images.tiff import FLOAT, SIGNED, TiffPage, read_first_page
 from featx.keys import ValueRange
 
 BAND_PIXELS = 2**20
@@ -108,6 +109,10 @@ class RangeUse:
     alignment: str = ""
 
 
+Bands = Callable[[], Iterator[tuple[int, NDArray[np.float32]]]]
+"""Gives the values of a picture anew, in bands: the first line of each, and its (lines, width, ...) values."""
+
+
 class UnreadableDepth(ValueError):
     """A value range that cannot be applied to this kind of picture."""
 
@@ -148,19 +153,24 @@ def find_tiff_depth(image: Image.Image, data: bytes, rawmode: str) -> Depth | No
         return Depth(FLOATS if image.mode == "F" else FULL_16_BITS, image.mode == "F") if is_grey else None
     if not page.is_deep or not (is_grey or ";16" in rawmode):
         return None
-    if page.sample_format == FLOAT:
-        stated = FLOATS
-    elif page.sample_format == SIGNED:
-        stated = (-(2.0 ** (page.bits - 1)), 2.0 ** (page.bits - 1) - 1)
-    else:
-        stated = (0.0, 2.0**page.bits - 1)
     return Depth(
-        page.stated_range or stated,
+        find_stated_range(page),
         is_float=image.mode == "F",
         is_inverted=is_grey and page.is_inverted,
         is_wrapped=image.mode == "I" and page.bits == 32 and page.sample_format not in (SIGNED, FLOAT),
         rawmode=None if is_grey else rawmode,
     )
+
+
+def find_stated_range(page: TiffPage) -> ValueRange:
+    """Give the values that mean black and white by a TIFF's tags, else by the kind of its numbers."""
+    if page.stated_range is not None:
+        return page.stated_range
+    if page.sample_format == FLOAT:
+        return FLOATS
+    if page.sample_format == SIGNED:
+        return -(2.0 ** (page.bits - 1)), 2.0 ** (page.bits - 1) - 1
+    return 0.0, 2.0**page.bits - 1
 
 
 def find_png_depth(data: bytes, rawmode: str) -> Depth | None:
@@ -313,21 +323,45 @@ def to_8_bits(
     """
     if depth.is_colour and depth.wide_offset is None and not needs_low_bytes(depth, value_range):
         return image, describe_upper_bytes(depth, image)
-    least, greatest, has_nan = find_extremes(depth, image, data, band_pixels)
-    use = RangeUse(depth.is_float, *depth.stated, least * depth.unit, greatest * depth.unit, has_nan)
+    bands = partial(read_values, depth, image, data, band_pixels)
     if depth.wide_offset is not None and value_range is None:
         # Pillow has scaled it by the maximum that the file states.
-        return image, use
+        return image, find_use(depth, bands)
+    mode = "RGB" if depth.is_colour else "L"
+    return scale_to_8_bits(depth, bands, mode, image.size, value_range)
+
+
+def scale_to_8_bits(
+    depth: Depth, bands: Bands, mode: str, size: tuple[int, int], value_range: ValueRange | None
+) -> tuple[Image.Image, RangeUse]:
+    """Scale the values of a picture, which come in bands, to 8 bits; see `to_8_bits`.
+
+    Parameters
+    ----------
+    depth : Depth
+    bands : callable
+        Begins anew with each call, and yields the first line of each band and its values.
+    mode : {"L", "RGB"}
+    size : tuple of int
+        Width and height.
+    value_range : pair of float or None
+
+    Returns
+    -------
+    PIL.Image.Image
+    RangeUse
+    """
+    use = find_use(depth, bands)
     if value_range is not None:
         use = replace(use, low=value_range[0], high=value_range[1])
     elif depth.significant_bits is not None:
         # By the specification values fill all 16 bits, whatever sBIT says; many programs leave them where they are.
         stated = 2.0**depth.significant_bits - 1
-        use = replace(use, alignment="high") if greatest > stated else replace(use, high=stated, alignment="low")
+        use = replace(use, alignment="high") if use.greatest > stated else replace(use, high=stated, alignment="low")
     low = use.low / depth.unit
     span = (use.high - use.low) / depth.unit
-    scaled_picture = Image.new("RGB" if depth.is_colour else "L", image.size)
-    for top, values in read_values(depth, image, data, band_pixels):
+    scaled_picture = Image.new(mode, size)
+    for top, values in bands():
         with np.errstate(all="ignore"):  # values may lie further apart than float32 reaches
             scaled = (values - low) / span
             if depth.is_inverted:
@@ -349,15 +383,17 @@ def describe_upper_bytes(depth: Depth, image: Image.Image) -> RangeUse:
     return RangeUse(False, *depth.stated, least * step, top)
 
 
-def find_extremes(depth: Depth, image: Image.Image, data: bytes, band_pixels: int) -> tuple[float, float, bool]:
+def find_use(depth: Depth, bands: Bands) -> RangeUse:
     """Find the least and greatest finite value, two zeros if there are none; and whether there is NaN."""
     lows = []
     highs = []
     has_nan = False
-    for _, values in read_values(depth, image, data, band_pixels):
+    for _, values in bands():
         finite = values[np.isfinite(values)]
         has_nan = has_nan or bool(np.isnan(values).any())
         if finite.size:
             lows.append(float(finite.min()))
             highs.append(float(finite.max()))
-    return min(lows, default=0.0), max(highs, default=0.0), has_nan
+    least = min(lows, default=0.0) * depth.unit
+    greatest = max(highs, default=0.0) * depth.unit
+    return RangeUse(depth.is_float, *depth.stated, least, greatest, has_nan)

@@ -46,11 +46,14 @@ class DicomPicture:
     ----------
     dataset : pydicom.Dataset
     width, height : int
+    orientation : int
+        As in EXIF: DICOM pictures are upright.
     """
 
     dataset: Any
     width: int
     height: int
+    orientation: int = 1
 
     def count_bytes(self) -> int:
         """Estimate the bytes that decoding takes."""

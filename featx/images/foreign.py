@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from featx.images.tiff import DNG_VERSION, FLOAT, NEW_SUBFILE_TYPE, SAMPLES_PER_PIXEL, SUB_IFDS, read_first_page
+from featx.images.tiff import DNG_VERSION, NEW_SUBFILE_TYPE, SUB_IFDS, read_first_page
 
 HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"}
 """Brands of the ISO base media format (ISO 23008-12) under which HEVC pictures come."""
@@ -105,11 +105,8 @@ def describe_raw(data: bytes) -> str | None:
     return f"is a raw photo: {DEVELOP}" if page.first(NEW_SUBFILE_TYPE, 0) & 1 else None
 
 
-def describe_unread_tiff(data: bytes) -> str | None:
-    """Name a sound TIFF of a kind that Pillow does not read, such as floating-point colour; None for other files."""
+def describe_unread_tiff(data: bytes) -> str:
+    """Say what a TIFF is that Pillow does not read (see `tiff_arrays`), and what to do."""
     page = read_first_page(data)
-    if page is None or not page.is_deep:
-        return None
-    kind = "floating-point" if page.sample_format == FLOAT else "integer"
-    samples = page.first(SAMPLES_PER_PIXEL, 1)
-    return f"a TIFF of {samples} x {page.bits} bits ({kind}), which is not read: save it as 8 or 16 bits, or as grey"
+    name = "a TIFF" if page is None else page.description
+    return f"{name}: pip install 'featx[tiff]', or save it as 8 or 16 bits, or as grey"

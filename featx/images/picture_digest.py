@@ -42,7 +42,8 @@ def is_read_anew(data: bytes) -> bool:
         return True
     is_other_number = page.sample_format not in (UNSIGNED, SIGNED) or page.bits > 16
     is_signed = page.sample_format == SIGNED
-    return page.is_deep and (is_other_number or is_signed or page.is_inverted or page.stated_range is not None)
+    is_other_range = page.is_inverted or page.stated_range is not None
+    return page.is_deep and (is_other_number or is_signed or is_other_range or page.has_deep_planes)
 
 
 def may_be_read_anew(path: str) -> bool:

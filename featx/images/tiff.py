@@ -8,22 +8,32 @@ from typing import Any
 
 NEW_SUBFILE_TYPE = 254
 BITS_PER_SAMPLE = 258
+COMPRESSION = 259
 PHOTOMETRIC = 262
 MAKE = 271
+ORIENTATION = 274
 SAMPLES_PER_PIXEL = 277
+PLANAR_CONFIGURATION = 284
 SUB_IFDS = 330
 SAMPLE_FORMAT = 339
 S_MIN_SAMPLE_VALUE = 340
 S_MAX_SAMPLE_VALUE = 341
 DNG_VERSION = 50706
 WANTED = {
-    *(NEW_SUBFILE_TYPE, BITS_PER_SAMPLE, PHOTOMETRIC, MAKE, SAMPLES_PER_PIXEL, SUB_IFDS, SAMPLE_FORMAT),
+    *(NEW_SUBFILE_TYPE, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC, MAKE, ORIENTATION, SAMPLES_PER_PIXEL),
+    *(PLANAR_CONFIGURATION, SUB_IFDS, SAMPLE_FORMAT),
     *(S_MIN_SAMPLE_VALUE, S_MAX_SAMPLE_VALUE, DNG_VERSION),
 }
 """Numbers of tags: TIFF 6.0, its supplement 1 and the DNG specification."""
 
 WHITE_IS_ZERO = 0
-"""Photometric interpretation where 0 is white."""
+RGB = 2
+"""Photometric interpretations: 0 is white, and colour."""
+
+UNCOMPRESSED = 1
+
+SEPARATE_PLANES = 2
+"""Planar configuration of pictures whose colours lie one after the other."""
 
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 """Sample formats."""
@@ -69,9 +79,41 @@ class TiffPage:
         return self.bits > 8
 
     @property
+    def samples(self) -> int:
+        """Samples of a pixel."""
+        return int(self.first(SAMPLES_PER_PIXEL, 1))
+
+    @property
+    def compression(self) -> int:
+        """How the pixels are compressed."""
+        return int(self.first(COMPRESSION, UNCOMPRESSED))
+
+    @property
+    def photometric(self) -> int:
+        """What the samples mean."""
+        return int(self.first(PHOTOMETRIC, 1))
+
+    @property
+    def orientation(self) -> int:
+        """How the picture is to be turned, as in EXIF; 1: not at all."""
+        return int(self.first(ORIENTATION, 1))
+
+    @property
+    def has_deep_planes(self) -> bool:
+        """Whether colours of more than 8 bits lie one after the other, uncompressed: Pillow takes them for 8 bits."""
+        is_planar = self.samples > 1 and self.first(PLANAR_CONFIGURATION, 1) == SEPARATE_PLANES
+        return bool(is_planar and self.is_deep and self.compression == UNCOMPRESSED)
+
+    @property
     def is_inverted(self) -> bool:
         """Whether 0 is white."""
-        return bool(self.first(PHOTOMETRIC, 1) == WHITE_IS_ZERO)
+        return self.photometric == WHITE_IS_ZERO
+
+    @property
+    def description(self) -> str:
+        """Name of the kind of TIFF, by its samples and bits."""
+        kind = "floating-point" if self.sample_format == FLOAT else "integer"
+        return f"a TIFF of {self.samples} x {self.bits} bits ({kind})"
 
     @property
     def make(self) -> str:

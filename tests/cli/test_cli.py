@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -16,8 +17,8 @@ import click
 import pytest
 
 from featx.base_choice import BaseChoice
-from featx.cli.main import COMMANDS
-from featx.cli.options import parse_memory, several_bases
+from featx.cli.main import COMMANDS, set_up_logging
+from featx.cli.options import parse_memory, progress_bar, several_bases
 from tests.conftest import picture
 
 pytestmark = pytest.mark.slow
@@ -290,3 +291,14 @@ def test_layers_shows_the_table_and_as_json_one_object_a_stage(featx: Featx) -> 
     assert [row["name"] for row in rows][:3] == ["stem", "layer1", "layer2"]
     assert rows[1]["bytes"]["flat"] == 4 * 32 * 32 * 32
     assert rows[-1]["total_multiply_adds"] > 6e7
+
+
+def test_warnings_stand_on_lines_of_their_own_above_a_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging(0)
+    with progress_bar("image", quiet=False) as show:
+        assert show is not None
+        show(1, 3)
+        logging.getLogger("featx").warning("odd")
+    before, warning, _ = capsys.readouterr().err.partition("\rwarning: odd\n")
+    assert "/3 [" in before
+    assert warning

@@ -26,7 +26,6 @@ KINDS = {
     "ARW": tiff_of(SMALL, more={271: (2, tuple(b"SONY\0")), 330: (4, (8,))}),
     "OpenEXR": b"\x76\x2f\x31\x01" + bytes(99),
     "video": b"\0\0\0\x14ftypisom" + bytes(99),
-    r"TIFF of 3 x 32 bits \(floating-point\)": tiff_of(SMALL.astype(np.float32)),
 }
 
 
@@ -34,6 +33,13 @@ KINDS = {
 def test_what_is_not_read_is_named_with_what_to_do(name: str) -> None:
     with pytest.raises(BrokenImage, match=rf"{name}.*: (convert|export|develop|save)|{name}"):
         decode(KINDS[name])
+
+
+def test_a_tiff_that_an_extra_reads_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featx.images.decode.has_package", lambda package: False)
+    words = r"a TIFF of 3 x 32 bits \(floating-point\): pip install 'featx\[tiff\]', or save it"
+    with pytest.raises(BrokenImage, match=words):
+        decode(tiff_of(SMALL.astype(np.float32)))
 
 
 @pytest.mark.parametrize(("data", "name"), [(HEIC, "HEIC"), (DICOM, "DICOM")])

@@ -28,6 +28,7 @@ ANEW = {
     "32 bits": tiff_of(GREY.astype(np.uint32)),
     "a stated maximum": tiff_of(DEEP, more={341: (3, (1023,))}),
     "white is 0": tiff_of(DEEP, more={262: (3, (0,))}),
+    "16 bits, colours apart": tiff_of(np.dstack([DEEP] * 3), more={284: (3, (2,))}),
     "sBIT": png_of_16_bits(DEEP, 12),
     "raw": tiff_of(GREY, more={50706: (2, (1, 4, 0, 0))}),
 }
