@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -29,7 +30,10 @@ log = logging.getLogger(__name__)
 TEMPORARY = ".tmp-featx-"
 """How the names of unfinished files begin."""
 
-TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + r"(?P<host>[^/]*)-\d+-[0-9a-f]{8}(-.*)?")
+TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + r"(?P<host>[^/]*)-(?P<process>\d+)-[0-9a-f]{8}(-.*)?")
+
+PROCESS_QUERY_LIMITED_INFORMATION = 0x1000
+"""What Windows is asked of a process: the least that tells whether it runs."""
 
 TARGET_CHARACTERS = 80
 """Characters of the target's name in that of its temporary file: file systems allow 255 bytes in all."""
@@ -233,10 +237,23 @@ def remove_given_up(unfinished: Path) -> bool:
     """Remove a temporary file whose writer is dead; tell whether it was removed.
 
     A writer is dead when nobody holds its lock and, if it ran on another machine, a day has passed since it last wrote.
+    Where there are no locks, its number must not be that of a running process.
     """
     match = TEMPORARY_NAME.fullmatch(unfinished.name)
     if match is None:
         return False
+    if fcntl is None and match["host"] == host_name():
+        # By its number alone: Windows removes no file that is open, not even by us.
+        if is_running(int(match["process"])):
+            return False
+        with suppress(OSError):
+            unfinished.unlink()
+        return not unfinished.exists()
+    return remove_unlocked(unfinished, is_own=match["host"] == host_name())
+
+
+def remove_unlocked(unfinished: Path, is_own: bool) -> bool:
+    """Remove a temporary file that nobody has locked; one of another machine, or without locks, after a day only."""
     try:
         handle = os.open(unfinished, WRITE_FLAGS)
     except OSError:
@@ -246,7 +263,7 @@ def remove_given_up(unfinished: Path) -> bool:
         try:
             if fcntl is not None:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                is_dead |= match["host"] == host_name()
+                is_dead |= is_own
         except BlockingIOError:
             return False
         # A file system without locks: age decides.
@@ -260,6 +277,25 @@ def remove_given_up(unfinished: Path) -> bool:
         return False
     finally:
         os.close(handle)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this number runs on this machine."""
+    if sys.platform == "win32":
+        import ctypes
+
+        handle = ctypes.windll.kernel32.OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, False, process)
+        if handle:
+            ctypes.windll.kernel32.CloseHandle(handle)
+        return bool(handle)
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    # One of another user must not be signalled, but it is there.
+    except PermissionError:
+        return True
+    return True
 
 
 def remove_given_up_beside(target: Path) -> None:

@@ -119,7 +119,7 @@ def test_nothing_that_only_posix_has_is_needed_to_import_featx() -> None:
 def test_the_store_works_without_posix(tmp_path: Path) -> None:
     (tmp_path / "without_posix.py").write_text(WITHOUT_POSIX)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
-    tests = ["tests/store/test_part.py", "tests/store/test_store.py", "tests/test_files.py"]
+    tests = [*(f"tests/store/test_{name}.py" for name in ("part", "store", "clean")), "tests/test_files.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "without_posix", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
