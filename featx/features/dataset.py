@@ -22,7 +22,7 @@ from featx.features.duplicates import count_once
 from featx.features.missing import list_layers_and_poolings, missing_features
 from featx.features.splits import describe_split, hold_out
 from featx.images.decode import BrokenImage, decode
-from featx.keys import FeatureKey
+from featx.keys import FeatureKey, ValueRange
 from featx.log import note
 from featx.requests import CompareRequest
 from featx.store.base_json import StoredBase
@@ -215,7 +215,7 @@ def keep_featured(manifest: DigestedListing, store: FeatureStore, needed: Sequen
     listing = manifest.listing
     # An image without features is decoded once more: whether it is broken is nowhere kept, and new ones look the same.
     for row in np.flatnonzero(incomplete).tolist():
-        fault = find_fault(listing, row)
+        fault = find_fault(listing, row, needed[0].request.base.black_and_white())
         if fault is None:
             place = int(missing[:, row].argmax())
             raise images_without_features(needed[place], missing[place], listing.paths[row])
@@ -224,10 +224,10 @@ def keep_featured(manifest: DigestedListing, store: FeatureStore, needed: Sequen
     return DigestedListing(listing.subset(rows.tolist()), manifest.digests[rows], manifest.unreadable)
 
 
-def find_fault(listing: Listing, row: int) -> str | None:
+def find_fault(listing: Listing, row: int, value_range: ValueRange | None) -> str | None:
     """Decode an image to see what is wrong with it; None if it is sound."""
     try:
-        decode(listing.read(listing.paths[row]))
+        decode(listing.read(listing.paths[row]), value_range)
     except (BrokenImage, OSError) as error:
         return str(error)
     return None

@@ -15,7 +15,7 @@ from PIL import Image
 import featx
 from featx.data.digest_cache import digest_all, locate_file
 from featx.data.sources import list_images
-from featx.errors import RequestError
+from featx.errors import MissingFeatures, RequestError
 from tests.images.files import png_of_16_bits, scaled, tiff_of
 
 IMAGES = 12
@@ -96,6 +96,31 @@ def test_what_does_not_is_warned_of_once_and_with_the_flag_gives_them_too(
     np.testing.assert_allclose(features, expected[0], atol=1e-5)
     assert abs(accuracy - expected[1]) <= 0.01
     assert "--value-range" not in caplog.text
+
+
+def test_floating_point_colour_needs_the_flag_and_gives_them_too(tmp_path: Path, expected: Any) -> None:
+    pytest.importorskip("tifffile")
+    data = write_set(tmp_path / "deep", "tif", lambda grey: tiff_of(np.dstack([grey] * 3).astype(np.float32)))
+    choice: dict[str, Any] = {"base": "tiny", "cache": tmp_path / "cache"}
+    summary = featx.extract(data, layers="layer4", **choice)
+    assert len(summary.failed) == 2 * IMAGES
+    assert "give --value-range" in summary.failed[0].reason
+    with pytest.raises(MissingFeatures, match="holds no features of tiny"):
+        featx.load_features(data, layer="layer4", **choice, value_range="0:255")
+    features, accuracy = features_and_accuracy(data, tmp_path / "cache", value_range="0:255")
+    np.testing.assert_allclose(features, expected[0], atol=1e-5)
+    assert abs(accuracy - expected[1]) <= 0.01
+
+
+def test_a_new_picture_that_only_the_value_range_can_read_is_said_to_lack_features(tmp_path: Path) -> None:
+    pytest.importorskip("tifffile")
+    data = write_set(tmp_path / "deep", "tif", lambda grey: tiff_of(np.dstack([grey] * 3).astype(np.float32)))
+    choice: dict[str, Any] = {"base": "tiny", "cache": tmp_path / "cache", "value_range": "0:255"}
+    featx.extract(data, layers="layer4", **choice)
+    new = tiff_of(np.dstack([make_grey(0, 99)] * 3).astype(np.float32))
+    (data / "dark" / "new.tif").write_bytes(new)
+    with pytest.raises(MissingFeatures, match="1 of 25 images has no features yet"):
+        featx.load_features(data, layer="layer4", **choice)
 
 
 def test_a_model_remembers_its_value_range(tmp_path: Path) -> None:
