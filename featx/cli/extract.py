@@ -17,6 +17,7 @@ from featx.cli.options import (
     format_count,
     json_option,
     layers_option,
+    name_failure,
     poolings_option,
     print_json,
     progress_bar,
@@ -135,7 +136,7 @@ def name_failures(summary: ExtractSummary, quiet: bool) -> None:
         for note in summary.pictures.list_notes():
             click.echo(note, err=True)
     for file in summary.failed:
-        click.echo(f"failed: {file.path}: {file.reason}", err=True)
+        name_failure(file.path, file.reason)
 
 
 def summary_line(summary: ExtractSummary) -> str:

@@ -17,7 +17,7 @@ import click
 
 from featx import __version__
 from featx.cli.fast_torchvision import starts_fast
-from featx.errors import FeatxError, MissingFeatures, unknown
+from featx.errors import FeatxError, MissingFeatures, one_line, unknown
 from featx.log import NOTE
 
 COMMANDS = {
@@ -129,7 +129,7 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write `warning: ...` and so on."""
-        return f"{record.levelname.lower()}: {record.getMessage()}"
+        return one_line(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
 class SayOnce(logging.Filter):
@@ -184,8 +184,8 @@ def set_up_logging(verbosity: int) -> None:
 def explain(error: FeatxError) -> str:
     """Word an error for the terminal: its message, and the command that mends it where there is one."""
     if isinstance(error, MissingFeatures) and error.request is not None:
-        return f"{error}. Run: {error.request.command()}"
-    return str(error)
+        return one_line(f"{error}. Run: {error.request.command()}")
+    return one_line(str(error))
 
 
 def terminate(number: int, frame: FrameType | None) -> NoReturn:
@@ -219,5 +219,5 @@ def run(args: list[str] | None = None) -> Any:
     except OSError as error:
         # A folder or disk that refuses where nothing more is known than its name.
         where = f"'{error.filename}': " if error.filename is not None else ""
-        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        click.echo(one_line(f"error: {where}{error.strerror or error}"), err=True)
         sys.exit(1)

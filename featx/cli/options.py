@@ -17,7 +17,7 @@ import click
 
 from featx.base_choice import BaseChoice
 from featx.bases.names import is_python_file
-from featx.errors import RequestError
+from featx.errors import RequestError, one_line
 from featx.keys import parse_value_range
 from featx.paths import expand_home
 from featx.requests import default_cache
@@ -157,12 +157,14 @@ def add_options(command: Any, options: Sequence[Callable[[Any], Any]]) -> Any:
     return command
 
 
+path_column_option = click.option(
+    "--path-column",
+    metavar="NAME",
+    help="Column of a CSV or JSON Lines file that holds the paths.  [default: path, file_name, image, ...]",
+)
+
 COLUMN_OPTIONS = (
-    click.option(
-        "--path-column",
-        metavar="NAME",
-        help="Column of a CSV or JSON Lines file that holds the paths.  [default: path, file_name, image, ...]",
-    ),
+    path_column_option,
     click.option(
         "--label-column",
         metavar="NAME",
@@ -314,6 +316,11 @@ def progress_bar(unit: str, quiet: bool) -> Iterator[Progress | None]:
     finally:
         if bar is not None:
             bar.close()
+
+
+def name_failure(path: str, reason: str) -> None:
+    """Say on stderr, in one line, that an image failed and why."""
+    click.echo(one_line(f"failed: {path}: {reason}"), err=True)
 
 
 def print_json(value: Any) -> None:

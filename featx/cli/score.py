@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.options import data_argument, json_option, print_json, progress_bar, verbosity_options
+from featx.cli.options import (
+    UserPath,
+    column_options,
+    data_argument,
+    json_option,
+    name_failure,
+    print_json,
+    progress_bar,
+    verbosity_options,
+)
 from featx.requests import ScoreRequest
 
 if TYPE_CHECKING:
@@ -16,8 +25,9 @@ if TYPE_CHECKING:
 
 
 @click.command("score")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=UserPath())
 @data_argument
+@column_options
 @click.option(
     "--split",
     type=click.Choice(["auto", "train", "val", "test", "all"]),
@@ -37,7 +47,7 @@ if TYPE_CHECKING:
 @click.option(
     "--csv",
     "csv_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=UserPath(dir_okay=False),
     help="Also write label and prediction of every image to this CSV file.",
 )
 @json_option
@@ -66,7 +76,7 @@ def command(model: Path, data: str, csv_file: Path | None, as_json: bool, quiet:
     else:
         print_score(report, model)
     for file in report.failed:
-        click.echo(f"failed: {file.path}: {file.reason}", err=True)
+        name_failure(file.path, file.reason)
     sys.exit(1 if report.failed else 0)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
+from featx.errors import one_line
 from featx.evaluation.error_analysis import ClassReport, Mistake
 
 MOST_CLASSES = 25
@@ -78,8 +79,11 @@ def mistake_lines(mistakes: Sequence[Mistake]) -> str:
     """Name the most confident mistakes, one a line."""
     if not mistakes:
         return "No mistakes on the held-out images."
-    lines = [f"  {wrong.path}: {wrong.label}, called {wrong.predicted} ({wrong.probability:.3f})" for wrong in mistakes]
-    return "\n".join(["Most confident mistakes:", *lines])
+    lines = ["Most confident mistakes:"]
+    for wrong in mistakes:
+        line = f"  {wrong.path}: {wrong.label}, called {wrong.predicted} ({wrong.probability:.3f})"
+        lines.append(one_line(line))
+    return "\n".join(lines)
 
 
 def prediction_table(rows: Sequence[tuple[str, str, float]]) -> str:
@@ -130,4 +134,6 @@ def align(lines: Sequence[Sequence[str]], headings: Sequence[str]) -> str:
     for column in range(len(headings)):
         is_number = all(line[column].replace(".", "", 1).isdigit() for line in lines)
         sides.append("right" if column and is_number else "left")
-    return tabulate(lines, headings, tablefmt="simple", colalign=sides, disable_numparse=True)
+    cells = [list(map(one_line, line)) for line in lines]
+    titles = list(map(one_line, headings))
+    return tabulate(cells, titles, tablefmt="simple", colalign=sides, disable_numparse=True)

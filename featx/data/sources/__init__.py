@@ -21,7 +21,7 @@ from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import is_csv_file, list_csv
 from featx.data.sources.digits import is_digits, list_digits
 from featx.data.sources.folder import list_folder
-from featx.data.sources.image_files import MAX_IMAGE_BYTES, is_system_file, read_file, walk
+from featx.data.sources.image_files import MAX_IMAGE_BYTES, is_system_file, read_file
 from featx.data.sources.jsonl_file import is_jsonl_file, list_jsonl
 from featx.data.sources.metadata import list_metadata
 from featx.errors import DataError, FeatxError
@@ -36,7 +36,6 @@ __all__ = [
     "is_system_file",
     "list_images",
     "read_file",
-    "walk",
 ]
 
 SOURCES: dict[str, tuple[Callable[[str], bool], Callable[[str], Listing]]] = {
