@@ -134,7 +134,7 @@ def name_failures(summary: ExtractSummary, quiet: bool) -> None:
     """Say on stderr how pictures were read, unless quiet, and name those that failed."""
     if not quiet:
         for note in summary.pictures.list_notes():
-            click.echo(note, err=True)
+            click.echo(f"note: {note}", err=True)
     for file in summary.failed:
         name_failure(file.path, file.reason)
 

@@ -83,7 +83,7 @@ def command(
         click.echo(prediction_table(rows))
     if not quiet:
         for note in predictions.notes:
-            click.echo(note, err=True)
+            click.echo(f"note: {note}", err=True)
     for file in predictions.failed:
         name_failure(file.path, file.reason)
     sys.exit(1 if predictions.failed else 0)
