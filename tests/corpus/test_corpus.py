@@ -19,9 +19,10 @@ from featx.cli.main import explain, main
 from featx.errors import FeatxError
 from tests.corpus.case import Case
 from tests.corpus.cases_folders import FOLDERS
+from tests.corpus.cases_tables import TABLES
 from tests.corpus.making import fill
 
-CASES = [*FOLDERS]
+CASES = [*FOLDERS, *TABLES]
 
 LAYER = ("--base", "tiny", "--layer", "layer4")
 
