@@ -19,10 +19,14 @@ from featx.cli.main import explain, main
 from featx.errors import FeatxError
 from tests.corpus.case import Case
 from tests.corpus.cases_folders import FOLDERS
+from tests.corpus.cases_lists import LISTS
+from tests.corpus.cases_names import NAMES
 from tests.corpus.cases_tables import TABLES
 from tests.corpus.making import fill
 
-CASES = [*FOLDERS, *TABLES]
+GROUPS = {"folders": FOLDERS, "tables": TABLES, "lists": LISTS, "names": NAMES}
+
+CASES = [pytest.param(case, id=f"{group}: {case.name}") for group, cases in GROUPS.items() for case in cases]
 
 LAYER = ("--base", "tiny", "--layer", "layer4")
 
@@ -90,7 +94,7 @@ def run(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+@pytest.mark.parametrize("case", CASES)
 def test_a_data_set_is_read_rightly_or_refused_in_one_line(case: Case, tmp_path: Path, model: Path, run: Run) -> None:
     case.make(tmp_path / "here")
     typed = (case.data, *LAYER, *case.flags)
