@@ -151,15 +151,15 @@ def select_of_dataset(
     try:
         return select_features(store, request, manifest.digests, candidates)
     except MissingFeatures:
-        check_any_is_sound(manifest)
+        check_any_is_sound(manifest, request.base.black_and_white())
         raise
 
 
-def check_any_is_sound(manifest: DigestedListing) -> None:
-    """Raise DataError if not one image of a data set can be read and decoded."""
+def check_any_is_sound(manifest: DigestedListing, value_range: ValueRange | None) -> None:
+    """Raise DataError if not one image of a data set can be read and, by a value range, decoded."""
     first = manifest.unreadable[0] if manifest.unreadable else None
     for row in range(len(manifest)):
-        fault = find_fault(manifest.listing, row)
+        fault = find_fault(manifest.listing, row, value_range)
         if fault is None:
             return
         first = first or FailedImage(manifest.listing.paths[row], fault)

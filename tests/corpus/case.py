@@ -45,6 +45,8 @@ class Case:
         Images that `predict` labels, or part of its error; all that are in `read` unless it is given.
     predict_said : tuple of str
         Parts of what `predict` says.
+    needs : str
+        A package without which the case cannot be tried.
     """
 
     name: str
@@ -61,3 +63,4 @@ class Case:
     held_out: str = ""
     labelled: int | str | None = None
     predict_said: tuple[str, ...] = ()
+    needs: str = ""
