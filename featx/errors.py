@@ -90,15 +90,6 @@ def shorten(names: Iterable[str], most: int = 12) -> str:
     return f"{text} and {len(listed) - most} more"
 
 
-CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
-"""Characters that end a line or command a terminal, and how Python writes them."""
-
-
-def one_line(text: str) -> str:
-    """Write control characters as backslash escapes: names of files and classes may hold line breaks, and worse."""
-    return text.translate(CONTROL_CHARACTERS)
-
-
 def first_line(error: Exception) -> str:
     """Give the first line of an error's message; without a message, the name of its type."""
     lines = str(error).strip().splitlines()

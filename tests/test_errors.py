@@ -33,7 +33,3 @@ def test_a_suggestion_is_a_sentence_or_nothing() -> None:
 def test_an_error_without_a_message_is_told_by_its_type() -> None:
     assert errors.first_line(ValueError("what happened\nand a page of advice")) == "what happened"
     assert errors.first_line(EOFError()) == "EOFError"
-
-
-def test_control_characters_cannot_break_or_colour_a_line() -> None:
-    assert errors.one_line("a\nb\r\x1b[31m\u2028\x85 é 🐝 \udce9") == "a\\nb\\r\\x1b[31m\\u2028\\x85 é 🐝 \udce9"

@@ -17,7 +17,6 @@ from featx.cli.options import (
     format_count,
     json_option,
     layers_option,
-    name_failure,
     poolings_option,
     print_json,
     progress_bar,
@@ -26,6 +25,7 @@ from featx.cli.options import (
     verbosity_options,
     views_option,
 )
+from featx.cli.terminal import say_line
 from featx.errors import RequestError
 from featx.requests import ExtractRequest
 
@@ -116,7 +116,7 @@ def command(
         print_json(summary.to_dict())
     name_failures(summary, quiet)
     if not (as_json and quiet):
-        click.echo(summary_line(summary), err=as_json)
+        say_line(summary_line(summary), err=as_json)
     sys.exit(1 if summary.failed else 0)
 
 
@@ -134,9 +134,9 @@ def name_failures(summary: ExtractSummary, quiet: bool) -> None:
     """Say on stderr how pictures were read, unless quiet, and name those that failed."""
     if not quiet:
         for note in summary.pictures.list_notes():
-            click.echo(f"note: {note}", err=True)
+            say_line(f"note: {note}", err=True)
     for file in summary.failed:
-        name_failure(file.path, file.reason)
+        say_line(f"failed: {file.path}: {file.reason}", err=True)
 
 
 def summary_line(summary: ExtractSummary) -> str:

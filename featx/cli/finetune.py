@@ -18,7 +18,6 @@ from featx.cli.options import (
     column_options,
     data_argument,
     json_option,
-    name_failure,
     predict_command,
     print_json,
     progress_bar,
@@ -26,7 +25,7 @@ from featx.cli.options import (
     seed_option,
     verbosity_options,
 )
-from featx.errors import one_line
+from featx.cli.terminal import say_line
 from featx.requests import FinetuneRequest
 
 if TYPE_CHECKING:
@@ -165,9 +164,9 @@ def extract_and_finetune(request: FinetuneRequest, quiet: bool) -> FinetuneRepor
 def name_problems(report: FinetuneReport) -> None:
     """Name on stderr what went wrong: images that failed or broke on the way, and why training stopped."""
     for image in report.failed:
-        name_failure(image.path, image.reason)
+        say_line(f"failed: {image.path}: {image.reason}", err=True)
     for path, reason in report.skipped.items():
-        click.echo(one_line(f"skipped: {path}: {reason}"), err=True)
+        say_line(f"skipped: {path}: {reason}", err=True)
     if report.stopped:
         click.echo(f"error: {report.stopped}", err=True)
 

@@ -17,7 +17,7 @@ import click
 
 from featx.base_choice import BaseChoice
 from featx.bases.names import is_python_file
-from featx.errors import RequestError, one_line
+from featx.errors import RequestError
 from featx.keys import parse_value_range
 from featx.paths import expand_home
 from featx.requests import default_cache
@@ -316,11 +316,6 @@ def progress_bar(unit: str, quiet: bool) -> Iterator[Progress | None]:
     finally:
         if bar is not None:
             bar.close()
-
-
-def name_failure(path: str, reason: str) -> None:
-    """Say on stderr, in one line, that an image failed and why."""
-    click.echo(one_line(f"failed: {path}: {reason}"), err=True)
 
 
 def print_json(value: Any) -> None:
