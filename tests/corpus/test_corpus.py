@@ -18,7 +18,7 @@ from tests.corpus.cases_lists import LISTS
 from tests.corpus.cases_names import NAMES
 from tests.corpus.cases_ranges import RANGES
 from tests.corpus.cases_tables import TABLES
-from tests.corpus.typing_in import LAYER, Outcome, check_error, check_said, type_here
+from tests.corpus.typing_in import LAYER, Outcome, check_error, check_said, type_apart, type_here
 
 GROUPS = {"folders": FOLDERS, "tables": TABLES, "lists": LISTS, "names": NAMES, "ranges": RANGES}
 
@@ -93,3 +93,30 @@ def check_predicted(outcome: Outcome, case: Case) -> None:
     reasons = [entry["reason"] for entry in entries if entry["label"] is None]
     assert (len(entries) - len(reasons), len(reasons)) == (labelled, len(case.failed)), str(outcome)
     check_said(outcome, outcome.remarks, case.predict_said + case.pixels_said)
+
+
+APART = [
+    *(case for case in FOLDERS if case.name in ("splits Train and VALID", "a folder beside splits")),
+    *(case for case in TABLES if case.name in ("Latin-1", "separated by ';'")),
+    *(case for case in NAMES if case.name in ("names that are not UTF-8", "pipes, sockets and devices")),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", APART, ids=[case.name for case in APART])
+def test_a_process_of_its_own_says_the_same(case: Case, here: Path, tmp_path: Path) -> None:
+    case.make(here)
+    extracted = type_apart("extract", case.data, *LAYER, "--json")
+    if case.stops:
+        check_error(extracted, case.stops)
+        return
+    check_extracted(extracted, case)
+    model = tmp_path / "m.featx"
+    check_fitted(type_apart("fit", case.data, *LAYER, "--clf", "logreg", "--json", "--out", model), case)
+    check_predicted(type_apart("predict", model, case.data, "--json"), case)
+
+
+def test_no_two_cases_of_a_group_have_one_name() -> None:
+    for cases in GROUPS.values():
+        names = [case.name for case in cases]
+        assert len(names) == len(set(names))
