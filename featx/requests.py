@@ -325,6 +325,8 @@ class PredictRequest(CheckedFields):
         As in `ExtractRequest`.
     base : str or None
         The Python file that defines the base of the model, if one does: a file runs only where it is named.
+    path_column : str or None
+        Column of the tables among the images that holds the paths; None finds it by its name.
     """
 
     model: Any
@@ -334,6 +336,7 @@ class PredictRequest(CheckedFields):
     batch_size: Count | None = None
     workers: Count | None = None
     base: str | None = None
+    path_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -350,6 +353,8 @@ class ScoreRequest(CheckedFields):
         The part that is scored. "auto": what `fit` would hold out where the data set names splits, else all.
     weights, device, batch_size, workers, base
         As in `PredictRequest`.
+    path_column, label_column : str or None
+        As in `ExtractRequest`.
     """
 
     model: Any
@@ -360,6 +365,8 @@ class ScoreRequest(CheckedFields):
     batch_size: Count | None = None
     workers: Count | None = None
     base: str | None = None
+    path_column: str | None = None
+    label_column: str | None = None
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,7 @@ def fit(
 
 @takes_options(
     PredictRequest,
+    "path_column",
     "weights",
     "device",
     "batch_size",
@@ -184,7 +185,7 @@ def predict(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `weights`, `device`, `batch_size`, `workers` and `base` as in `PredictRequest`.
+        `path_column` of tables; `weights`, `device`, `batch_size`, `workers` and `base` as in `PredictRequest`.
 
     Returns
     -------
@@ -207,7 +208,9 @@ def predict(
     return label_images(fill(PredictRequest, options, "featx.predict()"), progress)
 
 
-@takes_options(ScoreRequest, "split", "weights", "device", "batch_size", "workers", "base")
+@takes_options(
+    ScoreRequest, "path_column", "label_column", "split", "weights", "device", "batch_size", "workers", "base"
+)
 def score(
     model: str | Path | Model,
     data: str | Path,
@@ -226,7 +229,8 @@ def score(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `split`, `weights`, `device`, `batch_size`, `workers` and `base` as in `ScoreRequest`.
+        `path_column` and `label_column` of a table; `split`, `weights`, `device`, `batch_size`, `workers` and `base` as
+        in `ScoreRequest`.
 
     Returns
     -------

@@ -25,6 +25,7 @@ from featx.cli.options import (
     seed_option,
     verbosity_options,
 )
+from featx.cli.terminal import say_line
 from featx.requests import FinetuneRequest
 
 if TYPE_CHECKING:
@@ -163,9 +164,9 @@ def extract_and_finetune(request: FinetuneRequest, quiet: bool) -> FinetuneRepor
 def name_problems(report: FinetuneReport) -> None:
     """Name on stderr what went wrong: images that failed or broke on the way, and why training stopped."""
     for image in report.failed:
-        click.echo(f"failed: {image.path}: {image.reason}", err=True)
+        say_line(f"failed: {image.path}: {image.reason}", err=True)
     for path, reason in report.skipped.items():
-        click.echo(f"skipped: {path}: {reason}", err=True)
+        say_line(f"skipped: {path}: {reason}", err=True)
     if report.stopped:
         click.echo(f"error: {report.stopped}", err=True)
 

@@ -157,12 +157,14 @@ def add_options(command: Any, options: Sequence[Callable[[Any], Any]]) -> Any:
     return command
 
 
+path_column_option = click.option(
+    "--path-column",
+    metavar="NAME",
+    help="Column of a CSV or JSON Lines file that holds the paths.  [default: path, file_name, image, ...]",
+)
+
 COLUMN_OPTIONS = (
-    click.option(
-        "--path-column",
-        metavar="NAME",
-        help="Column of a CSV or JSON Lines file that holds the paths.  [default: path, file_name, image, ...]",
-    ),
+    path_column_option,
     click.option(
         "--label-column",
         metavar="NAME",

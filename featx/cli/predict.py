@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from featx.cli.options import UserPath, json_option, print_json, progress_bar, verbosity_options
+from featx.cli.options import (
+    UserPath,
+    json_option,
+    path_column_option,
+    print_json,
+    progress_bar,
+    verbosity_options,
+)
+from featx.cli.terminal import say_line, say_text
 from featx.requests import PredictRequest
 
 STDIN = "-"
@@ -17,6 +25,7 @@ STDIN = "-"
 @click.command("predict")
 @click.argument("model", type=UserPath())
 @click.argument("images", nargs=-1, required=True)
+@path_column_option
 @click.option(
     "--base", help="Python file defining the base (needed, and executed, only for models trained on such a file)."
 )
@@ -32,6 +41,7 @@ STDIN = "-"
 def command(
     model: Path,
     images: tuple[str, ...],
+    path_column: str | None,
     base: str | None,
     weights: str | None,
     device: str,
@@ -55,8 +65,8 @@ def command(
       featx predict model.featx photos/new --csv labels.csv
       find photos -name '*.jpg' | featx predict model.featx -
     """
-    images = replace_stdin(images)
-    request = PredictRequest(model, images, weights, device, batch_size, workers, base)
+    images = replace_stdin(images, path_column)
+    request = PredictRequest(model, images, weights, device, batch_size, workers, base, path_column)
     from featx.files import write_text
     from featx.reports.classes import prediction_csv, prediction_table
     from featx.workflows.predict import label_images
@@ -70,22 +80,22 @@ def command(
         print_json(entries)
     elif predictions.labelled:
         rows = [(image.path, image.label, image.probability) for image in predictions.labelled]
-        click.echo(prediction_table(rows))
+        say_text(prediction_table(rows))
     if not quiet:
         for note in predictions.notes:
-            click.echo(note, err=True)
+            say_line(f"note: {note}", err=True)
     for file in predictions.failed:
-        click.echo(f"failed: {file.path}: {file.reason}", err=True)
+        say_line(f"failed: {file.path}: {file.reason}", err=True)
     sys.exit(1 if predictions.failed else 0)
 
 
-def replace_stdin(images: tuple[str, ...]) -> tuple[str, ...]:
+def replace_stdin(images: tuple[str, ...], path_column: str | None) -> tuple[str, ...]:
     """Put the paths that are listed on stdin in the place of "-"."""
     if STDIN not in images:
         return images
     from featx.data.path_lists import read_stdin
 
-    listed = read_stdin(sys.stdin.buffer.read())
+    listed = read_stdin(sys.stdin.buffer.read(), path_column)
     replaced: list[str] = []
     for image in images:
         replaced += listed if image == STDIN else [image]

@@ -17,6 +17,9 @@ LOOK_ALIKES = str.maketrans("авекмнорстухіјѕαειονρτυχκ"
 BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=[^\W\d_])")
 """Blanks, underscores and hyphens inside a name; not beside digits, since "1-1" and "11" are two classes."""
 
+NUMBER = re.compile(r"(?P<sign>-?)(?=\d)0*(?P<whole>\d*?)(?:\.(?P<fraction>\d*?)0*)?")
+"""A number, apart from zeros that change nothing: "1", "01" and "1.0" are one number, and often meant as one class."""
+
 BLANKS = re.compile(r"\s+")
 
 FEW = 5
@@ -29,7 +32,7 @@ def clean_name(name: str) -> str:
 
 
 def find_similar_names(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Find names that differ only by case, blanks or look-alike letters.
+    """Find names that differ only by case, blanks, look-alike letters or how a number is written.
 
     Parameters
     ----------
@@ -57,6 +60,9 @@ def simplify_name(name: str) -> str:
     plain = unicodedata.normalize("NFKC", name).casefold()
     # Category Cf: zero-width blanks, soft hyphens, marks of direction.
     visible = "".join(letter for letter in plain if unicodedata.category(letter) != "Cf").strip()
+    number = NUMBER.fullmatch(visible)
+    if number:
+        return f"{number['sign']}{number['whole'] or '0'}.{number['fraction'] or ''}"
     joined = BETWEEN_LETTERS.sub("", visible)
     return BLANKS.sub(" ", joined).translate(LOOK_ALIKES)
 

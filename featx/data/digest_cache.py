@@ -110,7 +110,7 @@ def read_stamp(path: str) -> tuple[int, int, int]:
     """Ask for size, modification time and inode of a file; -1 each where it is gone."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a Path a row is slow at a million rows
-    except OSError:
+    except (OSError, ValueError):  # a name that no file can have
         return (-1, -1, -1)
     return (status.st_size, status.st_mtime_ns, status.st_ino)
 

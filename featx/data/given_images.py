@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -13,10 +14,16 @@ from PIL import Image, ImageOps
 
 from featx.data.listing import Listing
 from featx.data.path_lists import expand, is_path_table, read_path_table
-from featx.data.sources import is_system_file, read_file, walk
+from featx.data.sources import ColumnChoice, read_file
+from featx.data.sources.passed_over import describe_passed_over
+from featx.data.sources.tree import Tree
 from featx.errors import DataError, shorten
 from featx.images.decode import to_rgb
+from featx.log import note
+from featx.paths import is_folder
 from featx.types import Pixels
+
+log = logging.getLogger(__name__)
 
 Picture = Image.Image | Pixels
 """An image in memory: of any mode, or (height, width, 3) uint8 in RGB."""
@@ -74,7 +81,7 @@ def write_ppm(picture: Picture) -> bytes:
     return b"P6 %d %d 255\n" % (width, height) + pixels
 
 
-def list_given_images(images: Sequence[object]) -> Listing:
+def list_given_images(images: Sequence[object], path_column: str | None = None) -> Listing:
     """List images in the order in which they are given, each file once.
 
     Parameters
@@ -83,6 +90,8 @@ def list_given_images(images: Sequence[object]) -> Listing:
         A folder stands for every file below it, but for side files of operating systems; a table (`.csv`, `.tsv`,
         `.jsonl`) for the files that it lists. A picture in memory is
         called "image I", by its place in the sequence.
+    path_column : str, optional
+        Column of the tables that holds the paths; None finds it by its name.
 
     Raises
     ------
@@ -92,7 +101,7 @@ def list_given_images(images: Sequence[object]) -> Listing:
     names, pictures = name_images(images)
     paths: list[str] = []
     for name in names:
-        paths += [name] if name in pictures else list_files(name)
+        paths += [name] if name in pictures else list_files(name, ColumnChoice(path_column))
     if not paths:
         given = shorten(repr(str(image)) for image in images)
         raise DataError(f"there are no images in {given or 'an empty list'}")
@@ -159,15 +168,26 @@ def make_listing(name: str, paths: list[str], pictures: dict[str, Picture]) -> L
     return Listing(name, paths, no_labels, no_labels, GivenImages(pictures).read, on_disk=not pictures)
 
 
-def list_files(path: str) -> list[str]:
-    """List a file as it is named, all files below a folder, or the files that a table lists."""
+def list_files(path: str, choice: ColumnChoice) -> list[str]:
+    """List a file as it is named, all pictures below a folder, or the files that a table lists.
+
+    Raises
+    ------
+    DataError
+        If a folder or a table cannot be read.
+    """
     if path.startswith("~"):
         path = str(expand(path))
     if is_path_table(path):
-        return read_path_table(path)
-    if not Path(path).is_dir():
+        return read_path_table(path, choice)
+    if not is_folder(path):
         return [path]
-    return [file for file in walk(path) if not is_system_file(Path(file).name)]
+    tree = Tree(str(Path(path)))
+    files = list(tree.files(tree.scan(tree.root)))
+    passed_over = describe_passed_over(tree.skipped)
+    if passed_over:
+        note(log, f"'{path}': {passed_over}")
+    return files
 
 
 def is_picture_array(image: object) -> TypeGuard[Pixels]:

@@ -35,14 +35,18 @@ SPLITS = list_split_names()
 """Names that people give to splits, in small letters, and the one that featx uses."""
 
 
+WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+"""Words in a name, also where only a capital letter begins them."""
+
+
 def find_split(name: str) -> str | None:
     """Give the split that a name stands for, in any case; None if it is not the name of a split."""
     return SPLITS.get(name.strip().lower())
 
 
 def looks_like_split(name: str) -> bool:
-    """Whether a name contains a word for a split without being one that is known, such as `train2017`."""
-    return any(word in SPLITS for word in re.findall("[a-z]+", name.lower()))
+    """Whether a name contains a word for a split without being one that is known: `train2017`, `TestImages`."""
+    return any(word.lower() in SPLITS for word in WORDS.findall(name))
 
 
 @dataclass(frozen=True)

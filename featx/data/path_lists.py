@@ -2,58 +2,82 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import logging
+import codecs
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from featx.data.sources.columns import PATH_NAMES, simplify_column
-from featx.data.sources.csv_file import CSV_SUFFIXES, DELIMITERS
-from featx.data.sources.jsonl_file import JSONL_SUFFIXES
-from featx.data.sources.table import find_path
-from featx.data.text_file import read_text
-from featx.errors import DataError, shorten
-
-log = logging.getLogger(__name__)
+from featx.data.sources.columns import PATH_NAMES, ColumnChoice, simplify_column
+from featx.data.sources.csv_file import CSV_SUFFIXES, find_delimiter, parse_csv, read_csv
+from featx.data.sources.jsonl_file import JSONL_SUFFIXES, parse_jsonl, read_jsonl
+from featx.data.sources.table import list_paths
+from featx.data.text_file import MOST_NULS_IN_TEXT, decode_text
+from featx.errors import DataError
+from featx.paths import exists, is_file
 
 TABLE_SUFFIXES = (*CSV_SUFFIXES, *JSONL_SUFFIXES)
+
+STDIN = "stdin"
+"""How errors call what was written to it."""
 
 
 def is_path_table(path: str) -> bool:
     """Whether a path is a table that lists images, by its suffix."""
-    return path.lower().endswith(TABLE_SUFFIXES) and Path(path).is_file()
+    return path.lower().endswith(TABLE_SUFFIXES) and is_file(path)
 
 
 def split_paths(data: bytes) -> list[str]:
     """Split a list of paths: one a line, or with NUL between them as `find -print0` writes it."""
-    separator = b"\0" if b"\0" in data else b"\n"
-    lines = [line.rstrip(b"\r\n") for line in data.removeprefix(b"\xef\xbb\xbf").split(separator)]
+    separator = next((each for each in (b"\0", b"\n") if each in data), b"\r")
+    lines = [line.rstrip(b"\r\n") for line in data.removeprefix(codecs.BOM_UTF8).split(separator)]
     # Names of files are bytes on Unix, whatever their encoding.
     return [os.fsdecode(line) for line in lines if line.strip()]
 
 
-def read_stdin(data: bytes) -> list[str]:
+def read_stdin(data: bytes, path_column: str | None = None) -> list[str]:
     """Read what was written to stdin: a list of paths, or a table with a header; paths count from the current folder.
+
+    Parameters
+    ----------
+    data : bytes
+    path_column : str, optional
+        Column of a table that holds the paths; None finds it by its name.
 
     Raises
     ------
     DataError
-        If it is a table that cannot be read.
+        If it is a table that cannot be read, or not UTF-8 but UTF-16.
     """
     lines = split_paths(data)
-    if not lines or os.path.lexists(lines[0]):
+    check_list_encoding(data, lines)
+    if not lines or exists(lines[0]):
         return lines
-    delimiter = max(DELIMITERS, key=lines[0].count)
+    choice = ColumnChoice(path_column)
+    if lines[0].lstrip().startswith("{"):
+        return list_paths(parse_jsonl(STDIN, decode_text(STDIN, data)), choice)
+    delimiter = find_delimiter(lines[0], choice)
     names = {simplify_column(name.strip(' "')) for name in lines[0].split(delimiter)}
-    if names.isdisjoint(PATH_NAMES):
+    if names.isdisjoint((*PATH_NAMES, simplify_column(path_column or PATH_NAMES[0]))):
         return lines
-    return read_column("stdin", "\n".join(lines))
+    table = parse_csv(STDIN, decode_text(STDIN, data), choice)
+    # A header alone is an empty list, such as a program writes that found nothing.
+    return list_paths(table, choice) if table.rows else []
 
 
-def read_path_table(file: str) -> list[str]:
+def check_list_encoding(data: bytes, lines: Sequence[str]) -> None:
+    """Refuse UTF-16, which looks like a list of names of one letter with NUL between them: "/" is a folder.
+
+    Raises
+    ------
+    DataError
+        If it looks so and the names do not exist.
+    """
+    has_mark = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if has_mark or (data.count(0) > MOST_NULS_IN_TEXT * len(data) and not all(map(exists, lines))):
+        raise DataError("stdin looks like UTF-16: write the list of paths as UTF-8")
+
+
+def read_path_table(file: str, choice: ColumnChoice) -> list[str]:
     """Read the paths that a table lists; they count from its own folder.
 
     Raises
@@ -61,102 +85,8 @@ def read_path_table(file: str) -> list[str]:
     DataError
         If the table cannot be read, has no column of paths or no rows, or none of its files is there.
     """
-    text = read_text(file)
-    written = read_objects(file, text) if file.lower().endswith(JSONL_SUFFIXES) else read_column(file, text)
-    if not written:
-        raise DataError(f"'{file}' is empty: it lists no images")
-    folder = str(Path(file).parent)
-    paths = [find_path(folder, path) for path in written]
-    if not any(os.path.lexists(path) for path in paths):
-        raise DataError(
-            f"'{file}': none of its {len(paths)} images is there, such as '{paths[0]}': "
-            f"paths count from the folder of the table, '{folder}'"
-        )
-    return paths
-
-
-def read_column(file: str, text: str) -> list[str]:
-    """Read the column of paths of a table with a header.
-
-    Raises
-    ------
-    DataError
-        If there is none, or rows do not fit the header.
-    """
-    lines = text.splitlines(keepends=True)
-    header = next((line for line in lines if line.strip()), "")
-    delimiter = max(DELIMITERS, key=header.count)
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
-    paths: list[str] = []
-    column: int | None = None
-    names: Sequence[str] = ()
-    try:
-        for fields in reader:
-            if not "".join(fields).strip():
-                continue
-            if column is None:
-                names = fields
-                column = find_column(file, fields)
-                continue
-            if len(fields) > len(names):
-                raise DataError(
-                    f"'{file}', line {reader.line_num}: {len(fields)} fields, but the header has {len(names)}: "
-                    "put quotes around a path that holds the delimiter"
-                )
-            if len(fields) <= column or not fields[column].strip():
-                raise DataError(f"'{file}', line {reader.line_num}: no path")
-            paths.append(fields[column].strip())
-    except csv.Error as error:
-        raise DataError(f"'{file}', line {reader.line_num}: its quotes are not closed") from error
-    if delimiter != ",":
-        log.warning("'%s': fields are separated by %s", file, DELIMITERS[delimiter])
-    return paths
-
-
-def find_column(file: str, names: Sequence[str]) -> int:
-    """Find the column of paths, and say so where it has another name.
-
-    Raises
-    ------
-    DataError
-        If there is none.
-    """
-    lowered = [simplify_column(name) for name in names]
-    for known in PATH_NAMES:
-        if known in lowered:
-            column = lowered.index(known)
-            if known != PATH_NAMES[0]:
-                log.warning("'%s': paths are taken from the column '%s'", file, names[column].strip())
-            return column
-    raise DataError(
-        f"'{file}' has no column of paths but {shorten(map(repr, names), 6)}: line 1 must name a column 'path'"
-    )
-
-
-def read_objects(file: str, text: str) -> list[str]:
-    """Read the paths of JSON Lines: an object a line.
-
-    Raises
-    ------
-    DataError
-        If a line is no object, or has no path.
-    """
-    paths: list[str] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            values: Any = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"'{file}', line {number}: it is not JSON") from error
-        if not isinstance(values, dict):
-            raise DataError(f'\'{file}\', line {number}: it is not an object such as {{"path": "a.jpg"}}')
-        by_name = {simplify_column(name): value for name, value in values.items()}
-        path = next((by_name[name] for name in PATH_NAMES if name in by_name), None)
-        if not isinstance(path, str) or not path:
-            raise DataError(f"'{file}', line {number}: no path")
-        paths.append(path)
-    return paths
+    is_jsonl = file.lower().endswith(JSONL_SUFFIXES)
+    return list_paths(read_jsonl(file) if is_jsonl else read_csv(file, choice), choice)
 
 
 def expand(path: str) -> Path:

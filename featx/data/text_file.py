@@ -40,6 +40,17 @@ def read_text(path: str | Path) -> str:
         raw = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
+    return decode_text(path, raw)
+
+
+def decode_text(path: str | Path, raw: bytes) -> str:
+    """Decode the bytes of a text file as `read_text` does; `path` names it.
+
+    Raises
+    ------
+    DataError
+        If they are not UTF-8.
+    """
     check_encoding(path, raw)
     try:
         # utf-8-sig: Excel begins its files with a byte order mark, which would be part of the first name in them.

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from featx.classifiers.registry import CLASSIFIERS, Linear, find_classifier
 from featx.evaluation.result import TUNED
-from featx.features.catalog import LayerSet, Selection, list_candidates, select_features
-from featx.features.dataset import Dataset, join_selections, list_dataset
+from featx.features.catalog import LayerSet, Selection, list_candidates
+from featx.features.dataset import Dataset, join_selections, list_dataset, select_of_dataset
 from featx.features.matrix import BLOCK_BYTES, Features
 from featx.features.missing import check_names
 from featx.requests import CompareRequest
@@ -109,7 +109,7 @@ def open_comparisons(request: CompareRequest) -> list[Comparison]:
     manifest = list_dataset(request)
     selections = []
     for of_base, bases in zip(requests, candidates, strict=True):
-        selections.append(select_features(store, of_base, manifest.digests, bases))
+        selections.append(select_of_dataset(manifest, store, of_base, bases))
     dataset = join_selections(manifest, store, selections)
     comparisons = []
     for selection in selections:

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.data.digest_cache import digest_all
-from featx.data.listing import DigestedListing, Listing, check_classes, find_held_out
+from featx.data.listing import DigestedListing, FailedImage, Listing, check_classes, find_held_out
 from featx.data.sources import ColumnChoice, list_images
 from featx.errors import DataError, MissingFeatures, shorten
-from featx.features.catalog import Selection
+from featx.features.catalog import Selection, select_features
 from featx.features.duplicates import count_once
 from featx.features.missing import list_layers_and_poolings, missing_features
 from featx.features.splits import describe_split, hold_out
@@ -133,6 +133,42 @@ def load_dataset(
     return join_dataset(request, keep_featured(manifest, store, [NeededFeatures(request, keys)]))
 
 
+def select_of_dataset(
+    manifest: DigestedListing,
+    store: FeatureStore,
+    request: CompareRequest,
+    candidates: Sequence[StoredBase] | None = None,
+) -> Selection:
+    """Choose the base and the layer sets that a request means for a data set, as `select_features` does.
+
+    Raises
+    ------
+    DataError
+        If nothing is cached because not one of the images can be read: extracting them again would not help.
+    FeatxError
+        As `select_features` does.
+    """
+    try:
+        return select_features(store, request, manifest.digests, candidates)
+    except MissingFeatures:
+        check_any_is_sound(manifest, request.base.black_and_white())
+        raise
+
+
+def check_any_is_sound(manifest: DigestedListing, value_range: ValueRange | None) -> None:
+    """Raise DataError if not one image of a data set can be read and, by a value range, decoded."""
+    first = manifest.unreadable[0] if manifest.unreadable else None
+    for row in range(len(manifest)):
+        fault = find_fault(manifest.listing, row, value_range)
+        if fault is None:
+            return
+        first = first or FailedImage(manifest.listing.paths[row], fault)
+    if first is not None:
+        count = len(manifest) + len(manifest.unreadable)
+        none_is = "its only image cannot be read" if count == 1 else f"none of its {count} images can be read"
+        raise DataError(f"'{manifest.listing.name}': {none_is}, '{first.path}': {first.reason}")
+
+
 def join_selections(manifest: DigestedListing, store: FeatureStore, selections: Sequence[Selection]) -> Dataset:
     """Join a data set with what one or several requests take from the store; all of them get the same rows.
 
@@ -168,6 +204,11 @@ def join_dataset(request: CompareRequest, manifest: DigestedListing) -> Dataset:
     if test is None:
         test = hold_out(y, groups, request.seed)
     check_training_part(classes, y, test, request.data)
+    unmeasured = np.flatnonzero(np.bincount(y[test], minlength=len(classes)) == 0)
+    if len(unmeasured):
+        names = shorten(f"'{classes[code]}'" for code in unmeasured)
+        of_them = "it" if len(unmeasured) == 1 else "them"
+        log.warning("no image of %s is held out, so the accuracy says nothing of %s", names, of_them)
     split = describe_split(listing.splits if has_own_split else None, test, request.seed)
     note(log, split)
     return Dataset(manifest, classes.tolist(), y, groups, test, split)

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import RequestError
-from featx.features.catalog import list_candidates, select_features
+from featx.features.catalog import list_candidates
 from featx.features.dataset import (
     NeededFeatures,
     join_selections,
     join_unlabelled,
     keep_featured,
     list_dataset,
+    select_of_dataset,
 )
 from featx.features.scaling import join
 from featx.keys import FeatureKey
@@ -86,7 +87,7 @@ def load_labelled_features(request: CompareRequest, scaled: bool = True) -> Labe
     # A base of which nothing is cached is known before all images are read for their digests.
     list_candidates(store, request)
     manifest = list_dataset(request)
-    selection = select_features(store, request, manifest.digests)
+    selection = select_of_dataset(manifest, store, request)
     layer_sets = selection.layer_sets
     if len(layer_sets) > 1:
         choices = ", ".join(f"'{layer_set.name}' ({layer_set.keys[0].pooling})" for layer_set in layer_sets)

@@ -16,7 +16,7 @@ from featx.images.depth import Depth, RangeUse, find_depth, needs_low_bytes, to_
 from featx.images.dicom import DicomPicture, open_dicom
 from featx.images.foreign import describe_foreign, describe_unread_tiff, has_package, is_dicom, is_heic
 from featx.images.memory_budget import MemoryBudget
-from featx.images.tiff import read_first_page
+from featx.images.tiff import make_contiguous, read_first_page
 from featx.images.tiff_arrays import TiffArray, is_tiff_array, open_tiff_array
 from featx.keys import ValueRange
 
@@ -108,6 +108,7 @@ def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Dec
         with decoding_array(open_dicom, data, value_range) as decoded:
             yield decoded
         return
+    data = make_contiguous(data)
     if is_tiff_array(data):
         if not has_package("tifffile"):
             raise BrokenImage(describe_unread_tiff(data))

@@ -38,7 +38,7 @@ def is_read_anew(data: bytes) -> bool:
     page = read_first_page(data)
     if page is None:
         return False
-    if describe_raw(data):
+    if describe_raw(data) or page.is_lone_plane_misread:
         return True
     is_other_number = page.sample_format not in (UNSIGNED, SIGNED) or page.bits > 16
     is_signed = page.sample_format == SIGNED

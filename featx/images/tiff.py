@@ -54,10 +54,13 @@ class TiffPage:
     tags : dict of int to tuple of numbers
         Those of `WANTED` that are there.
     has_more_pages : bool
+    planar_field : (str, int), or None
+        Format and place of the value of the tag PlanarConfiguration, if it is there.
     """
 
     tags: dict[int, tuple[Any, ...]]
     has_more_pages: bool
+    planar_field: tuple[str, int] | None = None
 
     def first(self, tag: int, default: Any) -> Any:
         """Give the first value of a tag."""
@@ -105,6 +108,17 @@ class TiffPage:
         return bool(is_planar and self.is_deep and self.compression == UNCOMPRESSED)
 
     @property
+    def has_lone_plane(self) -> bool:
+        """Whether the only sample is said to lie in a plane of its own, uncompressed."""
+        is_planar = self.samples == 1 and self.first(PLANAR_CONFIGURATION, 1) == SEPARATE_PLANES
+        return bool(is_planar and self.compression == UNCOMPRESSED)
+
+    @property
+    def is_lone_plane_misread(self) -> bool:
+        """Whether Pillow takes such a plane for 8 bits, for numbers of its own byte order, or for a positive."""
+        return self.has_lone_plane and (self.bits not in (1, 8) or self.is_inverted)
+
+    @property
     def is_inverted(self) -> bool:
         """Whether 0 is white."""
         return self.photometric == WHITE_IS_ZERO
@@ -147,6 +161,21 @@ def read_first_page(data: bytes) -> TiffPage | None:
     return None
 
 
+def make_contiguous(data: bytes) -> bytes:
+    """Let a TIFF of one sample a pixel say that its samples lie side by side, where it says that they lie in planes.
+
+    Both mean the same there (TIFF 6.0, PlanarConfiguration), but Pillow would misread planes. Other files are given
+    back as they are.
+    """
+    page = read_first_page(data)
+    if page is None or page.planar_field is None or not page.is_lone_plane_misread:
+        return data
+    value_format, place = page.planar_field
+    changed = bytearray(data)
+    struct.pack_into(value_format, changed, place, 1)
+    return bytes(changed)
+
+
 def read_directory(data: bytes, order: str, is_big: bool) -> TiffPage:
     """Read the first directory of tags.
 
@@ -163,6 +192,7 @@ def read_directory(data: bytes, order: str, is_big: bool) -> TiffPage:
     # A directory that claims more entries than the file has bytes ends in an error, not in a long loop.
     struct.unpack_from("B", data, place + entries * entry_size - 1)
     tags = {}
+    planar_field = None
     for _ in range(entries):
         tag, kind = struct.unpack_from(order + "HH", data, place)
         if tag in WANTED and kind in TYPES:
@@ -174,6 +204,8 @@ def read_directory(data: bytes, order: str, is_big: bool) -> TiffPage:
             values = struct.unpack_from(value_format, data, value_place)
             if values:
                 tags[tag] = values
+            if tag == PLANAR_CONFIGURATION and count == 1:
+                planar_field = order + TYPES[kind], value_place
         place += entry_size
     following = data[place : place + size]
-    return TiffPage(tags, has_more_pages=any(following))
+    return TiffPage(tags, any(following), planar_field)

@@ -17,8 +17,8 @@ from featx.bases.similarity import candidates, probe
 from featx.engines.compute import PixelBatches
 from featx.errors import MissingFeatures, WeightsError
 from featx.evaluation.layer_scores import LabelledRows, LayerScore, choose_layer, learning_curve, score_layer
-from featx.features.catalog import LayerSet, select_features
-from featx.features.dataset import Dataset, join_dataset, join_selections, list_dataset
+from featx.features.catalog import LayerSet
+from featx.features.dataset import Dataset, join_dataset, join_selections, list_dataset, select_of_dataset
 from featx.features.missing import complete_choice
 from featx.features.scaling import join
 from featx.requests import CompareRequest, column_flags, default_cache
@@ -189,7 +189,7 @@ def join_cached(store: FeatureStore, request: CompareRequest) -> tuple[Dataset, 
     """
     manifest = list_dataset(request)
     try:
-        selection = select_features(store, request, manifest.digests)
+        selection = select_of_dataset(manifest, store, request)
         return join_selections(manifest, store, [selection]), selection.base, selection.layer_sets
     except MissingFeatures as error:
         log.info("no cached layer is scored: %s", error)

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from featx.errors import RequestError
-from featx.features.catalog import list_candidates, select_features
-from featx.features.dataset import NeededFeatures, keep_featured, list_dataset
+from featx.features.catalog import list_candidates
+from featx.features.dataset import NeededFeatures, keep_featured, list_dataset, select_of_dataset
 from featx.requests import ExportRequest
 from featx.store.hdf5_export import Columns, write_export
 from featx.store.store import FeatureStore
@@ -50,7 +50,7 @@ def export(request: ExportRequest) -> ExportSummary:
     # A base of which nothing is cached is known before all images are read for their digests.
     candidates = list_candidates(store, wanted)
     manifest = list_dataset(wanted)
-    selection = select_features(store, wanted, manifest.digests, candidates)
+    selection = select_of_dataset(manifest, store, wanted, candidates)
     keys = list(dict.fromkeys(key for layer_set in selection.layer_sets for key in layer_set.keys))
     if len(keys) > 1:
         folders = ", ".join(key.folder for key in keys)

@@ -100,7 +100,7 @@ def label_images(request: PredictRequest, progress: Progress | None = None) -> P
         If there are no images, or something is neither a path nor a picture.
     """
     model = open_model(request)
-    listing = list_given_images(request.images)
+    listing = list_given_images(request.images, request.path_column)
     labelled: list[Prediction] = []
     failed: list[FailedImage] = []
     ranges = RangeReport()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from featx.base_choice import BaseChoice
 from featx.data.listing import DigestedListing, FailedImage, Listing
-from featx.data.sources import list_images
+from featx.data.sources import ColumnChoice, list_images
 from featx.errors import DataError, did_you_mean, shorten
 from featx.evaluation.error_analysis import HeldOut
 from featx.evaluation.fit_report import FitReport, report_fit
@@ -113,7 +113,8 @@ def score_model(request: ScoreRequest, progress: Progress | None = None) -> Scor
         If this featx has no such base, layer, pooling or device.
     """
     model = open_model(request)
-    listing = choose_part(list_images(request.data), request.split)
+    columns = ColumnChoice(request.path_column, request.label_column)
+    listing = choose_part(list_images(request.data, choice=columns), request.split)
     known, unknown_classes = keep_known(listing, model.classes_)
     labelled, failed = label_every_row(model, request, known, progress)
     scored = keep_first(labelled)

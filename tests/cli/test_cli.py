@@ -302,3 +302,27 @@ def test_warnings_stand_on_lines_of_their_own_above_a_progress_bar(capsys: pytes
     before, warning, _ = capsys.readouterr().err.partition("\rwarning: odd\n")
     assert "/3 [" in before
     assert warning
+
+
+def test_line_breaks_in_names_break_no_line(featx: Featx, photos: Path, cache: Path, tmp_path: Path) -> None:
+    (photos / "red").rename(photos / "r\ned")
+    (photos / "blue" / "a\nb.png").write_bytes(b"")
+    base = ("--base", "tiny", "--layer", "layer4", "--cache", cache)
+    extracted = featx("extract", photos, *base)
+    assert f"failed: {photos}/blue/a\\nb.png: empty file" in extracted.stderr.splitlines()
+    fitted = featx("fit", photos, *base, "--clf", "logreg", "--out", tmp_path / "m.featx")
+    assert any(line.startswith("r\\ned ") for line in fitted.stdout.splitlines())
+    predicted = featx("predict", tmp_path / "m.featx", photos / "r\ned", "-q")
+    assert len(predicted.stdout.splitlines()) == 2 + 12
+
+
+def test_score_and_predict_take_the_columns_of_tables(featx: Featx, photos: Path, cache: Path, tmp_path: Path) -> None:
+    base = ("--base", "tiny", "--layer", "layer4", "--cache", cache)
+    featx("extract", photos, *base)
+    featx("fit", photos, *base, "--clf", "logreg", "--out", tmp_path / "m.featx")
+    (photos / "t.csv").write_text("where,what,path,label\nred/00.png,red,x,y\nblue/00.png,blue,x,y\n")
+    columns = ("--path-column", "where", "--label-column", "what")
+    scored = featx("score", tmp_path / "m.featx", photos / "t.csv", *columns, "--json")
+    assert json.loads(scored.stdout)["n_test"] == 2
+    predicted = featx("predict", tmp_path / "m.featx", photos / "t.csv", "--path-column", "where", "--json")
+    assert [entry["label"] for entry in json.loads(predicted.stdout)] == ["red", "blue"]

@@ -18,6 +18,10 @@ from featx.data.class_names import clean_name, find_similar_names
         ("\uff43at", "cat"),  # a full-width c
         ("STRASSE", "straße"),
         ("class 1", "Class  1"),
+        ("1", "01"),
+        ("0", "00"),
+        ("1", "1.0"),
+        ("-2", "-2.00"),
     ],
 )
 def test_names_that_look_the_same_are_found(first: str, other: str) -> None:
@@ -25,7 +29,20 @@ def test_names_that_look_the_same_are_found(first: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [("cat", "cats"), ("-1", "1"), ("1-1", "11"), ("0", "o"), ("café", "cafe"), ("a", "b"), ()]
+    "names",
+    [
+        ("cat", "cats"),
+        ("-1", "1"),
+        ("1-1", "11"),
+        ("0", "o"),
+        ("", "0"),
+        ("1.5", "15"),
+        ("10", "1"),
+        ("1.", "v1."),
+        ("café", "cafe"),
+        ("a", "b"),
+        (),
+    ],
 )
 def test_names_that_differ_are_left_alone(names: tuple[str, ...]) -> None:
     assert find_similar_names(names) == []

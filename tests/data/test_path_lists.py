@@ -9,6 +9,7 @@ import pytest
 from featx.data.given_images import list_given_images
 from featx.data.path_lists import read_stdin, split_paths
 from featx.errors import DataError
+from featx.log import NOTE
 
 
 @pytest.fixture
@@ -46,27 +47,38 @@ def test_a_quoted_path_may_hold_a_comma_and_one_file_is_listed_once(folder: Path
 
 
 def test_what_was_taken_is_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(NOTE, "featx")
     listed(folder, "l.csv", "Image;label\nnew/a.png;x\n")
     assert "fields are separated by ';'" in caplog.text
-    assert "paths are taken from the column 'Image'" in caplog.text
+    assert "paths are from column 'Image'" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("l.csv", "label,age\nred,3\n", r"has no column of paths but 'label', 'age': line 1 must name a column 'path'"),
-        ("l.csv", "path,label\nnew/b, c.png,red\n", r"line 2: 3 fields, but the header has 2: put quotes"),
-        ("l.csv", 'path\n"new/a.png\n', r"its quotes are not closed"),
+        (
+            "l.csv",
+            "label,age\nred,3\n",
+            r"there is no column path. The columns are 'label', 'age': choose with --path-column",
+        ),
+        ("l.csv", "path,label\nnew/b, c.png,red\n", r"line 2 has 3 fields; the header has 2: put quotes"),
+        ("l.csv", 'path\n"new/a.png\n', r"line 2: a quote is opened and never closed"),
         ("l.csv", "path,label\n,red\n", r"line 2: no path"),
-        ("l.csv", "path\n", r"is empty: it lists no images"),
+        ("l.csv", "path\n", r"is empty: it has a header and no rows"),
         ("l.csv", "", r"has no column of paths|is empty"),
         ("l.csv", "path\nné.png\n".encode("latin1"), r"line 2: byte 0xe9 is not UTF-8 .*: save the file as UTF-8"),
         ("l.csv", "path\na.png\n".encode("utf-16"), r"line 1: the file is UTF-16: save it as UTF-8"),
         ("l.csv", b"path\na\0.png\n", r"line 2: there is a NUL byte"),
-        ("l.csv", "path\nx.png\ny.png\n", r"none of its 2 images is there, such as '.*x.png': paths count from"),
-        ("l.jsonl", '{"path": "a.png"}\n{', r"line 2: it is not JSON"),
-        ("l.jsonl", "[1]\n", r"line 1: it is not an object"),
-        ("l.jsonl", '{"path": 3}\n', r"line 1: no path"),
+        ("l.csv", "path\nx.png\ny.png\n", r"none of its 2 files exists. The first is 'x.png'; paths count from"),
+        ("l.jsonl", '{"path": "a.png"}\n{', r"line 2: not valid JSON"),
+        ("l.jsonl", "[1]\n", r"line 1: not an object"),
+        ("l.jsonl", '{"path": [3]}\n', r"line 1: 'path' is a list, not a text or a number"),
+        ("l.jsonl", '{"path": "a\\u0000b"}\n', r"line 1: the path holds a character that cannot be stored: 'a.x00b'"),
+        (
+            "l.jsonl",
+            '{"file": "new/a.png", "image": "new/d.png"}\n',
+            r"may all hold the path: choose with --path-column",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_one_line(folder: Path, name: str, content: str | bytes, message: str) -> None:
@@ -79,6 +91,30 @@ def test_lists_on_stdin_are_lines_or_nul_separated_and_bytes() -> None:
     assert split_paths(b"a.png\0b\nc.png\0") == ["a.png", "b\nc.png"]
     assert split_paths(b"\xff.png\n")[0].encode(errors="surrogateescape") == b"\xff.png"
     assert split_paths(b"") == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_on_stdin_is_refused_and_not_read_as_names_of_one_letter(encoding: str) -> None:
+    with pytest.raises(DataError, match="stdin looks like UTF-16"):
+        read_stdin("new/a.png\nnew/d.png\n".encode(encoding))
+
+
+def test_a_list_on_stdin_may_end_its_lines_as_on_any_system(folder: Path) -> None:
+    assert split_paths(b"a.png\rb.png\r") == ["a.png", "b.png"]
+    assert split_paths(b"a\r.png\nb.png\n") == ["a\r.png", "b.png"]
+
+
+def test_json_lines_on_stdin_are_a_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert read_stdin(b'{"path": "new/a.png"}\n{"path": "new/d.png"}\n') == ["new/a.png", "new/d.png"]
+
+
+def test_the_column_of_paths_can_be_chosen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "l.csv").write_text("where,path\nnew/a.png,x\n")
+    assert list_given_images([str(folder / "l.csv")], "where").paths == [str(folder / "new" / "a.png")]
+    assert read_stdin(b"where,path\nnew/a.png,x\n", "where") == ["new/a.png"]
+    assert read_stdin(b"where\nnew/a.png\n", "where") == ["new/a.png"]
 
 
 def test_a_table_on_stdin_is_read_as_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,3 +97,25 @@ def test_a_training_part_needs_an_image_of_every_class(
         return
     with pytest.raises(DataError, match="at least one image of every class: 'red' has 12 images, all of them held out"):
         load_dataset(replace(request, seed=1), FeatureStore(cache), [])
+
+
+def test_classes_of_which_nothing_is_held_out_are_named(
+    photos: Path, cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = ["path,label,split"]
+    for path in sorted(photos.rglob("*.png")):
+        split = "test" if path.parent.name == "red" and path.stem == "00" else "train"
+        lines.append(f"{path},{path.parent.name},{split}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    load_dataset(CompareRequest(str(tmp_path / "table.csv"), RANDOM, cache=cache), FeatureStore(cache), [])
+    assert "no image of 'blue', 'green' is held out, so the accuracy says nothing of them" in caplog.text
+
+
+def test_where_no_image_can_be_read_no_extraction_is_advised(photos: Path, cache: Path, tmp_path: Path) -> None:
+    extract_features(ExtractRequest(str(photos), RANDOM, ("layer1",), cache=cache))
+    for name in ("a", "b"):
+        (tmp_path / "broken" / name).mkdir(parents=True)
+        (tmp_path / "broken" / name / "1.jpg").write_bytes(b"\xff\xd8\xff" + name.encode())
+    request = CompareRequest(str(tmp_path / "broken"), RANDOM, ("layer1",), cache=cache)
+    with pytest.raises(DataError, match=r"none of its 2 images can be read, '.*/a/1.jpg': "):
+        open_comparisons(request)

@@ -132,3 +132,23 @@ def test_the_first_of_several_pages_or_frames_is_read_and_known() -> None:
             assert np.array_equal(np.asarray(decoded.picture), as_rgb(GREY)), kind
         with decoding(encoded(frames[0], kind, **options)) as decoded:
             assert not decoded.has_more_pages, kind
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("white_is_zero", [False, True])
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(256, dtype=np.uint8).reshape(16, 16),
+        np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16),
+        np.arange(-128, 128, dtype=np.int16).reshape(16, 16) * 256,
+        np.arange(256, dtype=np.int32).reshape(16, 16) * 2**20,
+        np.arange(256, dtype=np.float32).reshape(16, 16) / 255,
+    ],
+    ids=lambda values: str(values.dtype),
+)
+def test_one_sample_in_a_plane_of_its_own_is_read_as_any_other(values: Values, white_is_zero: bool, order: str) -> None:
+    more = {262: (3, (0,))} if white_is_zero else {}
+    plain = tiff_of(values, order, more)
+    in_a_plane = tiff_of(values, order, {**more, 284: (3, (2,))})
+    assert np.array_equal(np.asarray(decode(in_a_plane)), np.asarray(decode(plain)))

@@ -19,6 +19,7 @@ AS_BEFORE = {
     **{kind: encoded(Image.fromarray(GREY), kind) for kind in ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")},
     "16 bits": encoded(Image.fromarray(DEEP)),
     "16 bits, TIFF": encoded(Image.fromarray(DEEP), "TIFF"),
+    "a lone plane of 8 bits": tiff_of(GREY, more={284: (3, (2,))}),
     "16 bits, colour": png_of_16_bits(np.dstack([DEEP] * 3)),
 }
 ANEW = {
@@ -30,6 +31,7 @@ ANEW = {
     "white is 0": tiff_of(DEEP, more={262: (3, (0,))}),
     "16 bits, colours apart": tiff_of(np.dstack([DEEP] * 3), more={284: (3, (2,))}),
     "sBIT": png_of_16_bits(DEEP, 12),
+    "a lone plane, white is 0": tiff_of(GREY, more={262: (3, (0,)), 284: (3, (2,))}),
     "raw": tiff_of(GREY, more={50706: (2, (1, 4, 0, 0))}),
 }
 

@@ -6,7 +6,8 @@ as images, and how one is read. To add a kind, write a function from DATA to a `
 in `TABLES` if the user may choose columns; `list_images` and every command then take it.
 
 Of folders, read `folder`, then `layout` (classes, splits, or neither) and `tree` (what is below a folder, without side
-files, stores and loops); `side_files` and `content` say what is no picture, `passed_over` words it.
+files, stores and loops); `side_files` and `content` say what is no picture, `passed_over` words it, and
+`doubts` says what may have been meant instead.
 
 Proof: tests/data/sources/, one file of tests for each file here.
 """
@@ -21,7 +22,7 @@ from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import is_csv_file, list_csv
 from featx.data.sources.digits import is_digits, list_digits
 from featx.data.sources.folder import list_folder
-from featx.data.sources.image_files import MAX_IMAGE_BYTES, is_system_file, read_file, walk
+from featx.data.sources.image_files import MAX_IMAGE_BYTES, is_system_file, read_file
 from featx.data.sources.jsonl_file import is_jsonl_file, list_jsonl
 from featx.data.sources.metadata import list_metadata
 from featx.errors import DataError, FeatxError
@@ -36,7 +37,6 @@ __all__ = [
     "is_system_file",
     "list_images",
     "read_file",
-    "walk",
 ]
 
 SOURCES: dict[str, tuple[Callable[[str], bool], Callable[[str], Listing]]] = {

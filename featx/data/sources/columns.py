@@ -25,7 +25,8 @@ SPLIT_NAMES = ("split", "set", "subset", "partition")
 """Names of the columns in any case, the standard one first; blanks and hyphens count as underscores."""
 
 MAYBE_SPLIT_NAMES = ("fold", "phase", "stage", "mode", "usage", "part", "type", "dataset")
-"""Names of columns that often hold something else: they count as splits where every value names one."""
+"""Names of columns that often hold something else: they count as splits where every value names one. So does
+a column of any other name whose values name several."""
 
 TRUE_OR_FALSE = {
     "is_valid": ("val", "train"),
@@ -71,7 +72,7 @@ def choose_columns(names: Sequence[str], choice: ColumnChoice, naming_splits: Co
         As the file has them.
     choice : ColumnChoice
     naming_splits : collection of str
-        ChosenColumns of `MAYBE_SPLIT_NAMES` in which every value names a split.
+        Columns in which every value names a split.
 
     Raises
     ------

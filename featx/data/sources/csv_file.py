@@ -23,6 +23,9 @@ DELIMITERS = {",": "a comma", ";": "';'", "\t": "a tab", "|": "'|'"}
 EXCEL_LINE = re.compile(r'"?sep=(.)"?\s*')
 """A first line that tells Excel the delimiter."""
 
+JSON_LINE = re.compile(r'\s*(?:\[\s*)?\{\s*(?:"|$)|\s*\[\s*$')
+"""How JSON begins."""
+
 
 def is_csv_file(data: str) -> bool:
     """Whether DATA is a file whose name ends in `.csv` or `.tsv`."""
@@ -49,7 +52,17 @@ def read_csv(file: str, choice: ColumnChoice) -> ImageTable:
     DataError
         If it has no header, or lines have too many fields or unbalanced quotes.
     """
-    text = read_text(file)
+    return parse_csv(file, read_text(file), choice)
+
+
+def parse_csv(file: str, text: str, choice: ColumnChoice) -> ImageTable:
+    """Make a table of the text of a CSV file, as `read_csv` does; `file` names it.
+
+    Raises
+    ------
+    DataError
+        As `read_csv` does.
+    """
     header, first_line, stated = find_header(file, text)
     delimiter = stated or find_delimiter(header, choice)
     records = read_records(file, text, delimiter, first_line)
@@ -72,13 +85,15 @@ def find_header(file: str, text: str) -> tuple[str, int, str | None]:
     Raises
     ------
     DataError
-        If there is nothing in the file.
+        If there is nothing in the file, or JSON.
     """
     stated = None
     for number, line in enumerate(io.StringIO(text, newline=""), 1):
         excel = EXCEL_LINE.fullmatch(line) if stated is None else None
         if excel:
             stated = excel.group(1)
+        elif JSON_LINE.match(line):
+            raise DataError(f"'{file}' holds JSON, not CSV: name JSON Lines .jsonl")
         elif line.strip():
             return line, number, stated
     raise DataError(f"'{file}' is empty: line 1 must be path,label or path,label,split")
@@ -136,7 +151,10 @@ def read_records(file: str, text: str, delimiter: str, first_line: int) -> Itera
 def explain_quotes(error: csv.Error) -> str:
     """Say in our words what is wrong with quotes."""
     text = str(error)
-    if "unexpected end" in text or "field larger" in text:
+    if "field larger" in text:
+        longest = csv.field_size_limit()
+        return f"a value has more than {longest} characters: a quote is not closed, or the column is too long"
+    if "unexpected end" in text:
         return "a quote is opened and never closed"
     if "expected after" in text:
         return "there is text after a closing quote: write a quote inside quotes twice"

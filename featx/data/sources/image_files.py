@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from pathlib import Path
 
 from featx.data.sources.side_files import is_system_file
-from featx.data.sources.tree import Tree
 
-__all__ = ["MAX_IMAGE_BYTES", "is_system_file", "read_file", "walk"]
+__all__ = ["MAX_IMAGE_BYTES", "is_system_file", "read_file"]
 
 MAX_IMAGE_BYTES = 2**28
 """Larger files are refused before they are read: a video in a class folder must not fill the memory."""
@@ -36,7 +33,11 @@ def read_file(path: str) -> bytes:
         If it is gone, unreadable, above `MAX_IMAGE_BYTES`, or a pipe, device or socket, which are never waited for.
     """
     # Before it is opened: opening a device may already do something.
-    check_regular(os.stat(path).st_mode)  # noqa: PTH116 - a Path a row is slow at a million rows
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - a Path a row is slow at a million rows
+    except ValueError as error:
+        raise OSError("no file can have such a name") from error
+    check_regular(mode)
     with open(os.open(path, OPEN_FLAGS), "rb") as file:
         status = os.fstat(file.fileno())
         check_regular(status.st_mode)
@@ -53,15 +54,3 @@ def check_regular(mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = SPECIAL_FILES.get(stat.S_IFMT(mode), "a special file")
         raise OSError(f"is {kind}, not a file")
-
-
-def walk(folder: str) -> Iterator[str]:
-    """Yield every picture below a folder, sorted by path; side files and what is not a picture are passed over.
-
-    Raises
-    ------
-    DataError
-        If a folder cannot be read.
-    """
-    tree = Tree(str(Path(folder)))
-    yield from tree.files(tree.scan(tree.root))

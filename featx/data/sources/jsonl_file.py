@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from featx.data.listing import Listing
 from featx.data.sources.columns import ColumnChoice
-from featx.data.sources.table import SHOWN, ImageRow, ImageTable, find_columns, list_table
+from featx.data.sources.table import SHOWN, ImageRow, ImageTable, list_table
 from featx.data.text_file import read_text
 from featx.errors import DataError, shorten
 from featx.paths import is_file
@@ -29,34 +28,51 @@ def list_jsonl(data: str, choice: ColumnChoice | None = None) -> Listing:
     DataError
         If a line is not a JSON object, or as for a CSV file; all problems are named at once.
     """
-    choice = choice or ColumnChoice()
-    return list_table(read_jsonl(data, choice), choice, data)
+    return list_table(read_jsonl(data), choice or ColumnChoice(), data)
 
 
-def read_jsonl(file: str, choice: ColumnChoice) -> ImageTable:
+def read_jsonl(file: str) -> ImageTable:
     """Read a JSON Lines file.
 
     Raises
     ------
     DataError
-        If a line is not a JSON object, or what is to be read of it is a list or an object.
+        If a line is not a JSON object.
     """
-    objects: list[tuple[int, dict[str, Any]]] = []
+    return parse_jsonl(file, read_text(file))
+
+
+def parse_jsonl(file: str, text: str) -> ImageTable:
+    """Make a table of the text of a JSON Lines file, as `read_jsonl` does; `file` names it.
+
+    Its columns are the names in all objects, in the order in which they appear.
+
+    Raises
+    ------
+    DataError
+        If a line is not a JSON object.
+    """
+    columns: dict[str, None] = {}
+    rows: list[ImageRow] = []
+    nested: dict[tuple[int, str], str] = {}
     problems = []
     # Not splitlines, which would also split at line separators inside strings.
-    for line, text in enumerate(read_text(file).split("\n"), 1):
-        if not text.strip():
+    for line, written in enumerate(text.split("\n"), 1):
+        if not written.strip():
             continue
         try:
-            objects.append((line, read_object(text)))
+            values = read_object(written)
         except DataError as error:
             problems.append(f"line {line}: {error}")
+            continue
+        columns.update(dict.fromkeys(values))
+        rows.append(ImageRow(line, {name: as_text(value) for name, value in values.items()}))
+        for name, value in values.items():
+            if isinstance(value, list | dict):
+                nested[line, name] = "a list" if isinstance(value, list) else "an object"
     if problems:
         raise DataError(f"'{file}': {shorten(problems, SHOWN)}")
-    table = make_table(file, objects)
-    if table.rows:
-        check_values(table, objects, choice)
-    return table
+    return ImageTable(file, list(columns), rows, nested=nested)
 
 
 def read_object(text: str) -> dict[str, Any]:
@@ -65,49 +81,35 @@ def read_object(text: str) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If it is not a JSON object.
+        If it is not a JSON object, or one that says two things by one name.
     """
+    outermost: list[tuple[str, Any]] = []
+
+    def keep_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        # The outermost object is finished last.
+        outermost[:] = pairs
+        return dict(pairs)
+
     try:
-        values = json.loads(text)
+        values = json.loads(text, object_pairs_hook=keep_pairs)
     except (ValueError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else "it is nested too deeply"
-        raise DataError(f"not valid JSON ({reason})") from error
+        raise DataError(f"not valid JSON ({explain_json(error)})") from error
     if not isinstance(values, dict):
         raise DataError('not an object such as {"file_name": "1.jpg", "label": "ants"}')
-    # Only NaN is not equal to itself.
+    for name, value in outermost:
+        # Of two values Python keeps the last one. NaN is not equal to itself.
+        if values[name] != value and value == value:
+            raise DataError(f"'{name}' is there twice, with two values")
     return {name: value for name, value in values.items() if value is not None and value == value}
 
 
-def make_table(file: str, objects: Sequence[tuple[int, dict[str, Any]]]) -> ImageTable:
-    """Make a table of objects: its columns are all their names, in the order in which they appear."""
-    columns: dict[str, None] = {}
-    rows = []
-    for line, values in objects:
-        columns.update(dict.fromkeys(values))
-        rows.append(ImageRow(line, {name: as_text(value) for name, value in values.items()}))
-    return ImageTable(file, list(columns), rows)
+def explain_json(error: ValueError | RecursionError) -> str:
+    """Say why Python does not read some JSON."""
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    return "it is nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
 
 
 def as_text(value: Any) -> str:
     """Write a value as text; numbers and truth values as JSON has them."""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def check_values(table: ImageTable, objects: Sequence[tuple[int, dict[str, Any]]], choice: ColumnChoice) -> None:
-    """Refuse objects whose path, label or split is a list or an object itself.
-
-    Raises
-    ------
-    DataError
-        With their lines.
-    """
-    columns = find_columns(table, choice)
-    problems = []
-    for line, values in objects:
-        for name in (columns.path, columns.label, columns.split):
-            value = values.get(name or "")
-            if isinstance(value, list | dict):
-                kind = "a list" if isinstance(value, list) else "an object"
-                problems.append(f"line {line}: '{name}' is {kind}, not a text or a number")
-    if problems:
-        raise DataError(f"'{table.file}': {shorten(problems, SHOWN)}")

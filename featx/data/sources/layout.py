@@ -5,20 +5,24 @@ CLASS/photo.jpg     SPLIT/CLASS/photo.jpg     CLASS/SPLIT/photo.jpg     photo.jp
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
 from featx.data.listing import find_split, looks_like_split
+from featx.data.sources.doubts import (
+    MOST_NAMES,
+    doubt_masks,
+    doubt_outer_folders,
+    name_folders,
+    suggest_parent,
+    suggest_table,
+)
 from featx.data.sources.passed_over import NO_PICTURES, OUTSIDE
 from featx.data.sources.side_files import is_side_folder
 from featx.data.sources.tree import Contents, Folder, Tree
 from featx.errors import DataError, shorten
-
-MOST_NAMES = 5
-"""Folders that a line names."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,8 @@ def find_flat_layout(tree: Tree, top: Contents) -> FolderLayout:
     root = tree.root.path
     if top.files:
         note = f"'{root}' holds no class folders: its pictures are read without labels"
-        return FolderLayout([FolderPart("", "", top.without_folders())], [note + suggest_parent(root)])
+        line = note + suggest_parent(root) + suggest_table(tree, [tree.root])
+        return FolderLayout([FolderPart("", "", top.without_folders())], [line])
     if top.folders:
         raise DataError(f"'{root}' is empty: its class folders hold no images")
     name = tree.root.name or root
@@ -110,21 +115,6 @@ def find_flat_layout(tree: Tree, top: Contents) -> FolderLayout:
         f"'{root}' holds no class folders. Expected is {name}/CLASS/photo.jpg, "
         f"or {name}/train/CLASS/photo.jpg with val/ or test/ beside train/{hidden}"
     )
-
-
-def suggest_parent(root: str) -> str:
-    """Name the folder above, if folders with files lie beside this one: it may be a class."""
-    real = Path(os.path.realpath(root))
-    try:
-        beside = [path for path in real.parent.iterdir() if path.is_dir() and path != real]
-        is_class = any(not path.name.startswith(".") and any(map(Path.is_file, path.iterdir())) for path in beside)
-    except OSError:
-        return ""
-    if not is_class:
-        return ""
-    parent = str(Path(root).parent) if Path(root).name and Path(root).parent != Path(root) else str(real.parent)
-    meant = str(real.parent) if parent == "." else parent
-    return f"; if '{real.name}' is a class, the data set is '{meant}'"
 
 
 def read_splits(tree: Tree, splits: Sequence[Folder]) -> FolderLayout:
@@ -139,7 +129,8 @@ def read_splits(tree: Tree, splits: Sequence[Folder]) -> FolderLayout:
     classes_of = {split: keep_pictured(tree, tree.scan(split).folders) for split in splits}
     split_contents = [tree.scan(split) for split in splits]
     if not any(classes_of.values()):
-        layout.notes.append(f"'{tree.root.path}' holds no class folders: its pictures are read without labels")
+        unlabelled = f"'{tree.root.path}' holds no class folders: its pictures are read without labels"
+        layout.notes.append(unlabelled + suggest_table(tree, [tree.root, *splits]))
         for each in split_contents:
             layout.parts.append(FolderPart("", find_split(each.folder.name) or "", each.without_folders()))
         return layout
@@ -244,7 +235,15 @@ def read_classes(tree: Tree, folders: Sequence[Folder]) -> FolderLayout:
     layout = FolderLayout()
     for folder in folders:
         layout.parts.append(FolderPart(folder.name, "", tree.scan(folder)))
-    note_nested(tree, layout, folders)
+    table = suggest_table(tree, [tree.root]) if len(folders) == 1 else ""
+    if table:
+        layout.notes.append(f"all pictures are of one class, the folder '{folders[0].name}'{table}")
+    layout.warnings += filter(None, [doubt_masks(tree, folders)])
+    outer = doubt_outer_folders(tree, folders)
+    if outer:
+        layout.warnings.append(outer)
+    else:
+        note_nested(tree, layout, folders)
     return layout
 
 
@@ -256,12 +255,19 @@ def check_only_folder(tree: Tree, folder: Folder) -> None:
     DataError
         With the path that was probably meant.
     """
-    if holds_folders_only(tree, folder) and not tree.scan(tree.root).files:
-        inner = name_folders(tree.scan(folder).folders)
-        raise DataError(
-            f"'{tree.root.path}' holds one folder only, '{folder.name}', and its pictures lie deeper, in {inner}: "
-            f"did you mean '{folder.path}'?"
-        )
+    if not holds_folders_only(tree, folder) or tree.scan(tree.root).files:
+        return
+    inner = name_folders(tree.scan(folder).folders)
+    meant = folder
+    while holds_folders_only(tree, meant):
+        pictured = list(filter(tree.holds_files, tree.scan(meant).folders))
+        if len(pictured) > 1 or find_split(pictured[0].name) or not holds_folders_only(tree, pictured[0]):
+            break
+        meant = pictured[0]
+    raise DataError(
+        f"'{tree.root.path}' holds one folder only, '{folder.name}', and its pictures lie deeper, in {inner}: "
+        f"did you mean '{meant.path}'?"
+    )
 
 
 def is_divided(tree: Tree, folder: Folder, inner: Sequence[Folder]) -> bool:
@@ -299,11 +305,6 @@ def undivided(tree: Tree, has_splits: Sequence[Folder], others: Sequence[Folder]
         f"'{root}': the folder '{first.name}' is divided into splits and {names} is not: "
         f"divide every class or none; or did you mean '{first.path}'?"
     )
-
-
-def name_folders(folders: Iterable[Folder]) -> str:
-    """Write the names of folders in quotes, not more than a few of them."""
-    return shorten((f"'{folder.name}'" for folder in folders), MOST_NAMES)
 
 
 def describe_splits(names: Iterable[str]) -> str:

@@ -111,7 +111,7 @@ def has_class_folders(data: str) -> bool:
 
 def read_table(file: str, choice: ColumnChoice) -> ImageTable:
     """Read metadata of either kind."""
-    return read_csv(file, choice) if is_csv_file(file) else read_jsonl(file, choice)
+    return read_csv(file, choice) if is_csv_file(file) else read_jsonl(file)
 
 
 def has_columns(table: ImageTable) -> bool:

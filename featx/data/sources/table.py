@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from featx.data.class_names import clean_name, warn_of_similar_classes
-from featx.data.listing import SPLITS, Listing
+from featx.data.listing import Listing, find_split
 from featx.data.sources.columns import (
     MAYBE_SPLIT_NAMES,
+    PATH_NAMES,
     ChosenColumns,
     ColumnChoice,
+    choose_column,
     choose_columns,
     describe_columns,
     read_split,
@@ -29,6 +34,11 @@ log = logging.getLogger(__name__)
 
 SEPARATORS = re.compile(r"[,;\t|]")
 """What may stand between the fields of a table."""
+
+NO_LABELS = frozenset({"nan", "null", "n/a", "<na>", "#n/a", "None", "NA"})
+"""What programs write for a missing value, in small letters unless it might well be a word."""
+
+SLASHED = "backslashes in paths are read as slashes"
 
 SHOWN = 5
 """Problems that an error lists."""
@@ -53,12 +63,48 @@ class ImageTable:
     rows : sequence of ImageRow
     remarks : sequence of str
         What was found out in reading it and should be said, such as another delimiter.
+    nested : mapping of (int, str) to str
+        Line and column of values that are neither texts nor numbers: what they are.
     """
 
     file: str
     columns: Sequence[str]
     rows: Sequence[ImageRow]
     remarks: Sequence[str] = ()
+    nested: Mapping[tuple[int, str], str] = field(default_factory=dict)
+
+
+def list_paths(table: ImageTable, choice: ColumnChoice) -> list[str]:
+    """List the paths of a table whose labels do not matter; what is not the standard is said in one line.
+
+    Raises
+    ------
+    DataError
+        If there is no column of paths, rows have none, or no file exists.
+    """
+    check_filled(table)
+    with naming_file(table):
+        column = choose_column(table.columns, PATH_NAMES, choice.path, "path")
+        if column is None:
+            raise DataError(
+                f"there is no column path. The columns are {shorten(map(repr, filter(None, table.columns)))}: "
+                "choose with --path-column, or name one path"
+            )
+    check_rows(table)
+    problems = []
+    for row in table.rows:
+        problems += find_row_problems(table, row, {column: "path"})
+    if problems:
+        raise DataError(f"'{table.file}': {shorten(problems, SHOWN)}")
+    paths = find_paths(table, column)
+    remarks = [*table.remarks]
+    if column != PATH_NAMES[0] and choice.path is None:
+        remarks.append(f"paths are from column '{column}'")
+    if is_slashed(table, column, paths):
+        remarks.append(SLASHED)
+    if remarks:
+        note(log, f"'{table.file}': {'; '.join(remarks)}")
+    return paths
 
 
 def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
@@ -78,16 +124,13 @@ def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
     DataError
         If columns are missing, rows are incomplete (all problems are named at once), or no file exists.
     """
-    # A JSON Lines file without rows has no columns, either.
-    if not (table.rows or table.columns):
-        raise DataError(f"'{table.file}' is empty: it has no rows")
+    check_filled(table)
     columns = find_columns(table, choice)
-    if not table.rows:
-        raise DataError(f"'{table.file}' is empty: it has a header and no rows")
+    check_rows(table)
     problems = find_problems(table, columns)
     if problems:
         raise DataError(f"'{table.file}': {shorten(problems, SHOWN)}")
-    paths = find_paths(table, columns)
+    paths = find_paths(table, columns.path)
     labels = [clean_name(row.values[columns.label]) for row in table.rows]
     splits = [read_split(columns.split, row.values.get(columns.split or "", "")) or "" for row in table.rows]
     remarks = [*table.remarks, *describe_columns(columns, table.columns, choice), *describe_rows(table, columns, paths)]
@@ -96,8 +139,44 @@ def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
     notes = (f"'{table.file}': {'; '.join(remarks)}",) if remarks else ()
     for line in notes:
         note(log, line)
+    warn_of_no_labels(labels, table.file)
     warn_of_similar_classes(labels, table.file)
     return Listing(data, paths, labels, splits, read_file, notes=notes)
+
+
+def check_filled(table: ImageTable) -> None:
+    """Refuse a table without columns, such as a JSON Lines file without rows.
+
+    Raises
+    ------
+    DataError
+        With the file.
+    """
+    if not (table.rows or table.columns):
+        raise DataError(f"'{table.file}' is empty: it has no rows")
+
+
+def check_rows(table: ImageTable) -> None:
+    """Refuse a table without rows.
+
+    Raises
+    ------
+    DataError
+        With the file.
+    """
+    if not table.rows:
+        raise DataError(f"'{table.file}' is empty: it has a header and no rows")
+
+
+def warn_of_no_labels(labels: Sequence[str], file: str) -> None:
+    """Warn of labels that programs write where there is none, such as `nan`: here they are classes like any other."""
+    counts = Counter(label for label in labels if label.lower() in NO_LABELS or label in NO_LABELS)
+    for label, count in counts.items():
+        rows, count_as, them = ("1 row", "counts", "it") if count == 1 else (f"{count} rows", "count", "them")
+        log.warning(
+            "'%s': %s of the label '%s' %s as a class: take %s out if it means that there is no label",
+            *(file, rows, label, count_as, them),
+        )
 
 
 def find_columns(table: ImageTable, choice: ColumnChoice) -> ChosenColumns:
@@ -110,12 +189,30 @@ def find_columns(table: ImageTable, choice: ColumnChoice) -> ChosenColumns:
     """
     naming_splits = []
     for name in table.columns:
-        if simplify_column(name) in MAYBE_SPLIT_NAMES:
-            values = {row.values.get(name, "").strip().lower() for row in table.rows} - {""}
-            if values and values <= set(SPLITS):
-                naming_splits.append(name)
-    try:
+        splits = find_named_splits(table, name)
+        if len(splits) > 1 or (splits and simplify_column(name) in MAYBE_SPLIT_NAMES):
+            naming_splits.append(name)
+    with naming_file(table):
         return choose_columns(table.columns, choice, naming_splits)
+
+
+def find_named_splits(table: ImageTable, column: str) -> set[str]:
+    """Find the splits that the values of a column name; none if any of them is something else."""
+    splits = set()
+    for row in table.rows:
+        value = row.values.get(column, "").strip()
+        split = find_split(value) if value else ""
+        if split is None:
+            return set()
+        splits.add(split)
+    return splits - {""}
+
+
+@contextmanager
+def naming_file(table: ImageTable) -> Iterator[None]:
+    """Let errors about columns begin with the file."""
+    try:
+        yield
     except FeatxError as error:
         raise type(error)(f"'{table.file}': {error}") from error
 
@@ -123,25 +220,53 @@ def find_columns(table: ImageTable, choice: ColumnChoice) -> ChosenColumns:
 def find_problems(table: ImageTable, columns: ChosenColumns) -> list[str]:
     """List the rows that are incomplete or whose split is unknown, by their line numbers."""
     problems = []
-    folder = str(Path(table.file).parent)
-    for line, values in table.rows:
-        for value in values.values():
-            swallowed = find_swallowed_file(folder, value) if "\n" in value else None
-            if swallowed:
-                problems.append(f"line {line}: a value runs on to the row of '{swallowed}': a quote is not closed")
-        for column, noun in ((columns.path, "path"), (columns.label, "label")):
-            value = values.get(column, "").strip()
-            if not value:
-                problems.append(f"line {line}: no {noun}")
-            elif "\n" in value or "\r" in value:
-                problems.append(f"line {line}: the {noun} holds a line break: a quote is opened and not closed")
-        split = values.get(columns.split or "", "")
-        if read_split(columns.split, split) is None:
+    for row in table.rows:
+        problems += find_row_problems(table, row, {columns.path: "path", columns.label: "label"})
+        split = row.values.get(columns.split or "", "")
+        kind = table.nested.get((row.line, columns.split or ""))
+        if kind:
+            problems.append(f"line {row.line}: '{columns.split}' is {kind}, not a text or a number")
+        elif read_split(columns.split, split) is None:
             expected = (
                 "true or false" if simplify_column(columns.split or "").startswith("is_") else "train, val or test"
             )
-            problems.append(f"line {line}: unknown split '{split.strip()}' ({expected})")
+            problems.append(f"line {row.line}: unknown split '{split.strip()}' ({expected})")
     return problems
+
+
+def find_row_problems(table: ImageTable, row: ImageRow, nouns: Mapping[str, str]) -> list[str]:
+    """List what is wrong with a row.
+
+    Parameters
+    ----------
+    nouns : mapping of str to str
+        Columns that must hold something, and what that is.
+    """
+    problems = []
+    line, values = row
+    for value in values.values():
+        swallowed = find_swallowed_file(str(Path(table.file).parent), value) if "\n" in value else None
+        if swallowed:
+            problems.append(f"line {line}: a value runs on to the row of '{swallowed}': a quote is not closed")
+    for column, noun in nouns.items():
+        value = values.get(column, "").strip()
+        if (line, column) in table.nested:
+            problems.append(f"line {line}: '{column}' is {table.nested[line, column]}, not a text or a number")
+        elif not value:
+            problems.append(f"line {line}: no {noun}")
+        elif "\n" in value or "\r" in value:
+            problems.append(f"line {line}: the {noun} holds a line break: a quote is opened and not closed")
+        elif not is_encodable(value):
+            problems.append(f"line {line}: the {noun} holds a character that cannot be stored: {value!r}")
+    return problems
+
+
+def is_encodable(text: str) -> bool:
+    """Whether a text can be stored and name a file: JSON can write NUL, and halves of characters."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def find_swallowed_file(folder: str, value: str) -> str | None:
@@ -157,7 +282,7 @@ def find_swallowed_file(folder: str, value: str) -> str | None:
     return None
 
 
-def find_paths(table: ImageTable, columns: ChosenColumns) -> list[str]:
+def find_paths(table: ImageTable, column: str) -> list[str]:
     """Find the file that each row names.
 
     Raises
@@ -166,7 +291,7 @@ def find_paths(table: ImageTable, columns: ChosenColumns) -> list[str]:
         If not one of them exists.
     """
     folder = str(Path(table.file).parent)
-    written = [row.values[columns.path] for row in table.rows]
+    written = [row.values[column] for row in table.rows]
     paths = [find_path(folder, path) for path in written]
     # The first file that is there ends the search.
     if not any(map(exists, paths)):
@@ -214,15 +339,15 @@ def join_folder(folder: str, path: str) -> str:
 
 def describe_rows(table: ImageTable, columns: ChosenColumns, paths: Sequence[str]) -> list[str]:
     """Say what was changed in paths and labels to read them."""
-    slashed = False
-    stripped = False
-    for row, path in zip(table.rows, paths, strict=True):
-        slashed |= "\\" in row.values[columns.path] and "\\" not in path
-        label = row.values[columns.label]
-        stripped |= label != label.strip()
+    labels = [row.values[columns.label] for row in table.rows]
     remarks = []
-    if slashed:
-        remarks.append("backslashes in paths are read as slashes")
-    if stripped:
+    if is_slashed(table, columns.path, paths):
+        remarks.append(SLASHED)
+    if any(label != label.strip() for label in labels):
         remarks.append("blanks around labels are taken off")
     return remarks
+
+
+def is_slashed(table: ImageTable, column: str, paths: Sequence[str]) -> bool:
+    """Whether backslashes in the paths of a table were read as slashes."""
+    return any("\\" in row.values[column] and "\\" not in path for row, path in zip(table.rows, paths, strict=True))

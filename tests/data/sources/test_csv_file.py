@@ -196,6 +196,31 @@ def test_columns_that_hold_something_else_than_splits_are_ignored(
     assert said(caplog).endswith(f"ignored columns: {column}, age")
 
 
+def test_a_column_of_any_name_says_the_split_where_its_values_name_several(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    listing = list_csv(write(tmp_path, "path,label,purpose,mode\nx/1.jpg,a,Train,rgb\nx/2.jpg,a,TEST,rgb\n"))
+    assert listing.splits == ["train", "test"]
+    assert said(caplog).endswith("splits are from column 'purpose'; ignored column: mode")
+    listing = list_csv(write(tmp_path, "path,label,vehicle\nx/1.jpg,a,train\nx/2.jpg,a,train\n"))
+    assert listing.splits == ["", ""]
+
+
+def test_what_programs_write_for_a_missing_label_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert list_csv(write(tmp_path, "path,label\nx/1.jpg,NaN\nx/2.jpg,none\n")).labels == ["NaN", "none"]
+    assert said(caplog).endswith(
+        "1 row of the label 'NaN' counts as a class: take it out if it means that there is no label"
+    )
+
+
+def test_json_and_endless_values_are_named_as_such(tmp_path: Path) -> None:
+    for text in ('{"path": "x/1.jpg", "label": "a"}\n', '[\n{"path": 1}\n]', '[{"path": 1}]'):
+        with pytest.raises(DataError, match=r"data.csv' holds JSON, not CSV: name JSON Lines .jsonl"):
+            list_csv(write(tmp_path, text))
+    with pytest.raises(DataError, match=r"line 2: a value has more than 131072 characters: a quote is not closed, or"):
+        list_csv(write(tmp_path, f"path,label,mask\nx/1.jpg,a,{'1 ' * 70_000}\n"))
+
+
 def test_rows_without_a_split_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     list_csv(write(tmp_path, "path,label,split\nx/1.jpg,a,test\nx/2.jpg,a,\n"))
     assert "rows without a split count as training: 1" in said(caplog)

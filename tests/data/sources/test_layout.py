@@ -81,11 +81,31 @@ def test_names_that_only_look_like_splits_are_refused(tmp_path: Path) -> None:
         list_folder(make(tmp_path, "train2017/a/1.jpg", "val2017/a/2.jpg"))
 
 
+def test_words_that_only_a_capital_letter_divides_are_seen(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"'testA', 'testB', 'trainA', 'trainB', which look like splits"):
+        list_folder(make(tmp_path / "a", "trainA/1.jpg", "trainB/2.jpg", "testA/3.jpg", "testB/4.jpg"))
+    with pytest.raises(DataError, match=r"'TestImages', 'TrainImages', which look like splits"):
+        list_folder(make(tmp_path / "b", "TrainImages/a/1.jpg", "TestImages/a/2.jpg"))
+    assert rows(list_folder(make(tmp_path / "c", "TrainStation/1.jpg", "BusStop/2.jpg"))) == [
+        ("", "BusStop"),
+        ("", "TrainStation"),
+    ]
+
+
 def test_classes_only_some_of_which_are_divided_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'a' is divided into splits and 'b' is not: .* did you mean '.*/a'"):
         list_folder(make(tmp_path, "a/train/1.jpg", "a/test/2.jpg", "b/3.jpg"))
     with pytest.raises(DataError, match="holds splits and, beside them, 'ground_truth'"):
         list_folder(make(tmp_path / "mvtec", "a/train/1.jpg", "a/ground_truth/2.jpg", "b/train/3.jpg"))
+
+
+def test_folders_too_high_by_several_name_the_data_set_itself(tmp_path: Path) -> None:
+    data = make(tmp_path, "a/b/c/ants/1.jpg", "a/b/c/bees/1.jpg")
+    with pytest.raises(DataError, match=f"did you mean '{data}/a/b/c'"):
+        list_folder(data)
+    data = make(tmp_path / "splits", "a/b/train/ants/1.jpg")
+    with pytest.raises(DataError, match=f"did you mean '{data}/a/b'"):
+        list_folder(data)
 
 
 @pytest.mark.parametrize("inner", ["photos/ants/1.jpg", "photos/train/ants/1.jpg", "other/ants/1.jpg"])

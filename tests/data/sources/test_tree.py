@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from featx.data.sources.folder import list_folder
-from featx.data.sources.image_files import read_file, walk
+from featx.data.sources.image_files import read_file
+from featx.data.sources.tree import Tree
 from featx.errors import DataError
 
 
@@ -100,4 +101,5 @@ def test_folders_nested_deeper_than_calls_are_walked(tmp_path: Path) -> None:
         os.chdir("d")
     Path("1.jpg").write_bytes(b"")
     os.chdir(here)
-    assert len(list(walk(str(tmp_path)))) == 1
+    tree = Tree(str(tmp_path))
+    assert len(list(tree.files(tree.scan(tree.root)))) == 1
