@@ -6,17 +6,18 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from featx.errors import FeatxError
-from featx.images.depth import Depth, RangeUse, find_depth, needs_low_bytes, to_8_bits
+from featx.images.decoding_process import PROCESSES, Decoded, NeedsMemory, NotDecoded, TookTooLong
+from featx.images.depth import Depth, find_depth, needs_low_bytes, to_8_bits
 from featx.images.dicom import open_dicom
+from featx.images.file_structure import is_plain
 from featx.images.foreign import describe_foreign, describe_unread_tiff, has_package, is_dicom, is_heic
 from featx.images.memory_budget import MemoryBudget
-from featx.images.tiff import read_first_page
+from featx.images.tiff import read_first_page, read_layout
 from featx.keys import ValueRange
 
 FORMATS = (
@@ -39,6 +40,22 @@ MAX_PIXELS = DECODING_MEMORY // BYTES_PER_PIXEL
 MAX_SLOW_PIXELS = {"QOI": 2**20}
 """Formats that Pillow decodes in plain Python, some microseconds a pixel."""
 
+LINE_BYTES_PER_PIXEL = 16
+"""What decoders take beside that: of PNG two lines of up to 8 bytes a pixel."""
+
+LINE_BYTES = 24
+"""What each line of a picture takes, however short: pointers to it, in up to three pictures at a time."""
+
+RGB_BYTES_IN_MEMORY = 4
+"""Bytes of a pixel of a decoded picture."""
+
+FIRST_SHARE = 2**26
+FIRST_SHARE_PER_BYTE = 20
+"""What a process gets to open a file and to decode a small picture, before it is known what it takes."""
+
+SPARE_MEMORY = 2**26
+"""What a process gets beyond what a picture takes."""
+
 LOW_BYTES_PER_PIXEL = 8
 """What the lower bytes of 16-bit colour take beside that, where the upper ones are not enough, and their result."""
 
@@ -56,25 +73,6 @@ DECODING_BUDGET = MemoryBudget(DECODING_MEMORY)
 
 class BrokenImage(FeatxError, ValueError):
     """Bytes that are not an image, or an image that is damaged or too large."""
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A decoded picture, and what is to be known about how it was read.
-
-    Attributes
-    ----------
-    picture : PIL.Image.Image
-        Mode RGB.
-    range_use : RangeUse or None
-        Which values it holds; None of pictures of 8 bits, and of DICOM pictures that state their window.
-    has_more_pages : bool
-        Whether the file holds more pages or frames than this first one.
-    """
-
-    picture: Image.Image
-    range_use: RangeUse | None = None
-    has_more_pages: bool = False
 
 
 @contextmanager
@@ -103,32 +101,90 @@ def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Dec
         raise BrokenImage("empty file")
     if foreign := describe_foreign(data):
         raise BrokenImage(foreign)
-    if is_dicom(data):
-        with decoding_dicom(data, value_range) as decoded:
+    with raising_broken_image():
+        plain = is_plain(data)
+    if not plain:
+        with decoding_apart(data, value_range) as decoded:
             yield decoded
         return
-    with raising_broken_image(data):
-        opened = Image.open(io.BytesIO(data), formats=list_formats(data))
-        depth = find_depth(opened, data)
-    with opened, DECODING_BUDGET.hold(check_size(opened, depth, value_range)):
+    opened, depth = open_picture(data)
+    with opened, DECODING_BUDGET.hold(check_size(opened, data, depth, value_range)):
         with raising_broken_image():
             decoded = read_picture(opened, depth, data, value_range)
         yield decoded
 
 
 @contextmanager
-def decoding_dicom(data: bytes, value_range: ValueRange | None) -> Iterator[Decoded]:
-    """Decode a DICOM picture as `decoding` does."""
+def decoding_apart(data: bytes, value_range: ValueRange | None) -> Iterator[Decoded]:
+    """Decode a file in another process, as `decoding` does: its size does not tell what that takes."""
+    allowed = min(FIRST_SHARE + FIRST_SHARE_PER_BYTE * len(data), DECODING_MEMORY)
+    while True:
+        with DECODING_BUDGET.hold(allowed + len(data)):
+            try:
+                with PROCESSES.take() as process:
+                    decoded = process.decode(data, value_range, allowed)
+            except NeedsMemory as error:
+                needed = error.needed + SPARE_MEMORY
+            except NotDecoded as error:
+                # Decoders word a lack of memory as they like.
+                needed = DECODING_MEMORY
+                if allowed >= DECODING_MEMORY or isinstance(error, TookTooLong):
+                    raise BrokenImage(str(error)) from error
+            else:
+                yield decoded
+                return
+        allowed = min(max(needed, allowed + 1), DECODING_MEMORY)
+
+
+def decode_within(data: bytes, value_range: ValueRange | None, allowed: int) -> Decoded:
+    """Decode a file with so many bytes of memory, in a process of its own.
+
+    Raises
+    ------
+    NeedsMemory
+        If it takes more.
+    BrokenImage
+        With a reason that can be shown to the user.
+    """
+    # Threads count as memory, and as many pictures are decoded at a time as there are cores.
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    if is_dicom(data):
+        return decode_dicom(data, value_range, allowed)
+    opened, depth = open_picture(data)
+    with opened, raising_broken_image():
+        check_share(check_size(opened, data, depth, value_range), allowed)
+        return read_picture(opened, depth, data, value_range)
+
+
+def decode_dicom(data: bytes, value_range: ValueRange | None, allowed: int) -> Decoded:
+    """Decode a DICOM picture as `decode_within` does."""
     with raising_broken_image():
         dicom = open_dicom(data)
         needed = dicom.count_bytes()
-    if needed > DECODING_MEMORY:
-        raise BrokenImage(describe_too_large(dicom.width, dicom.height, needed))
-    with DECODING_BUDGET.hold(needed):
-        with raising_broken_image():
-            grey, use = dicom.read(value_range)
-            decoded = Decoded(grey.convert("RGB"), use)
-        yield decoded
+        if needed > DECODING_MEMORY:
+            raise BrokenImage(describe_too_large(dicom.width, dicom.height, needed))
+        check_share(needed, allowed)
+        grey, use = dicom.read(value_range)
+        return Decoded(grey.convert("RGB"), use)
+
+
+def check_share(needed: int, allowed: int) -> None:
+    """Raise NeedsMemory if a picture takes more than it may, unless that is all there is."""
+    if needed > allowed and allowed < DECODING_MEMORY:
+        raise NeedsMemory(needed)
+
+
+def open_picture(data: bytes) -> tuple[Image.Image, Depth | None]:
+    """Open a file without decoding its pixels, and say how they are to be read.
+
+    Raises
+    ------
+    BrokenImage
+        If it cannot be opened.
+    """
+    with raising_broken_image(data):
+        opened = Image.open(io.BytesIO(data), formats=list_formats(data))
+        return opened, find_depth(opened, data)
 
 
 def decode(data: bytes, value_range: ValueRange | None = None) -> Image.Image:
@@ -225,7 +281,7 @@ def raising_broken_image(data: bytes = b"") -> Iterator[None]:
     """Turn whatever a decoder raises into BrokenImage; `data` lets it name a kind of TIFF that is not read."""
     try:
         yield
-    except BrokenImage:
+    except (BrokenImage, NeedsMemory):
         raise
     except MemoryError:
         raise BrokenImage("not enough memory to decode it") from None
@@ -243,7 +299,9 @@ def describe_decoder_error(error: Exception) -> str:
     return str(error).strip().rstrip(".") or type(error).__name__
 
 
-def check_size(image: Image.Image, depth: Depth | None = None, value_range: ValueRange | None = None) -> int:
+def check_size(
+    image: Image.Image, data: bytes = b"", depth: Depth | None = None, value_range: ValueRange | None = None
+) -> int:
     """Estimate the bytes that decoding takes, from the header alone.
 
     Raises
@@ -256,12 +314,20 @@ def check_size(image: Image.Image, depth: Depth | None = None, value_range: Valu
     bytes_per_pixel = estimate_bytes_per_pixel(image)
     if depth is not None and needs_low_bytes(depth, value_range):
         bytes_per_pixel += LOW_BYTES_PER_PIXEL
-    needed = width * height * bytes_per_pixel
+    needed = width * height * bytes_per_pixel + width * LINE_BYTES_PER_PIXEL + height * LINE_BYTES
+    if kind == "TIFF":
+        needed = max(needed, width * height * RGB_BYTES_IN_MEMORY + measure_tile(data))
     if needed > DECODING_MEMORY:
         raise BrokenImage(describe_too_large(width, height, needed))
     if width * height > MAX_SLOW_PIXELS.get(kind, MAX_PIXELS):
         raise BrokenImage(f"{width} x {height} pixels of {kind} would take too long to decode: convert it to PNG")
     return needed
+
+
+def measure_tile(data: bytes) -> int:
+    """Count the bytes of a TIFF's tile or strip, which may be larger than the picture."""
+    layout = read_layout(data)
+    return layout.tile_bytes if layout is not None else 0
 
 
 def describe_too_large(width: int, height: int, needed: int) -> str:

@@ -99,6 +99,8 @@ def resize_box(image: Image.Image, size: tuple[int, int], box: Box, interpolatio
     left, top, right, bottom = box
     pixels = np.zeros((bottom - top, right - left, 3), np.uint8)
     inner = (max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1]))
+    if inner[0] >= inner[2] or inner[1] >= inner[3]:
+        return pixels
     inside = pixels[inner[1] - top : inner[3] - top, inner[0] - left : inner[2] - left]
     columns = compute_taps(image.width, size[0], (inner[0], inner[2]), interpolation)
     rows = compute_taps(image.height, size[1], (inner[1], inner[3]), interpolation)
