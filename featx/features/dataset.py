@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from featx.data.digest_cache import digest_all
 from featx.data.listing import DigestedListing, Listing, check_classes, find_held_out
+from featx.data.reading import reading
 from featx.data.sources import ColumnChoice, list_images
 from featx.errors import DataError, MissingFeatures, shorten
 from featx.features.catalog import Selection
@@ -227,7 +228,8 @@ def keep_featured(manifest: DigestedListing, store: FeatureStore, needed: Sequen
 def find_fault(listing: Listing, row: int) -> str | None:
     """Decode an image to see what is wrong with it; None if it is sound."""
     try:
-        decode(listing.read(listing.paths[row]))
+        with reading(listing, row) as data:
+            decode(data)
     except (BrokenImage, OSError) as error:
         return str(error)
     return None

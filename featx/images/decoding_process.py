@@ -29,9 +29,11 @@ from featx.images.depth import BAND_PIXELS, RangeUse
 from featx.keys import ValueRange
 
 try:
+    import fcntl
     import resource
 except ImportError:
     # Windows has no such limits: time alone ends a process there.
+    fcntl = None  # type: ignore[assignment]
     resource = None  # type: ignore[assignment]
 
 PICTURE_SECONDS = 20.0
@@ -45,6 +47,9 @@ PARENT_SECONDS = 1.0
 
 MOST_PROCESSES = os.cpu_count() or 1
 """Processes that decode at a time: more would only make each other slower, and so late."""
+
+PIPE_BYTES = 2**20
+"""Bytes that a pipe holds: as many as Linux grants to everybody."""
 
 RGB_BYTES = 3
 """Bytes of a pixel on its way."""
@@ -135,6 +140,8 @@ class DecodingProcess:
             reason = error.strerror or error
             raise ProcessEnded(f"no process could be started to decode it ({reason}): convert it to PNG") from error
         self.parent = os.getpid()
+        for pipe in self.pipes():
+            widen(pipe)
 
     def decode(self, data: bytes, value_range: ValueRange | None, allowed: int) -> Decoded:
         """Decode a file.
@@ -257,6 +264,13 @@ PROCESSES = DecodingProcesses()
 """What all threads of this process share."""
 
 atexit.register(PROCESSES.close)
+
+
+def widen(pipe: IO[bytes]) -> None:
+    """Let a pipe hold more, where the system lets us: a small picture then passes at once."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def send(sink: IO[bytes], words: dict[str, Any]) -> None:
