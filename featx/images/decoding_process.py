@@ -116,13 +116,19 @@ DecodeWithin = Callable[[bytes, ValueRange | None, int], Decoded]
 class DecodingProcess:
     """A process that decodes one file after the other.
 
+    Parameters
+    ----------
+    seconds : float
+        How long a picture may take.
+
     Raises
     ------
     ProcessEnded
         If none can be started.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = PICTURE_SECONDS) -> None:
+        self.seconds = seconds
         root = str(Path(__file__).resolve().parents[2])
         # Without the current folder, whose files must never be taken for modules.
         folders = [root, *(folder for folder in sys.path if folder)]
@@ -167,7 +173,7 @@ class DecodingProcess:
             is_late.set()
             self.process.kill()
 
-        timer = threading.Timer(PICTURE_SECONDS, give_up)
+        timer = threading.Timer(self.seconds, give_up)
         timer.daemon = True
         timer.start()
         try:
@@ -177,7 +183,7 @@ class DecodingProcess:
             answer = receive(source)
         except (OSError, EOFError, ValueError) as error:
             if is_late.is_set():
-                raise TookTooLong(f"takes longer than {PICTURE_SECONDS:.0f} s to decode") from error
+                raise TookTooLong(f"takes longer than {self.seconds:.0f} s to decode") from error
             raise ProcessEnded("its decoder crashed") from error
         finally:
             timer.cancel()
