@@ -56,10 +56,10 @@ def make_folder(folder: Path, name: str, write: Callable[[Path], object]) -> Pat
     return folder
 
 
-def check_report(outcome: Outcome, name: str) -> None:
+def check_report(outcome: Outcome, name: str, case: str) -> None:
     report = json.loads(outcome.stdout)
     reasons = [failed["reason"] for failed in report["failed"] if failed["path"].endswith(name)]
-    assert report["extracted"] == 3 - len(report["failed"])
+    assert report["extracted"] == (2 if reasons or case == "a folder" else 3)
     assert all(reasons)
     assert all("\n" not in reason for reason in reasons)
     assert outcome.code == (1 if report["failed"] else 0)
@@ -76,7 +76,7 @@ def test_a_hostile_picture_stops_nothing(case: str, harness: Harness, tmp_path: 
     folder = make_folder(tmp_path / "photos", name, lambda path: path.write_bytes(make()))
     outcome = extract(harness, folder, tmp_path / "cache")
     (folder / "a" / name).unlink()
-    check_report(outcome, name)
+    check_report(outcome, name, case)
 
 
 @pytest.mark.slow
@@ -85,7 +85,7 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(case: str, harne
     folder = make_folder(tmp_path / "photos", "hostile.png", SPECIAL_FILES[case])
     outcome = extract(harness, folder, tmp_path / "cache")
     assert outcome.seconds < 10
-    check_report(outcome, "hostile.png")
+    check_report(outcome, "hostile.png", case)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_predict_names_what_it_cannot_read(case: str, model: Path, harness: Harn
         return
     entries = json.loads(outcome.stdout)
     assert len(entries) == 2
-    assert outcome.code == sum("label" not in entry for entry in entries)
+    assert outcome.code == sum(entry["label"] is None for entry in entries)
 
 
 @pytest.mark.slow
