@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from functools import cache
 from PIL import AvifImagePlugin, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from featx.errors import FeatxError
-from featx.images.decoding_process import PROCESSES, Decoded, NeedsMemory, NotDecoded, TookTooLong
+from featx.images.decoding_process import PICTURE_SECONDS, PROCESSES, Decoded, NeedsMemory, NotDecoded, TookTooLong
 from featx.images.depth import Depth, find_depth, needs_low_bytes, to_8_bits
 from featx.images.dicom import open_dicom
 from featx.images.file_structure import is_plain
@@ -118,11 +119,14 @@ def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Dec
 def decoding_apart(data: bytes, value_range: ValueRange | None) -> Iterator[Decoded]:
     """Decode a file in another process, as `decoding` does: its size does not tell what that takes."""
     allowed = min(FIRST_SHARE + FIRST_SHARE_PER_BYTE * len(data), DECODING_MEMORY)
+    seconds_left = PICTURE_SECONDS
     while True:
         with DECODING_BUDGET.hold(allowed + len(data)):
+            started = time.monotonic()
             try:
                 with PROCESSES.take() as process:
-                    decoded = process.decode(data, value_range, allowed)
+                    started = time.monotonic()
+                    decoded = process.decode(data, value_range, allowed, seconds_left)
             except NeedsMemory as error:
                 needed = error.needed + SPARE_MEMORY
             except NotDecoded as error:
@@ -133,6 +137,8 @@ def decoding_apart(data: bytes, value_range: ValueRange | None) -> Iterator[Deco
             else:
                 yield decoded
                 return
+        # Waiting for memory or for a process does not count.
+        seconds_left = max(seconds_left - (time.monotonic() - started), 0.0)
         allowed = min(max(needed, allowed + 1), DECODING_MEMORY)
 
 

@@ -4,7 +4,8 @@ Decoders are written in C, run at the speed of what a file demands, and cannot b
 takes a third of a second, once; handing a picture over takes about a nanosecond a byte. So it serves the files that are
 not plain (`file_structure`), and all others are decoded where they are needed.
 
-A request is a line of JSON and the file's bytes; so is the answer, with the pixels.
+A request is a line of JSON and the file's bytes; so is the answer, with the pixels. What the process runs is
+`decoding_worker`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,12 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,20 +29,12 @@ from featx.keys import ValueRange
 
 try:
     import fcntl
-    import resource
 except ImportError:
-    # Windows has no such limits: time alone ends a process there.
+    # Windows has pipes of one size.
     fcntl = None  # type: ignore[assignment]
-    resource = None  # type: ignore[assignment]
 
 PICTURE_SECONDS = 20.0
 """Seconds after which a picture counts as one that cannot be decoded."""
-
-PROCESSOR_SECONDS = 30
-"""Seconds of a core after which the system ends a process whose parent could not."""
-
-PARENT_SECONDS = 1.0
-"""How often a process looks whether its parent still lives."""
 
 MOST_PROCESSES = os.cpu_count() or 1
 """Processes that decode at a time: more would only make each other slower, and so late."""
@@ -57,7 +48,7 @@ RGB_BYTES = 3
 START = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from featx.images.decoding_process import serve
+from featx.images.decoding_worker import serve
 from featx.images.decode import decode_within
 serve(decode_within)
 """
@@ -109,17 +100,8 @@ class Decoded:
     has_more_pages: bool = False
 
 
-DecodeWithin = Callable[[bytes, ValueRange | None, int], Decoded]
-"""Decodes a file with a range of values and some bytes of memory; raises NeedsMemory, or ValueError with a reason."""
-
-
 class DecodingProcess:
     """A process that decodes one file after the other.
-
-    Parameters
-    ----------
-    seconds : float
-        How long a picture may take.
 
     Raises
     ------
@@ -127,8 +109,7 @@ class DecodingProcess:
         If none can be started.
     """
 
-    def __init__(self, seconds: float = PICTURE_SECONDS) -> None:
-        self.seconds = seconds
+    def __init__(self) -> None:
         root = str(Path(__file__).resolve().parents[2])
         # Without the current folder, whose files must never be taken for modules.
         folders = [root, *(folder for folder in sys.path if folder)]
@@ -149,7 +130,9 @@ class DecodingProcess:
         for pipe in self.pipes():
             widen(pipe)
 
-    def decode(self, data: bytes, value_range: ValueRange | None, allowed: int) -> Decoded:
+    def decode(
+        self, data: bytes, value_range: ValueRange | None, allowed: int, seconds: float = PICTURE_SECONDS
+    ) -> Decoded:
         """Decode a file.
 
         Parameters
@@ -158,6 +141,8 @@ class DecodingProcess:
         value_range : pair of float or None
         allowed : int
             Bytes of memory that decoding may take.
+        seconds : float
+            How long it may take.
 
         Raises
         ------
@@ -173,7 +158,7 @@ class DecodingProcess:
             is_late.set()
             self.process.kill()
 
-        timer = threading.Timer(self.seconds, give_up)
+        timer = threading.Timer(seconds, give_up)
         timer.daemon = True
         timer.start()
         try:
@@ -183,7 +168,7 @@ class DecodingProcess:
             answer = receive(source)
         except (OSError, EOFError, ValueError) as error:
             if is_late.is_set():
-                raise TookTooLong(f"takes longer than {self.seconds:.0f} s to decode") from error
+                raise TookTooLong(f"takes longer than {PICTURE_SECONDS:.0f} s to decode") from error
             raise ProcessEnded("its decoder crashed") from error
         finally:
             timer.cancel()
@@ -325,79 +310,3 @@ def list_bands(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
     lines = max(1, BAND_PIXELS // width)
     for top in range(0, height, lines):
         yield 0, top, width, min(top + lines, height)
-
-
-def serve(decode_within: DecodeWithin) -> None:
-    """Be the process: decode what comes in until there is no more."""
-    # Ctrl-C on a terminal is for the process that the user started.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
-    source = sys.stdin.buffer
-    # What a decoder prints must not be taken for an answer.
-    sink = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    while line := source.readline():
-        request = json.loads(line)
-        data = source.read(request["bytes"])
-        value_range = tuple(request["range"]) if request["range"] else None
-        try:
-            with limits(request["allowed"]):
-                decoded = decode_within(data, value_range, request["allowed"])
-        except NeedsMemory as error:
-            send(sink, {"needs": error.needed})
-        except ValueError as error:
-            send(sink, {"reason": str(error)})
-        else:
-            send_decoded(sink, decoded)
-        decoded = None
-        sink.flush()
-
-
-def send_decoded(sink: IO[bytes], decoded: Decoded) -> None:
-    """Write what is known of a picture, and its pixels."""
-    picture = decoded.picture
-    use = asdict(decoded.range_use) if decoded.range_use else None
-    send(sink, {"size": picture.size, "use": use, "more": decoded.has_more_pages})
-    for box in list_bands(*picture.size):
-        sink.write(picture.crop(box).tobytes())
-
-
-def end_with_parent(parent: int) -> None:
-    """End this process once its parent is gone."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_SECONDS)
-    os._exit(1)
-
-
-@contextmanager
-def limits(allowed: int) -> Iterator[None]:
-    """Limit what this process may take: bytes of memory beyond what it has, and seconds of a core."""
-    if resource is None:
-        yield
-        return
-    set_limit(resource.RLIMIT_CORE, 0)
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    set_limit(resource.RLIMIT_CPU, int(usage.ru_utime + usage.ru_stime) + PROCESSOR_SECONDS)
-    set_limit(resource.RLIMIT_DATA, count_data_bytes() + allowed)
-    try:
-        yield
-    finally:
-        set_limit(resource.RLIMIT_DATA, None)
-
-
-def set_limit(kind: int, most: int | None) -> None:
-    """Limit what this process may take, or lift the limit as far as the system lets it."""
-    hard = resource.getrlimit(kind)[1]
-    soft = hard if most is None else most
-    if most is not None and hard != resource.RLIM_INFINITY:
-        soft = min(most, hard)
-    resource.setrlimit(kind, (soft, hard))
-
-
-def count_data_bytes() -> int:
-    """Count the bytes of memory that this process may write to; 0 where the system does not tell."""
-    try:
-        pages = Path("/proc/self/statm").read_text().split()[5]
-    except OSError:
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -512,7 +512,7 @@ OTHERS |= {
     },
     "pcx": {
         "runs of 10000 x 10000": lambda: pcx(10_000, 10_000, b"\xff\1" * 5_000_000),
-        "65536 x 65536": lambda: pcx(65_536, 65_535, b"\xff\1" * 1000),
+        "65535 x 65535": lambda: pcx(65_535, 65_535, b"\xff\1" * 1000),
     },
     "sgi": {
         "runs at one place": lambda: sgi(9000, 9000, 1, struct.pack(">I", 512) * 54_000),
