@@ -17,7 +17,7 @@ from featx.images.depth import Depth, find_depth, needs_low_bytes, to_8_bits
 from featx.images.dicom import open_dicom
 from featx.images.file_structure import is_plain
 from featx.images.foreign import describe_foreign, describe_unread_tiff, has_package, is_dicom, is_heic
-from featx.images.memory_budget import MemoryBudget
+from featx.images.memory_budget import FreedMemory, MemoryBudget
 from featx.images.tiff import read_first_page, read_layout
 from featx.keys import ValueRange
 
@@ -71,6 +71,11 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 DECODING_BUDGET = MemoryBudget(DECODING_MEMORY)
 """What all threads of this process share while they decode."""
 
+FREED_MEMORY = FreedMemory()
+
+LARGE_SHARE = 2**26
+"""Bytes from which on a picture looks for memory that other threads have freed and not returned."""
+
 
 class BrokenImage(FeatxError, ValueError):
     """Bytes that are not an image, or an image that is damaged or too large."""
@@ -109,10 +114,19 @@ def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Dec
             yield decoded
         return
     opened, depth = open_picture(data)
-    with opened, DECODING_BUDGET.hold(check_size(opened, data, depth, value_range)):
+    with opened, holding(check_size(opened, data, depth, value_range)):
         with raising_broken_image():
             decoded = read_picture(opened, depth, data, value_range)
         yield decoded
+
+
+@contextmanager
+def holding(needed: int) -> Iterator[None]:
+    """Keep a share of the memory for decoding; for a large one, return to the system what others have freed."""
+    with DECODING_BUDGET.hold(needed):
+        if needed >= LARGE_SHARE:
+            FREED_MEMORY.make_room(needed, DECODING_BUDGET)
+        yield
 
 
 @contextmanager
@@ -121,7 +135,7 @@ def decoding_apart(data: bytes, value_range: ValueRange | None) -> Iterator[Deco
     allowed = min(FIRST_SHARE + FIRST_SHARE_PER_BYTE * len(data), DECODING_MEMORY)
     seconds_left = PICTURE_SECONDS
     while True:
-        with DECODING_BUDGET.hold(allowed + len(data)):
+        with holding(allowed + len(data)):
             started = time.monotonic()
             try:
                 with PROCESSES.take() as process:

@@ -128,7 +128,7 @@ class DecodingProcess:
             raise ProcessEnded(f"no process could be started to decode it ({reason}): convert it to PNG") from error
         self.parent = os.getpid()
         for pipe in self.pipes():
-            widen(pipe)
+            widen_pipe(pipe)
 
     def decode(
         self, data: bytes, value_range: ValueRange | None, allowed: int, seconds: float = PICTURE_SECONDS
@@ -162,10 +162,10 @@ class DecodingProcess:
         timer.daemon = True
         timer.start()
         try:
-            send(sink, {"bytes": len(data), "range": value_range, "allowed": allowed})
+            send_words(sink, {"bytes": len(data), "range": value_range, "allowed": allowed})
             sink.write(data)
             sink.flush()
-            answer = receive(source)
+            answer = receive_words(source)
         except (OSError, EOFError, ValueError) as error:
             if is_late.is_set():
                 raise TookTooLong(f"takes longer than {PICTURE_SECONDS:.0f} s to decode") from error
@@ -257,19 +257,19 @@ PROCESSES = DecodingProcesses()
 atexit.register(PROCESSES.close)
 
 
-def widen(pipe: IO[bytes]) -> None:
+def widen_pipe(pipe: IO[bytes]) -> None:
     """Let a pipe hold more, where the system lets us: a small picture then passes at once."""
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-def send(sink: IO[bytes], words: dict[str, Any]) -> None:
+def send_words(sink: IO[bytes], words: dict[str, Any]) -> None:
     """Write a line of JSON."""
     sink.write(json.dumps(words).encode() + b"\n")
 
 
-def receive(source: IO[bytes]) -> dict[str, Any]:
+def receive_words(source: IO[bytes]) -> dict[str, Any]:
     """Read a line of JSON.
 
     Raises

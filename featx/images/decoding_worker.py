@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import IO
 
-from featx.images.decoding_process import Decoded, NeedsMemory, list_bands, send
+from featx.images.decoding_process import Decoded, NeedsMemory, list_bands, send_words
+from featx.images.memory_budget import count_data_bytes, return_freed_memory
 from featx.keys import ValueRange
 
 try:
@@ -28,6 +28,9 @@ PROCESSOR_SECONDS = 30
 
 PARENT_SECONDS = 1.0
 """How often a process looks whether its parent still lives."""
+
+MOST_KEPT = 2**27
+"""Bytes that a picture may take without being returned to the system: they count as taken for the next one."""
 
 DecodeWithin = Callable[[bytes, ValueRange | None, int], Decoded]
 """Decodes a file with a range of values and some bytes of memory; raises NeedsMemory, or ValueError with a reason."""
@@ -50,21 +53,23 @@ def serve(decode_within: DecodeWithin) -> None:
             with limits(request["allowed"]):
                 decoded = decode_within(data, value_range, request["allowed"])
         except NeedsMemory as error:
-            send(sink, {"needs": error.needed})
+            send_words(sink, {"needs": error.needed})
         except ValueError as error:
-            send(sink, {"reason": str(error)})
+            send_words(sink, {"reason": str(error)})
         else:
             send_decoded(sink, decoded)
             # Or the picture would still lie there when the next one is decoded.
             del decoded
         sink.flush()
+        if request["allowed"] >= MOST_KEPT:
+            return_freed_memory()
 
 
 def send_decoded(sink: IO[bytes], decoded: Decoded) -> None:
     """Write what is known of a picture, and its pixels."""
     picture = decoded.picture
     use = asdict(decoded.range_use) if decoded.range_use else None
-    send(sink, {"size": picture.size, "use": use, "more": decoded.has_more_pages})
+    send_words(sink, {"size": picture.size, "use": use, "more": decoded.has_more_pages})
     for box in list_bands(*picture.size):
         sink.write(picture.crop(box).tobytes())
 
@@ -99,12 +104,3 @@ def set_limit(kind: int, most: int | None) -> None:
     if most is not None and hard != resource.RLIM_INFINITY:
         soft = min(most, hard)
     resource.setrlimit(kind, (soft, hard))
-
-
-def count_data_bytes() -> int:
-    """Count the bytes of memory that this process may write to; 0 where the system does not tell."""
-    try:
-        pages = Path("/proc/self/statm").read_text().split()[5]
-    except OSError:
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")

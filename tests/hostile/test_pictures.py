@@ -30,7 +30,7 @@ TAKES_LONG = (
     *("gif: comments without a letter", "gif: comments of a letter", "gif: junk before the frame"),
     *("bmp: runs of a pixel", "bmp: runs without a header", "ppm: numbers in letters", "ppm: bits in letters"),
     *("ppm: comments in numbers", "ppm: a comment of 100 MB", "ppm: a maximum of 100", "ppm: 16 bits"),
-    *("jp2: precincts of two pixels", "jp2: boxes of nothing", "jp2: 65535 layers"),
+    *("jp2: precincts of two pixels", "jp2: boxes of nothing", "jp2: 65535 layers", "dcm: elements of nothing"),
 )
 """Pictures that are given up after 20 seconds, or take nearly as long: in the whole run only."""
 
