@@ -40,8 +40,12 @@ WORST = (
     *("gif: frame of 10000 x 10000 to be disposed of", "tiff: a tile of 30000 x 32000", "tiff: 12 million tags"),
     *("tiff: a deflated tile of 29008 x 29008", "tiff: LZMA with a dictionary of 1.5 GB", "tiff: a tag of 100 MB"),
     *("ico: PNG of 10000 x 10000", "ico: BMP of 9000 x 18000", "ico: animated PNG", "bmp: 10000 x -10000 cut off"),
-    *("ppm: floats of 10000 x 10000", "ppm: a comment of 100 MB", "webp: a canvas of 10000 x 10000"),
-    *("webp: a canvas of 16384 x 16384", "jp2: 65025 tiles", "jp2: 16384 colours", "jp2: precincts of two pixels"),
+    *("ppm: floats of 10000 x 10000", "webp: a canvas of 10000 x 10000"),
+    *(
+        "webp: a canvas of 16384 x 16384",
+        "jp2: 65025 tiles",
+        "jp2: 16384 colours",
+    ),
     *("avif: 6000 x 6000", "tga: runs of 10000 x 10000", "pcx: runs of 10000 x 10000", "sgi: runs at one place"),
     *("sgi: 16 bits", "dcm: 65535 x 65535", "dcm: a large JPEG in a small picture", "jpg: zeros"),
 )
