@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.data.listing import DigestedListing, FailedImage, Listing
+from featx.data.reading import reading
 from featx.files import atomic_path, digest
 from featx.images.picture_digest import digest_picture, may_be_read_anew
 from featx.types import Progress
@@ -211,7 +212,8 @@ def digest_all(
     def hash_row(row: int) -> bytes | FailedImage:
         path = listing.paths[row]
         try:
-            return digest_picture(listing.read(path))
+            with reading(listing, row) as data:
+                return digest_picture(data)
         except OSError as error:
             return FailedImage(path, error.strerror or str(error))
 

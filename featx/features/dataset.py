@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from featx.data.digest_cache import digest_all
 from featx.data.listing import DigestedListing, FailedImage, Listing, check_classes, find_held_out
+from featx.data.reading import reading
 from featx.data.sources import ColumnChoice, list_images
 from featx.errors import DataError, MissingFeatures, shorten
 from featx.features.catalog import Selection, select_features
@@ -268,7 +269,8 @@ def keep_featured(manifest: DigestedListing, store: FeatureStore, needed: Sequen
 def find_fault(listing: Listing, row: int, value_range: ValueRange | None) -> str | None:
     """Decode an image to see what is wrong with it; None if it is sound."""
     try:
-        decode(listing.read(listing.paths[row]), value_range)
+        with reading(listing, row) as data:
+            decode(data, value_range)
     except (BrokenImage, OSError) as error:
         return str(error)
     return None
