@@ -11,6 +11,7 @@ from featx.keys import FeatureKey
 from featx.store.digest_index import DigestIndex
 from featx.store.part import Part
 from featx.store.paths import list_parts
+from featx.store.schema import read_key
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def summarise_key(folder: Path, root: Path) -> KeySummary | None:
     for part in open_sound_parts(folder):
         header = part.header
         if key is None:
-            stated = FeatureKey.from_json(header.key)
+            stated = read_key(header.key)
             if root / stated.folder != folder:
                 continue
             key = stated

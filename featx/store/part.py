@@ -11,6 +11,7 @@ file.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, NotFinite, StoreError
-from featx.files import READ_FLAGS, atomic_file, digest, read_at, write_all
+from featx.files import atomic_file, digest, open_regular, read_at, write_all
 from featx.keys import FeatureKey
 from featx.store.header import PART_DTYPES, PartHeader, encode_header, read_part_header, rows_per_block
 
@@ -110,10 +111,13 @@ class Part:
         OSError
             If the file is gone or unreadable.
         """
-        if not hasattr(os, "O_NONBLOCK") and path.exists() and not path.is_file():
-            # Opening a pipe would wait for a writer for ever.
-            raise BrokenPart(f"'{path}' is not a regular file")
-        handle = os.open(path, READ_FLAGS)
+        try:
+            handle = open_regular(path)
+        except OSError as error:
+            # What the system refuses has a number; what is not a file, or a link in a circle, is not a part.
+            if error.errno in (None, errno.ELOOP):
+                raise BrokenPart(f"'{path}' {error.strerror or error}") from error
+            raise
         try:
             header = read_part_header(handle, path)
             expected_name = part_name(header.digests)
