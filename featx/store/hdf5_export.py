@@ -17,7 +17,7 @@ from featx.errors import BrokenPart, MissingFeatures, StoreError
 from featx.files import atomic_file, remove_given_up_beside, write_all
 from featx.keys import FeatureKey
 from featx.store.hdf5_layout import lay_out
-from featx.store.part import Part
+from featx.store.part import PART_BYTES, Part
 from featx.store.store import FeatureStore
 
 
@@ -73,8 +73,8 @@ class RowTarget:
         row_shape = part.header.shape[1:]
         if row_shape != self.shape:
             raise BrokenPart(f"'{part.path}' holds rows of shape {row_shape}, others of {self.shape}")
-        # Not all at once: one image may be requested any number of times.
-        step = part.header.shape[0]
+        # Not all at once: one image may be requested any number of times, and a part may be of any size.
+        step = max(1, PART_BYTES // part.header.row_bytes)
         for low in range(0, len(rows), step):
             features: NDArray[Any] = np.empty((min(step, len(rows) - low), *self.shape), part.header.dtype)
             part.read(rows[low : low + step], features)

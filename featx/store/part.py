@@ -165,7 +165,7 @@ class Part:
             out[start:stop] = block[rows[start:stop] - first_row]
 
     def read_into(self, rows: NDArray[np.intp], places: NDArray[np.intp], out: NDArray[Any]) -> None:
-        """Read ascending rows to places of a larger array; takes memory for a quarter of the part at most.
+        """Read ascending rows to places of a larger array; takes memory for a quarter of a full part, or for a row.
 
         Parameters
         ----------
@@ -187,7 +187,8 @@ class Part:
             self.read(rows, out[places[0] : places[0] + len(places)])
             return
         # Not bounded by the rows of the part: one image may be requested any number of times.
-        step = -(-len(self.header.digests) // 4)
+        quarter = -(-len(self.header.digests) // 4)
+        step = min(quarter, max(1, PART_BYTES // self.header.row_bytes))
         for low in range(0, len(rows), step):
             some = np.empty((min(step, len(rows) - low), *out.shape[1:]), out.dtype)
             self.read(rows[low : low + step], some)

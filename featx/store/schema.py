@@ -46,6 +46,7 @@ Side = Annotated[int, Meta(ge=1, le=2**31)]
 Length = Annotated[int, Meta(ge=1, le=2**40)]
 Place = Annotated[int, Meta(ge=0, le=2**40)]
 Text = Annotated[str, Meta(max_length=MOST_TEXT)]
+Name = Annotated[str, Meta(max_length=2**13)]
 
 
 class TransformFields(Struct, frozen=True):
@@ -53,7 +54,7 @@ class TransformFields(Struct, frozen=True):
 
     resize: Side
     crop: Side
-    interpolation: Text
+    interpolation: Name
     mean: tuple[Number, Number, Number]
     std: tuple[Number, Number, Number]
     value_range: tuple[Number, Number] | None = None
@@ -68,25 +69,29 @@ class TransformFields(Struct, frozen=True):
 class BaseFields(Struct, frozen=True):
     """A `BaseId`, as keys and `base.json` state it."""
 
-    architecture: Text
-    weights: Text
+    architecture: Name
+    weights: Name
     transform: TransformFields
     precision: Precision
     recipe: Annotated[int, Meta(ge=0, le=2**31)]
 
     def __post_init__(self) -> None:
-        """Check that folders can be named for it."""
-        os.fsencode(self.architecture + self.weights)
+        """Check what types alone cannot say."""
+        check_names(self.architecture, self.weights)
 
 
 class KeyFields(Struct, frozen=True):
     """A `FeatureKey`, as parts state it."""
 
     base: BaseFields
-    layer: Text
+    layer: Name
     pooling: Annotated[str, Meta(pattern=r"\A[\w.+-]{1,100}\Z")]
     dtype: StoredDtype
     view: Annotated[int, Meta(ge=0, le=2**31)]
+
+    def __post_init__(self) -> None:
+        """Check what types alone cannot say."""
+        check_names(self.layer)
 
 
 class HeaderFields(Struct, frozen=True):
@@ -113,19 +118,19 @@ class FigureFields(Struct, frozen=True):
 class LayerFields(Struct, frozen=True):
     """A layer in a `base.json`, as far as anything depends on it."""
 
-    name: Text
-    alias: Text = ""
+    name: Name
+    alias: Name = ""
 
 
 class BaseFileFields(Struct, frozen=True):
     """What a `base.json` states; older ones have neither `weights_file` nor `checksum`."""
 
     id: BaseFields
-    source: Text
+    source: Name
     layers: Annotated[tuple[LayerFields, ...], Meta(max_length=MOST_TEXT)]
     is_default_transform: bool
-    weights_file: Text | None = None
-    checksum: Text | None = None
+    weights_file: Name | None = None
+    checksum: Name | None = None
 
     def __post_init__(self) -> None:
         """Check that every name means one layer."""
@@ -134,7 +139,15 @@ class BaseFileFields(Struct, frozen=True):
             names += [alias for alias in layer.alias.split(",") if alias and alias != layer.name]
         if len(set(names)) < len(names):
             raise ValueError("two of its layers share a name")
-        os.fsencode("".join([self.source, self.weights_file or "", *names]))
+        check_names(self.source, self.weights_file or "", *names)
+
+
+def check_names(*names: str) -> None:
+    """Raise ValueError where a name could stand in no path and in no file."""
+    text = "".join(names)
+    if "\0" in text:
+        raise ValueError("a name holds a zero byte")
+    os.fsencode(text)
 
 
 def check_fields(values: Any, kind: type[T]) -> T:
@@ -179,8 +192,6 @@ def read_key(text: str) -> FeatureKey:
     key = FeatureKey.from_json(text)
     if key.to_json() != text:
         raise ValueError("its key is not written as featx writes keys")
-    # Raises if no folder can be named for it.
-    os.fsencode(key.folder)
     return key
 
 
