@@ -43,8 +43,8 @@ ROW_BYTES = 16 + 4 * 8 + 32
 """Bytes that are kept of a row: digest of the path, stamp, digest of the file."""
 
 FORMER_ROWS = 2**20
-"""Rows that are read beyond four times those of the listing: earlier ones may have had more. A file of more is not read,
-so that none takes more memory than its data set."""
+"""Rows that are read beyond four times those of the listing: earlier ones may have had more. A file of more rows is not
+read, so that none takes more memory than its data set."""
 
 YOUNG_SECONDS = 2.0
 """Age up to which a file's time proves nothing: FAT keeps modification times to two seconds, others to 10 ms."""
