@@ -17,7 +17,7 @@ from featx.errors import BrokenPart, MissingFeatures, StoreError
 from featx.files import atomic_file, remove_given_up_beside, write_all
 from featx.keys import FeatureKey
 from featx.store.hdf5_layout import lay_out
-from featx.store.part import PART_BYTES, Part
+from featx.store.part import PART_BYTES, Part, are_finite
 from featx.store.store import FeatureStore
 
 
@@ -78,6 +78,9 @@ class RowTarget:
         for low in range(0, len(rows), step):
             features: NDArray[Any] = np.empty((min(step, len(rows) - low), *self.shape), part.header.dtype)
             part.read(rows[low : low + step], features)
+            # Its checksum was right, so somebody meant it.
+            if not are_finite(features):
+                raise BrokenPart(f"'{part.path}' holds features that are not finite")
             self.write_rows(features, places[low : low + step])
 
     def write_rows(self, features: NDArray[Any], places: NDArray[np.intp]) -> None:
