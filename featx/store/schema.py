@@ -52,7 +52,7 @@ Text = Annotated[str, Meta(max_length=MOST_TEXT)]
 Name = Annotated[str, Meta(max_length=2**13)]
 
 
-class TransformFields(Struct, frozen=True):
+class TransformFields(Struct, frozen=True, forbid_unknown_fields=True):
     """An `InputTransform`, as keys and `base.json` state it."""
 
     resize: Side
@@ -63,7 +63,7 @@ class TransformFields(Struct, frozen=True):
     value_range: tuple[Number, Number] | None = None
 
 
-class BaseFields(Struct, frozen=True):
+class BaseFields(Struct, frozen=True, forbid_unknown_fields=True):
     """A `BaseId`, as keys and `base.json` state it."""
 
     architecture: Name
@@ -77,7 +77,7 @@ class BaseFields(Struct, frozen=True):
         check_names(self.architecture, self.weights)
 
 
-class KeyFields(Struct, frozen=True):
+class KeyFields(Struct, frozen=True, forbid_unknown_fields=True):
     """A `FeatureKey`, as parts state it."""
 
     base: BaseFields
