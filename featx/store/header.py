@@ -42,9 +42,6 @@ CHECKSUM_BLOCK_BYTES = 2**16
 FIRST_LINE_BYTES = 128
 """Length of the first line, its newline included."""
 
-FIRST_READ_BYTES = 2**14
-"""Bytes of a part that are read at first: the whole header of a part of up to about 280 rows."""
-
 MOST_DESCRIPTION_BYTES = 2**19
 """Length of the line of JSON: key and provenance, JSON within JSON, of the most characters that they may have."""
 
@@ -233,7 +230,7 @@ def read_part_header(handle: int, path: Path) -> PartHeader:
     return header
 
 
-def read_header_bytes(handle: int, size: int, path: Path) -> memoryview:
+def read_header_bytes(handle: int, size: int, path: Path) -> bytearray:
     """Read the header of a file of so many bytes, and compare it with its checksum.
 
     Raises
@@ -241,9 +238,9 @@ def read_header_bytes(handle: int, size: int, path: Path) -> memoryview:
     BrokenPart, NewerPart
         As `read_part_header` does.
     """
-    first = bytearray(min(size, FIRST_READ_BYTES))
-    del first[read_at(handle, memoryview(first), 0) :]
-    length = parse_header_length(bytes(first[:FIRST_LINE_BYTES]), path)
+    first_line = bytearray(FIRST_LINE_BYTES)
+    del first_line[read_at(handle, memoryview(first_line), 0) :]
+    length = parse_header_length(first_line, path)
     if length > size:
         raise BrokenPart(f"'{path}' is cut short: {size} bytes, its header alone has {length}")
     # The file may state any length, and holes cost it nothing: no memory is taken for what no part has.
@@ -252,18 +249,17 @@ def read_header_bytes(handle: int, size: int, path: Path) -> memoryview:
             f"'{path}' states a header of {show_size(length)}, more than the {show_size(MOST_HEADER_BYTES)} of any part"
         )
     buffer = bytearray(length)
-    count = min(length, len(first))
-    buffer[:count] = first[:count]
-    while count < length and (more := read_at(handle, memoryview(buffer)[count:], count)):
+    view = memoryview(buffer)
+    count = 0
+    while count < length and (more := read_at(handle, view[count:], count)):
         count += more
-    data = memoryview(buffer).toreadonly()
-    checksum = xxhash.xxh3_128_hexdigest(data[FIRST_LINE_BYTES:])
-    if data[:FIRST_LINE_BYTES] != make_first_line(length, checksum):
+    checksum = xxhash.xxh3_128_hexdigest(view[FIRST_LINE_BYTES:])
+    if buffer[:FIRST_LINE_BYTES] != make_first_line(length, checksum):
         raise BrokenPart(f"'{path}' is damaged: its header fails its checksum")
-    return data
+    return buffer
 
 
-def parse_header_length(data: bytes, path: Path) -> int:
+def parse_header_length(data: bytes | bytearray, path: Path) -> int:
     """Read the length of the header from the first line, which may be anything.
 
     Raises
@@ -284,7 +280,7 @@ def parse_header_length(data: bytes, path: Path) -> int:
     return int(match[2])
 
 
-def describe_beginning(data: bytes) -> str:
+def describe_beginning(data: bytes | bytearray) -> str:
     """Say what a file is that does not begin as parts do."""
     if not data:
         return "empty"
@@ -293,7 +289,7 @@ def describe_beginning(data: bytes) -> str:
     return "not a part"
 
 
-def parse_description(data: memoryview) -> HeaderFields:
+def parse_description(data: bytearray) -> HeaderFields:
     """Read the line of JSON of a header.
 
     Raises
@@ -301,14 +297,13 @@ def parse_description(data: memoryview) -> HeaderFields:
     ValueError
         If it is not one, or of fields that no part has.
     """
-    beginning = bytes(data[FIRST_LINE_BYTES : FIRST_LINE_BYTES + MOST_DESCRIPTION_BYTES])
-    line, end, _ = beginning.partition(b"\n")
-    if not end:
+    end = data.find(b"\n", FIRST_LINE_BYTES, FIRST_LINE_BYTES + MOST_DESCRIPTION_BYTES)
+    if end < 0:
         raise ValueError("its description does not end")
-    return check_fields(load_json(line), HeaderFields)
+    return check_fields(load_json(data[FIRST_LINE_BYTES:end]), HeaderFields)
 
 
-def parse_header(data: memoryview) -> PartHeader:
+def parse_header(data: bytearray) -> PartHeader:
     """Take a header apart whose checksum was right.
 
     Raises
@@ -324,14 +319,16 @@ def parse_header(data: memoryview) -> PartHeader:
     dtype = PART_DTYPES[fields.dtype]
     check_part_size(fields.shape, fields.block_rows, dtype.itemsize)
     blocks = -(-rows // fields.block_rows)
+    # Nobody may write into what was checked.
+    view = memoryview(data).toreadonly()
     # numpy compares places and counts with what there is, and raises ValueError.
     return PartHeader(
         key=fields.key,
         provenance=read_provenance(fields.provenance),
-        digests=np.frombuffer(data, np.uint8, rows * 32, fields.digest).reshape(rows, 32),
+        digests=np.frombuffer(view, np.uint8, rows * 32, fields.digest).reshape(rows, 32),
         shape=fields.shape,
         dtype=dtype,
         offset=len(data),
-        checksums=np.frombuffer(data, "<u8", blocks, fields.checksums),
+        checksums=np.frombuffer(view, "<u8", blocks, fields.checksums),
         block_rows=fields.block_rows,
     )

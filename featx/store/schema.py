@@ -112,6 +112,13 @@ class FigureFields(Struct, frozen=True):
     merged: Annotated[int, Meta(ge=1, le=int(MOST_FIGURE))] = 1
 
 
+class ProvenanceFields(Struct, frozen=True):
+    """A part's provenance, looked at in two ways."""
+
+    values: dict[str, Plain | list[Plain]]
+    figures: FigureFields
+
+
 class LayerFields(Struct, frozen=True):
     """A layer in a `base.json`, as far as anything depends on it."""
 
@@ -162,7 +169,7 @@ def check_fields(values: Any, kind: type[T]) -> T:
         raise ValueError(f"a field is missing or of the wrong type: {text[:MOST_MESSAGE]}") from error
 
 
-def load_json(text: str | bytes | memoryview) -> Any:
+def load_json(text: str | bytes | bytearray) -> Any:
     """Read JSON that may be anything.
 
     Raises
@@ -171,7 +178,7 @@ def load_json(text: str | bytes | memoryview) -> Any:
         If it is not JSON, or nested too deeply.
     """
     try:
-        return json.loads(bytes(text) if isinstance(text, memoryview) else text)
+        return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
@@ -200,9 +207,8 @@ def read_provenance(text: str) -> dict[str, Any]:
     ValueError
         If it holds anything else, or figures that are not numbers.
     """
-    provenance = check_fields(load_json(text), dict[str, Plain | list[Plain]])
-    check_fields(provenance, FigureFields)
-    return provenance
+    provenance = load_json(text)
+    return check_fields({"values": provenance, "figures": provenance}, ProvenanceFields).values
 
 
 def check_part_size(shape: tuple[int, ...], block_rows: int, item_bytes: int) -> None:

@@ -240,7 +240,7 @@ def compare_with_hdf5(part: Part) -> list[str]:
     return [f"HDF5 reads other {name} than the header states" for name, is_equal in is_same.items() if not is_equal]
 
 
-def lay_out_again(data: memoryview, header: PartHeader) -> bytes:
+def lay_out_again(data: bytearray, header: PartHeader) -> bytes:
     """Lay out anew what a header states."""
     fields = parse_description(data)
     attributes: dict[str, str | int] = {
@@ -256,7 +256,7 @@ def lay_out_again(data: memoryview, header: PartHeader) -> bytes:
         return b""
 
 
-def compare_layout(file: Any, header: PartHeader, data: memoryview) -> dict[str, bool]:
+def compare_layout(file: Any, header: PartHeader, data: bytearray) -> dict[str, bool]:
     """Compare what an HDF5 file says of its datasets and attributes with its header; by what may differ."""
     fields = parse_description(data)
     digest_layout = (header.digests.shape, header.digests.dtype, fields.digest)

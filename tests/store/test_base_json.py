@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,22 @@ def test_the_description_of_another_base_is_refused(tmp_path: Path) -> None:
     file.write_text(text)
     with pytest.raises(ValueError, match="another base than its folder is named for"):
         read_base(file)
+
+
+def test_a_flipped_bit_in_a_name_is_noticed(tmp_path: Path) -> None:
+    write_base(tmp_path, STORED)
+    file = tmp_path / BASE.folder / BASE_FILE
+    file.write_text(file.read_text().replace("layer3", "layer1"))
+    with pytest.raises(ValueError, match="it fails its checksum"):
+        read_base(file)
+    write_base(tmp_path, STORED)
+    assert read_base(file) == STORED
+
+
+def test_one_of_an_earlier_version_is_read_without_checksum(tmp_path: Path) -> None:
+    write_base(tmp_path, STORED)
+    file = tmp_path / BASE.folder / BASE_FILE
+    fields = json.loads(file.read_text())
+    del fields["checksum"], fields["weights_file"]
+    file.write_text(json.dumps(fields))
+    assert read_base(file) == STORED
