@@ -54,8 +54,9 @@ def read_base(file: Path) -> StoredBase:
     """
     fields = load_json(read_regular_file(file, MOST_BASE_BYTES, "a base.json"))
     stated = check_fields(fields, BaseFileFields)
-    # Older ones have none.
-    if stated.checksum not in (None, checksum_fields(fields)):
+    # Older ones have none, and no other field either: a damaged name must not pass for its absence.
+    is_older = stated.checksum is None and set(fields) <= set(BaseFileFields.__struct_fields__)
+    if not is_older and stated.checksum != checksum_fields(fields):
         raise ValueError("it fails its checksum")
     base = StoredBase(
         id=BaseId.from_dict(fields["id"]),

@@ -53,6 +53,14 @@ def test_a_flipped_bit_in_a_name_is_noticed(tmp_path: Path) -> None:
     assert read_base(file) == STORED
 
 
+def test_a_damaged_name_of_the_checksum_does_not_pass_for_its_absence(tmp_path: Path) -> None:
+    write_base(tmp_path, STORED)
+    file = tmp_path / BASE.folder / BASE_FILE
+    file.write_text(file.read_text().replace("checksum", "checksun").replace("layer3", "layer1"))
+    with pytest.raises(ValueError, match="it fails its checksum"):
+        read_base(file)
+
+
 def test_one_of_an_earlier_version_is_read_without_checksum(tmp_path: Path) -> None:
     write_base(tmp_path, STORED)
     file = tmp_path / BASE.folder / BASE_FILE
