@@ -23,8 +23,9 @@ T = TypeVar("T")
 MOST_TEXT = 2**16
 """Characters of a key or of provenance: attributes of an HDF5 file hold no more."""
 
-MOST_ROWS = 2**23
-"""Rows of a part: what 32 MiB hold of features of a single number, so that no merge has ever made more."""
+MOST_ROWS = 2**22
+"""Rows of a part. Extraction stops at 1,024; merges reach this with features of two numbers only, in 32 MiB. More would
+take a gigabyte for digests alone."""
 
 MOST_ROW_BYTES = 2**28
 """Bytes of one row: the whole map of 64 channels at 1024 x 1024 pixels."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from featx.errors import BrokenPart, StoreError, first_line
 from featx.files import TEMPORARY
 from featx.store.base_json import BASE_FILE, read_base
 from featx.store.header import PartHeader, lay_out_header, parse_description, read_header_bytes
+from featx.store.key_summary import RowsOfShapes, choose_shape
 from featx.store.part import Part, are_finite
 from featx.store.paths import (
     PART_NAME,
@@ -134,20 +135,14 @@ def verify(root: Path, progress: Progress | None = None) -> VerifyReport:
             if progress:
                 progress(done, total)
         found = [check for check in checks if check is not None]
-        shape = find_common_shape(found)
+        rows_of: RowsOfShapes = Counter()
+        for check in found:
+            if not check.problem:
+                rows_of[check.shape] += check.rows
+        shape = choose_shape(rows_of)
         for check in found:
             report.add(check, shape)
     return report
-
-
-def find_common_shape(checks: Sequence[PartCheck]) -> tuple[int, ...]:
-    """Find the shape that most rows of a key's sound parts have, and so all of them should; () if there is none."""
-    rows_of: Counter[tuple[int, ...]] = Counter()
-    for check in checks:
-        if not check.problem:
-            rows_of[check.shape] += check.rows
-    # Of equally many, the first that was met.
-    return rows_of.most_common(1)[0][0] if rows_of else ()
 
 
 def check_part(path: Path, root: Path, shape: tuple[int, ...] | None = None) -> PartCheck | None:

@@ -171,6 +171,7 @@ def test_rows_of_the_shape_that_fewer_have_are_broken(cache: Path) -> None:
             break
     (problem,) = {reason for _, reason in problems(cache)}
     assert problem == "holds rows of shape (5,) beside rows of shape (24,)"
+    assert store.keys()[0].shape == (24,)
     with pytest.raises(BrokenPart, match="rows of shape .* Run `featx cache clean`, then extract again"):
         store.get(KEY, np.concatenate([make_digests(2, 100 + seed), every]))
     clean(cache)
