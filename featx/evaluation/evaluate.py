@@ -18,7 +18,13 @@ from featx.classifiers.to_arrays import as_classifier
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.protocol import Subject, Training, make_evaluation
 from featx.evaluation.result import TUNED, Evaluation, FittedClassifier
-from featx.evaluation.result_cache import describe_grid, load_finetuned_results, load_result, save_result
+from featx.evaluation.result_cache import (
+    HeldOutSize,
+    describe_grid,
+    load_finetuned_results,
+    load_result,
+    save_result,
+)
 from featx.features.catalog import LayerSet
 from featx.features.matrix import Features
 from featx.features.splits import make_folds, with_views
@@ -45,14 +51,19 @@ def fingerprint(comparison: Comparison, layer_set: LayerSet, clf: str) -> dict[s
     return stated
 
 
+def measure_held_out(comparison: Comparison) -> HeldOutSize:
+    """Count the images that are held out, and the classes."""
+    return HeldOutSize(int(comparison.dataset.test.sum()), len(comparison.dataset.classes))
+
+
 def recall(comparison: Comparison, layer_set: LayerSet) -> dict[str, Evaluation]:
     """Find what earlier runs left of a layer set, by classifier; nothing where the request says to fit again."""
     if comparison.request.refit:
         return {}
-    images = int(comparison.dataset.test.sum())
+    held_out = measure_held_out(comparison)
     recalled = {}
     for clf in comparison.classifiers:
-        evaluation = load_result(comparison.request.cache, fingerprint(comparison, layer_set, clf), images)
+        evaluation = load_result(comparison.request.cache, fingerprint(comparison, layer_set, clf), held_out)
         if evaluation is not None:
             recalled[clf] = evaluation
     return recalled
@@ -61,9 +72,8 @@ def recall(comparison: Comparison, layer_set: LayerSet) -> dict[str, Evaluation]
 def recall_finetuned(comparison: Comparison) -> list[Evaluation]:
     """Find what fine-tuning of this base left on these very rows, as far as its classifiers are asked for."""
     request = comparison.request
-    images = int(comparison.dataset.test.sum())
     shared = {"base": list_fields(comparison.base.id), "rows": comparison.dataset.digest}
-    evaluations = load_finetuned_results(request.cache, shared, images)
+    evaluations = load_finetuned_results(request.cache, shared, measure_held_out(comparison))
     names = request.classifiers or TUNED
     return [evaluation for evaluation in evaluations if evaluation.result.clf in names]
 
