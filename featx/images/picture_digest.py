@@ -6,9 +6,7 @@ So pictures whose reading has changed have a digest of their own, and all others
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from featx.files import digest
+from featx.files import digest, open_regular
 from featx.images.depth import read_significant_bits
 from featx.images.foreign import describe_raw
 from featx.images.tiff import SIGNED, UNSIGNED, read_first_page
@@ -48,7 +46,7 @@ def is_read_anew(data: bytes) -> bool:
 def may_be_read_anew(path: str) -> bool:
     """Whether a file begins like one that may be read anew; so does one that cannot be read."""
     try:
-        with Path(path).open("rb") as file:
+        with open(open_regular(path), "rb") as file:
             return file.read(4).startswith(CANDIDATES)
     except OSError:
         return True
