@@ -48,7 +48,7 @@ def write(content: Any, path: Path) -> None:
     ("content", "message"),
     [
         (Whole(), r"is a whole pickled model \(Whole\): save its state_dict"),
-        ("legacy", r"holds objects \('tests.bases.test_checkpoint.Whole'\) beside tensors: save the state_dict"),
+        ("legacy", r"is a whole pickled model \(Whole\): save its state_dict"),
         ("torchscript", "is a TorchScript program: save its state_dict"),
         ("npz", "is an archive, but none that torch.save wrote"),
         ("truncated", "is truncated or damaged"),
