@@ -11,9 +11,10 @@ from typing import Any
 
 from featx.bases.weight_files.pickle_data import Made
 from featx.bases.weight_files.safetensors_file import HEADER_START, read_safetensors
-from featx.bases.weight_files.stored_tensor import AnyTensor, NotWeights, WeightsFile
+from featx.bases.weight_files.stored_tensor import AnyTensor
 from featx.bases.weight_files.torch_file import MAPPINGS, TorchFile, is_count, is_mapping, pairs_of, read_archive
 from featx.bases.weight_files.torch_legacy import is_legacy, read_legacy
+from featx.bases.weight_files.weights_file import NotWeights, WeightsFile
 from featx.errors import shorten
 
 SAFETENSORS_SUFFIXES = (".safetensors", ".featx")

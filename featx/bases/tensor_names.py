@@ -16,7 +16,8 @@ import numpy as np
 
 from featx.bases.checkpoint import StateDict, name_entries
 from featx.bases.state_dict import is_unused
-from featx.bases.weight_files.stored_tensor import AnyTensor, NotWeights
+from featx.bases.weight_files.stored_tensor import AnyTensor
+from featx.bases.weight_files.weights_file import NotWeights
 from featx.errors import shorten
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")

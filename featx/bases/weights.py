@@ -22,16 +22,8 @@ from numpy.typing import NDArray
 from featx.bases.checkpoint import StateDict, find_states, looks_like_weights
 from featx.bases.state_dict import drop_unused, find_left_out, is_unused
 from featx.bases.tensor_names import Match, match_network, take_plain
-from featx.bases.weight_files.stored_tensor import (
-    ITEM_BYTES,
-    MAX_WHOLE_BYTES,
-    AnyTensor,
-    NotWeights,
-    Span,
-    SparseTensor,
-    StoredTensor,
-    WeightsFile,
-)
+from featx.bases.weight_files.stored_tensor import ITEM_BYTES, MAX_WHOLE_BYTES, AnyTensor, SparseTensor, StoredTensor
+from featx.bases.weight_files.weights_file import NotWeights, Span, WeightsFile
 from featx.errors import WeightsError, first_line, shorten
 from featx.keys import BASE_TENSOR_PREFIX
 

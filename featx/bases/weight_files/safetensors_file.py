@@ -6,16 +6,8 @@ import math
 
 import msgspec
 
-from featx.bases.weight_files.stored_tensor import (
-    ITEM_BYTES,
-    AnyTensor,
-    NotWeights,
-    RefusedTensor,
-    Span,
-    StoredTensor,
-    WeightsFile,
-    check_shape,
-)
+from featx.bases.weight_files.stored_tensor import ITEM_BYTES, AnyTensor, RefusedTensor, StoredTensor, check_shape
+from featx.bases.weight_files.weights_file import NotWeights, Span, WeightsFile
 from featx.files import show_size
 
 HEADER_START = 8

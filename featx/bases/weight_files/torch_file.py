@@ -17,16 +17,8 @@ from featx.bases.weight_files.pickle_data import (
     Reference,
     too_long,
 )
-from featx.bases.weight_files.stored_tensor import (
-    ITEM_BYTES,
-    AnyTensor,
-    NotWeights,
-    RefusedTensor,
-    Span,
-    SparseTensor,
-    StoredTensor,
-    WeightsFile,
-)
+from featx.bases.weight_files.stored_tensor import ITEM_BYTES, AnyTensor, RefusedTensor, SparseTensor, StoredTensor
+from featx.bases.weight_files.weights_file import NotWeights, Span, WeightsFile
 from featx.bases.weight_files.zip_directory import Member, read_directory
 
 STORAGE_DTYPES = {
@@ -147,9 +139,8 @@ class TorchFile:
         dtype = storage.dtype
         metadata = given[6] if len(given) > 6 else None
         if kind == "_rebuild_tensor_v3":
-            dtype = (
-                given[6].name.removeprefix("torch.") if len(given) > 6 and isinstance(given[6], Named) else "unknown"
-            )
+            named = given[6] if len(given) > 6 else None
+            dtype = named.name.removeprefix("torch.") if isinstance(named, Named) else "unknown"
             metadata = given[7] if len(given) > 7 else None
         if dtype not in ITEM_BYTES:
             return RefusedTensor(shape, describe_dtype(dtype))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from featx.bases.weight_files.pickle_data import MAX_PICKLE_BYTES, PickleReader, PickleSource, Reference
-from featx.bases.weight_files.stored_tensor import ITEM_BYTES, NotWeights, Span, WeightsFile
+from featx.bases.weight_files.stored_tensor import ITEM_BYTES
 from featx.bases.weight_files.torch_file import (
     Storage,
     TorchFile,
@@ -17,6 +17,7 @@ from featx.bases.weight_files.torch_file import (
     read_reference,
     storage_dtype,
 )
+from featx.bases.weight_files.weights_file import NotWeights, Span, WeightsFile
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from featx.bases.weight_files.stored_tensor import NotWeights, Span, WeightsFile
+from featx.bases.weight_files.weights_file import NotWeights, Span, WeightsFile
 
 END = struct.Struct("<4s4H2LH")
 END_SIGNATURE = b"PK\x05\x06"
