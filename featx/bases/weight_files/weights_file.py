@@ -9,7 +9,7 @@ from pathlib import Path
 
 from featx.files import open_regular, read_at, show_size
 
-MAX_INFLATED_BYTES = 2**29
+MAX_INFLATED_BYTES = 2**28
 """Bytes that all compressed members of an archive may unpack to; torch itself compresses nothing."""
 
 
