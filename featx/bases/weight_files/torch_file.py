@@ -116,8 +116,9 @@ class TorchFile:
             return None
         if kind in WRAPPERS:
             return self.tensor(given[0], depth - 1) if given else None
-        if kind == "_rebuild_from_type_v2" and len(given) > 1:
-            return self.tensor(Made(given[0], given[1]), depth - 1)
+        if kind == "_rebuild_from_type_v2" and len(given) > 2:
+            # What would have made a plain tensor, the class that it would have become, and the arguments of the first.
+            return self.tensor(Made(given[0], given[2]), depth - 1)
         if kind in REFUSED:
             place, reason = REFUSED[kind]
             shape = given[place] if place is not None and len(given) > place else SHAPELESS
