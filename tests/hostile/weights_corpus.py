@@ -52,6 +52,15 @@ def written(content: Any, storages: dict[str, bytes] | None = None) -> Make:
     return lambda path: write_torch(path, content, storages)
 
 
+def pickled(make: Callable[[], bytes]) -> Make:
+    return lambda path: write_torch(path, make(), {"0": bytes(4)})
+
+
+def lazily(make: Callable[[], Make]) -> Make:
+    """Put off what takes long to make until it is wanted."""
+    return lambda path: make()(path)
+
+
 def saved(change: Callable[[State], Any], **options: Any) -> Make:
     return lambda path: torch.save(change(state()), path, **options)
 
@@ -139,30 +148,30 @@ def laughs() -> bytes:
 
 LOOP = b"\x80\x02}q\x00(" + b"".join(write_value(f"k{number}") + b"h\x00" for number in range(200)) + b"u."
 
-PICKLES: dict[str, bytes] = {
-    "deep-lists": nested(10**6, b"](", b"e"),
-    "deep-tuples": nested(10**6, b"(", b"t"),
-    "deep-mappings": nested(10**6, b"}N", b"s"),
-    "many-mappings": b"\x80\x02(" + b"}" * (20 << 20) + b"t.",
-    "many-tensors": write_pickle({f"t{number}": tensor("0", (1,)) for number in range(110_000)}),
-    "mapping-in-itself": LOOP,
-    "laughs": laughs(),
-    "long-number": b"\x80\x02\x8b" + struct.pack("<I", 30 << 20) + b"\x7f" * (30 << 20) + b".",
-    "number-of-digits": b"\x80\x02L" + b"9" * (4 << 20) + b"L\n.",
-    "number-as-key": b"\x80\x02}(" + write_value(10**9000) + write_value(tensor("0", (1,))) + b"u.",
-    "long-text": b"\x80\x02X" + struct.pack("<I", 31 << 20) + b"a" * (31 << 20) + b".",
-    "lying-text": b"\x80\x02X\xff\xff\xff\xffabc.",
-    "lying-bytes": b"\x80\x04\x8e" + b"\xff" * 8 + b"abc.",
-    "too-long": b"\x80\x02" + b"N0" * (20 << 20) + b"N.",
-    "memo-far-away": b"\x80\x02Nr\xff\xff\xff\xffj\xff\xff\xff\xff.",
-    "memo-missing": b"\x80\x02h\x07.",
-    "empty-stack": b"\x80\x02R.",
-    "no-mark": b"\x80\x02Nu.",
-    "no-end": b"\x80\x02}",
-    "odd-pairs": b"\x80\x02}(Nu.",
-    "unknown-instruction": b"\x80\x02\xfe.",
-    "buffers": b"\x80\x05\x97\x98.",
-    "hash-collisions": write_pickle(Entries([[number * (2**61 - 1), 0] for number in range(200_000)])),
+PICKLES: dict[str, Callable[[], bytes]] = {
+    "deep-lists": lambda: nested(10**6, b"](", b"e"),
+    "deep-tuples": lambda: nested(10**6, b"(", b"t"),
+    "deep-mappings": lambda: nested(10**6, b"}N", b"s"),
+    "many-mappings": lambda: b"\x80\x02(" + b"}" * (20 << 20) + b"t.",
+    "many-tensors": lambda: write_pickle({f"t{number}": tensor("0", (1,)) for number in range(110_000)}),
+    "mapping-in-itself": lambda: LOOP,
+    "laughs": lambda: laughs(),
+    "long-number": lambda: b"\x80\x02\x8b" + struct.pack("<I", 30 << 20) + b"\x7f" * (30 << 20) + b".",
+    "number-of-digits": lambda: b"\x80\x02L" + b"9" * (4 << 20) + b"L\n.",
+    "number-as-key": lambda: b"\x80\x02}(" + write_value(10**9000) + write_value(tensor("0", (1,))) + b"u.",
+    "long-text": lambda: b"\x80\x02X" + struct.pack("<I", 31 << 20) + b"a" * (31 << 20) + b".",
+    "lying-text": lambda: b"\x80\x02X\xff\xff\xff\xffabc.",
+    "lying-bytes": lambda: b"\x80\x04\x8e" + b"\xff" * 8 + b"abc.",
+    "too-long": lambda: b"\x80\x02" + b"N0" * (20 << 20) + b"N.",
+    "memo-far-away": lambda: b"\x80\x02Nr\xff\xff\xff\xffj\xff\xff\xff\xff.",
+    "memo-missing": lambda: b"\x80\x02h\x07.",
+    "empty-stack": lambda: b"\x80\x02R.",
+    "no-mark": lambda: b"\x80\x02Nu.",
+    "no-end": lambda: b"\x80\x02}",
+    "odd-pairs": lambda: b"\x80\x02}(Nu.",
+    "unknown-instruction": lambda: b"\x80\x02\xfe.",
+    "buffers": lambda: b"\x80\x05\x97\x98.",
+    "hash-collisions": lambda: write_pickle(Entries([[number * (2**61 - 1), 0] for number in range(200_000)])),
 }
 
 V2 = ("torch._utils", "_rebuild_tensor_v2")
@@ -305,7 +314,7 @@ ARCHIVES: dict[str, Make] = {
     "program": lambda path: torch.jit.script(Program()).save(str(path)),
     "directory-far-away": zipped(EMPTY_PICKLE, place=2**31),
     "directory-of-4-GB": zipped(EMPTY_PICKLE, size=2**32 - 2),
-    "million-members": zipped(*[(f"a/{n}", Part(b"")) for n in range(400_000)]),
+    "million-members": lazily(lambda: zipped(*[(f"a/{n}", Part(b"")) for n in range(400_000)])),
     "empty-archive": zipped(),
     "only-an-end": bare(b"PK\x03\x04" + b"PK\x05\x06" + b"\xff" * 18),
     "sixty-four-bits": bare(
@@ -468,7 +477,7 @@ SAFETENSORS: dict[str, Make] = {
 CASES: dict[str, Make] = {
     **{f"call-{name}.pth": written({"x": value, "y": [value]}) for name, value in CALLS.items()},
     **{f"only-{name}.pth": written(value) for name, value in list(CALLS.items())[:3]},
-    **{f"pickle-{name}.pth": written(data, {"0": bytes(4)}) for name, data in PICKLES.items()},
+    **{f"pickle-{name}.pth": pickled(make) for name, make in PICKLES.items()},
     **{f"tensor-{name}.pth": make for name, make in TENSORS.items()},
     **{f"archive-{name}.pth": make for name, make in ARCHIVES.items()},
     **{f"other-{name}.pth": make for name, make in OTHERS.items()},
