@@ -112,7 +112,10 @@ def find_states(file: WeightsFile) -> dict[str, StateDict]:
     beginning = read_beginning(file)
     check_beginning(beginning)
     if is_safetensors(file.path, beginning):
-        return {"": name_tensors(read_safetensors(file))}
+        tensors = name_tensors(read_safetensors(file))
+        if not tensors:
+            raise NotWeights("it holds no tensors")
+        return {"": tensors}
     content = read_torch_file(file, beginning)
     states = dict(EntryWalk(content).walk(content.content, "", DEEPEST))
     if not states:

@@ -91,7 +91,7 @@ def take_plain(states: Mapping[str, StateDict]) -> StateDict:
 def common_prefix(names: Mapping[str, Any]) -> str | None:
     """Find the prefix of a training tool that all names begin with."""
     for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in names):
+        if names and all(name.startswith(prefix) for name in names):
             return prefix
     return None
 

@@ -56,6 +56,7 @@ def write(content: Any, path: Path) -> None:
         (torch.zeros(3), "holds no named tensors but a Tensor"),
         ({"epoch": 3}, "holds no named tensors but a dict"),
         (b"", "it is empty"),
+        (save({}), "it holds no tensors"),
         (b"<!doctype html><html>404", "is a web page: the download failed"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\n", "is a Git LFS pointer"),
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),

@@ -80,6 +80,7 @@ def test_other_commands_and_bases_do_so_too(
         words += ["-l", "layer4"]
     outcome = harness.run(*words, cwd=tmp_path).check()
     assert not list(tmp_path.rglob("exploded"))
-    # The weights are those of tiny; four pictures are too few for advice.
-    assert outcome.code == 1
-    assert len([line for line in outcome.stderr.splitlines() if line.startswith("error: ")]) == 1
+    # Sound ones are those of tiny, with which `advise` has no trouble, and of which `fit` finds no features.
+    may_succeed = name in SOUND and command == "advise"
+    assert outcome.code == 1 or may_succeed, outcome.stderr[-1000:]
+    assert len([line for line in outcome.stderr.splitlines() if line.startswith("error: ")]) == outcome.code

@@ -94,8 +94,7 @@ class Whole(nn.Module):
 
 class Program(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        torch.ones(2**30).sum()
-        return x
+        return x + 1
 
 
 SYSTEM = Call("os", "system", "touch exploded")
