@@ -37,6 +37,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def cache(harness: Harness, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Features of other weights of the same base, for which `fit` asks what the file holds."""
+    folder = tmp_path_factory.mktemp("cache")
+    words = ("extract", photos, "--base", "tiny", "-l", "layer4", "--cache", folder)
+    assert harness.run(*words).code == 0
+    return folder
+
+
 def make_weights(name: str, folder: Path) -> Path:
     path = folder / name
     CASES[name](path)
@@ -71,13 +80,15 @@ def test_extraction_takes_foreign_weights_for_data(name: str, harness: Harness, 
 @pytest.mark.parametrize("name", chosen(EVERYWHERE))
 @pytest.mark.parametrize("command", ["advise", "fit", "extract-squeezenet1_0", "extract-mobilenet_v2"])
 def test_other_commands_and_bases_do_so_too(
-    name: str, command: str, harness: Harness, photos: Path, tmp_path: Path
+    name: str, command: str, harness: Harness, photos: Path, cache: Path, tmp_path: Path
 ) -> None:
     weights = make_weights(name, tmp_path)
     verb, _, base = command.partition("-")
-    words: list[Any] = [verb, photos, "--base", base or "tiny", "--weights", weights, "--cache", tmp_path / "cache"]
+    words: list[Any] = [verb, photos, "--base", base or "tiny", "--weights", weights, "--cache", cache]
     if verb != "advise":
         words += ["-l", "layer4"]
+    if verb == "fit":
+        words += ["--clf", "logreg"]
     outcome = harness.run(*words, cwd=tmp_path).check()
     assert not list(tmp_path.rglob("exploded"))
     # Sound ones are those of tiny, with which `advise` has no trouble, and of which `fit` finds no features.
