@@ -11,7 +11,7 @@ from typing import Any
 
 from featx.bases.weight_files.pickle_data import Made
 from featx.bases.weight_files.safetensors_file import HEADER_START, read_safetensors
-from featx.bases.weight_files.stored_tensor import AnyTensor
+from featx.bases.weight_files.stored_tensor import AnyTensor, show_name
 from featx.bases.weight_files.torch_file import MAPPINGS, TorchFile, is_count, is_mapping, pairs_of, read_archive
 from featx.bases.weight_files.torch_legacy import is_legacy, read_legacy
 from featx.bases.weight_files.weights_file import NotWeights, WeightsFile
@@ -203,13 +203,6 @@ def as_name(key: Any) -> str:
     """Give a key of a mapping as a name."""
     is_plain = isinstance(key, str | float | bool) or key is None or is_count(key)
     return str(key) if is_plain else "?"
-
-
-def show_name(name: str) -> str:
-    """Write the characters of a name that no network's names have, such as ends of lines, by their numbers."""
-    if name.isprintable():
-        return name
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
 
 
 def name_tensors(tensors: StateDict) -> StateDict:

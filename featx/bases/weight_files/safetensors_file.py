@@ -6,7 +6,14 @@ import math
 
 import msgspec
 
-from featx.bases.weight_files.stored_tensor import ITEM_BYTES, AnyTensor, RefusedTensor, StoredTensor, check_shape
+from featx.bases.weight_files.stored_tensor import (
+    ITEM_BYTES,
+    AnyTensor,
+    RefusedTensor,
+    StoredTensor,
+    check_shape,
+    show_name,
+)
 from featx.bases.weight_files.weights_file import NotWeights, Span, WeightsFile
 from featx.files import show_size
 
@@ -15,6 +22,9 @@ HEADER_START = 8
 
 MAX_HEADER_BYTES = 2**24
 """Bytes of a header; that of a network of a thousand tensors has 100 KiB."""
+
+SHOWN_CHARACTERS = 100
+"""Of a tensor's name, in a message."""
 
 METADATA = "__metadata__"
 
@@ -98,14 +108,17 @@ def describe(file: WeightsFile, start: int, name: str, entry: Entry) -> AnyTenso
         If its shape does not fit its place.
     """
     shape = tuple(entry.shape)
+    shown = show_name(name[:SHOWN_CHARACTERS])
     dtype = DTYPES.get(entry.dtype)
     if dtype is None:
         is_complex = entry.dtype.startswith("C")
-        kind = "complex numbers" if is_complex else f"numbers of a kind that is not read ({entry.dtype[:20]})"
+        kind = (
+            "complex numbers" if is_complex else f"numbers of a kind that is not read ({show_name(entry.dtype[:20])})"
+        )
         return RefusedTensor(shape, f"holds {kind}")
     begin, end = entry.data_offsets
-    check_shape(name, shape)
+    check_shape(shown, shape)
     if math.prod(shape) * ITEM_BYTES[dtype] != end - begin:
-        raise NotWeights(f"it is truncated or damaged ('{name[:100]}' has another size than its shape)")
+        raise NotWeights(f"it is truncated or damaged ('{shown}' has another size than its shape)")
     strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
     return StoredTensor(Span(file, start + begin, end - begin), dtype, shape, strides)

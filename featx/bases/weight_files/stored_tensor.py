@@ -299,6 +299,13 @@ def check_shape(name: str, shape: Sequence[int]) -> None:
         raise NotWeights(f"'{name}' is damaged: no tensor has such a shape")
 
 
+def show_name(name: str) -> str:
+    """Write the characters of a name that no network's names have, such as ends of lines, by their numbers."""
+    if name.isprintable():
+        return name
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
+
+
 def as_array(data: bytes | bytearray, dtype: str) -> NDArray[Any]:
     """View the bytes of numbers as a flat array; those with a fraction as float32, since numpy lacks some of them."""
     if dtype == "bfloat16":

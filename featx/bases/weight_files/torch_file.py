@@ -17,7 +17,14 @@ from featx.bases.weight_files.pickle_data import (
     Reference,
     too_long,
 )
-from featx.bases.weight_files.stored_tensor import ITEM_BYTES, AnyTensor, RefusedTensor, SparseTensor, StoredTensor
+from featx.bases.weight_files.stored_tensor import (
+    ITEM_BYTES,
+    AnyTensor,
+    RefusedTensor,
+    SparseTensor,
+    StoredTensor,
+    show_name,
+)
 from featx.bases.weight_files.weights_file import NotWeights, Span, WeightsFile
 from featx.bases.weight_files.zip_directory import Member, read_directory
 
@@ -206,7 +213,7 @@ def describe_dtype(dtype: str) -> str:
         return "holds complex numbers"
     if dtype.startswith(("q", "Q")):
         return "is quantised: save the network before it is quantised"
-    return f"holds numbers of a kind that is not read ({dtype[:40]})"
+    return f"holds numbers of a kind that is not read ({show_name(dtype[:40])})"
 
 
 def storage_dtype(kind: Any) -> str:
