@@ -109,15 +109,13 @@ def describe(file: WeightsFile, start: int, name: str, entry: Entry) -> AnyTenso
     """
     shape = tuple(entry.shape)
     shown = show_name(name[:SHOWN_CHARACTERS])
+    check_shape(shown, shape)
     dtype = DTYPES.get(entry.dtype)
     if dtype is None:
-        is_complex = entry.dtype.startswith("C")
-        kind = (
-            "complex numbers" if is_complex else f"numbers of a kind that is not read ({show_name(entry.dtype[:20])})"
-        )
-        return RefusedTensor(shape, f"holds {kind}")
+        if entry.dtype.startswith("C"):
+            return RefusedTensor(shape, "holds complex numbers")
+        return RefusedTensor(shape, f"holds numbers of a kind that is not read ({show_name(entry.dtype[:20])})")
     begin, end = entry.data_offsets
-    check_shape(shown, shape)
     if math.prod(shape) * ITEM_BYTES[dtype] != end - begin:
         raise NotWeights(f"it is truncated or damaged ('{shown}' has another size than its shape)")
     strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))

@@ -19,6 +19,7 @@ from featx.bases.weight_files.pickle_data import (
 )
 from featx.bases.weight_files.stored_tensor import (
     ITEM_BYTES,
+    MAX_DIMENSIONS,
     AnyTensor,
     RefusedTensor,
     SparseTensor,
@@ -197,9 +198,8 @@ def as_shape(value: Any) -> tuple[int, ...] | None:
     """Read a shape: a tuple of numbers, or the record of a `torch.Size` of one."""
     if isinstance(value, Made) and value.kind() == "torch.Size" and isinstance(value.arguments, tuple):
         value = value.arguments[0] if value.arguments else ()
-    if isinstance(value, tuple | list) and all(is_count(side) for side in value):
-        return tuple(value)
-    return None
+    is_sequence = isinstance(value, tuple | list) and len(value) <= MAX_DIMENSIONS
+    return tuple(value) if is_sequence and all(is_count(side) for side in value) else None
 
 
 def is_count(value: Any) -> bool:
