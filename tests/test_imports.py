@@ -38,7 +38,7 @@ OWNERS = {
     "h5py": {"store"},
     "sklearn": {"classifiers", "linear", "evaluation", "features", "workflows"},
     "click": {"cli"},
-    "msgspec": {"base_choice", "fields", "requests", "models", "store", "evaluation"},
+    "msgspec": {"base_choice", "bases", "fields", "requests", "models", "store", "evaluation"},
 }
 """Heavy libraries, and the rooms that may import each."""
 

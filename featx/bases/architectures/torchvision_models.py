@@ -13,7 +13,7 @@ from torch import Tensor
 
 from featx.bases.architecture import RANDOM_WEIGHTS, Architecture
 from featx.bases.architectures.torchvision_stages import ADAPTERS
-from featx.bases.tensor_names import take_plain
+from featx.bases.weights import read_weights
 from featx.errors import WeightsError, unknown
 from featx.keys import InputTransform
 
@@ -82,12 +82,15 @@ def download_torchvision(name: str, weights: str) -> Mapping[str, Tensor]:
     if weights not in names:
         raise unknown(f"weights of {name}", weights, names, "Or give the path of a .safetensors or .pth file.")
     chosen = published[weights]
+    file = chosen.url.rsplit("/", 1)[-1]
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
     try:
-        return take_plain({"": chosen.get_state_dict(progress=True, check_hash=True, weights_only=True)})
+        if not (folder / file).is_file():
+            # Its hash is checked, and it stays in the folder.
+            chosen.get_state_dict(progress=True, check_hash=True, weights_only=True)
+        return read_weights(folder / file)
     # URLError is an OSError; a wrong hash is a RuntimeError.
     except (OSError, RuntimeError) as error:
-        file = chosen.url.rsplit("/", 1)[-1]
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise WeightsError(
             f"weights '{weights}' of {name} are not on this machine and cannot be downloaded ({error}). "
             f"Bring the file {file} from {chosen.url} and put it into '{folder}', or name it with --weights PATH"
