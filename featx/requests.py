@@ -320,11 +320,13 @@ class PredictRequest(CheckedFields):
         Paths of files, of folders that are searched recursively, and of tables (`.csv`, `.tsv`, `.jsonl`) that list
         files; from Python also pictures in memory.
     weights : str or None
-        As for a base; None: those that the model names.
+        As for a base; None: those that the model holds or names. A file that it names has to be named here, too.
     device, batch_size, workers
         As in `ExtractRequest`.
     base : str or None
         The Python file that defines the base of the model, if one does: a file runs only where it is named.
+    yes : bool
+        Whether published weights that the model names may be downloaded.
     """
 
     model: Any
@@ -334,6 +336,7 @@ class PredictRequest(CheckedFields):
     batch_size: Count | None = None
     workers: Count | None = None
     base: str | None = None
+    yes: bool = False
 
 
 @dataclass(frozen=True)
@@ -348,7 +351,7 @@ class ScoreRequest(CheckedFields):
         A folder, a CSV file or the name of a built-in data set, as in `ExtractRequest`.
     split : {"auto", "train", "val", "test", "all"}
         The part that is scored. "auto": what `fit` would hold out where the data set names splits, else all.
-    weights, device, batch_size, workers, base
+    weights, device, batch_size, workers, base, yes
         As in `PredictRequest`.
     """
 
@@ -360,6 +363,7 @@ class ScoreRequest(CheckedFields):
     batch_size: Count | None = None
     workers: Count | None = None
     base: str | None = None
+    yes: bool = False
 
 
 @dataclass(frozen=True)

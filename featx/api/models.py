@@ -164,6 +164,7 @@ def fit(
     "batch_size",
     "workers",
     "base",
+    "yes",
 )
 def predict(
     model: str | Path | Model,
@@ -184,7 +185,7 @@ def predict(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `weights`, `device`, `batch_size`, `workers` and `base` as in `PredictRequest`.
+        `weights`, `device`, `batch_size`, `workers`, `base` and `yes` as in `PredictRequest`.
 
     Returns
     -------
@@ -207,7 +208,7 @@ def predict(
     return label_images(fill(PredictRequest, options, "featx.predict()"), progress)
 
 
-@takes_options(ScoreRequest, "split", "weights", "device", "batch_size", "workers", "base")
+@takes_options(ScoreRequest, "split", "weights", "device", "batch_size", "workers", "base", "yes")
 def score(
     model: str | Path | Model,
     data: str | Path,
@@ -226,7 +227,7 @@ def score(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `split`, `weights`, `device`, `batch_size`, `workers` and `base` as in `ScoreRequest`.
+        `split`, `weights`, `device`, `batch_size`, `workers`, `base` and `yes` as in `ScoreRequest`.
 
     Returns
     -------

@@ -33,6 +33,7 @@ from featx.bases.state_dict import is_unused
 from featx.bases.tensor_names import Match, match_network, take_plain
 from featx.errors import WeightsError, first_line, shorten
 from featx.keys import BASE_TENSOR_PREFIX
+from featx.paths import is_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +56,7 @@ def is_file_name(weights: str) -> bool:
         return True
     is_bare_word = weights.replace("_", "").isalnum()
     is_published = is_bare_word and (weights.isupper() or weights in RESERVED)
-    return not is_published and Path(weights).is_file()
+    return not is_published and is_file(weights)
 
 
 RESERVED = ("random", "own", "none", "")

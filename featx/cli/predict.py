@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from featx.cli.options import UserPath, json_option, print_json, progress_bar, verbosity_options
+from featx.cli.options import (
+    UserPath,
+    json_option,
+    model_download_option,
+    model_weights_option,
+    print_json,
+    progress_bar,
+    verbosity_options,
+)
 from featx.requests import PredictRequest
 
 STDIN = "-"
@@ -20,7 +28,8 @@ STDIN = "-"
 @click.option(
     "--base", help="Python file defining the base (needed, and executed, only for models trained on such a file)."
 )
-@click.option("--weights", help="Weights of the base: name, file or 'random'.  [default: those that the model names]")
+@model_weights_option
+@model_download_option
 @click.option(
     "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1 or mps."
 )
@@ -34,6 +43,7 @@ def command(
     images: tuple[str, ...],
     base: str | None,
     weights: str | None,
+    yes: bool,
     device: str,
     batch_size: int | None,
     workers: int | None,
@@ -56,7 +66,7 @@ def command(
       find photos -name '*.jpg' | featx predict model.featx -
     """
     images = replace_stdin(images)
-    request = PredictRequest(model, images, weights, device, batch_size, workers, base)
+    request = PredictRequest(model, images, weights, device, batch_size, workers, base, yes)
     from featx.files import write_text
     from featx.reports.classes import prediction_csv, prediction_table
     from featx.workflows.predict import label_images

@@ -88,5 +88,5 @@ def label_listing(
             X = model.features(batch.features)
             if model.views > 1:
                 X = X.reshape(len(rows), model.views, -1)
-            codes, probabilities = model.classifier.predict(X)
+            codes, probabilities = model.classify(X)
         yield Labelled(rows, digests, codes, probabilities, failed)

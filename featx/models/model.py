@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from featx.bases.weights import is_file_name
 from featx.errors import ModelError, StoreError
 from featx.features.scaling import join
 from featx.files import write_atomic
@@ -70,6 +71,8 @@ class Model:
         Views of an image whose scores are averaged.
     base_tensors : mapping of str to array
         Tensors of the base, where the model holds them itself; else empty.
+    is_read : bool
+        Whether it was read from a file, which may come from anybody: files that it names are not opened then.
     """
 
     keys: tuple[FeatureKey, ...]
@@ -82,6 +85,12 @@ class Model:
     scores: Mapping[str, Any] = field(default_factory=dict, repr=False)
     views: int = 1
     base_tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    is_read: bool = field(default=False, repr=False, compare=False)
+
+    @property
+    def weights_file(self) -> str | None:
+        """The file of weights that it names, and that has to be named again to be opened; None where it needs none."""
+        return self.weights if not self.base_tensors and is_file_name(self.weights) else None
 
     def features(self, outputs: Mapping[tuple[str, str], NDArray[Any]]) -> NDArray[np.float32]:
         """Make the classifier's input from what a base computed.
@@ -115,7 +124,7 @@ class Model:
         ModelError
             If the features are of another length.
         """
-        codes, _ = self.classifier.predict(X)
+        codes, _ = self.classify(X)
         return np.array(self.classes_)[codes]
 
     def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
@@ -135,8 +144,36 @@ class Model:
         ModelError
             If the features are of another length.
         """
-        _, probabilities = self.classifier.predict(X)
+        _, probabilities = self.classify(X)
         return probabilities
+
+    def classify(self, X: Matrix) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Choose classes and say how sure that is, as `ArrayClassifier.predict` does.
+
+        Parameters
+        ----------
+        X : (n, d) float, or (n, v, d) for v views of each image
+
+        Returns
+        -------
+        codes : (n,) int
+            Places of the chosen classes in `classes_`.
+        probabilities : (n, k) float64
+
+        Raises
+        ------
+        ModelError
+            If the features are of another length, or what the model makes of them is not finite.
+        """
+        # What overflows is found in the result, in our words instead of numpy's.
+        with np.errstate(all="ignore"):
+            codes, probabilities = self.classifier.predict(X)
+        if not np.isfinite(probabilities).all():
+            raise ModelError(
+                "the model gives probabilities that are not finite numbers: its arrays are damaged or were fitted on "
+                "other features. Fit it anew"
+            )
+        return codes, probabilities
 
     def save(self, path: str | Path) -> None:
         """Write the model as one file, atomically; equal models give equal bytes.
@@ -300,6 +337,7 @@ def build_model(facts: ModelFacts, arrays: Arrays) -> Model:
         scores=facts.scores,
         views=facts.views,
         base_tensors=base_tensors,
+        is_read=True,
     )
 
 

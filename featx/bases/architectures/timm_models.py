@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from featx.bases.architecture import RANDOM_WEIGHTS, Architecture
+from featx.bases.architectures.torchvision_models import downloaded_file
 from featx.bases.architectures.timm_stages import attach_layouts, choose_adapters, compare_stages, scatter
 from featx.bases.names import TIMM_PREFIX
 from featx.errors import RequestError, UnknownName, WeightsError, did_you_mean, first_line, shorten, unknown
@@ -118,6 +119,7 @@ def inspect_network(name: str, tag: str) -> Architecture:
                     default_weights=tag,
                     builds_on_meta=False,
                     download=partial(download_timm, name),
+                    describe_download=partial(describe_download_timm, name),
                 )
     raise RequestError(
         f"base '{name}' cannot be divided into stages: it does not run its parts in order "
@@ -150,6 +152,22 @@ def read_config(name: str, config: dict[str, Any]) -> InputTransform:
         )
     resize = math.floor(height / config["crop_pct"])
     return InputTransform(resize, height, config["interpolation"], tuple(config["mean"]), tuple(config["std"]))
+
+
+def describe_download_timm(name: str, weights: str) -> str | None:
+    """Say what `download_timm` would fetch; None where it lies here already, or there are no such weights."""
+    if weights not in list_tags(name) or weights == UNNAMED:
+        return None
+    about = import_timm(name).get_pretrained_cfg(full_name(name, weights))
+    if not about.hf_hub_id:
+        return None if downloaded_file(about.url).is_file() else about.url
+    from huggingface_hub import try_to_load_from_cache
+
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        # It also gives a mark that stands for "known to be missing".
+        if isinstance(try_to_load_from_cache(about.hf_hub_id, file), str):
+            return None
+    return f"it from https://huggingface.co/{about.hf_hub_id}"
 
 
 def download_timm(name: str, weights: str) -> Mapping[str, Tensor]:
