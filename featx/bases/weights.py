@@ -47,16 +47,22 @@ FILE_SUFFIXES = (".safetensors", ".pth", ".pt", MODEL_SUFFIX, ".ckpt", ".bin", "
 """Suffixes that no name of published weights has; any other file is one if it is there."""
 
 
-def is_file_name(weights: str) -> bool:
+def is_file_name(weights: str, folder: Path = Path()) -> bool:
     """Whether `--weights` names a file rather than published weights.
 
     A bare word in capitals, `random` and the like are names, whatever lies in the folder: such a file is `./NAME`.
+
+    Parameters
+    ----------
+    weights : str
+    folder : pathlib.Path
+        Where a relative path counts from.
     """
     if weights.endswith(FILE_SUFFIXES) or "/" in weights or os.sep in weights or weights.startswith("~"):
         return True
     is_bare_word = weights.replace("_", "").isalnum()
     is_published = is_bare_word and (weights.isupper() or weights in RESERVED)
-    return not is_published and is_file(weights)
+    return not is_published and is_file(folder / weights)
 
 
 RESERVED = ("random", "own", "none", "")

@@ -1,13 +1,12 @@
 """The frozen base of a model: which weights, from where, and whether they are the ones that it was trained on.
 
-A model file may come from anybody. So nothing that it names is run, opened or downloaded, unless the user names it, too:
-a Python file with `--base`, a file of weights with `--weights`, a download with `--yes`. What it may name by itself are
+A model file may come from anybody. So nothing that it names is run, opened or downloaded unless the user names it,
+too: a Python file with `--base`, a file of weights with `--weights`, a download with `--yes`. By itself it may name
 networks of torchvision and timm, which are installed, and weights that an earlier command left on this machine.
 """
 
 from __future__ import annotations
 
-import math
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -19,18 +18,19 @@ from featx.bases.architectures.python_file import architecture_name
 from featx.bases.base import Base
 from featx.bases.loading import load_base
 from featx.bases.names import check_base_name, is_python_file
-from featx.bases.pooling import POOLINGS, pooled_shape
+from featx.bases.pooling import POOLINGS
 from featx.bases.registry import resolve
 from featx.errors import ModelError, WeightsError, unknown
 from featx.keys import RECIPE
 from featx.models.model import Model, load_model
+from featx.models.pass_size import count_numbers
 from featx.requests import PredictRequest, ScoreRequest
 
 ModelRequest = PredictRequest | ScoreRequest
 """Who wants a model to be run; the fields that say with what are the same."""
 
 MOST_RANDOM_BYTES = 600_000_000
-"""Random weights cost nothing to name: larger networks of them (than VGG-19) are built only where the user names them."""
+"""Random weights cost nothing to name: networks larger than VGG-19 are built only where the user names them."""
 
 
 def open_model(request: ModelRequest) -> Model:
@@ -197,7 +197,6 @@ def check_features(request: ModelRequest, model: Model, base: Base) -> None:
     ModelError
         If the features are of another length.
     """
-    length = 0
     for key in model.keys:
         layer = base.layer(key.layer)
         if layer.name != key.layer:
@@ -205,7 +204,7 @@ def check_features(request: ModelRequest, model: Model, base: Base) -> None:
             raise unknown(f"layer of {base.id.architecture}", key.layer, [layer.name for layer in base.layers])
         if key.pooling not in POOLINGS:
             raise unknown("pooling", key.pooling, POOLINGS)
-        length += math.prod(pooled_shape(key.pooling, layer.shape, layer.layout))
+    length = count_numbers(base, model.keys)
     expected = len(model.classifier.arrays["mean"])
     if length != expected:
         raise ModelError(

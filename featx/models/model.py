@@ -104,7 +104,9 @@ class Model:
         (n, d) float32
             Rounded as the store would have rounded them.
         """
-        return join([outputs[key.layer, key.pooling].astype(key.dtype) for key in self.keys])
+        # What overflows is found by `classify`.
+        with np.errstate(all="ignore"):
+            return join([outputs[key.layer, key.pooling].astype(key.dtype) for key in self.keys])
 
     def predict(self, X: Matrix) -> NDArray[np.str_]:
         """Label features.

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from featx.bases.architecture import RANDOM_WEIGHTS, Architecture
-from featx.bases.architectures.torchvision_models import downloaded_file
 from featx.bases.architectures.timm_stages import attach_layouts, choose_adapters, compare_stages, scatter
+from featx.bases.architectures.torchvision_models import downloaded_file
 from featx.bases.names import TIMM_PREFIX
 from featx.errors import RequestError, UnknownName, WeightsError, did_you_mean, first_line, shorten, unknown
 from featx.images.transform import FILTERS
