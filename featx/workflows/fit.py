@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx.bases.state_dict import is_unused
 from featx.bases.weights import as_arrays, digest_tensors, is_file_name
-from featx.errors import ModelError, RequestError, shorten
+from featx.errors import ModelError, RequestError, WeightsError, shorten
 from featx.evaluation.comparison import Comparison, open_comparison
 from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.evaluate import evaluate_layer_set
@@ -117,11 +118,26 @@ def load_base_tensors(comparison: Comparison) -> Mapping[str, NDArray[Any]]:
         If they cannot be had.
     """
     # Only here: evaluating cached features needs no torch, whose import takes seconds.
-    from featx.bases.loading import open_base, read_choice
+    from featx.bases.loading import load_base, read_choice
+    from featx.bases.registry import resolve
 
     stored = comparison.base
     choice = complete_choice(comparison.request.base, stored)
-    base = open_base(choice)
+    weights = choice.weights or ""
+    if comparison.request.base.weights is None and is_file_name(weights):
+        # A cache may come from anybody, too.
+        raise WeightsError(
+            f"the features were computed with weights from the file '{weights}', and a file that a cache names is "
+            f"opened only where you name it: add --weights {shlex.quote(weights)}"
+        )
+    architecture = resolve(choice)
+    download = architecture.describe_download(weights) if architecture.describe_download else None
+    if comparison.request.base.weights is None and download is not None:
+        raise WeightsError(
+            f"the features were computed with weights '{weights}', which are not on this machine: "
+            f"add --weights {shlex.quote(weights)} to download {download}"
+        )
+    base = load_base(architecture)
     tensors: dict[str, NDArray[Any]] = {}
     if base.network is not None:
         tensors = as_arrays(base.network.state_dict())
