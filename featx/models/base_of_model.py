@@ -32,6 +32,10 @@ ModelRequest = PredictRequest | ScoreRequest
 MOST_RANDOM_BYTES = 600_000_000
 """Random weights cost nothing to name: networks larger than VGG-19 are built only where the user names them."""
 
+SURPLUS = 2
+SURPLUS_BYTES = 10**7
+"""How much larger the tensors in a model may be than those of its network: a classifier of other classes, say."""
+
 
 def open_model(request: ModelRequest) -> Model:
     """Read the model, unless the request holds it already.
@@ -41,7 +45,10 @@ def open_model(request: ModelRequest) -> Model:
     ModelError
         If the file cannot be read.
     """
-    return request.model if isinstance(request.model, Model) else load_model(request.model)
+    if isinstance(request.model, Model):
+        return request.model
+    # The base is loaded from the file, if it is there: once is enough.
+    return load_model(request.model, with_base=False)
 
 
 def name_model(request: ModelRequest) -> str:
@@ -68,7 +75,7 @@ def load_model_base(request: ModelRequest, model: Model) -> Base:
             f"{name_model(request)} takes features of recipe {recipe}, but this featx computes recipe {RECIPE}: "
             "extract and fit again, or use the featx that made it"
         )
-    if request.weights is None and model.base_tensors and isinstance(request.model, Model):
+    if request.weights is None and model.base_bytes and isinstance(request.model, Model):
         # Weights come from files only: there they are checked against the network and digested.
         with TemporaryDirectory(prefix="featx-") as folder:
             file = Path(folder) / "model.featx"
@@ -87,13 +94,13 @@ def choose_weights(request: ModelRequest, model: Model) -> str:
     """
     if request.weights is not None:
         return request.weights
-    if model.base_tensors:
+    if model.base_bytes:
         # Whole, so that a file cannot be taken for the name of published weights.
         return str(Path(request.model).expanduser().absolute())
     if model.is_read and model.weights_file is not None:
         raise ModelError(
-            f"{name_model(request)} takes weights from the file '{model.weights_file}', and a file that a model names "
-            f"is opened only where you name it: add --weights {shlex.quote(model.weights_file)}"
+            f"{name_model(request)} was trained on a file of weights, and a file that a model names is opened only "
+            f"where you name it: add --weights {shlex.quote(model.weights_file)}"
         )
     return model.weights
 
@@ -128,7 +135,7 @@ def choose_base_name(request: ModelRequest, architecture: str) -> str:
     return request.base
 
 
-def check_costs(request: ModelRequest, architecture: Architecture, weights: str) -> None:
+def check_costs(request: ModelRequest, model: Model, architecture: Architecture, weights: str) -> None:
     """Check that weights which only the model names are on this machine, and take no more memory than they should.
 
     Raises
@@ -136,6 +143,14 @@ def check_costs(request: ModelRequest, architecture: Architecture, weights: str)
     ModelError
         Saying what would be downloaded or built, and what to add if that is wanted.
     """
+    if model.base_bytes:
+        size = architecture.count_bytes()
+        if model.base_bytes > SURPLUS * size + SURPLUS_BYTES:
+            raise ModelError(
+                f"{name_model(request)} holds {model.base_bytes / 1e6:.0f} MB of weights, but {architecture.name} has "
+                f"{size / 1e6:.0f} MB: it is not a model that featx wrote"
+            )
+        return
     if weights == RANDOM_WEIGHTS:
         size = architecture.count_bytes()
         if size > MOST_RANDOM_BYTES and request.base is None:
@@ -168,8 +183,8 @@ def load_checked_base(request: ModelRequest, model: Model, weights: str) -> Base
     name = choose_base_name(request, trained_on.architecture)
     try:
         architecture = resolve(BaseChoice(name, weights, precision=trained_on.precision))
-        if request.weights is None and not model.base_tensors:
-            check_costs(request, architecture, weights or architecture.default_weights)
+        if request.weights is None:
+            check_costs(request, model, architecture, weights or architecture.default_weights)
         base = load_base(replace(architecture, transform=trained_on.transform))
     except WeightsError as error:
         raise WeightsError(
