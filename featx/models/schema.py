@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -23,7 +22,7 @@ Side = Annotated[int, Meta(ge=1, le=2**13)]
 Views = Annotated[int, Meta(ge=1, le=1000)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Number = int | float  # whole numbers stay whole, so that a loaded model is saved as the same bytes
-Plain = str | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float | bool | None
+Setting = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float
 ClassName = Annotated[str, Meta(max_length=4096)]
 
 MOST_PIXELS = 2**23
@@ -107,8 +106,8 @@ class ScoreFacts(Struct, frozen=True):
     def __post_init__(self) -> None:
         """Check what types alone cannot say."""
         for accuracy in (self.cv_accuracy, self.test_accuracy):
-            # Not a number where nothing could be scored.
-            if not (0 <= accuracy <= 1 or math.isnan(accuracy)):
+            # NaN where nothing could be scored, the only number that differs from itself.
+            if not (0 <= accuracy <= 1 or accuracy != accuracy):
                 raise ValueError("an accuracy is not from 0 to 1")
         if not self.clf.isprintable():
             raise ValueError("its clf is not a line of text")
@@ -124,7 +123,7 @@ class ModelFacts(Struct, frozen=True):
     classes: Annotated[tuple[ClassName, ...], Meta(min_length=2, max_length=100_000)]
     kind: Literal["logreg", "svm", "mlp"] = msgspec.field(name="clf")
     inverse_temperature: Annotated[float, Meta(gt=0)] = msgspec.field(name="sharpness")
-    params: dict[str, Plain]
+    params: dict[str, Setting]
     protocol: dict[str, Any]
     scores: dict[str, Any]
     views: Views = 1
