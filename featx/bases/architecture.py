@@ -88,11 +88,6 @@ class Architecture:
         # What was computed while building is real, and has to follow the parameters.
         return self.stages(build_on_meta(self.build).to("meta"))
 
-    def count_bytes(self) -> int:
-        """Count the bytes of the network's tensors without taking memory for them."""
-        tensors = build_on_meta(self.build).state_dict().values()
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
     def layers(self, side: int | None = None) -> tuple[Layer, ...]:
         """Describe every layer, without weights and without computing anything.
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from featx.base_choice import BaseChoice
-from featx.bases.architecture import RANDOM_WEIGHTS, Architecture
+from featx.bases.architecture import RANDOM_WEIGHTS
 from featx.bases.architectures.python_file import architecture_name
 from featx.bases.base import Base
 from featx.bases.loading import load_base
 from featx.bases.names import check_base_name, is_python_file
 from featx.bases.pooling import POOLINGS
-from featx.bases.registry import resolve
+from featx.bases.registry import count_bytes, describe_download, resolve
 from featx.errors import ModelError, WeightsError, unknown
 from featx.keys import RECIPE
 from featx.models.model import Model, load_model
@@ -135,34 +135,40 @@ def choose_base_name(request: ModelRequest, architecture: str) -> str:
     return request.base
 
 
-def check_costs(request: ModelRequest, model: Model, architecture: Architecture, weights: str) -> None:
+def check_costs(request: ModelRequest, model: Model, name: str, weights: str) -> None:
     """Check that weights which only the model names are on this machine, and take no more memory than they should.
+
+    Before anything is built: networks of timm are built to be looked at.
 
     Raises
     ------
     ModelError
         Saying what would be downloaded or built, and what to add if that is wanted.
+    UnknownName
+        If there is no such base.
     """
     if model.base_bytes:
-        size = architecture.count_bytes()
+        size = count_bytes(name)
         if model.base_bytes > SURPLUS * size + SURPLUS_BYTES:
             raise ModelError(
-                f"{name_model(request)} holds {model.base_bytes / 1e6:.0f} MB of weights, but {architecture.name} has "
+                f"{name_model(request)} holds {model.base_bytes / 1e6:.0f} MB of weights, but {name} has "
                 f"{size / 1e6:.0f} MB: it is not a model that featx wrote"
             )
         return
     if weights == RANDOM_WEIGHTS:
-        size = architecture.count_bytes()
-        if size > MOST_RANDOM_BYTES and request.base is None:
+        if request.base is not None:
+            return
+        size = count_bytes(name)
+        if size > MOST_RANDOM_BYTES:
             raise ModelError(
-                f"{name_model(request)} names random weights of {architecture.name}, {size / 1e9:.1f} GB of them: "
-                f"add --base {shlex.quote(architecture.name)} if that is meant"
+                f"{name_model(request)} names random weights of {name}, {size / 1e9:.1f} GB of them: "
+                f"add --base {shlex.quote(name)} if that is meant"
             )
         return
-    download = architecture.describe_download(weights) if architecture.describe_download else None
+    download = describe_download(name, weights)
     if download is not None and not request.yes:
         raise ModelError(
-            f"{name_model(request)} names weights '{weights}' of {architecture.name}, which are not on this machine: "
+            f"{name_model(request)} names weights '{weights}' of {name}, which are not on this machine: "
             f"add --yes to download {download}, or name their file with --weights"
         )
 
@@ -182,9 +188,9 @@ def load_checked_base(request: ModelRequest, model: Model, weights: str) -> Base
     trained_on = model.keys[0].base
     name = choose_base_name(request, trained_on.architecture)
     try:
-        architecture = resolve(BaseChoice(name, weights, precision=trained_on.precision))
         if request.weights is None:
-            check_costs(request, model, architecture, weights or architecture.default_weights)
+            check_costs(request, model, name, weights)
+        architecture = resolve(BaseChoice(name, weights, precision=trained_on.precision))
         base = load_base(replace(architecture, transform=trained_on.transform))
     except WeightsError as error:
         raise WeightsError(

@@ -118,8 +118,8 @@ def load_base_tensors(comparison: Comparison) -> Mapping[str, NDArray[Any]]:
         If they cannot be had.
     """
     # Only here: evaluating cached features needs no torch, whose import takes seconds.
-    from featx.bases.loading import load_base, read_choice
-    from featx.bases.registry import resolve
+    from featx.bases.loading import open_base, read_choice
+    from featx.bases.registry import describe_download
 
     stored = comparison.base
     choice = complete_choice(comparison.request.base, stored)
@@ -130,14 +130,13 @@ def load_base_tensors(comparison: Comparison) -> Mapping[str, NDArray[Any]]:
             f"the features were computed with weights from the file '{weights}', and a file that a cache names is "
             f"opened only where you name it: add --weights {shlex.quote(weights)}"
         )
-    architecture = resolve(choice)
-    download = architecture.describe_download(weights) if architecture.describe_download else None
+    download = describe_download(choice.name, weights)
     if comparison.request.base.weights is None and download is not None:
         raise WeightsError(
             f"the features were computed with weights '{weights}', which are not on this machine: "
             f"add --weights {shlex.quote(weights)} to download {download}"
         )
-    base = load_base(architecture)
+    base = open_base(choice)
     tensors: dict[str, NDArray[Any]] = {}
     if base.network is not None:
         tensors = as_arrays(base.network.state_dict())

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from featx.bases.architecture import RANDOM_WEIGHTS, Architecture
 from featx.bases.architectures.timm_stages import attach_layouts, choose_adapters, compare_stages, scatter
 from featx.bases.architectures.torchvision_models import downloaded_file
+from featx.bases.meta_device import count_tensor_bytes
 from featx.bases.names import TIMM_PREFIX
 from featx.errors import RequestError, UnknownName, WeightsError, did_you_mean, first_line, shorten, unknown
 from featx.images.transform import FILTERS
@@ -119,7 +120,6 @@ def inspect_network(name: str, tag: str) -> Architecture:
                     default_weights=tag,
                     builds_on_meta=False,
                     download=partial(download_timm, name),
-                    describe_download=partial(describe_download_timm, name),
                 )
     raise RequestError(
         f"base '{name}' cannot be divided into stages: it does not run its parts in order "
@@ -154,11 +154,19 @@ def read_config(name: str, config: dict[str, Any]) -> InputTransform:
     return InputTransform(resize, height, config["interpolation"], tuple(config["mean"]), tuple(config["std"]))
 
 
-def describe_download_timm(name: str, weights: str) -> str | None:
+def count_timm_bytes(name: str) -> int:
+    """Count the bytes of a network's tensors without taking memory for them."""
+    timm = import_timm(name)
+    return count_tensor_bytes(partial(timm.create_model, full_name(name, list_tags(name)[0])))
+
+
+def describe_timm_download(name: str, weights: str | None) -> str | None:
     """Say what `download_timm` would fetch; None where it lies here already, or there are no such weights."""
-    if weights not in list_tags(name) or weights == UNNAMED:
+    tags = list_tags(name)
+    tag = weights or tags[0]
+    if tag not in tags or tag == UNNAMED:
         return None
-    about = import_timm(name).get_pretrained_cfg(full_name(name, weights))
+    about = import_timm(name).get_pretrained_cfg(full_name(name, tag))
     if not about.hf_hub_id:
         return None if downloaded_file(about.url).is_file() else about.url
     from huggingface_hub import try_to_load_from_cache

@@ -44,7 +44,7 @@ def describe_torchvision(name: str, family: str) -> Architecture:
         default_weights=default,
         presets=presets,
         download=partial(download_torchvision, name),
-        describe_download=partial(describe_download_torchvision, name),
+        describe_download=partial(describe_torchvision_download, name),
     )
 
 
@@ -105,7 +105,7 @@ def downloaded_file(url: str) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
 
 
-def describe_download_torchvision(name: str, weights: str) -> str | None:
+def describe_torchvision_download(name: str, weights: str) -> str | None:
     """Say what `download_torchvision` would fetch; None where it lies here already, or there are no such weights."""
     chosen = torchvision.models.get_model_weights(name).__members__.get(weights)
     if chosen is None or downloaded_file(chosen.url).is_file():
