@@ -320,13 +320,15 @@ class PredictRequest(CheckedFields):
         Paths of files, of folders that are searched recursively, and of tables (`.csv`, `.tsv`, `.jsonl`) that list
         files; from Python also pictures in memory.
     weights : str or None
-        As for a base; None: those that the model names.
+        As for a base; None: those that the model holds or names. A file that it names has to be named here, too.
     device, batch_size, workers
         As in `ExtractRequest`.
     base : str or None
         The Python file that defines the base of the model, if one does: a file runs only where it is named.
     path_column : str or None
         Column of the tables among the images that holds the paths; None finds it by its name.
+    yes : bool
+        Whether published weights that the model names may be downloaded.
     """
 
     model: Any
@@ -337,6 +339,7 @@ class PredictRequest(CheckedFields):
     workers: Count | None = None
     base: str | None = None
     path_column: str | None = None
+    yes: bool = False
 
 
 @dataclass(frozen=True)
@@ -351,7 +354,7 @@ class ScoreRequest(CheckedFields):
         A folder, a CSV file or the name of a built-in data set, as in `ExtractRequest`.
     split : {"auto", "train", "val", "test", "all"}
         The part that is scored. "auto": what `fit` would hold out where the data set names splits, else all.
-    weights, device, batch_size, workers, base
+    weights, device, batch_size, workers, base, yes
         As in `PredictRequest`.
     path_column, label_column : str or None
         As in `ExtractRequest`.
@@ -367,6 +370,7 @@ class ScoreRequest(CheckedFields):
     base: str | None = None
     path_column: str | None = None
     label_column: str | None = None
+    yes: bool = False
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,7 @@ def fit(
     "batch_size",
     "workers",
     "base",
+    "yes",
 )
 def predict(
     model: str | Path | Model,
@@ -185,7 +186,7 @@ def predict(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `path_column` of tables; `weights`, `device`, `batch_size`, `workers` and `base` as in `PredictRequest`.
+        `path_column` of tables; `weights`, `device`, `batch_size`, `workers`, `base` and `yes` as in `PredictRequest`.
 
     Returns
     -------
@@ -209,7 +210,7 @@ def predict(
 
 
 @takes_options(
-    ScoreRequest, "path_column", "label_column", "split", "weights", "device", "batch_size", "workers", "base"
+    ScoreRequest, "path_column", "label_column", "split", "weights", "device", "batch_size", "workers", "base", "yes"
 )
 def score(
     model: str | Path | Model,
@@ -229,8 +230,8 @@ def score(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `path_column` and `label_column` of a table; `split`, `weights`, `device`, `batch_size`, `workers` and `base` as
-        in `ScoreRequest`.
+        `path_column` and `label_column` of a table; `split`, `weights`, `device`, `batch_size`, `workers`, `base` and
+        `yes` as in `ScoreRequest`.
 
     Returns
     -------

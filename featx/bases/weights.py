@@ -26,6 +26,7 @@ from featx.bases.weight_files.stored_tensor import ITEM_BYTES, MAX_WHOLE_BYTES, 
 from featx.bases.weight_files.weights_file import NotWeights, Span, WeightsFile
 from featx.errors import WeightsError, first_line, shorten
 from featx.keys import BASE_TENSOR_PREFIX
+from featx.paths import is_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,16 +40,22 @@ FILE_SUFFIXES = (".safetensors", ".pth", ".pt", MODEL_SUFFIX, ".ckpt", ".bin", "
 """Suffixes that no name of published weights has; any other file is one if it is there."""
 
 
-def is_file_name(weights: str) -> bool:
+def is_file_name(weights: str, folder: Path = Path()) -> bool:
     """Whether `--weights` names a file rather than published weights.
 
     A bare word in capitals, `random` and the like are names, whatever lies in the folder: such a file is `./NAME`.
+
+    Parameters
+    ----------
+    weights : str
+    folder : pathlib.Path
+        Where a relative path counts from.
     """
     if weights.endswith(FILE_SUFFIXES) or "/" in weights or os.sep in weights or weights.startswith("~"):
         return True
     is_bare_word = weights.replace("_", "").isalnum()
     is_published = is_bare_word and (weights.isupper() or weights in RESERVED)
-    return not is_published and Path(weights).is_file()
+    return not is_published and is_file(folder / weights)
 
 
 MOST_SHARING = 4

@@ -105,4 +105,5 @@ def show(report: FitReport, out: Path | None, base: str) -> None:
     click.echo(f"{confusion_table(report.confusion, report.classes)}\n")
     click.echo(mistake_lines(report.mistakes))
     if out:
-        click.echo(f"\nThe model is '{out}'. Label new images with: {predict_command(out, base)}")
+        command = predict_command(out, base, report.model.weights_file)
+        click.echo(f"\nThe model is '{out}'. Label new images with: {command}")

@@ -184,6 +184,17 @@ weights_option = click.option(
 )
 
 
+model_weights_option = click.option(
+    "--weights",
+    help="Weights of the base: name, file or 'random'; needed where the model was trained on a file.  "
+    "[default: those that the model holds or names]",
+)
+
+model_download_option = click.option(
+    "--yes", is_flag=True, help="Download the weights that the model names, if they are not on this machine."
+)
+
+
 def check_value_range(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
     """Refuse what is not a range."""
     if text is not None:
@@ -339,7 +350,7 @@ def format_count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def predict_command(model: Path, base: str) -> str:
+def predict_command(model: Path, base: str, weights: str | None = None) -> str:
     """Write the command that labels images with a model: it works from any folder.
 
     Parameters
@@ -347,8 +358,12 @@ def predict_command(model: Path, base: str) -> str:
     model : pathlib.Path
     base : str
         What `--base` named; a Python file has to be named again, since only then it is run.
+    weights : str, optional
+        The file of weights that the model names, which has to be named again, since only then it is opened.
     """
     words = ["featx", "predict", str(model.resolve())]
     if is_python_file(base):
         words += ["--base", str(Path(base).expanduser().resolve())]
+    if weights is not None:
+        words += ["--weights", weights]
     return f"{shlex.join(words)} IMAGES"

@@ -13,6 +13,8 @@ from featx.cli.options import (
     column_options,
     data_argument,
     json_option,
+    model_download_option,
+    model_weights_option,
     print_json,
     progress_bar,
     verbosity_options,
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
 @click.option(
     "--base", help="Python file defining the base (needed, and executed, only for models trained on such a file)."
 )
-@click.option("--weights", help="Weights of the base: name, file or 'random'.  [default: those that the model names]")
+@model_weights_option
+@model_download_option
 @click.option(
     "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1 or mps."
 )

@@ -98,7 +98,8 @@ def resolve_paths(values: Values, folder: Path) -> Values:
     if isinstance(base, str) and is_python_file(base):
         resolved["base"] = str(folder / expand_home(base))
     weights = values.get("weights")
-    if isinstance(weights, str) and is_file_name(weights):
+    # Also a file whose suffix does not tell it, wherever the command is given.
+    if isinstance(weights, str) and (is_file_name(weights) or is_file_name(weights, folder)):
         resolved["weights"] = str(folder / expand_home(weights))
     return resolved
 

@@ -51,6 +51,21 @@ def test_sound_facts_are_read_whatever_a_later_version_adds() -> None:
     assert check_facts(FACTS).views == 1
 
 
+@pytest.mark.parametrize(
+    "name", ["tiny", "regnet_x_1_6gf", "timm:vit_tiny.x", "my net (2).py@0123456789ab", "é.py@" + "0" * 12]
+)
+def test_names_of_architectures_are_read(name: str) -> None:
+    assert check_facts({**FACTS, **with_base(architecture=name)}).base.architecture == name
+
+
+def test_a_class_of_a_folder_that_is_not_utf8_is_read() -> None:
+    assert check_facts({**FACTS, "classes": ["a", "b", "gr\udcfcn"]}).classes[2] == "gr\udcfcn"
+
+
+def test_accuracies_that_nothing_could_be_said_of_are_read() -> None:
+    assert check_facts({**FACTS, "scores": {"cv_accuracy": float("nan"), "top5_accuracy": None}}).scores
+
+
 def test_whole_numbers_of_a_transform_stay_whole() -> None:
     mean = check_facts({**FACTS, **with_transform(mean=[0, 0.5, 1])}).base.transform.mean
     assert json.dumps(mean) == "[0, 0.5, 1]"
@@ -95,6 +110,35 @@ def test_whole_numbers_of_a_transform_stay_whole() -> None:
         (with_transform(std=[1, 1, 0]), r"'base.transform': its std \[1, 1, 0\] is not positive"),
         (with_transform(mean=[0, 0, float("nan")]), "'base.transform': its mean or std is not finite"),
         (with_transform(mean=[0, 0]), "'base.transform.mean': Expected `array` of length 3"),
+        (with_transform(mean=[10**400, 0, 0]), "'base.transform': its mean or std is not finite"),
+        (with_transform(std=[1e39, 1, 1]), "'base.transform': its mean or std is not finite"),
+        (with_transform(std=[1e-320, 1, 1]), "'base.transform': its std .* is not positive"),
+        (with_transform(value_range=[0, 10**400]), "'base.transform': its value range is not one"),
+        (with_transform(value_range=[1, 0]), "'base.transform': its value range is not one"),
+        (with_transform(resize=8192, crop=2897), "its 1 views of an image are 8392609 pixels, more than 8388608"),
+        ({"views": 1000, **with_transform(resize=2048, crop=2048)}, "its 1000 views of an image are 4194304000 pixels"),
+        (with_base(recipe=10**400), "'base.recipe': Expected `int` <= 1000000"),
+        *[
+            (with_base(architecture=name), "'base.architecture' is not a name of an architecture")
+            for name in (
+                "evil.py",
+                "evil.PY",
+                "timm:evil.py",
+                "evil.py@",
+                "evil.py@0123",
+                "/evil.py@0123456789ab",
+                "a:b",
+            )
+        ],
+        ({"sharpness": 1e39}, "sharpness is not finite"),
+        ({"sharpness": 1e-320}, "sharpness is not finite"),
+        ({"classes": ["a", "b", "\ud800"]}, "the name of a class is not text"),
+        ({"classes": ["a", "b", "c" * 5000]}, r"'classes\[2\]': Expected `str` of length <= 4096"),
+        ({"params": {"C": [1]}}, r"'params\[...\]': Expected `int \| float`, got `array`"),
+        ({"protocol": {"a": [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}}, "its facts are nested more than 16 deep"),
+        ({"scores": {"n_train": "many"}}, "'n_train': Expected `int`, got `str`"),
+        ({"scores": {"test_accuracy": 10**400}}, "an accuracy is not from 0 to 1"),
+        ({"scores": {"clf": "\x1b[2J"}}, "its clf is not a line of text"),
     ],
 )
 def test_facts_that_cannot_be_are_named(change: dict[str, Any], message: str) -> None:
