@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from featx.errors import StoreError
+from featx.log import ANY_NAME
 
 try:
     import fcntl
@@ -293,6 +294,6 @@ def write_text(target: Path, text: str) -> None:
     """
     try:
         # Names of files need not be UTF-8: they are written as the bytes that the file system holds.
-        write_atomic(target, text.encode(errors="surrogateescape"))
+        write_atomic(target, text.encode(errors=ANY_NAME))
     except OSError as error:
         raise StoreError(f"'{target}' cannot be written: {error.strerror or error}") from error

@@ -25,6 +25,7 @@ from featx.cli.options import (
     verbosity_options,
     views_option,
 )
+from featx.cli.terminal import say_line
 from featx.errors import RequestError
 from featx.requests import ExtractRequest
 
@@ -115,7 +116,7 @@ def command(
         print_json(summary.to_dict())
     name_failures(summary, quiet)
     if not (as_json and quiet):
-        click.echo(summary_line(summary), err=as_json)
+        say_line(summary_line(summary), err=as_json)
     sys.exit(1 if summary.failed else 0)
 
 
@@ -133,9 +134,9 @@ def name_failures(summary: ExtractSummary, quiet: bool) -> None:
     """Say on stderr how pictures were read, unless quiet, and name those that failed."""
     if not quiet:
         for note in summary.pictures.list_notes():
-            click.echo(note, err=True)
+            say_line(note, err=True)
     for file in summary.failed:
-        click.echo(f"failed: {file.path}: {file.reason}", err=True)
+        say_line(f"failed: {file.path}: {file.reason}", err=True)
 
 
 def summary_line(summary: ExtractSummary) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
 import gc
 import importlib
-import io
 import logging
 import os
 import signal
@@ -18,8 +16,9 @@ import click
 
 from featx import __version__
 from featx.cli.fast_torchvision import starts_fast
+from featx.cli.terminal import say_line, write_any_name
 from featx.errors import FeatxError, MissingFeatures, unknown
-from featx.log import NOTE
+from featx.log import NOTE, escape_controls
 
 COMMANDS = {
     "layers": "Show shape, cost and storage of each layer of a base.",
@@ -73,6 +72,10 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             ctx.exit(tell_stopped(stop))
+        except click.ClickException as error:
+            # click repeats what was typed, which may be the name of a file.
+            error.message = escape_controls(error.message)
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the commands in the order in which they are used."""
@@ -115,32 +118,12 @@ def main() -> None:
     write_any_name()
 
 
-ANY_NAME = "featx-any-name"
-"""Name under which Python knows `escape_name`."""
-
-
-def write_any_name() -> None:
-    """Let stdout and stderr take every name of a file, UTF-8 or not."""
-    codecs.register_error(ANY_NAME, escape_name)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=ANY_NAME)
-
-
-def escape_name(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Encode what an encoding lacks: bytes of file names as they are, other characters as backslash escapes."""
-    try:
-        return codecs.lookup_error("surrogateescape")(error)
-    except UnicodeError:
-        return codecs.lookup_error("backslashreplace")(error)
-
-
 class LineFormatter(logging.Formatter):
     """Prints a log record as one line that begins with its level in small letters."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write `warning: ...` and so on."""
-        return f"{record.levelname.lower()}: {record.getMessage()}"
+        return escape_controls(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
 class SayOnce(logging.Filter):
@@ -211,7 +194,7 @@ def tell_stopped(stop: KeyboardInterrupt) -> int:
     ignore_signals()
     # A terminal that was closed takes no words.
     with suppress(OSError):
-        click.echo(STOPPED, err=True)
+        say_line(STOPPED, err=True)
     return stop.exit_code if isinstance(stop, Terminated) else INTERRUPTED_CODE
 
 
@@ -240,12 +223,12 @@ def run_command(args: list[str] | None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except FeatxError as error:
-        click.echo(f"error: {explain(error)}", err=True)
+        say_line(f"error: {explain(error)}", err=True)
     except BrokenPipeError:
         # Python flushes stdout once more while it exits, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         # A folder or disk that refuses where nothing more is known than its name.
         where = f"'{error.filename}': " if error.filename is not None else ""
-        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        say_line(f"error: {where}{error.strerror or error}", err=True)
     return 1

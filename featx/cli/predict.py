@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from featx.cli.options import UserPath, json_option, print_json, progress_bar, verbosity_options
+from featx.cli.terminal import say_line, say_text
 from featx.requests import PredictRequest
 
 STDIN = "-"
@@ -70,12 +71,12 @@ def command(
         print_json(entries)
     elif predictions.labelled:
         rows = [(image.path, image.label, image.probability) for image in predictions.labelled]
-        click.echo(prediction_table(rows))
+        say_text(prediction_table(rows))
     if not quiet:
         for note in predictions.notes:
-            click.echo(note, err=True)
+            say_line(note, err=True)
     for file in predictions.failed:
-        click.echo(f"failed: {file.path}: {file.reason}", err=True)
+        say_line(f"failed: {file.path}: {file.reason}", err=True)
     sys.exit(1 if predictions.failed else 0)
 
 

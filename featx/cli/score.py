@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.cli.options import data_argument, json_option, print_json, progress_bar, verbosity_options
+from featx.cli.terminal import say_line, say_text
 from featx.requests import ScoreRequest
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def command(model: Path, data: str, csv_file: Path | None, as_json: bool, quiet:
     else:
         print_score(report, model)
     for file in report.failed:
-        click.echo(f"failed: {file.path}: {file.reason}", err=True)
+        say_line(f"failed: {file.path}: {file.reason}", err=True)
     sys.exit(1 if report.failed else 0)
 
 
@@ -75,10 +76,10 @@ def print_score(report: ScoreReport, model: Path) -> None:
     from featx.reports.classes import class_table, confusion_table, mistake_lines
     from featx.reports.table import score_sentence
 
-    click.echo(f"'{model}': {score_sentence(report.result)}")
+    say_line(f"'{model}': {score_sentence(report.result)}")
     scores = report.model.scores
     if "test_accuracy" in scores and "n_test" in scores:
-        click.echo(f"When it was fitted: {scores['test_accuracy']:.3f} on {scores['n_test']} held-out images")
-    click.echo(f"\n{class_table(report.per_class)}\n")
-    click.echo(f"{confusion_table(report.confusion, report.classes)}\n")
-    click.echo(mistake_lines(report.mistakes) if report.mistakes else "No mistakes.")
+        say_line(f"When it was fitted: {scores['test_accuracy']:.3f} on {scores['n_test']} held-out images")
+    say_text(f"\n{class_table(report.per_class)}\n")
+    say_text(f"{confusion_table(report.confusion, report.classes)}\n")
+    say_text(mistake_lines(report.mistakes) if report.mistakes else "No mistakes.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +10,8 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from featx.evaluation.error_analysis import ClassReport, Mistake
+from featx.log import escape_controls
+from featx.reports.csv_text import Cell, write_csv
 
 MOST_CLASSES = 25
 """Longer lists of classes show their weakest only."""
@@ -51,7 +51,7 @@ def confusion_table(counts: NDArray[np.intp], classes: Sequence[str]) -> str:
     """Write a (k, k) confusion matrix, true class by row; of many classes only the most frequent confusions."""
     if len(classes) > MOST_COLUMNS:
         return confusion_pairs(counts, classes)
-    names = [cut_short(name) for name in classes]
+    names = [cut_short(escape_controls(name)) for name in classes]
     lines = [(name, *map(str, row)) for name, row in zip(names, counts.tolist(), strict=True)]
     return align(lines, ("true \\ predicted", *names))
 
@@ -78,8 +78,11 @@ def mistake_lines(mistakes: Sequence[Mistake]) -> str:
     """Name the most confident mistakes, one a line."""
     if not mistakes:
         return "No mistakes on the held-out images."
-    lines = [f"  {wrong.path}: {wrong.label}, called {wrong.predicted} ({wrong.probability:.3f})" for wrong in mistakes]
-    return "\n".join(["Most confident mistakes:", *lines])
+    lines = ["Most confident mistakes:"]
+    for wrong in mistakes:
+        line = f"  {wrong.path}: {wrong.label}, called {wrong.predicted} ({wrong.probability:.3f})"
+        lines.append(escape_controls(line))
+    return "\n".join(lines)
 
 
 def prediction_table(rows: Sequence[tuple[str, str, float]]) -> str:
@@ -98,14 +101,12 @@ def prediction_csv(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) ->
     classes : sequence of str
         The model's. In brackets none of them can be taken for another column.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "probability", *(f"p({name})" for name in classes), "reason"])
+    lines: list[Sequence[Cell]] = [["path", "label", "probability", *(f"p({name})" for name in classes), "reason"]]
     for row in rows:
         probabilities = row["probabilities"] or dict.fromkeys(classes)
         values = (probabilities[name] for name in classes)
-        writer.writerow([row["path"], row["label"], row["probability"], *values, row.get("reason")])
-    return text.getvalue()
+        lines.append([row["path"], row["label"], row["probability"], *values, row.get("reason")])
+    return write_csv(lines)
 
 
 def scored_csv(images: Sequence[tuple[str, str, str, float]], failed: Sequence[tuple[str, str]]) -> str:
@@ -116,16 +117,16 @@ def scored_csv(images: Sequence[tuple[str, str, str, float]], failed: Sequence[t
     images : sequence of (path, label, predicted, probability)
     failed : sequence of (path, reason)
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "predicted", "probability", "reason"])
-    writer.writerows((*image, None) for image in images)
-    writer.writerows((path, None, None, None, reason) for path, reason in failed)
-    return text.getvalue()
+    lines: list[Sequence[Cell]] = [["path", "label", "predicted", "probability", "reason"]]
+    lines += [(*image, None) for image in images]
+    lines += [(path, None, None, None, reason) for path, reason in failed]
+    return write_csv(lines)
 
 
 def align(lines: Sequence[Sequence[str]], headings: Sequence[str]) -> str:
     """Write a table: words to the left, numbers to the right, and the first column always to the left."""
+    lines = [list(map(escape_controls, line)) for line in lines]
+    headings = list(map(escape_controls, headings))
     sides = []
     for column in range(len(headings)):
         is_number = all(line[column].replace(".", "", 1).isdigit() for line in lines)

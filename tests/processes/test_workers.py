@@ -16,7 +16,7 @@ import pytest
 
 from featx.errors import DataError, unknown
 from featx.processes.worker import DONE, FAILED, REPORT, report
-from featx.processes.workers import ENDED, WorkerEnded, Workers
+from featx.processes.workers import WorkerEnded, Workers
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
