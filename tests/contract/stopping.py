@@ -42,7 +42,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
 
 START = """
 import signal, sys
+# Who runs these trials may have started them in the background, or by nohup.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 sys.argv[0] = "featx"
 from featx.cli.main import run
 run()
