@@ -72,10 +72,9 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             ctx.exit(tell_stopped(stop))
-        except click.ClickException as error:
+        except click.UsageError as error:
             # click repeats what was typed, which may be the name of a file.
-            error.message = escape_controls(error.message)
-            raise
+            raise click.UsageError(escape_controls(error.format_message()), error.ctx) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the commands in the order in which they are used."""
