@@ -11,7 +11,6 @@ import platform
 import re
 import secrets
 import stat
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from featx.errors import StoreError
+from featx.log import ANY_NAME
+from featx.processes.parent import is_running
 
 try:
     import fcntl
@@ -32,9 +33,6 @@ TEMPORARY = ".tmp-featx-"
 """How the names of unfinished files begin."""
 
 TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + r"(?P<host>[^/]*)-(?P<process>\d+)-[0-9a-f]{8}(-.*)?")
-
-PROCESS_QUERY_LIMITED_INFORMATION = 0x1000
-"""What Windows is asked of a process: the least that tells whether it runs."""
 
 TARGET_CHARACTERS = 80
 """Characters of the target's name in that of its temporary file: file systems allow 255 bytes in all."""
@@ -364,25 +362,6 @@ def remove_unlocked(unfinished: Path, is_own: bool) -> bool:
         os.close(handle)
 
 
-def is_running(process: int) -> bool:
-    """Whether a process of this number runs on this machine."""
-    if sys.platform == "win32":
-        import ctypes
-
-        handle = ctypes.windll.kernel32.OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, False, process)
-        if handle:
-            ctypes.windll.kernel32.CloseHandle(handle)
-        return bool(handle)
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    # One of another user must not be signalled, but it is there.
-    except PermissionError:
-        return True
-    return True
-
-
 def remove_given_up_beside(target: Path) -> None:
     """Remove what killed writers of this very file left beside it."""
     suffix = f"-{target.name[:TARGET_CHARACTERS]}"
@@ -414,6 +393,6 @@ def write_text(target: Path, text: str) -> None:
     """
     try:
         # Names of files need not be UTF-8: they are written as the bytes that the file system holds.
-        write_atomic(target, text.encode(errors="surrogateescape"))
+        write_atomic(target, text.encode(errors=ANY_NAME))
     except OSError as error:
         raise StoreError(f"'{target}' cannot be written: {error.strerror or error}") from error

@@ -28,6 +28,7 @@ from featx.cli.options import (
     views_option,
     wide_option,
 )
+from featx.cli.terminal import say_text
 from featx.requests import CompareRequest
 
 
@@ -103,7 +104,7 @@ def command(
     if as_json:
         print_json([row.to_dict() for row in rows])
     elif markdown:
-        click.echo(table(rows, "github"))
+        say_text(table(rows, "github"))
     else:
         width = None if wide else terminal_width()
-        click.echo(table(rows, width=width))
+        say_text(table(rows, width=width))

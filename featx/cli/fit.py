@@ -28,6 +28,7 @@ from featx.cli.options import (
     verbosity_options,
     views_option,
 )
+from featx.cli.terminal import say_line, say_text
 from featx.requests import CompareRequest
 
 if TYPE_CHECKING:
@@ -100,10 +101,11 @@ def show(report: FitReport, out: Path | None, base: str) -> None:
     from featx.reports.classes import class_table, confusion_table, mistake_lines
     from featx.reports.table import sentence
 
-    click.echo(sentence(report.result))
-    click.echo(f"\n{class_table(report.per_class)}\n")
-    click.echo(f"{confusion_table(report.confusion, report.classes)}\n")
-    click.echo(mistake_lines(report.mistakes))
+    say_line(sentence(report.result))
+    say_text(f"\n{class_table(report.per_class)}\n")
+    say_text(f"{confusion_table(report.confusion, report.classes)}\n")
+    say_text(mistake_lines(report.mistakes))
     if out:
+        say_text("")
         command = predict_command(out, base, report.model.weights_file)
-        click.echo(f"\nThe model is '{out}'. Label new images with: {command}")
+        say_line(f"The model is '{out}'. Label new images with: {command}")

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shlex
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -311,6 +312,8 @@ def progress_bar(unit: str, quiet: bool) -> Iterator[Progress | None]:
     # Here, since `--help` needs no bar.
     from tqdm import tqdm
 
+    # Its own lock is shared among processes, for which newer versions of Python start one more.
+    tqdm.set_lock(threading.RLock())
     bar: Any = None
 
     def show(done: int, total: int) -> None:

@@ -14,13 +14,13 @@ from PIL import AvifImagePlugin, Image, ImageOps, PngImagePlugin, UnidentifiedIm
 from featx.errors import FeatxError
 from featx.images.decoding_process import PICTURE_SECONDS, PROCESSES, Decoded, NeedsMemory, NotDecoded, TookTooLong
 from featx.images.depth import Depth, find_depth, needs_low_bytes, to_8_bits
-from featx.images.dicom import DicomPicture, open_dicom
-from featx.images.file_structure import is_plain
-from featx.images.foreign import describe_foreign, describe_unread_tiff, has_package, is_dicom, is_heic
+from featx.images.formats.dicom import DicomPicture, open_dicom
+from featx.images.formats.file_structure import is_plain
+from featx.images.formats.foreign import describe_foreign, describe_unread_tiff, has_package, is_dicom, is_heic
+from featx.images.formats.tiff import make_contiguous, read_first_page
+from featx.images.formats.tiff_arrays import TiffArray, is_tiff_array, open_tiff_array
+from featx.images.formats.tiff_layout import read_layout
 from featx.images.memory_budget import FreedMemory, MemoryBudget
-from featx.images.tiff import make_contiguous, read_first_page
-from featx.images.tiff_arrays import TiffArray, is_tiff_array, open_tiff_array
-from featx.images.tiff_layout import read_layout
 from featx.keys import ValueRange
 
 FORMATS = (

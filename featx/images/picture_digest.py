@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from featx.files import digest
 from featx.images.depth import read_significant_bits
-from featx.images.foreign import describe_raw
-from featx.images.tiff import SIGNED, UNSIGNED, read_first_page
+from featx.images.formats.foreign import describe_raw
+from featx.images.formats.tiff import SIGNED, UNSIGNED, read_first_page
 
 READ_ANEW = b"featx reads this by a fixed range\0"
 """What stands before the bytes of such a picture in its digest."""

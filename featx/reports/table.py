@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 from collections.abc import Sequence
 from typing import TypeVar
@@ -13,6 +11,8 @@ from tabulate import tabulate
 from featx.errors import shorten, unknown
 from featx.evaluation.result import TUNED, best
 from featx.evaluation.table_row import TableRow
+from featx.log import escape_controls
+from featx.reports.csv_text import write_csv
 
 COLUMNS = (
     *("base", "layer", "pooling", "clf", "dim", "n_train", "n_test", "cv_accuracy", "test_accuracy"),
@@ -112,9 +112,9 @@ def write_cells(row: TableRow, winner: TableRow) -> dict[str, str]:
     """Write one row of the table: heading to text."""
     return {
         "": mark_row(row, winner),
-        "base": row.base,
-        "layer": row.layer,
-        "pooling": row.pooling,
+        "base": escape_controls(row.base),
+        "layer": escape_controls(row.layer),
+        "pooling": escape_controls(row.pooling),
         "clf": row.clf,
         "views": write_views(row),
         "length": str(row.dim),
@@ -153,6 +153,8 @@ def table(rows: Sequence[TableRow], style: str = "simple", width: int | None = N
     if style == "simple":
         text = write_plain(shown)
     else:
+        if style == "github":
+            shown = {name: [cell.replace("|", "\\|") for cell in cells] for name, cells in shown.items()}
         text = tabulate(shown, "keys", tablefmt=style, colalign=list_sides(shown), disable_numparse=True)
     left_out = [name for name in columns if name not in shown]
     return text + write_notes(rows, winner, left_out)
@@ -265,7 +267,8 @@ def list_degenerate(rows: Sequence[TableRow]) -> list[str]:
     lines = {}
     for row in rows:
         if row.degenerate:
-            lines[f"the features of {row.layer} ({row.pooling}) are {row.degenerate}: they tell no images apart"] = True
+            where = escape_controls(f"{row.layer} ({row.pooling})")
+            lines[f"the features of {where} are {row.degenerate}: they tell no images apart"] = True
     return list(lines)
 
 
@@ -278,7 +281,7 @@ def sentence(row: TableRow) -> str:
     validated = "validated" if row.clf in TUNED else "cross-validated"
     when = " in an earlier run" if row.recalled else ""
     degenerate = "".join(f"; {line}" for line in list_degenerate([row]))
-    return (
+    return escape_controls(
         f"{row.clf} on {row.base} {row.layer} ({row.pooling}, {row.dim} numbers{views}): "
         f"test accuracy {row.test_accuracy:.3f} (95 % interval {row.ci_low:.3f} to {row.ci_high:.3f}, "
         f"{row.n_test} images), balanced {row.balanced_accuracy:.3f}, macro F1 {row.macro_f1:.3f}, "
@@ -290,7 +293,7 @@ def sentence(row: TableRow) -> str:
 def score_sentence(row: TableRow) -> str:
     """Say in words how a saved model does on other images."""
     noun = "image" if row.n_test == 1 else "images"
-    return (
+    return escape_controls(
         f"{row.clf} on {row.base} {row.layer} ({row.pooling}, {row.dim} numbers): "
         f"accuracy {row.test_accuracy:.3f} (95 % interval {row.ci_low:.3f} to {row.ci_high:.3f}, "
         f"{row.n_test} {noun}), balanced {row.balanced_accuracy:.3f}, macro F1 {row.macro_f1:.3f}, "
@@ -300,12 +303,11 @@ def score_sentence(row: TableRow) -> str:
 
 def to_csv(rows: Sequence[TableRow]) -> str:
     """Write rows as CSV, with all columns."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    lines = []
     for row in rows:
-        writer.writerow(row.to_dict())
-    return text.getvalue()
+        values = row.to_dict()
+        lines.append([values[name] for name in COLUMNS])
+    return write_csv([COLUMNS, *lines])
 
 
 def write_points(loss: float) -> str:
@@ -346,7 +348,7 @@ def closing_lines(rows: Sequence[TableRow], extracted: int, seconds: float) -> l
         lines.append(f"The features are kept: the {seconds:.1f} s of extraction are not needed again in a second run.")
     else:
         lines.append("Nothing was extracted: every feature came from the cache.")
-    return lines
+    return [escape_controls(line) for line in lines]
 
 
 def find_deepest(rows: Sequence[TableRow]) -> TableRow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 from featx.errors import MissingFeatures
 from featx.evaluation.comparison import Comparison, open_comparisons
@@ -58,11 +59,13 @@ def evaluate_all(
     total = sum(len(comparison.classifiers) for comparison, _ in tasks)
     done = 0
     by_place: dict[int, list[Evaluation]] = {}
-    for place, evaluations in evaluate_side_by_side(tasks):
-        by_place[place] = evaluations
-        done += len(evaluations)
-        if progress:
-            progress(done, total)
+    # Closed at once when something stops this: its processes end with it.
+    with closing(evaluate_side_by_side(tasks)) as results:
+        for place, evaluations in results:
+            by_place[place] = evaluations
+            done += len(evaluations)
+            if progress:
+                progress(done, total)
     evaluated: list[tuple[LayerSet | None, Evaluation]] = []
     for place, (_, layer_set) in enumerate(tasks):
         evaluated += [(layer_set, evaluation) for evaluation in by_place[place]]

@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from featx.images.foreign import is_dicom
-from featx.images.tiff import UNCOMPRESSED
-from featx.images.tiff_layout import read_layout
+from featx.images.formats.foreign import is_dicom
+from featx.images.formats.tiff import UNCOMPRESSED
+from featx.images.formats.tiff_layout import read_layout
 
 SMALL_FILE = 2**18
 """Bytes up to which whatever a file consists of is read within a second: at some bytes and microseconds a piece."""

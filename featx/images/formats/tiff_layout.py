@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.images.tiff import (
+from featx.images.formats.tiff import (
     BITS_PER_SAMPLE,
     COMPRESSION,
     FLOAT_KINDS,
