@@ -65,7 +65,9 @@ def choose(names: dict[str, object], *always: str) -> list[str]:
 
 
 def extract(harness: Harness, folder: Path, cache: Path, seconds: float = MOST_SECONDS) -> Outcome:
-    options = ("-b", "tiny", "-l", "layer4", "--workers", WORKERS, "--json", "--cache", cache)
+    # The size of most bases, by which elongated pictures grow most.
+    size = ("--resize", 232, "--crop", 224)
+    options = ("-b", "tiny", "-l", "layer4", *size, "--workers", WORKERS, "--json", "--cache", cache)
     return harness.run("extract", folder, *options, seconds=seconds).check(STARTS_A_PROCESS)
 
 
@@ -118,9 +120,9 @@ def model(harness: Harness, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "photos" / label).mkdir(parents=True)
         for number in range(4):
             picture(10 * hue + number, hue).save(folder / "photos" / label / f"{number}.png")
-    extract(harness, folder / "photos", folder / "cache")
-    options = ("-b", "tiny", "-l", "layer4", "--cache", folder / "cache", "--out", folder / "m.featx")
-    harness.run("fit", folder / "photos", *options, "--clf", "logreg").check()
+    options = ("-b", "tiny", "-l", "layer4", "--cache", folder / "cache")
+    harness.run("extract", folder / "photos", *options).check()
+    harness.run("fit", folder / "photos", *options, "--clf", "logreg", "--out", folder / "m.featx").check()
     return folder / "m.featx"
 
 
@@ -137,11 +139,9 @@ def test_predict_names_what_it_cannot_read(case: str, model: Path, harness: Harn
     picture(1, 1).save(tmp_path / "sound.png")
     images = (hostile, tmp_path / "sound.png")
     outcome = harness.run("predict", model, *images, "--workers", WORKERS, "--json").check(STARTS_A_PROCESS)
-    if hostile.is_dir():
-        assert "hostile.png" in outcome.stdout + outcome.stderr
-        return
     entries = json.loads(outcome.stdout)
-    assert len(entries) == 2
+    # An empty folder stands for no image.
+    assert len(entries) == (1 if hostile.is_dir() else 2)
     assert outcome.code == sum(entry["label"] is None for entry in entries)
 
 
