@@ -77,7 +77,7 @@ def test_extraction_takes_foreign_weights_for_data(name: str, harness: Harness, 
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize("name", chosen(EVERYWHERE))
+@pytest.mark.parametrize("name", EVERYWHERE if STRESS else sorted(ALWAYS))
 @pytest.mark.parametrize("command", ["advise", "fit", "extract-squeezenet1_0", "extract-mobilenet_v2"])
 def test_other_commands_and_bases_do_so_too(
     name: str, command: str, harness: Harness, photos: Path, cache: Path, tmp_path: Path
