@@ -6,15 +6,15 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from featx.classifiers.registry import Linear, find_classifier
+from featx.classifiers.registry import Linear, Majority, Neighbours, find_classifier
 from featx.evaluation.protocol import PROTOCOL
-from featx.evaluation.result import TUNED, Evaluation, HeldOutPredictions, Result
+from featx.evaluation.result import SELECTION_FIELDS, TUNED, Evaluation, Figures, HeldOutPredictions, Result
 from featx.files import write_atomic
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,10 @@ FOLDER = "results"
 def describe_grid(name: str, seed: int) -> Any:
     """State what is searched for a classifier, in words or numbers that change when it does."""
     classifier = find_classifier(name)
-    if isinstance(classifier, Linear):
+    if isinstance(classifier, Linear | Neighbours):
         return list(classifier.values)
+    if isinstance(classifier, Majority):
+        return None
     return repr(classifier.make(seed).get_params())
 
 
@@ -61,6 +63,10 @@ def save_result(cache: Path, request: Mapping[str, Any], evaluation: Evaluation)
     # Only stated where there is something to state, so that other files stay as they were.
     if evaluation.degenerate:
         record["degenerate"] = evaluation.degenerate
+    if evaluation.edge:
+        record["edge"] = evaluation.edge
+    if evaluation.figures:
+        record["figures"] = asdict(evaluation.figures)
     try:
         write_atomic(result_file(cache, request), (json.dumps(record, sort_keys=True) + "\n").encode())
     except OSError as error:
@@ -123,11 +129,32 @@ def parse_result(text: str, expected: Mapping[str, Any], images: int) -> Evaluat
     stated = {name: record["request"][name] for name in wanted}
     if stated != wanted:
         raise ValueError("it is the result of another request")
-    if set(record["result"]) != {field.name for field in fields(Result)}:
+    names = {field.name for field in fields(Result)}
+    # Those of a selection are only stated where one was asked for.
+    if not names - set(SELECTION_FIELDS) <= set(record["result"]) <= names:
         raise ValueError("it has other fields")
     classes = np.array(record["predicted"], np.intp)
     confidence = np.array(record["confidence"], np.float64)
     if classes.shape != (images,) or confidence.shape != (images,):
         raise ValueError("it is of another number of images")
     predictions = HeldOutPredictions(classes, confidence)
-    return Evaluation(Result(**record["result"]), predictions, recalled=True, degenerate=record.get("degenerate"))
+    return Evaluation(
+        Result(**record["result"]),
+        predictions,
+        recalled=True,
+        degenerate=record.get("degenerate"),
+        edge=record.get("edge"),
+        figures=parse_figures(record["figures"]) if "figures" in record else None,
+    )
+
+
+def parse_figures(values: Mapping[str, Any]) -> Figures:
+    """Take figures from JSON, where tuples are lists.
+
+    Raises
+    ------
+    KeyError, TypeError
+        If it lacks one, or one is not a list.
+    """
+    lists = {name: tuple(values[name]) for name in ("recall", "roc_auc", "average_precision")}
+    return Figures(values["matthews"], **lists)

@@ -49,6 +49,8 @@ class Dataset:
         The held-out rows.
     split : str
         What was held out and what is trained on, in words.
+    on_both_sides : str or None
+        Pictures that the data set's own split holds on both sides, in words.
     """
 
     manifest: DigestedListing
@@ -57,6 +59,7 @@ class Dataset:
     groups: NDArray[np.intp]
     test: NDArray[np.bool_]
     split: str = ""
+    on_both_sides: str | None = None
 
     @property
     def train(self) -> NDArray[np.bool_]:
@@ -170,7 +173,7 @@ def join_dataset(request: CompareRequest, manifest: DigestedListing) -> Dataset:
     check_training_part(classes, y, test, request.data)
     split = describe_split(listing.splits if has_own_split else None, test, request.seed)
     note(log, split)
-    return Dataset(manifest, classes.tolist(), y, groups, test, split)
+    return Dataset(manifest, classes.tolist(), y, groups, test, split, counted.on_both_sides)
 
 
 def join_unlabelled(manifest: DigestedListing) -> Dataset:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from featx.classifiers.search import choose_value
+from featx.classifiers.choice import choose_value
 from featx.linear.cross_validation import CVScores
 
 SCORES = CVScores(

@@ -128,7 +128,7 @@ def compute_sift(image: Image) -> NDArray[np.float32]:
     # How scikit-image says that there is not one keypoint.
     except RuntimeError:
         return np.zeros((2 * SIFT_NUMBERS, 1, 1), np.float32)
-    descriptors = sift.descriptors.astype(np.float64)
+    descriptors = np.asarray(sift.descriptors, np.float64)
     sums = descriptors.sum(axis=1, keepdims=True)
     roots = np.sqrt(descriptors / np.where(sums > 0, sums, 1))
     summary = np.concatenate([roots.mean(axis=0), roots.std(axis=0)])
