@@ -215,7 +215,9 @@ def compute_figures(
     Figures
         Rounded to six digits.
     """
-    matthews = as_figure(float(matthews_corrcoef(truth, predicted)))
+    # Where all images are of one class there is nothing to correlate with, of which scikit-learn warns.
+    has_several = len(np.unique(truth)) > 1
+    matthews = as_figure(float(matthews_corrcoef(truth, predicted))) if has_several else None
     recall: list[float | None] = []
     if classes == 2:
         for code in (0, 1):

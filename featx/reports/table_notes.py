@@ -68,9 +68,7 @@ def explain_marks(rows: Sequence[TableRow], winner: TableRow) -> list[str]:
             f"(*) best by cross-validation{figure}; p: exact McNemar test against it on the same held-out images"
         )
     if len(rows) > 2:
-        lines.append(
-            f"(p) adjusted for {len(rows) - 1} tests by Holm's method; JSON and CSV hold p as it was before, too"
-        )
+        lines.append(f"(p) adjusted for {len(rows) - 1} tests by Holm's method; JSON and CSV have it unadjusted, too")
     if any(mark_row(row, winner) == "=" for row in rows):
         lines.append(f"(=) cannot be told apart from the best (p >= {SIGNIFICANCE})")
     return lines
