@@ -182,7 +182,8 @@ def test_a_row_that_was_extended_is_recalled(request_: CompareRequest, pets: Pat
     random = np.random.default_rng(3)
     lines = ["path,label"]
     for path in sorted(pets.rglob("*.png")):
-        lines.append(f"{path},{random.choice(['a', 'b'])}")
+        label = random.choice(["a", "b"])
+        lines.append(f"{path},{label}")
     table = pets.parent / "noise.csv"
     table.write_text("\n".join(lines))
     request = replace(request_, data=str(table), classifiers=("logreg",))
