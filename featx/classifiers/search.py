@@ -22,7 +22,7 @@ from featx.classifiers.choice import (
     rate_values,
 )
 from featx.classifiers.figures import Criterion, average_views
-from featx.classifiers.grids import list_beyond
+from featx.classifiers.grids import list_beyond, list_warm_values
 from featx.classifiers.knn import search_neighbours
 from featx.classifiers.majority import search_majority
 from featx.classifiers.registry import Linear, Majority, Neighbours, find_classifier
@@ -122,7 +122,11 @@ def search_linear(
     beyond = {name: list_values_beyond(name, classifiers[name].values, usual[name]) for name in usual}
     beyond = {name: values for name, values in beyond.items() if values}
     # Rarely any: then the folds are factorised once more.
-    further = score_folds(X, y, folds, replace(scoring, grid=beyond)) if beyond else {}
+    further = {}
+    if beyond:
+        warm = {name: list_warm_values(classifiers[name].values, values) for name, values in beyond.items()}
+        scores = score_folds(X, y, folds, replace(scoring, grid=warm))
+        further = {name: keep_last(scores[name], len(values)) for name, values in beyond.items()}
     shared_seconds = (time.perf_counter() - started) / len(classifiers)
     fitted = {}
     for name, classifier in classifiers.items():
@@ -168,6 +172,12 @@ def choose_c(
     accuracy = float(scores.accuracy.mean(axis=0)[winner])
     merit = None if scores.merit is None else float(average_folds(scores.merit)[winner])
     return Fitted(None, {"C": tried[winner]}, accuracy, 0.0, merit, at_edge, find_edge(winner, len(tried)))
+
+
+def keep_last(scores: CVScores, count: int) -> CVScores:
+    """Keep the scores of the last values, (folds, values) each."""
+    merit = None if scores.merit is None else scores.merit[:, -count:]
+    return CVScores(scores.accuracy[:, -count:], scores.loss[:, -count:], merit)
 
 
 def join_scores(parts: Sequence[CVScores]) -> CVScores:

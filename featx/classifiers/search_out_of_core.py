@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from featx.classifiers.choice import Fitted
 from featx.classifiers.figures import Criterion
+from featx.classifiers.grids import WARM_STARTS, list_warm_values
 from featx.classifiers.majority import search_majority
 from featx.classifiers.registry import Linear, Majority, find_classifier
 from featx.classifiers.search import choose_c, list_values_beyond
@@ -23,9 +24,6 @@ from featx.linear.fit import LinearModel, choose_codes
 from featx.linear.out_of_core import fit_out_of_core
 from featx.models.array_classifier import ArrayClassifier, Opaque
 from featx.types import Fold, RowNumbers
-
-# Values of C that are fitted up to the chosen one, itself included: at two a decade each is a good start for the next.
-WARM_STARTS = 3
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,8 @@ def _search_classifier(
     beyond = list_values_beyond(name, classifier.values, usual)
     further = None
     if beyond:
-        further_models = fit_out_of_core(read_train, name, beyond)
+        warm = list_warm_values(classifier.values, beyond)
+        further_models = fit_out_of_core(read_train, name, warm)[-len(beyond) :]
         further_scores = [score_val_images(model, blocks, val, y) for model in further_models]
         further = score_models(further_models, further_scores, truth, criterion)
         models = [*models, *further_models]

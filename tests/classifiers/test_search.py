@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from featx.classifiers.figures import Criterion
-from featx.classifiers.grids import C_STEP, LOGREG_C, STEPS_BEYOND, SVM_C, list_beyond
+from featx.classifiers.grids import C_STEP, LOGREG_C, STEPS_BEYOND, SVM_C, list_beyond, list_warm_values
 from featx.classifiers.registry import CLASSIFIERS, Linear
 from featx.classifiers.search import SearchOptions, choose_c, search, search_linear
 from featx.features.splits import make_folds
@@ -34,6 +34,12 @@ def test_values_beyond_a_grid_go_on_by_its_own_step(grid: list[float]) -> None:
     assert len(above) == len(below) == STEPS_BEYOND
     steps = np.diff(np.log10([*below, *grid, *above]))
     assert steps == pytest.approx(np.log10(C_STEP))
+
+
+def test_a_large_c_is_reached_from_smaller_ones_and_a_small_one_at_once() -> None:
+    assert list_warm_values([1, 2, 3, 4], [5, 6]) == [2, 3, 4, 5, 6]
+    assert list_warm_values([1, 2, 3, 4], [0.1, 0.5]) == [0.1, 0.5]
+    assert list_warm_values([1], [2]) == [1, 2]
 
 
 def test_a_grid_that_ends_too_soon_is_extended_to_where_the_whole_one_has_its_best() -> None:
