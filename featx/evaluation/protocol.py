@@ -37,6 +37,11 @@ PROTOCOL_IN_WORDS = (
 """The protocol of evaluating cached layers, as model files state it."""
 
 
+def describe_protocol(clf: str) -> str:
+    """State the protocol of one classifier: neighbours take standardised columns, as the MLP does."""
+    return PROTOCOL_IN_WORDS.replace("MLP", "knn") if clf == "knn" else PROTOCOL_IN_WORDS
+
+
 @dataclass(frozen=True)
 class Subject:
     """What is evaluated: a classifier on a layer set of a base. The fields are those of `Result`."""

@@ -153,7 +153,7 @@ def table(rows: Sequence[TableRow], style: str = "simple", width: int | None = N
         text = write_plain(shown)
     else:
         text = tabulate(shown, "keys", tablefmt=style, colalign=list_sides(shown), disable_numparse=True)
-    return text + write_notes(rows, winner, list(columns), list(shown))
+    return text + write_notes(rows, winner, list(columns), list(shown), width)
 
 
 def write_columns(rows: Sequence[TableRow], winner: TableRow) -> TableColumns:

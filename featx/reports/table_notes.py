@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from featx.errors import shorten
 from featx.evaluation.metrics import SIGNIFICANCE
@@ -35,7 +36,13 @@ def mark_row(row: TableRow, winner: TableRow) -> str:
     return "=" if is_tied(row) else ""
 
 
-def write_notes(rows: Sequence[TableRow], winner: TableRow, columns: Sequence[str], shown: Sequence[str]) -> str:
+def write_notes(
+    rows: Sequence[TableRow],
+    winner: TableRow,
+    columns: Sequence[str] = (),
+    shown: Sequence[str] = (),
+    width: int | None = None,
+) -> str:
     """Say below a table what its marks mean, what is to be known of its rows, and which columns are not shown."""
     notes = []
     left_out = [name for name in columns if name not in shown]
@@ -48,7 +55,8 @@ def write_notes(rows: Sequence[TableRow], winner: TableRow, columns: Sequence[st
         )
     if any(row.clf in TUNED for row in rows):
         notes.append("(head, finetuned) cv acc is the accuracy on the part of the training images that chose the epoch")
-    notes += gather_notes(rows)
+    for note in gather_notes(rows):
+        notes += wrap(note, width or len(note), subsequent_indent="  ")
     earlier = sum(row.recalled for row in rows)
     if earlier == 1:
         notes.append(f"1 of {len(rows)} rows is from an earlier run, its seconds as measured then (--refit)")
@@ -78,13 +86,19 @@ def gather_notes(rows: Sequence[TableRow]) -> list[str]:
     """Write each note once, with the rows that it is of, then those of the data set."""
     rows_of_note: dict[str, list[str]] = {}
     data_notes: dict[str, None] = {}
+    has_several_bases = len({row.base for row in rows}) > 1
     for row in rows:
+        name = f"{row.layer} {row.clf}"
+        if has_several_bases:
+            name = f"{row.base} {name}"
         for text in row.notes:
-            rows_of_note.setdefault(text, []).append(f"{row.layer} {row.clf}")
+            rows_of_note.setdefault(text, []).append(name)
         data_notes.update(dict.fromkeys(row.data_notes))
+    learning = sum(row.clf != "dummy" for row in rows)
     lines = []
     for text, names in rows_of_note.items():
-        lines.append(f"{text}: {shorten(names, 6)}")
+        of_rows = "every row" if len(names) == learning > 1 else shorten(names, 6)
+        lines.append(f"{text}: {of_rows}")
     return [*lines, *list_degenerate(rows), *data_notes]
 
 

@@ -17,7 +17,7 @@ from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.evaluate import evaluate_layer_set
 from featx.evaluation.fit_report import FitReport, report_fit
 from featx.evaluation.notes import note_data, note_row
-from featx.evaluation.protocol import PROTOCOL_IN_WORDS, ModelBase, locate_weights, make_model
+from featx.evaluation.protocol import ModelBase, describe_protocol, locate_weights, make_model
 from featx.evaluation.result import Evaluation
 from featx.evaluation.table_row import make_table_row
 from featx.features.catalog import LayerSet
@@ -105,7 +105,8 @@ def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Eval
     weights = locate_weights(request.base, stored.source, stored)
     tensors = load_base_tensors(comparison) if with_base else {}
     base = ModelBase(layer_set.keys, stored.source, weights, tensors)
-    protocol = {"words": PROTOCOL_IN_WORDS, "seed": request.seed, "rows": comparison.dataset.digest}
+    words = describe_protocol(evaluation.result.clf)
+    protocol = {"words": words, "seed": request.seed, "rows": comparison.dataset.digest}
     return make_model(evaluation, base, comparison.dataset.classes, protocol)
 
 

@@ -221,6 +221,7 @@ def test_rows_to_hold_on_to_are_fitted_saved_and_predict(
     labelled = api.predict(loaded, [pets]).labelled
     assert {image.label for image in labelled} <= {"cat", "dog"}
     assert len(labelled) == 90
+    assert ("(knn: by it)" in loaded.protocol["words"]) is (clf == "knn")
     if clf == "knn":
         assert loaded.classifier.arrays["neighbours"].dtype == np.float32
         pictures = len(loaded.classifier.arrays["labels"])
