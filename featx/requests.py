@@ -23,6 +23,7 @@ EngineName = Literal["auto", "torch", "compile", "openvino", "eager"]
 HeadKind = Literal["linear", "mlp"]
 AugmentPreset = Literal["none", "light", "standard"]
 ScoredPart = Literal["auto", "train", "val", "test", "all"]
+SelectedFigure = Literal["accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss", "average_precision"]
 KeepRule = Literal["proven", "best"]
 
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
@@ -141,7 +142,7 @@ class CompareRequest(CheckedFields):
     layers : sequence of str
         Names joined by "+" are a layer set, whose features are concatenated. Empty: every layer that is cached.
     classifiers : sequence of str
-        Names in `CLASSIFIERS`; empty: all.
+        Names in `CLASSIFIERS`; empty: `DEFAULT_CLASSIFIERS`.
     poolings : sequence of str
         Empty: every pooling that is cached.
     seed : int
@@ -163,6 +164,11 @@ class CompareRequest(CheckedFields):
         the machine has.
     path_column, label_column : str or None
         As in `ExtractRequest`.
+    select : str or None
+        The cross-validated figure by which C, the number of neighbours and the best row are chosen. None: log-loss for
+        C of logistic regression, accuracy for all else.
+    positive : str or None
+        Of two classes the one that sensitivity, specificity and average precision are of; None: the second one.
     """
 
     data: str
@@ -181,6 +187,8 @@ class CompareRequest(CheckedFields):
     memory: Count | None = None
     path_column: str | None = None
     label_column: str | None = None
+    select: SelectedFigure | None = None
+    positive: str | None = None
 
     def contradictions(self) -> list[str]:
         """Report more test views than training views."""

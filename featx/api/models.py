@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     "test_views",
     "beside",
     "memory",
+    "select",
+    "positive",
 )
 def compare(
     data: str | Path,
@@ -58,14 +60,14 @@ def compare(
     layers : str or sequence of str, optional
         Layers, or layer sets such as "layer3+layer4"; None: every layer that is cached.
     clf : str or sequence of str, optional
-        Names of classifiers: "logreg", "svm", "mlp"; None: all.
+        Names of classifiers: "logreg", "svm", "mlp", "knn", "dummy"; None: the first three.
     progress : callable, optional
         Called with the number of evaluations done and to be done.
     **options
         `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base;
         `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
-        `refit`, `views`, `test_views`, `beside` and `memory` as in `CompareRequest`.
+        `refit`, `views`, `test_views`, `beside`, `memory`, `select` and `positive` as in `CompareRequest`.
 
     Returns
     -------
@@ -103,6 +105,8 @@ def compare(
     "views",
     "test_views",
     "memory",
+    "select",
+    "positive",
 )
 def fit(
     data: str | Path,
@@ -124,7 +128,7 @@ def fit(
     layer : str
         A layer, or several joined by "+", whose features are concatenated.
     clf : str
-        Name of a classifier: "logreg", "svm" or "mlp".
+        Name of a classifier: "logreg", "svm", "mlp", "knn" or "dummy".
     pooling : str
         Name of the pooling.
     keep_model : bool
@@ -133,8 +137,8 @@ def fit(
         Whether the model holds the weights of its base, too, so that one file predicts on any machine.
     **options
         `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
-        base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views` and `memory` as in
-        `CompareRequest`.
+        base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `memory`, `select` and
+        `positive` as in `CompareRequest`.
 
     Returns
     -------

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifiers.calibration import fit_inverse_temperature
-from featx.classifiers.registry import Linear, find_classifier
-from featx.classifiers.search import Fitted, choose_value
+from featx.classifiers.choice import Fitted
+from featx.classifiers.figures import Criterion
+from featx.classifiers.grids import WARM_STARTS, list_warm_values
+from featx.classifiers.majority import search_majority
+from featx.classifiers.registry import Linear, Majority, find_classifier
+from featx.classifiers.search import choose_c, list_values_beyond
+from featx.classifiers.temperature import fit_inverse_temperature
 from featx.classifiers.to_arrays import to_arrays
 from featx.errors import RequestError
 from featx.linear.cross_validation import CVScores, log_loss
@@ -20,9 +24,6 @@ from featx.linear.fit import LinearModel, choose_codes
 from featx.linear.out_of_core import fit_out_of_core
 from featx.models.array_classifier import ArrayClassifier, Opaque
 from featx.types import Fold, RowNumbers
-
-# Values of C that are fitted up to the chosen one, itself included: at two a decade each is a good start for the next.
-WARM_STARTS = 3
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class RowBlocks:
 
 
 def search_out_of_core(
-    names: Sequence[str], blocks: RowBlocks, y: NDArray[np.intp], fold: Fold
+    names: Sequence[str], blocks: RowBlocks, y: NDArray[np.intp], fold: Fold, criterion: Criterion | None = None
 ) -> dict[str, tuple[Fitted, ArrayClassifier | Opaque]]:
     """Choose C on one fold, and refit on all rows, reading features again and again instead of keeping them.
 
@@ -77,6 +78,8 @@ def search_out_of_core(
         The training rows.
     y : (n,) int
     fold : pair of (train rows, validation rows)
+    criterion : Criterion, optional
+        The figure to choose by.
 
     Returns
     -------
@@ -89,13 +92,17 @@ def search_out_of_core(
     RequestError
         If a classifier needs all rows in memory.
     """
-    return {name: _search_classifier(name, blocks, y, fold) for name in names}
+    return {name: _search_classifier(name, blocks, y, fold, criterion) for name in names}
 
 
 def _search_classifier(
-    name: str, blocks: RowBlocks, y: NDArray[np.intp], fold: Fold
+    name: str, blocks: RowBlocks, y: NDArray[np.intp], fold: Fold, criterion: Criterion | None
 ) -> tuple[Fitted, ArrayClassifier | Opaque]:
     classifier = find_classifier(name)
+    if isinstance(classifier, Majority):
+        length = blocks.read(blocks.rows[:1]).shape[1]
+        majority = search_majority(y, length, [fold], criterion)
+        return majority, to_arrays(majority.model)
     if not isinstance(classifier, Linear):
         raise RequestError(
             f"classifier '{name}' needs all features in memory, which --memory does not allow: "
@@ -103,19 +110,30 @@ def _search_classifier(
         )
     started = time.perf_counter()
     train, val = fold
-    models = fit_out_of_core(partial(blocks.iterate, np.sort(train), y), name, classifier.values)
-    scores = [score_val_images(model, blocks, val, y) for model in models]
+    read_train = partial(blocks.iterate, np.sort(train), y)
     truth = y[val if val.ndim == 1 else val[:, 0]]
-    cv_scores = score_models(models, scores, truth)
-    winner = choose_value(name, cv_scores)
-    C = classifier.values[winner]
-    values = [value for value in classifier.values if value <= C][-WARM_STARTS:]
+    models = fit_out_of_core(read_train, name, classifier.values)
+    scores = [score_val_images(model, blocks, val, y) for model in models]
+    usual = score_models(models, scores, truth, criterion)
+    beyond = list_values_beyond(name, classifier.values, usual)
+    further = None
+    if beyond:
+        warm = list_warm_values(classifier.values, beyond)
+        further_models = fit_out_of_core(read_train, name, warm)[-len(beyond) :]
+        further_scores = [score_val_images(model, blocks, val, y) for model in further_models]
+        further = score_models(further_models, further_scores, truth, criterion)
+        models = [*models, *further_models]
+        scores = [*scores, *further_scores]
+    choice = choose_c(name, classifier.values, usual, beyond, further)
+    C = choice.params["C"]
+    tried = [*classifier.values, *beyond]
+    values = sorted(value for value in tried if value <= C)[-WARM_STARTS:]
     model = fit_out_of_core(partial(blocks.iterate, np.arange(len(y)), y), name, values)[-1]
     inverse_temperature = 1.0
     if name == "svm":
+        winner = tried.index(C)
         inverse_temperature = fit_val_inverse_temperature(models[winner], scores[winner], truth)
-    accuracy = float(cv_scores.accuracy[0, winner])
-    fitted = Fitted(model, {"C": C}, accuracy, time.perf_counter() - started)
+    fitted = replace(choice, model=model, seconds=time.perf_counter() - started)
     return fitted, to_arrays(model, inverse_temperature)
 
 
@@ -131,15 +149,21 @@ def score_val_images(
 
 
 def score_models(
-    models: Sequence[LinearModel], scores: Sequence[NDArray[np.float64]], truth: NDArray[np.intp]
+    models: Sequence[LinearModel],
+    scores: Sequence[NDArray[np.float64]],
+    truth: NDArray[np.intp],
+    criterion: Criterion | None = None,
 ) -> CVScores:
     """Score the models of all values of C on the validation rows of one fold."""
     accuracies = []
     losses = []
+    merits = []
     for model, model_scores in zip(models, scores, strict=True):
         accuracies.append(np.mean(model.classes[choose_codes(model_scores)] == truth))
         losses.append(log_loss(model_scores, model.classes, truth))
-    return CVScores(np.array([accuracies]), np.array([losses]))
+        if criterion:
+            merits.append(criterion.rate_scores(model.kind, model_scores, model.classes, truth))
+    return CVScores(np.array([accuracies]), np.array([losses]), np.array([merits]) if criterion else None)
 
 
 def fit_val_inverse_temperature(model: LinearModel, scores: NDArray[np.float64], truth: NDArray[np.intp]) -> float:

@@ -17,11 +17,13 @@ from featx.cli.options import (
     json_option,
     memory_option,
     poolings_option,
+    positive_option,
     print_json,
     progress_bar,
     refit_option,
     rehash_option,
     seed_option,
+    select_option,
     several_bases,
     test_views_option,
     verbosity_options,
@@ -44,12 +46,18 @@ from featx.requests import CompareRequest
     help="Layer, by name or alias; layer3+layer4 concatenates several; repeatable.  [default: all that are cached]",
 )
 @click.option(
-    "--clf", "classifiers", multiple=True, help="Classifier: logreg, svm, mlp or all; repeatable.  [default: all]"
+    "--clf",
+    "classifiers",
+    multiple=True,
+    help="Classifier: logreg, svm, mlp, knn (nearest neighbours) or dummy (the most frequent class); repeatable; "
+    "all: the first three.  [default: all]",
 )
 @poolings_option
 @cached_dtype_option
 @views_option
 @test_views_option
+@select_option
+@positive_option
 @click.option("--csv", "csv_file", type=UserPath(dir_okay=False), help="Also write the table as CSV.")
 @click.option("--sort", metavar="COLUMN", help="Sort by a column of the CSV, such as test_accuracy or megabytes.")
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown, with all columns.")

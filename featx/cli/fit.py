@@ -18,11 +18,13 @@ from featx.cli.options import (
     json_option,
     memory_option,
     pooling_option,
+    positive_option,
     predict_command,
     print_json,
     refit_option,
     rehash_option,
     seed_option,
+    select_option,
     take_one,
     test_views_option,
     verbosity_options,
@@ -47,11 +49,15 @@ if TYPE_CHECKING:
     callback=take_one,
     help="Layer, by name or alias; layer3+layer4 concatenates several.",
 )
-@click.option("--clf", required=True, multiple=True, callback=take_one, help="Classifier: logreg, svm or mlp.")
+@click.option(
+    "--clf", required=True, multiple=True, callback=take_one, help="Classifier: logreg, svm, mlp, knn or dummy."
+)
 @pooling_option
 @cached_dtype_option
 @views_option
 @test_views_option
+@select_option
+@positive_option
 @click.option("--out", type=UserPath(dir_okay=False), help="Write the model for featx predict.")
 @click.option(
     "--with-base", is_flag=True, help="Put the weights of the base into the model, too: one file predicts anywhere."
@@ -99,9 +105,12 @@ def command(
 def show(report: FitReport, out: Path | None, base: str) -> None:
     """Print a report in words and tables."""
     from featx.reports.classes import class_table, confusion_table, mistake_lines
-    from featx.reports.table import sentence
+    from featx.reports.table import further_figures, sentence
 
     say_line(sentence(report.result))
+    say_line(further_figures(report.result))
+    for note in (*report.result.notes, *report.result.data_notes):
+        say_line(f"note: {note}")
     say_text(f"\n{class_table(report.per_class)}\n")
     say_text(f"{confusion_table(report.confusion, report.classes)}\n")
     say_text(mistake_lines(report.mistakes))

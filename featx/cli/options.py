@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
@@ -21,7 +21,7 @@ from featx.bases.names import is_python_file
 from featx.errors import RequestError
 from featx.keys import parse_value_range
 from featx.paths import expand_home
-from featx.requests import default_cache
+from featx.requests import SelectedFigure, default_cache
 
 if TYPE_CHECKING:
     from featx.types import Progress
@@ -148,6 +148,20 @@ seed_option = click.option(
     default=42,
     show_default=True,
     help="Random seed for split, folds and classifiers.",
+)
+
+
+select_option = click.option(
+    "--select",
+    type=click.Choice(get_args(SelectedFigure)),
+    help="Cross-validated figure by which C (or the neighbours of knn) and the best row are chosen."
+    "  [default: log-loss for C of logreg, else accuracy]",
+)
+
+positive_option = click.option(
+    "--positive",
+    metavar="CLASS",
+    help="Of two classes, the one that sensitivity, specificity and average precision are of.  [default: the second]",
 )
 
 

@@ -86,9 +86,10 @@ def command(model: Path, data: str, csv_file: Path | None, as_json: bool, quiet:
 def print_score(report: ScoreReport, model: Path) -> None:
     """Print a report in words and tables."""
     from featx.reports.classes import class_table, confusion_table, mistake_lines
-    from featx.reports.table import score_sentence
+    from featx.reports.table import further_figures, score_sentence
 
     say_line(f"'{model}': {score_sentence(report.result)}")
+    say_line(further_figures(report.result))
     scores = report.model.scores
     if "test_accuracy" in scores and "n_test" in scores:
         say_line(f"When it was fitted: {scores['test_accuracy']:.3f} on {scores['n_test']} held-out images")

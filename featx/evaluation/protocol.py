@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from featx.base_choice import BaseChoice
 from featx.bases.weights import absolute_path
 from featx.errors import ModelError
-from featx.evaluation.metrics import Codes, score_predictions
+from featx.evaluation.metrics import compute_figures, score_predictions
 from featx.evaluation.result import Evaluation, FittedClassifier, HeldOutPredictions, Result
 from featx.keys import FeatureKey
 from featx.models.array_classifier import Opaque
 from featx.models.model import Model
+from featx.requests import SelectedFigure
 from featx.store.base_json import StoredBase
+from featx.types import Codes
 
 PROTOCOL = 3
 """Version of splits, search, solvers and scores: raise it by hand when any of them gives other numbers."""
@@ -33,6 +35,11 @@ PROTOCOL_IN_WORDS = (
     "everything fitted inside the fold; refitted on the whole training part; the held-out part read once"
 )
 """The protocol of evaluating cached layers, as model files state it."""
+
+
+def describe_protocol(clf: str) -> str:
+    """State the protocol of one classifier: neighbours take standardised columns, as the MLP does."""
+    return PROTOCOL_IN_WORDS.replace("MLP", "knn") if clf == "knn" else PROTOCOL_IN_WORDS
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,18 @@ class Training:
     seconds : float
     params : dict
         The hyper-parameters that were chosen.
+    select : str or None
+        The figure by which they were chosen, where one was asked for.
+    cv_figure : float or None
+        That figure in cross-validation.
     """
 
     n_train: int
     cv_accuracy: float
     seconds: float
     params: dict[str, float]
+    select: SelectedFigure | None = None
+    cv_figure: float | None = None
 
 
 def make_evaluation(
@@ -88,7 +101,8 @@ def make_evaluation(
     chosen, probabilities = output
     result = make_result(subject, training, truth, output)
     confidence = probabilities[np.arange(len(truth)), chosen].round(6)
-    return Evaluation(result, HeldOutPredictions(chosen, confidence), classifier)
+    figures = compute_figures(truth, chosen, probabilities.shape[1], probabilities)
+    return Evaluation(result, HeldOutPredictions(chosen, confidence), classifier, figures=figures)
 
 
 def make_result(
@@ -108,6 +122,8 @@ def make_result(
         params=training.params,
         views=subject.views,
         test_views=subject.test_views,
+        select=training.select,
+        cv_figure=None if training.cv_figure is None else round(training.cv_figure, 6),
         **score_predictions(truth, chosen, probabilities),
     )
 
@@ -173,7 +189,9 @@ def make_model(evaluation: Evaluation, base: ModelBase, classes: Sequence[str], 
     result = evaluation.result
     classifier = evaluation.classifier
     if classifier is None or isinstance(classifier, Opaque):
-        raise ModelError(f"no model file can hold a classifier of the kind '{result.clf}': choose logreg, svm or mlp")
+        raise ModelError(
+            f"no model file can hold a classifier of the kind '{result.clf}': choose logreg, svm, mlp, knn or dummy"
+        )
     # Seconds differ from run to run, and equal fits are to give equal files.
     scores = {name: value for name, value in result.to_dict().items() if name != "fit_seconds"}
     return Model(

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,10 +15,12 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from featx.classifiers.registry import Linear, find_classifier
+from featx.classifiers.choice import Edge
+from featx.classifiers.registry import Linear, Majority, Neighbours, find_classifier
 from featx.evaluation.protocol import PROTOCOL
-from featx.evaluation.result import TUNED, UNREADABLE, Evaluation, HeldOutPredictions, Result
+from featx.evaluation.result import TUNED, UNREADABLE, Evaluation, Figures, HeldOutPredictions, Result
 from featx.files import read_regular_file, write_atomic
+from featx.requests import SelectedFigure
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,17 @@ class ResultFields(Struct, frozen=True, forbid_unknown_fields=True):
     calibration_error: Share
     views: Annotated[int, Meta(ge=1, le=2**31)]
     test_views: Annotated[int, Meta(ge=1, le=2**31)]
+    select: SelectedFigure | None = None
+    cv_figure: Annotated[float, Meta(ge=-1, le=1e9)] | None = None
+
+
+class FigureFields(Struct, frozen=True, forbid_unknown_fields=True):
+    """A `Figures`, as a record states it."""
+
+    matthews: Annotated[float, Meta(ge=-1, le=1)] | None
+    recall: Annotated[tuple[Share | None, ...], Meta(max_length=2)]
+    roc_auc: Annotated[tuple[Share | None, ...], Meta(max_length=2)]
+    average_precision: Annotated[tuple[Share | None, ...], Meta(max_length=2)]
 
 
 class Record(Struct, frozen=True):
@@ -69,6 +82,8 @@ class Record(Struct, frozen=True):
     predicted: Annotated[list[Annotated[int, Meta(ge=UNREADABLE, le=2**31)]], Meta(min_length=1)]
     confidence: list[Share]
     degenerate: Literal["all zero", "constant"] | None = None
+    edge: Edge | None = None
+    figures: FigureFields | None = None
     checksum: str | None = None
 
 
@@ -83,8 +98,10 @@ class HeldOutSize:
 def describe_grid(name: str, seed: int) -> Any:
     """State what is searched for a classifier, in words or numbers that change when it does."""
     classifier = find_classifier(name)
-    if isinstance(classifier, Linear):
+    if isinstance(classifier, Linear | Neighbours):
         return list(classifier.values)
+    if isinstance(classifier, Majority):
+        return None
     return repr(classifier.make(seed).get_params())
 
 
@@ -118,6 +135,10 @@ def save_result(cache: Path, request: Mapping[str, Any], evaluation: Evaluation)
     # Only stated where there is something to state, so that other files stay as they were.
     if evaluation.degenerate:
         record["degenerate"] = evaluation.degenerate
+    if evaluation.edge:
+        record["edge"] = evaluation.edge
+    if evaluation.figures:
+        record["figures"] = asdict(evaluation.figures)
     record["checksum"] = checksum_record(record)
     try:
         write_atomic(result_file(cache, request), (json.dumps(record, sort_keys=True) + "\n").encode())
@@ -214,4 +235,11 @@ def parse_result(text: bytes, expected: Mapping[str, Any], held_out: HeldOutSize
         raise ValueError("it predicts classes that there are not")
     predictions = HeldOutPredictions(np.array(record.predicted, np.intp), np.array(record.confidence, np.float64))
     # The fields as they stand: whole numbers among the parameters stay whole.
-    return Evaluation(Result(**fields["result"]), predictions, recalled=True, degenerate=record.degenerate)
+    return Evaluation(
+        Result(**fields["result"]),
+        predictions,
+        recalled=True,
+        degenerate=record.degenerate,
+        edge=record.edge,
+        figures=None if record.figures is None else Figures(**msgspec.structs.asdict(record.figures)),
+    )

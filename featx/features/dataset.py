@@ -50,6 +50,8 @@ class Dataset:
         The held-out rows.
     split : str
         What was held out and what is trained on, in words.
+    on_both_sides : str or None
+        Pictures that the data set's own split holds on both sides, in words.
     """
 
     manifest: DigestedListing
@@ -58,6 +60,7 @@ class Dataset:
     groups: NDArray[np.intp]
     test: NDArray[np.bool_]
     split: str = ""
+    on_both_sides: str | None = None
 
     @property
     def train(self) -> NDArray[np.bool_]:
@@ -212,7 +215,7 @@ def join_dataset(request: CompareRequest, manifest: DigestedListing) -> Dataset:
         log.warning("no image of %s is held out, so the accuracy says nothing of %s", names, of_them)
     split = describe_split(listing.splits if has_own_split else None, test, request.seed)
     note(log, split)
-    return Dataset(manifest, classes.tolist(), y, groups, test, split)
+    return Dataset(manifest, classes.tolist(), y, groups, test, split, counted.on_both_sides)
 
 
 def join_unlabelled(manifest: DigestedListing) -> Dataset:

@@ -6,7 +6,7 @@ to find it, and eigenvectors of the fold's training rows help no more (measured:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -35,6 +35,9 @@ from featx.types import Fold
 # The values of C to try, by kind of classifier ("logreg", "svm").
 Grid: TypeAlias = Mapping[str, Sequence[float]]
 
+# Rates scores (k, m) of validation rows, the greatest best: takes kind of classifier, scores, classes and truth.
+Merit: TypeAlias = Callable[[str, NDArray[np.float64], NDArray[Any], NDArray[Any]], float]
+
 # Multiplications in one product of all rows and classes, below which folds in threads only wait for Python.
 WORTH_THREADS = 8e6
 
@@ -49,10 +52,32 @@ class CVScores(NamedTuple):
     loss : (..., number of C) float64
         Mean log-loss of the softmax of the scores. For the SVM, whose scores are not log-odds, it means nothing by
         itself.
+    merit : (..., number of C) float64 or None
+        What a merit that was asked for gave.
     """
 
     accuracy: NDArray[np.float64]
     loss: NDArray[np.float64]
+    merit: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is scored in cross-validation, and how.
+
+    Attributes
+    ----------
+    grid : mapping of str to sequence of float
+        Values of C by kind.
+    power : float
+        How columns are scaled, see `compute_scale`.
+    merit : callable, optional
+        A further figure to be computed.
+    """
+
+    grid: Grid
+    power: float = PARETO
+    merit: Merit | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +150,9 @@ def prepare_fold(
     return PreparedFold(space, targets, coordinates, val.shape, truth)
 
 
-def score_fold(fold: PreparedFold, grid: Grid, options: SolverOptions = ROUGH) -> dict[str, CVScores]:
+def score_fold(
+    fold: PreparedFold, grid: Grid, options: SolverOptions = ROUGH, merit: Merit | None = None
+) -> dict[str, CVScores]:
     """Train on one part of the rows and score the other, for every classifier and C.
 
     Raises
@@ -138,13 +165,16 @@ def score_fold(fold: PreparedFold, grid: Grid, options: SolverOptions = ROUGH) -
     for kind, values in grid.items():
         accuracy = np.empty(len(values))
         loss = np.empty(len(values))
+        merits = np.empty(len(values)) if merit else None
         rising = np.argsort(values, kind="stable")
         points = solve_path(kind, fold.space, fold.targets, [values[place] for place in rising], options)
         for place, point in zip(rising, points, strict=True):
             scores = fold.scores(point.weights)
             accuracy[place] = np.mean(classes[choose_codes(scores)] == fold.truth)
             loss[place] = log_loss(scores, classes, fold.truth)
-        scores_by_kind[kind] = CVScores(accuracy, loss)
+            if merit and merits is not None:
+                merits[place] = merit(kind, scores, classes, fold.truth)
+        scores_by_kind[kind] = CVScores(accuracy, loss, merits)
     return scores_by_kind
 
 
@@ -200,26 +230,36 @@ def cross_validate(
     UnknownName, RequestError
         If the grid names an unknown classifier, or a C that is not positive.
     """
+    return score_folds(x, labels, folds, Scoring(grid, power), jobs)
+
+
+def score_folds(
+    x: Array, labels: Array, folds: Sequence[Fold], scoring: Scoring, jobs: int | None = None
+) -> dict[str, CVScores]:
+    """Score what is asked for on every fold, as `cross_validate` does and with its errors."""
     require_finite(x)
     if len(x) * min(x.shape) * len(np.unique(to_numpy(labels))) < WORTH_THREADS:
         jobs = 1
     needs_basis = any(not prefers_rows(len(train), x.shape[1]) for train, _ in folds)
     with one_thread():
-        basis = compute_column_basis(x, fit_scaling(x, power)) if needs_basis else None
+        basis = compute_column_basis(x, fit_scaling(x, scoring.power)) if needs_basis else None
         fold_scores = Parallel(n_jobs=jobs, prefer="threads")(
-            delayed(_prepare_and_score)(x, labels, fold, grid, basis, power) for fold in folds
+            delayed(_prepare_and_score)(x, labels, fold, scoring, basis) for fold in folds
         )
-    return {kind: _stack([scores[kind] for scores in fold_scores]) for kind in grid}
+    return {kind: _stack([scores[kind] for scores in fold_scores]) for kind in scoring.grid}
 
 
 def _prepare_and_score(
-    x: Array, labels: Array, fold: Fold, grid: Grid, basis: Array | None, power: float
+    x: Array, labels: Array, fold: Fold, scoring: Scoring, basis: Array | None
 ) -> dict[str, CVScores]:
-    return score_fold(prepare_fold(x, labels, fold, basis, power), grid)
+    prepared = prepare_fold(x, labels, fold, basis, scoring.power)
+    return score_fold(prepared, scoring.grid, merit=scoring.merit)
 
 
 def _stack(folds: Sequence[CVScores]) -> CVScores:
+    merits = [scores.merit for scores in folds if scores.merit is not None]
     return CVScores(
         accuracy=np.stack([scores.accuracy for scores in folds]),
         loss=np.stack([scores.loss for scores in folds]),
+        merit=np.stack(merits) if merits else None,
     )

@@ -34,6 +34,7 @@ from featx.models.schema import (
     ModelFacts,
     check_arrays,
     check_facts,
+    check_neighbours,
     check_numbers,
 )
 from featx.types import Matrix
@@ -344,7 +345,7 @@ def build_model(facts: ModelFacts, arrays: Arrays, held_bytes: int = 0) -> Model
     Raises
     ------
     ModelError
-        If a number of the classifier is not finite, or a scale is not positive.
+        If a number of the classifier is not finite, a scale is not positive, or neighbours are not what they must be.
     """
     classifier_arrays: dict[str, NDArray[Any]] = {}
     base_tensors: dict[str, NDArray[Any]] = {}
@@ -354,6 +355,8 @@ def build_model(facts: ModelFacts, arrays: Arrays, held_bytes: int = 0) -> Model
         else:
             classifier_arrays[name] = array
     check_numbers(classifier_arrays)
+    if facts.kind == "knn":
+        check_neighbours(classifier_arrays, len(facts.classes))
     base = make_base_id(facts.base)
     return Model(
         keys=tuple(FeatureKey(base, layer.layer, layer.pooling, layer.dtype) for layer in facts.layers),

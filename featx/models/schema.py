@@ -17,6 +17,9 @@ MODEL_FORMAT = "featx-model"
 MODEL_VERSION = 2
 """Version of what the file says and how it is to be read; others are refused."""
 
+MOST_NEIGHBOURS = 1000
+"""More neighbours are not asked for their votes, which would take long."""
+
 # A transform of more pixels would take all memory with the first image.
 Side = Annotated[int, Meta(ge=1, le=2**13)]
 Views = Annotated[int, Meta(ge=1, le=1000)]
@@ -121,7 +124,7 @@ class ModelFacts(Struct, frozen=True):
     source: Annotated[str, Meta(max_length=4096)]
     weights: Annotated[str, Meta(max_length=4096)]
     classes: Annotated[tuple[ClassName, ...], Meta(min_length=2, max_length=100_000)]
-    kind: Literal["logreg", "svm", "mlp"] = msgspec.field(name="clf")
+    kind: Literal["logreg", "svm", "mlp", "knn", "dummy"] = msgspec.field(name="clf")
     inverse_temperature: Annotated[float, Meta(gt=0)] = msgspec.field(name="sharpness")
     params: dict[str, Setting]
     protocol: dict[str, Any]
@@ -231,7 +234,7 @@ def check_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> None:
 def derive_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> dict[str, Shaped]:
     """Work out the dtype and the shape that each array of the classifier must have.
 
-    The header decides on the length of a feature and on the width of the hidden layer only.
+    The header decides on the length of a feature, the width of the hidden layer and the number of neighbours only.
     """
     classes = len(facts.classes)
     d = read_length(header, "mean")
@@ -245,6 +248,13 @@ def derive_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> dict[str, 
             "weights": ("F32", (classes, width)),
             "intercept": ("F32", (classes,)),
         }
+    if facts.kind == "knn":
+        return {
+            **standardisation,
+            "neighbours": ("F32", (read_rows(header, "neighbours"), d)),
+            "labels": ("I64", (read_length(header, "labels"),)),
+            "k": ("I64", (1,)),
+        }
     rows = 1 if classes == 2 else classes
     return {**standardisation, "weights": ("F64", (rows, d)), "intercept": ("F64", (rows,))}
 
@@ -257,6 +267,31 @@ def read_length(header: Mapping[str, Shaped], name: str) -> int:
     if len(shape) != 1 or shape[0] == 0:
         raise ModelError(f"'{name}' has the shape {list(shape[:8])}, expected one positive length")
     return shape[0]
+
+
+def read_rows(header: Mapping[str, Shaped], name: str) -> int:
+    """Read the number of rows of an array off the header; 0 where it has none."""
+    _, shape = header.get(name, ("", ()))
+    return shape[0] if shape else 0
+
+
+def check_neighbours(arrays: Arrays, classes: int) -> None:
+    """Check that every picture has its views, each class a picture, and that there are as many pictures as vote.
+
+    Raises
+    ------
+    ModelError
+    """
+    labels = arrays["labels"]
+    rows = len(arrays["neighbours"])
+    if not rows or rows % len(labels):
+        raise ModelError(f"'neighbours' has {rows} rows, which are not views of {len(labels)} pictures")
+    if not np.array_equal(np.unique(labels), np.arange(classes)):
+        raise ModelError(f"'labels' are not places of {classes} classes, each of which has a picture")
+    k = int(arrays["k"][0])
+    most = min(MOST_NEIGHBOURS, len(labels))
+    if not 1 <= k <= most:
+        raise ModelError(f"'k' is {k}, not a number of neighbours from 1 to {most}")
 
 
 def check_numbers(arrays: Arrays) -> None:

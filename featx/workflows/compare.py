@@ -8,6 +8,7 @@ from contextlib import closing
 from featx.errors import MissingFeatures
 from featx.evaluation.comparison import Comparison, open_comparisons
 from featx.evaluation.evaluate import recall_finetuned
+from featx.evaluation.notes import note_data, note_row
 from featx.evaluation.result import Evaluation
 from featx.evaluation.side_by_side import evaluate_side_by_side
 from featx.evaluation.table_row import TableRow, compare_with_best, make_table_row
@@ -44,10 +45,13 @@ def compare_layer_sets(request: CompareRequest, progress: Progress | None = None
         raise MissingFeatures(
             "there is no fine-tuned result for this base and these images yet. Run: featx finetune --help"
         )
-    p_values = compare_with_best([evaluation for _, evaluation in evaluated], dataset.y[dataset.test])
+    tests = compare_with_best([evaluation for _, evaluation in evaluated], dataset.y[dataset.test])
+    positive = comparisons[0].positive
+    data_notes = note_data(dataset)
     rows = []
-    for (layer_set, evaluation), p_value in zip(evaluated, p_values, strict=True):
-        rows.append(make_table_row(evaluation, layer_set, p_value))
+    for (layer_set, evaluation), test in zip(evaluated, tests, strict=True):
+        notes = note_row(evaluation, dataset)
+        rows.append(make_table_row(evaluation, layer_set, positive, notes=notes, data_notes=data_notes, **test))
     return rows
 
 

@@ -17,7 +17,8 @@ from featx.evaluation.comparison import Comparison, open_comparison
 from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.evaluate import evaluate_layer_set
 from featx.evaluation.fit_report import FitReport, report_fit
-from featx.evaluation.protocol import PROTOCOL_IN_WORDS, ModelBase, locate_weights, make_model
+from featx.evaluation.notes import note_data, note_row
+from featx.evaluation.protocol import ModelBase, describe_protocol, locate_weights, make_model
 from featx.evaluation.result import Evaluation
 from featx.evaluation.table_row import make_table_row
 from featx.features.catalog import LayerSet
@@ -65,7 +66,9 @@ def fit_classifier(request: CompareRequest, keep_model: bool = True, with_base: 
         model = assemble_model(comparison, layer_set, evaluation, with_base)
     dataset = comparison.dataset
     held_out = take_held_out(dataset, np.flatnonzero(dataset.test))
-    return report_fit(evaluation, held_out, model, make_table_row(evaluation, layer_set))
+    notes = note_row(evaluation, dataset)
+    row = make_table_row(evaluation, layer_set, comparison.positive, notes=notes, data_notes=note_data(dataset))
+    return report_fit(evaluation, held_out, model, row)
 
 
 def choose_only_one(comparison: Comparison) -> LayerSet:
@@ -103,7 +106,8 @@ def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Eval
     weights = locate_weights(request.base, stored.source, stored)
     tensors = load_base_tensors(comparison) if with_base else {}
     base = ModelBase(layer_set.keys, stored.source, weights, tensors)
-    protocol = {"words": PROTOCOL_IN_WORDS, "seed": request.seed, "rows": comparison.dataset.digest}
+    words = describe_protocol(evaluation.result.clf)
+    protocol = {"words": words, "seed": request.seed, "rows": comparison.dataset.digest}
     return make_model(evaluation, base, comparison.dataset.classes, protocol)
 
 

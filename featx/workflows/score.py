@@ -18,7 +18,6 @@ from featx.errors import DataError, did_you_mean, shorten
 from featx.evaluation.error_analysis import HeldOut
 from featx.evaluation.fit_report import FitReport, report_fit
 from featx.evaluation.protocol import Subject, Training, make_evaluation
-from featx.evaluation.table_row import make_row
 from featx.features.dataset import join_dataset
 from featx.images.range_report import RangeReport
 from featx.models.base_of_model import open_model
@@ -292,7 +291,7 @@ def make_report(
     truth = np.array([classes.index(label) for label in listing.labels])
     output = scored.codes, scored.probabilities
     evaluation = make_evaluation(describe_subject(model), recall_training(model), truth, output, model.classifier)
-    report = report_fit(evaluation, HeldOut(list(listing.paths), truth, classes), model, make_row(evaluation))
+    report = report_fit(evaluation, HeldOut(list(listing.paths), truth, classes), model)
     images: list[tuple[str, str, str, float]] = []
     confidence = evaluation.predictions.confidence.tolist()
     for path, label, code, probability in zip(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from featx.classifiers.calibration import calibrate, fit_inverse_temperature
+from featx.classifiers.calibration import calibrate
+from featx.classifiers.temperature import fit_inverse_temperature
 from featx.classifiers.to_arrays import to_arrays
 from featx.evaluation.metrics import calibration_error
 from featx.features.splits import make_folds

@@ -83,7 +83,7 @@ def test_a_record_holds_what_the_evaluation_gave_and_nothing_of_the_table(reques
     compare_layer_sets(replace(request_, layers=("layer1",), classifiers=("svm",)))
     (record,) = (request_.cache / "results").iterdir()
     stored = json.loads(record.read_text())
-    assert set(stored) == {"request", "result", "predicted", "confidence", "checksum"}
+    assert set(stored) == {"request", "result", "predicted", "confidence", "figures", "checksum"}
     assert not {"p_value", "megabytes", "ms_per_image", "recalled"} & set(stored["result"])
     assert set(stored["request"]) == {"keys", "rows", "clf", "grid", "seed", "protocol"}
 

@@ -4,13 +4,22 @@ import json
 from dataclasses import asdict
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
 import pytest
 
 from featx.errors import ModelError
 from featx.images.transform import FILTERS
 from featx.keys import BaseId, InputTransform
 from featx.models.array_classifier import CALIBRATIONS
-from featx.models.schema import MODEL_FORMAT, MODEL_VERSION, ModelFacts, TransformFacts, check_arrays, check_facts
+from featx.models.schema import (
+    MODEL_FORMAT,
+    MODEL_VERSION,
+    ModelFacts,
+    TransformFacts,
+    check_arrays,
+    check_facts,
+    check_neighbours,
+)
 
 FACTS: dict[str, Any] = json.loads(
     json.dumps(
@@ -192,3 +201,54 @@ def test_tensors_of_a_base_may_have_any_shape() -> None:
 def test_a_file_may_name_whatever_this_featx_computes() -> None:
     assert set(get_args(get_type_hints(TransformFacts)["interpolation"])) == set(FILTERS)
     assert set(get_args(get_type_hints(ModelFacts)["kind"])) == set(CALIBRATIONS)
+
+
+KNN_HEADER = {
+    "mean": ("F64", (7,)),
+    "scale": ("F64", (7,)),
+    "neighbours": ("F32", (20, 7)),
+    "labels": ("I64", (10,)),
+    "k": ("I64", (1,)),
+}
+
+
+def test_arrays_of_neighbours_are_checked_by_their_shapes() -> None:
+    facts = check_facts({**FACTS, "clf": "knn"})
+    check_arrays(facts, KNN_HEADER)
+    for name, entry in (
+        ("neighbours", ("F64", (20, 7))),
+        ("neighbours", ("F32", (20, 8))),
+        ("neighbours", ("F32", ())),
+        ("labels", ("I32", (10,))),
+        ("labels", ("I64", (0,))),
+        ("k", ("I64", (2,))),
+    ):
+        with pytest.raises(ModelError, match=f"'{name}'"):
+            check_arrays(facts, {**KNN_HEADER, name: entry})
+    with pytest.raises(ModelError, match="its arrays are k, labels, mean, scale; expected are"):
+        check_arrays(facts, {name: entry for name, entry in KNN_HEADER.items() if name != "neighbours"})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"neighbours": np.zeros((19, 7))}, "'neighbours' has 19 rows, which are not views of 10 pictures"),
+        ({"neighbours": np.zeros((0, 7))}, "'neighbours' has 0 rows"),
+        ({"labels": np.array([0, 1] * 5)}, "'labels' are not places of 3 classes, each of which has a picture"),
+        ({"labels": np.array([0, 1, 3, 0, 1, 2, 0, 1, 2, 0])}, "'labels' are not places of 3 classes"),
+        ({"labels": np.array([0, 1, -1, 0, 1, 2, 0, 1, 2, 0])}, "'labels' are not places of 3 classes"),
+        ({"k": np.array([0])}, "'k' is 0, not a number of neighbours from 1 to 10"),
+        ({"k": np.array([11])}, "'k' is 11, not a number of neighbours from 1 to 10"),
+    ],
+)
+def test_neighbours_that_cannot_vote_are_refused(change: dict[str, Any], message: str) -> None:
+    arrays = {"neighbours": np.zeros((20, 7)), "labels": np.arange(10) % 3, "k": np.array([3])}
+    check_neighbours(arrays, 3)
+    with pytest.raises(ModelError, match=message):
+        check_neighbours({**arrays, **change}, 3)
+
+
+def test_more_than_a_thousand_neighbours_are_not_asked() -> None:
+    arrays = {"neighbours": np.zeros((3000, 1)), "labels": np.arange(3000) % 3, "k": np.array([1001])}
+    with pytest.raises(ModelError, match="from 1 to 1000"):
+        check_neighbours(arrays, 3)
