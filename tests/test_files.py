@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +38,21 @@ def test_a_text_that_cannot_be_written_says_where(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(StoreError, match=r"file/table\.csv' cannot be written"):
         write_text(tmp_path / "file" / "table.csv", "a,b")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_what_a_killed_writer_left_beside_a_file_goes_with_the_next_one(tmp_path: Path) -> None:
+    target = tmp_path / "labels.csv"
+    script = (
+        "import os, sys\nfrom pathlib import Path\nfrom featx.files import atomic_file\n"
+        "with atomic_file(Path(sys.argv[1])):\n    os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, target], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    write_text(target, "path,label\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.csv"]
+
+
+def test_text_of_any_name_can_be_written(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "\udcff \ud800 é")
+    assert (tmp_path / "a").read_bytes() == b"\xff \\ud800 \xc3\xa9"
