@@ -391,6 +391,7 @@ def write_text(target: Path, text: str) -> None:
     StoreError
         If it cannot be written.
     """
+    remove_given_up_beside(target)
     try:
         # Names of files need not be UTF-8: they are written as the bytes that the file system holds.
         write_atomic(target, text.encode(errors=ANY_NAME))

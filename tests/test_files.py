@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -123,3 +125,21 @@ def test_a_file_that_grows_is_read_to_the_size_that_was_checked(tmp_path: Path) 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 bytes"), (2048, "2 KiB"), (2**28, "256 MiB"), (5 * 2**30, "5 GiB")])
 def test_sizes_are_shown_in_a_unit_that_suits_them(count: int, text: str) -> None:
     assert show_size(count) == text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")
+def test_what_a_killed_writer_left_beside_a_file_goes_with_the_next_one(tmp_path: Path) -> None:
+    target = tmp_path / "labels.csv"
+    script = (
+        "import os, sys\nfrom pathlib import Path\nfrom featx.files import atomic_file\n"
+        "with atomic_file(Path(sys.argv[1])):\n    os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, target], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    write_text(target, "path,label\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.csv"]
+
+
+def test_text_of_any_name_can_be_written(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "\udcff \ud800 é")
+    assert (tmp_path / "a").read_bytes() == b"\xff \\ud800 \xc3\xa9"

@@ -24,7 +24,7 @@ from safetensors.numpy import save
 from featx.bases.weights import is_file_name
 from featx.errors import ModelError, StoreError
 from featx.features.scaling import join
-from featx.files import write_atomic
+from featx.files import remove_given_up_beside, write_atomic
 from featx.keys import BASE_TENSOR_PREFIX, BaseId, FeatureKey, InputTransform, list_fields
 from featx.models.array_classifier import CALIBRATIONS, ArrayClassifier, Arrays
 from featx.models.schema import (
@@ -213,6 +213,7 @@ class Model:
                 f"the model is {len(data) / 1e9:.1f} GB, more than the {MAX_MODEL_BYTES / 1e9:.1f} GB that are read "
                 "again: choose a smaller layer or pooling"
             )
+        remove_given_up_beside(Path(path))
         try:
             write_atomic(Path(path), data)
         except OSError as error:

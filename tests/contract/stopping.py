@@ -152,7 +152,8 @@ class Trials:
         self.extracted = self.folder / "extracted"
         words = ("extract", "photos", *RANDOM, "--pooling", "avg", "--pooling", "pyramid")
         layers = ("-l", "layer1", "-l", "layer2", "-l", "layer3", "-l", "layer4")
-        done = subprocess.run([*self.line(*words, *layers, "-q"), "--cache", "extracted"], cwd=self.folder, check=False)
+        line = [*self.line(*words, *layers, "-q"), "--cache", "extracted"]
+        done = subprocess.run(line, cwd=self.folder, stdout=subprocess.DEVNULL, check=False)
         assert done.returncode == 0
         for name in self.commands:
             place = self.prepare(name, "whole")

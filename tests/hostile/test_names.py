@@ -142,6 +142,7 @@ def read_csv(file: Path) -> list[list[str]]:
     return rows
 
 
+TINY = Path(__file__).parents[2] / "featx" / "bases" / "pretrained" / "tiny-cifar100.safetensors"
 BASE = ("-b", "tiny", "-l", "layer4")
 
 
@@ -283,7 +284,7 @@ def test_names_in_weights_and_in_the_cache(
 ) -> None:
     photos, _ = fitted
     weights = tmp_path / f"{name[:80]}.safetensors"
-    tensors = load_file(Path("featx/bases/pretrained/tiny-cifar100.safetensors").resolve())
+    tensors = load_file(TINY)
     cache = ("--cache", tmp_path / "cache")
     try:
         save_file({**tensors, f"extra.{name}": np.ones(3, np.float32)}, weights)

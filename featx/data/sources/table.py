@@ -220,16 +220,17 @@ def naming_file(table: ImageTable) -> Iterator[None]:
 def find_problems(table: ImageTable, columns: ChosenColumns) -> list[str]:
     """List the rows that are incomplete or whose split is unknown, by their line numbers."""
     problems = []
+    nouns = {columns.path: "path", columns.label: "label"}
     for row in table.rows:
-        problems += find_row_problems(table, row, {columns.path: "path", columns.label: "label"})
-        split = row.values.get(columns.split or "", "")
-        kind = table.nested.get((row.line, columns.split or ""))
+        problems += find_row_problems(table, row, nouns)
+        if columns.split is None:
+            continue
+        split = row.values.get(columns.split, "")
+        kind = table.nested.get((row.line, columns.split))
         if kind:
             problems.append(f"line {row.line}: '{columns.split}' is {kind}, not a text or a number")
         elif read_split(columns.split, split) is None:
-            expected = (
-                "true or false" if simplify_column(columns.split or "").startswith("is_") else "train, val or test"
-            )
+            expected = "true or false" if simplify_column(columns.split).startswith("is_") else "train, val or test"
             problems.append(f"line {row.line}: unknown split '{split.strip()}' ({expected})")
     return problems
 
@@ -263,6 +264,8 @@ def find_row_problems(table: ImageTable, row: ImageRow, nouns: Mapping[str, str]
 
 def is_encodable(text: str) -> bool:
     """Whether a text can be stored and name a file: JSON can write NUL, and halves of characters."""
+    if text.isascii():
+        return "\0" not in text
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
