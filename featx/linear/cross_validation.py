@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from featx.linear.fit import choose_codes, require_classes, solve_path
-from featx.linear.lapack import Array, cast, one_thread, require_finite, to_numpy
+from featx.linear.lapack import Array, cast, one_thread, require_finite, send_like, to_numpy
 from featx.linear.options import ROUGH, SolverOptions
 from featx.linear.spaces import (
     PARETO,
@@ -29,6 +29,14 @@ from featx.linear.spaces import (
     encode_labels,
     fit_scaling,
     prefers_rows,
+)
+from featx.linear.weighting import (
+    Weighting,
+    average_weighted,
+    price_errors,
+    require_weights,
+    take_positive,
+    weigh_targets,
 )
 from featx.types import Fold
 
@@ -48,11 +56,14 @@ class CVScores(NamedTuple):
         Share of the validation rows that are classified correctly.
     loss : (..., number of C) float64
         Mean log-loss of the softmax of the scores. For the SVM, whose scores are not log-odds, it means nothing by
-        itself.
+        itself. Where training is weighted, this mean is weighted, too: rows by their weights and those of their classes.
+    weighted_accuracy : (..., number of C) float64, or None
+        The share of these weights that is classified correctly; None where training is not weighted.
     """
 
     accuracy: NDArray[np.float64]
     loss: NDArray[np.float64]
+    weighted_accuracy: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,8 @@ class PreparedFold:
         v rows are views of one image, whose scores are averaged.
     truth : (m,) any dtype
         Labels of the validation rows, or images.
+    val_weights : (m,) float64 or None
+        What an error on each of them costs; None: 1.
     """
 
     space: Space
@@ -78,6 +91,7 @@ class PreparedFold:
     coordinates: Array
     shape: tuple[int, ...]
     truth: NDArray[Any]
+    val_weights: NDArray[np.float64] | None = None
 
     def scores(self, weights: Array) -> NDArray[np.float64]:
         """Score the validation rows by weights (k, r + 1), views averaged: (k, m)."""
@@ -87,7 +101,12 @@ class PreparedFold:
 
 
 def prepare_fold(
-    x: Array, labels: Array, fold: Fold, basis: Array | None = None, power: float = PARETO
+    x: Array,
+    labels: Array,
+    fold: Fold,
+    basis: Array | None = None,
+    power: float = PARETO,
+    weighting: Weighting | None = None,
 ) -> PreparedFold:
     """Scale and rotate the rows of one fold; everything is fitted on its training rows.
 
@@ -102,27 +121,34 @@ def prepare_fold(
         From `compute_column_basis`, where folds share it.
     power : float
         How columns are scaled, see `compute_scale`.
+    weighting : Weighting, optional
+        How much rows and classes count.
 
     Raises
     ------
     DataError
         If the training rows have one class only.
     """
+    weighting = weighting or Weighting()
     labels = to_numpy(labels)
     train, val = (np.asarray(rows) for rows in fold)
+    train = take_positive(train, weighting)
+    row_weights = weighting.take(train).rows
     val_rows = val.reshape(-1)
-    targets = require_classes(encode_labels(labels[train]))
-    truth = labels[val if val.ndim == 1 else val[:, 0]]
-    scaling = fit_scaling(x[train], power)
+    images = val if val.ndim == 1 else val[:, 0]
+    targets = weigh_targets(require_classes(encode_labels(labels[train])), weighting, row_weights)
+    scaling = fit_scaling(x[train], power, row_weights)
+    counted = None if row_weights is None else send_like(row_weights, x, "float64")
     if prefers_rows(len(train), x.shape[1]):
         # One symmetric product of all rows costs what the two blocks cost, and x is never copied.
         gram = compute_gram(x[np.concatenate([train, val_rows])], scaling)
-        space = build_row_space(gram[: len(train), : len(train)])
+        space = build_row_space(gram[: len(train), : len(train)], counted)
         coordinates = gram[len(train) :, : len(train)] @ space.basis
     else:
-        space = build_column_space(scaling.apply(x[train], "float32"), basis)
+        space = build_column_space(scaling.apply(x[train], "float32"), basis, counted)
         coordinates = cast(scaling.apply(x[val_rows], "float32") @ space.basis, "float64")
-    return PreparedFold(space, targets, coordinates, val.shape, truth)
+    val_weights = price_errors(targets, labels[images], weighting.take(images).rows)
+    return PreparedFold(space, targets, coordinates, val.shape, labels[images], val_weights)
 
 
 def score_fold(fold: PreparedFold, grid: Grid, options: SolverOptions = ROUGH) -> dict[str, CVScores]:
@@ -138,17 +164,26 @@ def score_fold(fold: PreparedFold, grid: Grid, options: SolverOptions = ROUGH) -
     for kind, values in grid.items():
         accuracy = np.empty(len(values))
         loss = np.empty(len(values))
+        weighted_accuracy = None if fold.val_weights is None else np.empty(len(values))
         rising = np.argsort(values, kind="stable")
         points = solve_path(kind, fold.space, fold.targets, [values[place] for place in rising], options)
         for place, point in zip(rising, points, strict=True):
             scores = fold.scores(point.weights)
-            accuracy[place] = np.mean(classes[choose_codes(scores)] == fold.truth)
-            loss[place] = log_loss(scores, classes, fold.truth)
-        scores_by_kind[kind] = CVScores(accuracy, loss)
+            is_right = classes[choose_codes(scores)] == fold.truth
+            accuracy[place] = np.mean(is_right)
+            loss[place] = log_loss(scores, classes, fold.truth, fold.val_weights)
+            if weighted_accuracy is not None:
+                weighted_accuracy[place] = average_weighted(is_right, fold.val_weights)
+        scores_by_kind[kind] = CVScores(accuracy, loss, weighted_accuracy)
     return scores_by_kind
 
 
-def log_loss(scores: NDArray[np.float64], classes: NDArray[Any], truth: NDArray[Any]) -> float:
+def log_loss(
+    scores: NDArray[np.float64],
+    classes: NDArray[Any],
+    truth: NDArray[Any],
+    weights: NDArray[np.float64] | None = None,
+) -> float:
     """Average minus the logarithm of the true class's probability; rows of classes not trained on are left out.
 
     Scikit-learn's `log_loss` takes probabilities instead of scores, which round to 0 and 1, and needs every class.
@@ -158,6 +193,8 @@ def log_loss(scores: NDArray[np.float64], classes: NDArray[Any], truth: NDArray[
     scores : (k, m) or, where there are two classes, (1, m) float64
     classes : (k,) sorted
     truth : (m,)
+    weights : (m,) float64, optional
+        What the rows are averaged with.
     """
     is_trained = np.isin(truth, classes)
     if not is_trained.any():
@@ -166,11 +203,18 @@ def log_loss(scores: NDArray[np.float64], classes: NDArray[Any], truth: NDArray[
     codes = np.searchsorted(classes, truth[is_trained])
     if len(scores) == 1:
         scores = np.vstack([np.zeros_like(scores), scores])
-    return float(np.mean(logsumexp(scores, axis=0) - scores[codes, np.arange(len(codes))]))
+    losses = logsumexp(scores, axis=0) - scores[codes, np.arange(len(codes))]
+    return average_weighted(losses, None if weights is None else weights[is_trained])
 
 
 def cross_validate(
-    x: Array, labels: Array, folds: Sequence[Fold], grid: Grid, jobs: int | None = None, power: float = PARETO
+    x: Array,
+    labels: Array,
+    folds: Sequence[Fold],
+    grid: Grid,
+    jobs: int | None = None,
+    power: float = PARETO,
+    weighting: Weighting | None = None,
 ) -> dict[str, CVScores]:
     """Score every classifier and C on every fold.
 
@@ -187,6 +231,8 @@ def cross_validate(
         Small folds are done one after another in any case.
     power : float
         How columns are scaled, see `compute_scale`.
+    weighting : Weighting, optional
+        How much rows and classes count, in training and in the scores that are to choose.
 
     Returns
     -------
@@ -196,30 +242,42 @@ def cross_validate(
     Raises
     ------
     DataError
-        If x holds NaN or infinity, or the training rows of a fold have only one class.
+        If x holds NaN or infinity, the training rows of a fold have only one class, or a weight of a row is negative or
+        not finite.
     UnknownName, RequestError
-        If the grid names an unknown classifier, or a C that is not positive.
+        If the grid names an unknown classifier, or a C or the weight of a class that is not positive.
     """
     require_finite(x)
+    if weighting is not None and weighting.rows is not None:
+        require_weights(weighting.rows, len(x))
     if len(x) * min(x.shape) * len(np.unique(to_numpy(labels))) < WORTH_THREADS:
         jobs = 1
     needs_basis = any(not prefers_rows(len(train), x.shape[1]) for train, _ in folds)
     with one_thread():
         basis = compute_column_basis(x, fit_scaling(x, power)) if needs_basis else None
         fold_scores = Parallel(n_jobs=jobs, prefer="threads")(
-            delayed(_prepare_and_score)(x, labels, fold, grid, basis, power) for fold in folds
+            delayed(_prepare_and_score)(x, labels, fold, grid, basis, power, weighting) for fold in folds
         )
     return {kind: _stack([scores[kind] for scores in fold_scores]) for kind in grid}
 
 
 def _prepare_and_score(
-    x: Array, labels: Array, fold: Fold, grid: Grid, basis: Array | None, power: float
+    x: Array,
+    labels: Array,
+    fold: Fold,
+    grid: Grid,
+    basis: Array | None,
+    power: float,
+    weighting: Weighting | None,
 ) -> dict[str, CVScores]:
-    return score_fold(prepare_fold(x, labels, fold, basis, power), grid)
+    return score_fold(prepare_fold(x, labels, fold, basis, power, weighting), grid)
 
 
 def _stack(folds: Sequence[CVScores]) -> CVScores:
-    return CVScores(
-        accuracy=np.stack([scores.accuracy for scores in folds]),
-        loss=np.stack([scores.loss for scores in folds]),
-    )
+    accuracy, loss, weighted = zip(*folds, strict=True)
+    weighted_accuracy = None
+    if any(scores is not None for scores in weighted):
+        # "balanced" changes nothing in a fold whose classes are equally large.
+        pairs = zip(weighted, accuracy, strict=True)
+        weighted_accuracy = np.stack([plain if scores is None else scores for scores, plain in pairs])
+    return CVScores(np.stack(accuracy), np.stack(loss), weighted_accuracy)
