@@ -56,7 +56,7 @@ class CVScores(NamedTuple):
         Share of the validation rows that are classified correctly.
     loss : (..., number of C) float64
         Mean log-loss of the softmax of the scores. For the SVM, whose scores are not log-odds, it means nothing by
-        itself. Where training is weighted, this mean is weighted, too: rows by their weights and those of their classes.
+        itself. Where training is weighted the mean is, too: rows by their weights and those of their classes.
     weighted_accuracy : (..., number of C) float64, or None
         The share of these weights that is classified correctly; None where training is not weighted.
     """

@@ -15,9 +15,8 @@ from featx.linear.fit import fit_linear
 from featx.linear.options import SolverOptions
 from featx.linear.weighting import ClassWeights, Weighting
 
-
-# So few rows are solved to the last digits whatever the tolerance, since that costs nothing: there rows that are repeated
-# and rows that are weighted give models which agree in the seven digits that scikit-learn's checks compare.
+# So few rows are solved to the last digits whatever the tolerance, since that costs nothing: there repeated rows and
+# weighted rows give models that agree in the seven digits which scikit-learn's checks compare.
 FEW_ROWS = 100
 LAST_DIGITS = 1e-16
 

@@ -8,8 +8,8 @@ Objectives, in the terms of scikit-learn, x being the scaled columns:
   intercept is penalised, and belongs to the mean of the training rows, so that shifting all features changes nothing.
 
 Weights multiply the losses. Those of rows, scikit-learn's `sample_weight`, say how often a row counts, so means and
-deviations of columns take them, too, and the intercept of the SVM belongs to the weighted mean: a weight of 2 is the row
-twice, 0 a row that is not there. Those of classes, `class_weight`, leave the columns as they are.
+deviations of columns take them, too, and the intercept of the SVM belongs to the weighted mean: a weight of 2 is the
+row twice, 0 a row that is not there. Those of classes, `class_weight`, leave the columns as they are.
 """
 
 from __future__ import annotations

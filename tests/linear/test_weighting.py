@@ -155,6 +155,12 @@ def in_blocks(x: np.ndarray, y: np.ndarray, size: int) -> Iterator[tuple[np.ndar
     return ((x[i : i + size], y[i : i + size]) for i in range(0, len(x), size))
 
 
+def without_shift(kind: str, scores: np.ndarray) -> np.ndarray:
+    """Take off what all classes of a softmax share, which changes no probability."""
+    is_softmax = kind == "logreg" and scores.shape[1] > 1
+    return scores - scores.mean(axis=1, keepdims=True) if is_softmax else scores
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("classes", [2, 4])
 @pytest.mark.parametrize("class_weight", [None, "balanced", {0: 5.0, 1: 0.2}])
@@ -171,7 +177,8 @@ def test_out_of_core_weights_mean_the_same(kind: str, classes: int, class_weight
     for c, model in zip(values, models, strict=True):
         in_memory = fit_linear(x, y, kind, c, weighting=weighting)
         np.testing.assert_allclose(model.mean, in_memory.mean, atol=1e-6)
-        np.testing.assert_allclose(model.decision_function(x), in_memory.decision_function(x), rtol=5e-3, atol=2e-2)
+        ours = without_shift(kind, model.decision_function(x))
+        np.testing.assert_allclose(ours, without_shift(kind, in_memory.decision_function(x)), atol=2e-2)
 
 
 def test_balanced_classes_are_counted_by_the_weights_of_their_rows() -> None:
