@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from featx.base_choice import BaseChoice, Count
-from featx.fields import WRITTEN, CheckedFields
+from featx.fields import WRITTEN, CheckedFields, check_class_weight, format_class_weight
 from featx.keys import StoredDtype
 from featx.paths import expand_home
 
@@ -30,6 +30,9 @@ Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
 Names = Annotated[Sequence[str], Meta(min_length=1)]
 """Names, one at least."""
+
+ClassWeight = str | dict[str, float]
+"""What errors on classes cost; always text once a request is made."""
 
 
 def default_cache() -> Path:
@@ -163,6 +166,9 @@ class CompareRequest(CheckedFields):
         the machine has.
     path_column, label_column : str or None
         As in `ExtractRequest`.
+    class_weight : str or mapping of str to float
+        What errors on classes cost in training: "none", "balanced" (all classes together the same), or weights by name,
+        also as text, "NAME=W,NAME=W"; a class that is not named has 1.
     """
 
     data: str
@@ -181,15 +187,21 @@ class CompareRequest(CheckedFields):
     memory: Count | None = None
     path_column: str | None = None
     label_column: str | None = None
+    class_weight: ClassWeight = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "class_weight", format_class_weight(self.class_weight))
 
     def contradictions(self) -> list[str]:
-        """Report more test views than training views."""
-        if self.test_views <= self.views:
-            return []
-        return [
-            f"'test_views' is {self.test_views}, but 'views' is {self.views}: "
-            "only views that are trained on can be averaged"
-        ]
+        """Report more test views than training views, and class weights that make no sense."""
+        problems = check_class_weight(self.class_weight)
+        if self.test_views > self.views:
+            problems.append(
+                f"'test_views' is {self.test_views}, but 'views' is {self.views}: "
+                "only views that are trained on can be averaged"
+            )
+        return problems
 
     def others(self) -> list[CompareRequest]:
         """Write the requests for the other bases of a table: every layer of each, whatever is asked of the first."""
@@ -251,6 +263,8 @@ class FinetuneRequest(CheckedFields):
         Whether running statistics of BatchNorm change in the stages that are unfrozen.
     path_column, label_column : str or None
         As in `ExtractRequest`.
+    class_weight : str or mapping of str to float
+        As in `CompareRequest`; of both phases.
     """
 
     data: str
@@ -281,10 +295,15 @@ class FinetuneRequest(CheckedFields):
     cache: Path = field(default_factory=default_cache)
     path_column: str | None = None
     label_column: str | None = None
+    class_weight: ClassWeight = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "class_weight", format_class_weight(self.class_weight))
 
     def contradictions(self) -> list[str]:
-        """Report a model name without .featx, and a precision that cannot be trained."""
-        problems = []
+        """Report a model name without .featx, a precision that cannot be trained, and senseless class weights."""
+        problems = check_class_weight(self.class_weight)
         if self.out.suffix != ".featx":
             problems.append(f"the model '{self.out}' must end in .featx, so that --weights can name it")
         if self.base.precision != "float32":

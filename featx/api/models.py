@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     "test_views",
     "beside",
     "memory",
+    "class_weight",
 )
 def compare(
     data: str | Path,
@@ -65,7 +66,8 @@ def compare(
         `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base;
         `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
-        `refit`, `views`, `test_views`, `beside` and `memory` as in `CompareRequest`.
+        `refit`, `views`, `test_views`, `beside`, `memory` and `class_weight` ("none", "balanced" or weights by name) as
+        in `CompareRequest`.
 
     Returns
     -------
@@ -103,6 +105,7 @@ def compare(
     "views",
     "test_views",
     "memory",
+    "class_weight",
 )
 def fit(
     data: str | Path,
@@ -133,8 +136,8 @@ def fit(
         Whether the model holds the weights of its base, too, so that one file predicts on any machine.
     **options
         `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
-        base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views` and `memory` as in
-        `CompareRequest`.
+        base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `memory` and `class_weight` as
+        in `CompareRequest`.
 
     Returns
     -------
@@ -278,6 +281,7 @@ def score(
     "workers",
     "rehash",
     "cache",
+    "class_weight",
 )
 def finetune(
     data: str | Path,
@@ -307,7 +311,7 @@ def finetune(
         `path_column` and `label_column` of a table; `weights`, `resize` and `crop` of the base; `head`,
         `hidden`, `dropout`, `augment`, `views`, `test_views`, `from_cache`, `epochs_head`, `epochs`,
         `patience`, `lr_head`, `lr`, `lr_decay`, `whole`, `keep`, `thaw_batchnorm`, `batch_size`, `seed`,
-        `device`, `workers`, `rehash`, `cache` as in `FinetuneRequest`.
+        `device`, `workers`, `rehash`, `cache`, `class_weight` as in `FinetuneRequest`.
 
     Returns
     -------

@@ -18,6 +18,8 @@ from featx.errors import RequestError
 from featx.linear.cross_validation import CVScores, log_loss
 from featx.linear.fit import LinearModel, choose_codes
 from featx.linear.out_of_core import fit_out_of_core
+from featx.linear.spaces import encode_labels
+from featx.linear.weighting import Weighting, average_weighted, price_errors, take_positive, weigh_targets
 from featx.models.array_classifier import ArrayClassifier, Opaque
 from featx.types import Fold, RowNumbers
 
@@ -61,7 +63,7 @@ class RowBlocks:
 
 
 def search_out_of_core(
-    names: Sequence[str], blocks: RowBlocks, y: NDArray[np.intp], fold: Fold
+    names: Sequence[str], blocks: RowBlocks, y: NDArray[np.intp], fold: Fold, weighting: Weighting | None = None
 ) -> dict[str, tuple[Fitted, ArrayClassifier | Opaque]]:
     """Choose C on one fold, and refit on all rows, reading features again and again instead of keeping them.
 
@@ -77,6 +79,8 @@ def search_out_of_core(
         The training rows.
     y : (n,) int
     fold : pair of (train rows, validation rows)
+    weighting : Weighting, optional
+        How much rows and classes count, as in `search`.
 
     Returns
     -------
@@ -89,11 +93,11 @@ def search_out_of_core(
     RequestError
         If a classifier needs all rows in memory.
     """
-    return {name: _search_classifier(name, blocks, y, fold) for name in names}
+    return {name: _search_classifier(name, blocks, y, fold, weighting or Weighting()) for name in names}
 
 
 def _search_classifier(
-    name: str, blocks: RowBlocks, y: NDArray[np.intp], fold: Fold
+    name: str, blocks: RowBlocks, y: NDArray[np.intp], fold: Fold, weighting: Weighting
 ) -> tuple[Fitted, ArrayClassifier | Opaque]:
     classifier = find_classifier(name)
     if not isinstance(classifier, Linear):
@@ -103,17 +107,25 @@ def _search_classifier(
         )
     started = time.perf_counter()
     train, val = fold
-    models = fit_out_of_core(partial(blocks.iterate, np.sort(train), y), name, classifier.values)
+    # Rows of weight 0 need not even be read.
+    train = take_positive(np.sort(train), weighting)
+    of_train = weighting.take(train)
+    models = fit_out_of_core(partial(blocks.iterate, train, y), name, classifier.values, weighting=of_train)
     scores = [score_val_images(model, blocks, val, y) for model in models]
-    truth = y[val if val.ndim == 1 else val[:, 0]]
-    cv_scores = score_models(models, scores, truth)
+    images = val if val.ndim == 1 else val[:, 0]
+    truth = y[images]
+    val_weights = weighting.take(images).rows
+    targets = weigh_targets(encode_labels(y[train]), of_train, of_train.rows)
+    cv_scores = score_models(models, scores, truth, price_errors(targets, truth, val_weights))
     winner = choose_value(name, cv_scores)
     C = classifier.values[winner]
     values = [value for value in classifier.values if value <= C][-WARM_STARTS:]
-    model = fit_out_of_core(partial(blocks.iterate, np.arange(len(y)), y), name, values)[-1]
+    every_row = take_positive(np.arange(len(y)), weighting)
+    of_rows = weighting.take(every_row)
+    model = fit_out_of_core(partial(blocks.iterate, every_row, y), name, values, weighting=of_rows)[-1]
     inverse_temperature = 1.0
     if name == "svm":
-        inverse_temperature = fit_val_inverse_temperature(models[winner], scores[winner], truth)
+        inverse_temperature = fit_val_inverse_temperature(models[winner], scores[winner], truth, val_weights)
     accuracy = float(cv_scores.accuracy[0, winner])
     fitted = Fitted(model, {"C": C}, accuracy, time.perf_counter() - started)
     return fitted, to_arrays(model, inverse_temperature)
@@ -131,22 +143,37 @@ def score_val_images(
 
 
 def score_models(
-    models: Sequence[LinearModel], scores: Sequence[NDArray[np.float64]], truth: NDArray[np.intp]
+    models: Sequence[LinearModel],
+    scores: Sequence[NDArray[np.float64]],
+    truth: NDArray[np.intp],
+    prices: NDArray[np.float64] | None = None,
 ) -> CVScores:
-    """Score the models of all values of C on the validation rows of one fold."""
+    """Score the models of all values of C on the validation rows of one fold; prices (m,) are those of their errors."""
     accuracies = []
+    weighted_accuracies = []
     losses = []
     for model, model_scores in zip(models, scores, strict=True):
-        accuracies.append(np.mean(model.classes[choose_codes(model_scores)] == truth))
-        losses.append(log_loss(model_scores, model.classes, truth))
-    return CVScores(np.array([accuracies]), np.array([losses]))
+        is_right = model.classes[choose_codes(model_scores)] == truth
+        accuracies.append(np.mean(is_right))
+        weighted_accuracies.append(average_weighted(is_right, prices))
+        losses.append(log_loss(model_scores, model.classes, truth, prices))
+    weighted = None if prices is None else np.array([weighted_accuracies])
+    return CVScores(np.array([accuracies]), np.array([losses]), weighted)
 
 
-def fit_val_inverse_temperature(model: LinearModel, scores: NDArray[np.float64], truth: NDArray[np.intp]) -> float:
+def fit_val_inverse_temperature(
+    model: LinearModel,
+    scores: NDArray[np.float64],
+    truth: NDArray[np.intp],
+    row_weights: NDArray[np.float64] | None = None,
+) -> float:
     """Fit the inverse temperature of an SVM on the margins of rows that it was not trained on."""
     is_trained = np.isin(truth, model.classes)
     if not is_trained.any():
         return 1.0
     if len(scores) == 1:
         scores = np.vstack([np.zeros_like(scores), scores])
-    return fit_inverse_temperature(scores[:, is_trained].T, np.searchsorted(model.classes, truth[is_trained]))
+    codes = np.searchsorted(model.classes, truth[is_trained])
+    return fit_inverse_temperature(
+        scores[:, is_trained].T, codes, None if row_weights is None else row_weights[is_trained]
+    )

@@ -111,6 +111,8 @@ def open_comparisons(request: CompareRequest) -> list[Comparison]:
     for of_base, bases in zip(requests, candidates, strict=True):
         selections.append(select_features(store, of_base, manifest.digests, bases))
     dataset = join_selections(manifest, store, selections)
+    # Classes that are not there are named before anything is fitted.
+    dataset.weighting(request.class_weight)
     comparisons = []
     for selection in selections:
         comparison = Comparison(selection.request, classifiers, selection, dataset)

@@ -16,7 +16,7 @@ from featx.classifiers.search import Fitted, search
 from featx.classifiers.search_out_of_core import RowBlocks, search_out_of_core
 from featx.classifiers.to_arrays import as_classifier
 from featx.evaluation.comparison import Comparison
-from featx.evaluation.protocol import Subject, Training, make_evaluation
+from featx.evaluation.protocol import Subject, Training, make_evaluation, state_class_weight
 from featx.evaluation.result import TUNED, Evaluation, FittedClassifier
 from featx.evaluation.result_cache import describe_grid, load_finetuned_results, load_result, save_result
 from featx.features.catalog import LayerSet
@@ -40,6 +40,8 @@ def fingerprint(comparison: Comparison, layer_set: LayerSet, clf: str) -> dict[s
     # Only stated where they differ from what they were before they could be chosen, so that older results are found.
     if (request.views, request.test_views) != (1, 1):
         stated["views"] = (request.views, request.test_views)
+    if request.class_weight != "none":
+        stated["class_weight"] = request.class_weight
     if not comparison.fits_memory(layer_set):
         stated["passes"] = 1
     return stated
@@ -63,7 +65,8 @@ def recall_finetuned(comparison: Comparison) -> list[Evaluation]:
     request = comparison.request
     images = int(comparison.dataset.test.sum())
     shared = {"base": list_fields(comparison.base.id), "rows": comparison.dataset.digest}
-    evaluations = load_finetuned_results(request.cache, shared, images)
+    class_weight = state_class_weight(request.class_weight)
+    evaluations = load_finetuned_results(request.cache, shared, images, class_weight)
     names = request.classifiers or TUNED
     return [evaluation for evaluation in evaluations if evaluation.result.clf in names]
 
@@ -107,15 +110,18 @@ def train_classifiers(comparison: Comparison, names: Sequence[str], features: Fe
     folds = with_views(folds_of_images, len(train), request.views, request.test_views)
     y = np.tile(dataset.y[train], request.views)
     rows = features.rows(train, request.views)
+    weighting = dataset.weighting(request.class_weight)
+    if weighting is not None:
+        weighting = weighting.take(train).tile(request.views)
     if features.array is None:
-        return search_out_of_core(names, RowBlocks(features.take, rows, features.block), y, folds[0])
+        return search_out_of_core(names, RowBlocks(features.take, rows, features.block), y, folds[0], weighting)
     X = features.take(rows)
     trained: dict[str, Trained] = {}
-    for name, fitted in search(names, X, y, folds, request.seed).items():
+    for name, fitted in search(names, X, y, folds, request.seed, weighting).items():
         started = time.perf_counter()
         inverse_temperature = 1.0
         if name == "svm":
-            inverse_temperature = calibrate(name, fitted.params["C"], X, y, folds)
+            inverse_temperature = calibrate(name, fitted.params["C"], X, y, folds, weighting)
         seconds = fitted.seconds + time.perf_counter() - started
         classifier = as_classifier(fitted.model, inverse_temperature)
         trained[name] = replace(fitted, seconds=seconds), classifier
@@ -137,6 +143,8 @@ def evaluate_classifier(
         dim=layer_set.dim,
         views=request.views,
         test_views=request.test_views,
+        class_weight=state_class_weight(request.class_weight),
+        weighted_images=dataset.weights is not None,
     )
     training = Training(int(dataset.train.sum()), fitted.cv_accuracy, fitted.seconds, fitted.params)
     output = predict_held_out(comparison, classifier, features)

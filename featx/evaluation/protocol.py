@@ -18,9 +18,11 @@ from featx.bases.weights import absolute_path
 from featx.errors import ModelError
 from featx.evaluation.metrics import Codes, score_predictions
 from featx.evaluation.result import Evaluation, FittedClassifier, HeldOutPredictions, Result
+from featx.fields import format_class_weight
 from featx.keys import FeatureKey
 from featx.models.array_classifier import Opaque
 from featx.models.model import Model
+from featx.requests import ClassWeight
 from featx.store.base_json import StoredBase
 
 PROTOCOL = 3
@@ -35,6 +37,12 @@ PROTOCOL_IN_WORDS = (
 """The protocol of evaluating cached layers, as model files state it."""
 
 
+def state_class_weight(class_weight: ClassWeight) -> str | None:
+    """Write what a request says of class weights where it says anything; None where all classes cost the same."""
+    text = format_class_weight(class_weight)
+    return None if text == "none" else text
+
+
 @dataclass(frozen=True)
 class Subject:
     """What is evaluated: a classifier on a layer set of a base. The fields are those of `Result`."""
@@ -46,6 +54,8 @@ class Subject:
     dim: int
     views: int = 1
     test_views: int = 1
+    class_weight: str | None = None
+    weighted_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,8 @@ def make_result(
         params=training.params,
         views=subject.views,
         test_views=subject.test_views,
+        class_weight=subject.class_weight,
+        weighted_images=subject.weighted_images,
         **score_predictions(truth, chosen, probabilities),
     )
 

@@ -15,6 +15,9 @@ from featx.types import RowNumbers
 TUNED = ("head", "finetuned")
 """Names of the two phases of fine-tuning in the column of classifiers."""
 
+WEIGHTING_FIELDS = ("class_weight", "weighted_images")
+"""Fields of a result that say how training was weighted: JSON states them only where it was."""
+
 FittedClassifier = ArrayClassifier | Opaque
 
 
@@ -48,6 +51,10 @@ class Result:
         Expected calibration error, 15 bins: how far probabilities lie from the share that is right.
     views, test_views : int
         Views of each image that were trained on, and views whose scores were averaged to evaluate it.
+    class_weight : str or None
+        What errors on classes cost in training, as `CompareRequest` states it; None: all the same.
+    weighted_images : bool
+        Whether images had weights in training. No figure here is weighted.
     """
 
     base: str
@@ -69,10 +76,16 @@ class Result:
     calibration_error: float
     views: int = 1
     test_views: int = 1
+    class_weight: str | None = None
+    weighted_images: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
-        return asdict(self)
+        """Give plain values for JSON; weights only where there were any."""
+        values = asdict(self)
+        for name in WEIGHTING_FIELDS:
+            if not values[name]:
+                del values[name]
+        return values
 
 
 @dataclass(frozen=True)

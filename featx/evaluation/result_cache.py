@@ -14,7 +14,7 @@ import numpy as np
 
 from featx.classifiers.registry import Linear, find_classifier
 from featx.evaluation.protocol import PROTOCOL
-from featx.evaluation.result import TUNED, Evaluation, HeldOutPredictions, Result
+from featx.evaluation.result import TUNED, WEIGHTING_FIELDS, Evaluation, HeldOutPredictions, Result
 from featx.files import write_atomic
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,9 @@ def load_result(cache: Path, request: Mapping[str, Any], images: int) -> Evaluat
     return read_result(result_file(cache, request), request, images)
 
 
-def load_finetuned_results(cache: Path, shared: Mapping[str, Any], images: int) -> list[Evaluation]:
+def load_finetuned_results(
+    cache: Path, shared: Mapping[str, Any], images: int, class_weight: str | None = None
+) -> list[Evaluation]:
     """Read the results of fine-tuning whose requests state some values.
 
     Of several for one layer and number of views, the latest is given.
@@ -87,12 +89,14 @@ def load_finetuned_results(cache: Path, shared: Mapping[str, Any], images: int) 
     ----------
     shared : mapping
         What their requests must state, "rows" among it.
+    class_weight : str, optional
+        What errors on classes cost in it; None: all the same.
     """
     latest: dict[Any, Evaluation] = {}
     files = (cache / FOLDER).glob(f"{tuned_prefix(shared)}*.json")
     for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name)):
         evaluation = read_result(file, shared, images)
-        if evaluation is not None:
+        if evaluation is not None and evaluation.result.class_weight == class_weight:
             result = evaluation.result
             latest[result.layer, result.clf, result.views, result.test_views] = evaluation
     return sorted(latest.values(), key=lambda evaluation: TUNED.index(evaluation.result.clf))
@@ -123,7 +127,8 @@ def parse_result(text: str, expected: Mapping[str, Any], images: int) -> Evaluat
     stated = {name: record["request"][name] for name in wanted}
     if stated != wanted:
         raise ValueError("it is the result of another request")
-    if set(record["result"]) != {field.name for field in fields(Result)}:
+    # Weights are stated only where there were any.
+    if {*record["result"], *WEIGHTING_FIELDS} != {field.name for field in fields(Result)}:
         raise ValueError("it has other fields")
     classes = np.array(record["predicted"], np.intp)
     confidence = np.array(record["confidence"], np.float64)

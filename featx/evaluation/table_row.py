@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.evaluation.metrics import mcnemar
-from featx.evaluation.result import Evaluation, Result, best
+from featx.evaluation.result import WEIGHTING_FIELDS, Evaluation, Result, best
 from featx.features.catalog import LayerSet
 
 
@@ -40,9 +40,11 @@ class TableRow(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON; what was added stands before the views, where scripts have always found it."""
-        values = asdict(self)
-        for name in ("views", "test_views", "recalled"):
-            values[name] = values.pop(name)
+        values = super().to_dict()
+        last = ("views", "test_views", "recalled", *WEIGHTING_FIELDS)
+        for name in last:
+            if name in values:
+                values[name] = values.pop(name)
         return values
 
 

@@ -44,6 +44,7 @@ def count_once(digested: DigestedListing) -> CountedOnce:
     repeated = 0
     two_labels = []
     two_sides = []
+    two_weights = []
     for rows in group_copies(digested.digests):
         if differ(rows, listing.labels):
             two_labels.append(rows)
@@ -55,6 +56,8 @@ def count_once(digested: DigestedListing) -> CountedOnce:
             kept = next(row for row in rows if not is_held_out[row])
         else:
             repeated += len(rows) - 1
+        if listing.weights is not None and differ(rows, listing.weights.tolist()):
+            two_weights.append(rows)
         left_out.update(row for row in rows if row != kept)
     kept_rows = [row for row in range(len(listing)) if row not in left_out]
     if any(is_held_out) and not any(is_held_out[row] for row in kept_rows):
@@ -68,12 +71,22 @@ def count_once(digested: DigestedListing) -> CountedOnce:
             f"'{listing.name}': every image of '{min(vanished)}' bears another label as well, so which is right "
             "cannot be known: correct the labels"
         )
-    return CountedOnce(kept_rows, word_remarks(listing, repeated, two_labels, two_sides))
+    remarks = word_remarks(listing, repeated, two_labels, two_sides)
+    return CountedOnce(kept_rows, [*remarks, *word_weights(listing, two_weights)])
 
 
 def differ(rows: Sequence[int], column: Sequence[object]) -> bool:
     """Whether some rows differ in a column."""
     return len({column[row] for row in rows}) > 1
+
+
+def word_weights(listing: Listing, two_weights: Sequence[Sequence[int]]) -> list[str]:
+    """Say which weight counts where copies of an image have several."""
+    if not two_weights or listing.weights is None:
+        return []
+    pair = describe_pair(two_weights[0], [str(weight) for weight in listing.weights], listing.paths)
+    have = "1 image has" if len(two_weights) == 1 else f"{len(two_weights)} images have"
+    return [f"{have} two weights: {pair} are the same picture; the weight of the row that counts is taken"]
 
 
 def word_remarks(

@@ -31,10 +31,11 @@ from featx.linear.spaces import (
     prefers_rows,
 )
 from featx.linear.weighting import (
-    Weighting,
+    WeightedLabels,
     average_weighted,
     price_errors,
     require_weights,
+    split_labels,
     take_positive,
     weigh_targets,
 )
@@ -101,12 +102,7 @@ class PreparedFold:
 
 
 def prepare_fold(
-    x: Array,
-    labels: Array,
-    fold: Fold,
-    basis: Array | None = None,
-    power: float = PARETO,
-    weighting: Weighting | None = None,
+    x: Array, labels: Array | WeightedLabels, fold: Fold, basis: Array | None = None, power: float = PARETO
 ) -> PreparedFold:
     """Scale and rotate the rows of one fold; everything is fitted on its training rows.
 
@@ -114,22 +110,20 @@ def prepare_fold(
     ----------
     x : (n, d) float32 or float64
         A numpy array, or a torch tensor on any device.
-    labels : (n,) any dtype
+    labels : (n,) any dtype, or WeightedLabels
     fold : pair of (n,) int64, and (m,) or (m, v) int64
         Training rows and validation rows.
     basis : (d, d) float32, optional
         From `compute_column_basis`, where folds share it.
     power : float
         How columns are scaled, see `compute_scale`.
-    weighting : Weighting, optional
-        How much rows and classes count.
 
     Raises
     ------
     DataError
         If the training rows have one class only.
     """
-    weighting = weighting or Weighting()
+    labels, weighting = split_labels(labels)
     labels = to_numpy(labels)
     train, val = (np.asarray(rows) for rows in fold)
     train = take_positive(train, weighting)
@@ -209,19 +203,19 @@ def log_loss(
 
 def cross_validate(
     x: Array,
-    labels: Array,
+    labels: Array | WeightedLabels,
     folds: Sequence[Fold],
     grid: Grid,
     jobs: int | None = None,
     power: float = PARETO,
-    weighting: Weighting | None = None,
 ) -> dict[str, CVScores]:
     """Score every classifier and C on every fold.
 
     Parameters
     ----------
     x : (n, d) float32 or float64
-    labels : (n,) any dtype
+    labels : (n,) any dtype, or WeightedLabels
+        Weights count in training and in the scores that are to choose.
     folds : sequence of pairs of (n,) int64, and (m,) or (m, v) int64
         Training rows and validation rows; v rows are views of one image, whose scores are averaged.
     grid : mapping of str to sequence of float
@@ -231,8 +225,6 @@ def cross_validate(
         Small folds are done one after another in any case.
     power : float
         How columns are scaled, see `compute_scale`.
-    weighting : Weighting, optional
-        How much rows and classes count, in training and in the scores that are to choose.
 
     Returns
     -------
@@ -248,29 +240,24 @@ def cross_validate(
         If the grid names an unknown classifier, or a C or the weight of a class that is not positive.
     """
     require_finite(x)
-    if weighting is not None and weighting.rows is not None:
+    plain_labels, weighting = split_labels(labels)
+    if weighting.rows is not None:
         require_weights(weighting.rows, len(x))
-    if len(x) * min(x.shape) * len(np.unique(to_numpy(labels))) < WORTH_THREADS:
+    if len(x) * min(x.shape) * len(np.unique(to_numpy(plain_labels))) < WORTH_THREADS:
         jobs = 1
     needs_basis = any(not prefers_rows(len(train), x.shape[1]) for train, _ in folds)
     with one_thread():
         basis = compute_column_basis(x, fit_scaling(x, power)) if needs_basis else None
         fold_scores = Parallel(n_jobs=jobs, prefer="threads")(
-            delayed(_prepare_and_score)(x, labels, fold, grid, basis, power, weighting) for fold in folds
+            delayed(_prepare_and_score)(x, labels, fold, grid, basis, power) for fold in folds
         )
     return {kind: _stack([scores[kind] for scores in fold_scores]) for kind in grid}
 
 
 def _prepare_and_score(
-    x: Array,
-    labels: Array,
-    fold: Fold,
-    grid: Grid,
-    basis: Array | None,
-    power: float,
-    weighting: Weighting | None,
+    x: Array, labels: Array | WeightedLabels, fold: Fold, grid: Grid, basis: Array | None, power: float
 ) -> dict[str, CVScores]:
-    return score_fold(prepare_fold(x, labels, fold, basis, power, weighting), grid)
+    return score_fold(prepare_fold(x, labels, fold, basis, power), grid)
 
 
 def _stack(folds: Sequence[CVScores]) -> CVScores:

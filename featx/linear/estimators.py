@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from featx.linear.fit import fit_linear
 from featx.linear.options import SolverOptions
-from featx.linear.weighting import ClassWeights, Weighting
+from featx.linear.weighting import ClassWeights, WeightedLabels, Weighting
 
 # So few rows are solved to the last digits whatever the tolerance, since that costs nothing: there repeated rows and
 # weighted rows give models that agree in the seven digits which scikit-learn's checks compare.
@@ -62,7 +62,8 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tolerance = min(self.tol, LAST_DIGITS) if len(X) <= FEW_ROWS else self.tol
         options = SolverOptions(tolerance, self.max_iter)
         # Columns are centred only: the penalty is that of the features as they are given.
-        model = fit_linear(X, y, self.kind, self.C, options, power=None, weighting=Weighting(self.class_weight, rows))
+        labels = WeightedLabels(y, Weighting(self.class_weight, rows))
+        model = fit_linear(X, labels, self.kind, self.C, options, power=None)
         self.classes_ = model.classes
         self.coef_, self.intercept_ = model.fold_scaling()
         if self.kind == "logreg" and len(self.classes_) > 2:

@@ -39,7 +39,7 @@ from featx.linear.spaces import (
 )
 from featx.linear.svm_newton import solve_svm
 from featx.linear.svm_systems import build_system
-from featx.linear.weighting import Weighting, drop_zero_rows, weigh_targets
+from featx.linear.weighting import WeightedLabels, drop_zero_rows, split_labels, weigh_targets
 
 LINEAR_KINDS = ("logreg", "svm")
 # Multiplications that a class may spend on second moments in each Newton step of the SVM.
@@ -203,12 +203,11 @@ def list_warm_starts(c: float, space: Space) -> list[float]:
 
 def fit_linear(
     x: Array,
-    labels: Array,
+    labels: Array | WeightedLabels,
     kind: str = "logreg",
     c: float = 1.0,
     options: SolverOptions = TIGHT,
     power: float | None = PARETO,
-    weighting: Weighting | None = None,
 ) -> LinearModel:
     """Fit one classifier at one C, tightly.
 
@@ -216,7 +215,7 @@ def fit_linear(
     ----------
     x : (n, d) float32 or float64
         A numpy array, or a torch tensor on any device.
-    labels : (n,) any dtype
+    labels : (n,) any dtype, or WeightedLabels
     kind : str
         "logreg" or "svm".
     c : float
@@ -224,8 +223,6 @@ def fit_linear(
     options : SolverOptions
     power : float or None
         How columns are scaled, see `compute_scale`. None only centres, which changes nothing but the SVM's intercept.
-    weighting : Weighting, optional
-        How much rows and classes count.
 
     Returns
     -------
@@ -241,6 +238,7 @@ def fit_linear(
         If c or the weight of a class is not positive and finite.
     """
     require_finite(x)
+    labels, weighting = split_labels(labels)
     x, labels, row_weights = drop_zero_rows(x, labels, weighting)
     targets = weigh_targets(require_classes(encode_labels(labels)), weighting, row_weights)
     scaling = fit_scaling(x, power, row_weights)

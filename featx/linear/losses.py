@@ -82,7 +82,7 @@ def weigh(losses: Array, weights: LossWeights | None) -> Array:
     return losses if weights is None else weights.values * losses
 
 
-def average(curvature: Array, weights: LossWeights | None) -> Array:
+def average_curvature(curvature: Array, weights: LossWeights | None) -> Array:
     """Average curvatures (k, n) that are weighed already over the images, (k, 1)."""
     xp = namespace(curvature)
     if weights is None:
@@ -128,7 +128,7 @@ class Binomial:
 
     def mean_curvature(self, point: LossPoint) -> Array:
         """Average p (1 - p)."""
-        return average(point.curvature, self.weights)
+        return average_curvature(point.curvature, self.weights)
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class Softmax:
         residual = point.residual if self.weights is None else point.residual / self.weights.values
         # The residual of the true class is p - 1, exact even where p rounds to 1.
         complement = xp.where(residual < 0, -residual, 1.0 - point.curvature)
-        return average(weigh(point.curvature * complement, self.weights), self.weights)
+        return average_curvature(weigh(point.curvature * complement, self.weights), self.weights)
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class SquaredHinge:
 
     def mean_curvature(self, point: LossPoint) -> Array:
         """Average it over the images."""
-        return average(point.curvature, self.weights)
+        return average_curvature(point.curvature, self.weights)
 
 
 def build_loss(kind: str, targets: Targets, like: Array) -> Loss:

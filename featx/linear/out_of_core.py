@@ -248,6 +248,7 @@ def fit_out_of_core(
     """
     require_kind(kind)
     require_positive(values)
+    weighting = weighting or Weighting()
     read_blocks, row_weights = read_positive(read_blocks, weighting)
     models = []
     with one_thread():
@@ -264,11 +265,9 @@ def fit_out_of_core(
     return models
 
 
-def read_positive(
-    read_blocks: ReadBlocks, weighting: Weighting | None
-) -> tuple[ReadBlocks, NDArray[np.float64] | None]:
+def read_positive(read_blocks: ReadBlocks, weighting: Weighting) -> tuple[ReadBlocks, NDArray[np.float64] | None]:
     """Leave rows of weight 0 out: what reads the others, and their weights."""
-    if weighting is None or weighting.rows is None:
+    if weighting.rows is None:
         return read_blocks, None
     weights = require_weights(weighting.rows, len(weighting.rows))
     if weights.all():

@@ -46,9 +46,27 @@ class Weighting:
         return self if self.rows is None else replace(self, rows=np.tile(self.rows, views))
 
 
-def drop_zero_rows(
-    x: Array, labels: Array, weighting: Weighting | None
-) -> tuple[Array, Array, NDArray[np.float64] | None]:
+@dataclass(frozen=True)
+class WeightedLabels:
+    """Labels (n,) of any dtype that sorts, and how much rows and classes count in training."""
+
+    labels: Array
+    weighting: Weighting
+
+
+def weigh_labels(labels: Array, weighting: Weighting | None) -> Array | WeightedLabels:
+    """Put a weighting beside labels, where there is one."""
+    return labels if weighting is None else WeightedLabels(labels, weighting)
+
+
+def split_labels(labels: Array | WeightedLabels) -> tuple[Array, Weighting]:
+    """Take labels and their weighting apart; all count alike where labels come by themselves."""
+    if isinstance(labels, WeightedLabels):
+        return labels.labels, labels.weighting
+    return labels, Weighting()
+
+
+def drop_zero_rows(x: Array, labels: Array, weighting: Weighting) -> tuple[Array, Array, NDArray[np.float64] | None]:
     """Leave out rows of weight 0.
 
     Returns
@@ -63,7 +81,7 @@ def drop_zero_rows(
     DataError
         If weights are negative, not finite, not one a row, or all 0.
     """
-    if weighting is None or weighting.rows is None:
+    if weighting.rows is None:
         return x, labels, None
     weights = require_weights(weighting.rows, len(x))
     kept = np.flatnonzero(weights)
@@ -90,13 +108,13 @@ def require_weights(weights: Any, rows: int) -> NDArray[np.float64]:
     return weights
 
 
-def weigh_targets(targets: Targets, weighting: Weighting | None, row_weights: NDArray[np.float64] | None) -> Targets:
+def weigh_targets(targets: Targets, weighting: Weighting, row_weights: NDArray[np.float64] | None) -> Targets:
     """Put weights beside labels, as far as they are not all 1.
 
     Parameters
     ----------
     targets : Targets
-    weighting : Weighting or None
+    weighting : Weighting
     row_weights : (n,) float64 or None
         From `drop_zero_rows`.
 
@@ -105,8 +123,7 @@ def weigh_targets(targets: Targets, weighting: Weighting | None, row_weights: ND
     RequestError
         If the weight of a class is not positive and finite.
     """
-    classes = None if weighting is None else weighting.classes
-    class_weights = compute_class_weights(classes, targets, row_weights)
+    class_weights = compute_class_weights(weighting.classes, targets, row_weights)
     if class_weights is not None and (class_weights == 1).all():
         class_weights = None
     return replace(targets, row_weights=row_weights, class_weights=class_weights)
@@ -135,31 +152,29 @@ def compute_class_weights(
     return weights
 
 
-def weigh_rows(y: NDArray[np.generic], weighting: Weighting | None) -> NDArray[np.float64] | None:
+def weigh_rows(y: NDArray[np.generic], weighting: Weighting) -> NDArray[np.float64] | None:
     """Multiply the weights of rows and of their classes, for classifiers that take one weight a row.
 
     Parameters
     ----------
     y : (n,) any dtype
         Labels.
-    weighting : Weighting or None
+    weighting : Weighting
 
     Returns
     -------
     (n,) float64, or None
         None where every row counts once.
     """
-    if weighting is None:
-        return None
     classes, codes = np.unique(y, return_inverse=True)
     rows = None if weighting.rows is None else require_weights(weighting.rows, len(y))
     targets = weigh_targets(Targets(classes, codes), weighting, rows)
     return targets.loss_weights("logreg")
 
 
-def take_positive(rows: NDArray[np.intp], weighting: Weighting | None) -> NDArray[np.intp]:
+def take_positive(rows: NDArray[np.intp], weighting: Weighting) -> NDArray[np.intp]:
     """Leave row numbers of weight 0 out."""
-    if weighting is None or weighting.rows is None:
+    if weighting.rows is None:
         return rows
     return rows[weighting.rows[rows] > 0]
 

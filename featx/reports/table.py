@@ -249,6 +249,7 @@ def write_notes(rows: Sequence[TableRow], winner: TableRow, left_out: Sequence[s
         notes.append(f"(=) cannot be told apart from the best (p >= {SIGNIFICANCE})")
     if any(row.clf in TUNED for row in rows):
         notes.append("(head, finetuned) cv acc is the accuracy on the part of the training images that chose the epoch")
+    notes += list_weights(rows)
     notes += list_degenerate(rows)
     earlier = sum(row.recalled for row in rows)
     if earlier == 1:
@@ -258,6 +259,25 @@ def write_notes(rows: Sequence[TableRow], winner: TableRow, left_out: Sequence[s
     if not notes:
         return ""
     return "\n\n" + "\n".join(notes)
+
+
+def list_weights(rows: Sequence[TableRow]) -> list[str]:
+    """Say how training was weighted, in one line for each way."""
+    lines = {}
+    for row in rows:
+        if weights := word_weights(row):
+            lines[f"training and the choice of C are weighted ({weights}); the figures are not"] = True
+    return list(lines)
+
+
+def word_weights(row: TableRow) -> str:
+    """Say in words which weights there were in training; nothing where there were none."""
+    words = []
+    if row.class_weight is not None:
+        words.append(f"class weights {row.class_weight}")
+    if row.weighted_images:
+        words.append("a weight for each image")
+    return ", ".join(words)
 
 
 def list_degenerate(rows: Sequence[TableRow]) -> list[str]:
@@ -275,6 +295,8 @@ def sentence(row: TableRow) -> str:
     if row.views > 1:
         views = f", {row.views} views, {row.test_views} in testing"
     params = "".join(f", {name} = {value:g}" for name, value in row.params.items())
+    if weights := word_weights(row):
+        params += f", {weights}"
     validated = "validated" if row.clf in TUNED else "cross-validated"
     when = " in an earlier run" if row.recalled else ""
     degenerate = "".join(f"; {line}" for line in list_degenerate([row]))

@@ -102,7 +102,13 @@ def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Eval
     weights = locate_weights(request.base, stored.source, stored)
     tensors = load_base_tensors(comparison) if with_base else {}
     base = ModelBase(layer_set.keys, stored.source, weights, tensors)
-    protocol = {"words": PROTOCOL_IN_WORDS, "seed": request.seed, "rows": comparison.dataset.digest}
+    protocol: dict[str, Any] = {
+        "words": PROTOCOL_IN_WORDS,
+        "seed": request.seed,
+        "rows": comparison.dataset.digest,
+    }
+    if request.class_weight != "none":
+        protocol["class_weight"] = request.class_weight
     return make_model(evaluation, base, comparison.dataset.classes, protocol)
 
 

@@ -20,7 +20,7 @@ from featx.linear.fit import fit_linear
 from featx.linear.options import TIGHT, SolverOptions
 from featx.linear.out_of_core import fit_out_of_core
 from featx.linear.spaces import encode_labels
-from featx.linear.weighting import Weighting, weigh_rows
+from featx.linear.weighting import WeightedLabels, Weighting, weigh_rows
 from tests.linear.problems import REFERENCES, Case, make_problem
 
 ESTIMATORS = {"logreg": LogisticRegression, "svm": LinearSVC}
@@ -106,8 +106,8 @@ def test_with_sample_weights_the_objective_is_scikit_learns(kind: str, class_wei
 def test_whole_weights_are_repeated_rows(kind: str, shape: tuple[int, int], class_weight: Any) -> None:
     x, y = make_problem(Case(*shape, 3, 0.1, 3))
     rows = np.random.default_rng(0).integers(0, 4, len(x))
-    weighted = fit_linear(x, y, kind, 0.1, weighting=Weighting(class_weight, rows.astype(float)))
-    repeated = fit_linear(x.repeat(rows, axis=0), y.repeat(rows), kind, 0.1, weighting=Weighting(class_weight))
+    weighted = fit_linear(x, WeightedLabels(y, Weighting(class_weight, rows.astype(float))), kind, 0.1)
+    repeated = fit_linear(x.repeat(rows, axis=0), WeightedLabels(y.repeat(rows), Weighting(class_weight)), kind, 0.1)
     np.testing.assert_allclose(weighted.mean, repeated.mean, atol=1e-12)
     np.testing.assert_allclose(weighted.scale, repeated.scale, rtol=1e-12)
     np.testing.assert_allclose(weighted.decision_function(x), repeated.decision_function(x), atol=1e-3)
@@ -118,8 +118,8 @@ def test_whole_weights_are_repeated_rows(kind: str, shape: tuple[int, int], clas
 def test_a_weight_of_zero_removes_the_row(kind: str, shape: tuple[int, int]) -> None:
     x, y = make_problem(Case(*shape, 3, 0.1, 5))
     kept = np.arange(len(x)) % 4 > 0
-    weighted = fit_linear(x, y, kind, 0.1, weighting=Weighting("balanced", kept.astype(float)))
-    removed = fit_linear(x[kept], y[kept], kind, 0.1, weighting=Weighting("balanced"))
+    weighted = fit_linear(x, WeightedLabels(y, Weighting("balanced", kept.astype(float))), kind, 0.1)
+    removed = fit_linear(x[kept], WeightedLabels(y[kept], Weighting("balanced")), kind, 0.1)
     np.testing.assert_allclose(weighted.weights, removed.weights, atol=1e-6 * np.abs(removed.weights).max())
 
 
@@ -130,7 +130,7 @@ def test_weights_that_are_all_one_change_no_bit(kind: str, shape: tuple[int, int
     x, y = make_problem(Case(*shape, classes, 0.1, 7))
     plain = fit_linear(x, y, kind, 0.1)
     for weighting in (Weighting(), Weighting(rows=np.ones(len(x))), Weighting("balanced"), Weighting({0: 1.0})):
-        weighted = fit_linear(x, y, kind, 0.1, weighting=weighting)
+        weighted = fit_linear(x, WeightedLabels(y, weighting), kind, 0.1)
         assert weighted.weights.tobytes() == plain.weights.tobytes()
         assert weighted.intercept.tobytes() == plain.intercept.tobytes()
 
@@ -145,7 +145,7 @@ def test_spaces_and_solvers_meet_where_rows_are_weighted(kind: str, classes: int
     for space in ("rows", "columns"):
         for solver in ("newton", "lbfgs") if kind == "svm" else ("auto",):
             options = SolverOptions(TIGHT.tolerance, space=space, svm_solver=solver)  # type: ignore[arg-type]
-            scores.append(fit_linear(x, y, kind, 0.1, options, weighting=weighting).decision_function(x))
+            scores.append(fit_linear(x, WeightedLabels(y, weighting), kind, 0.1, options).decision_function(x))
     for other in scores[1:]:
         np.testing.assert_allclose(other, scores[0], atol=2e-3)
 
@@ -175,7 +175,7 @@ def test_out_of_core_weights_mean_the_same(kind: str, classes: int, class_weight
     values = [1e-2, 1e-1]
     models = fit_out_of_core(lambda: in_blocks(x, y, 37), kind, values, weighting=weighting)
     for c, model in zip(values, models, strict=True):
-        in_memory = fit_linear(x, y, kind, c, weighting=weighting)
+        in_memory = fit_linear(x, WeightedLabels(y, weighting), kind, c)
         np.testing.assert_allclose(model.mean, in_memory.mean, atol=1e-6)
         ours = without_shift(kind, model.decision_function(x))
         np.testing.assert_allclose(ours, without_shift(kind, in_memory.decision_function(x)), atol=2e-2)
@@ -197,10 +197,10 @@ def test_cross_validation_weighs_what_chooses_and_not_what_is_reported(kind: str
     y[-20:] = np.arange(20) % 3
     folds = [(np.arange(80), np.arange(80, 120))]
     plain = cross_validate(x, y, folds, {kind: [0.1]})[kind]
-    weighted = cross_validate(x, y, folds, {kind: [0.1]}, weighting=Weighting("balanced"))[kind]
+    weighted = cross_validate(x, WeightedLabels(y, Weighting("balanced")), folds, {kind: [0.1]})[kind]
     assert plain.weighted_accuracy is None
     assert weighted.weighted_accuracy is not None
-    model = fit_linear(x[:80], y[:80], kind, 0.1, weighting=Weighting("balanced"))
+    model = fit_linear(x[:80], WeightedLabels(y[:80], Weighting("balanced")), kind, 0.1)
     is_right = model.predict(x[80:]) == y[80:]
     prices = compute_class_weight("balanced", classes=np.arange(3), y=y[:80])[y[80:]]
     one_image = 1 / 40 + 1e-9
@@ -216,7 +216,7 @@ def test_rows_of_weight_zero_neither_train_nor_choose_in_cross_validation() -> N
     folds = [(np.arange(60), np.arange(60, 90))]
     fewer = [(kept[kept < 60], kept[kept >= 60])]
     grid = {"logreg": [0.1], "svm": [0.1]}
-    for kind, scores in cross_validate(x, y, folds, grid, weighting=Weighting(rows=rows)).items():
+    for kind, scores in cross_validate(x, WeightedLabels(y, Weighting(rows=rows)), folds, grid).items():
         expected = cross_validate(x, y, fewer, grid)[kind]
         np.testing.assert_allclose(scores.loss, expected.loss, rtol=1e-3)
         np.testing.assert_allclose(scores.weighted_accuracy, expected.accuracy, atol=1e-9)
@@ -228,8 +228,8 @@ def test_torch_tensors_are_weighted_as_numpy_arrays_are() -> None:
         x, y = make_problem(Case(*shape, 3, 1.0, 41))
         weighting = Weighting("balanced", np.arange(len(x)) % 3 / 2)
         for kind in KINDS:
-            from_array = fit_linear(x, y, kind, weighting=weighting).decision_function(x)
-            tensors = fit_linear(torch.from_numpy(x), torch.from_numpy(y), kind, weighting=weighting)
+            from_array = fit_linear(x, WeightedLabels(y, weighting), kind).decision_function(x)
+            tensors = fit_linear(torch.from_numpy(x), WeightedLabels(torch.from_numpy(y), weighting), kind)
             np.testing.assert_allclose(tensors.decision_function(x), from_array, atol=1e-4)
 
 
@@ -239,13 +239,13 @@ def test_weights_of_rows_that_make_no_sense_are_refused(bad: float) -> None:
     rows = np.ones(30)
     rows[4] = bad
     with pytest.raises(DataError, match=r"1 of 30 weights are negative or not finite, such as .* of row 4"):
-        fit_linear(x, y, weighting=Weighting(rows=rows))
+        fit_linear(x, WeightedLabels(y, Weighting(rows=rows)))
     with pytest.raises(DataError, match="1 of 30 weights"):
-        cross_validate(x, y, [(np.arange(20), np.arange(20, 30))], {"svm": [1.0]}, weighting=Weighting(rows=rows))
+        cross_validate(x, WeightedLabels(y, Weighting(rows=rows)), [(np.arange(20), np.arange(20, 30))], {"svm": [1.0]})
     with pytest.raises(DataError, match="give one weight a row"):
-        fit_linear(x, y, weighting=Weighting(rows=np.ones(29)))
+        fit_linear(x, WeightedLabels(y, Weighting(rows=np.ones(29))))
     with pytest.raises(DataError, match="all 30 weights are 0"):
-        fit_linear(x, y, weighting=Weighting(rows=np.zeros(30)))
+        fit_linear(x, WeightedLabels(y, Weighting(rows=np.zeros(30))))
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
