@@ -15,6 +15,7 @@ from featx.api.models import run_finetuning
 from featx.base_choice import BaseChoice
 from featx.errors import RequestError, UnknownName
 from featx.evaluation.result import TUNED
+from featx.reports.table import table as table_text
 from featx.requests import CompareRequest, ExtractRequest, FinetuneRequest
 from featx.workflows.compare import compare_layer_sets
 from featx.workflows.experiment_file import load_pipeline
@@ -184,3 +185,36 @@ def test_equal_weights_are_written_alike_and_read_again(value: Any, written: str
     assert request.class_weight == written
     assert CompareRequest("photos", RANDOM, class_weight=written) == request
     assert hash(request.class_weight)
+
+
+def write_table(folder: Path, photos: Path, weights: dict[int, float]) -> str:
+    """A table of all photos, with weights by their places; 1 elsewhere."""
+    lines = ["path,label,weight"]
+    for place, path in enumerate(sorted(photos.rglob("*.png"))):
+        lines.append(f"{path},{path.parent.name},{weights.get(place, 1.0)}")
+    (folder / "table.csv").write_text("\n".join(lines))
+    return str(folder / "table.csv")
+
+
+def test_weights_of_images_are_a_column_and_zero_is_no_image(
+    request_: CompareRequest, photos: Path, tmp_path: Path
+) -> None:
+    every_second = {place: float(place % 2) for place in range(60)}
+    table = write_table(tmp_path, photos, every_second)
+    with_zeros = compare_layer_sets(replace(request_, data=table))
+    text = Path(table).read_text().splitlines()
+    Path(table).write_text("\n".join(line for line in text if not line.endswith(",0.0")))
+    without = compare_layer_sets(replace(request_, data=table))
+    assert all(row.recalled for row in without), "the very same data set"
+    assert with_zeros == without
+    assert not any(row.weighted_images for row in without)
+
+    heavy = write_table(tmp_path, photos, {place: 1.0 + place % 3 for place in range(60)})
+    weighted = compare_layer_sets(replace(request_, data=heavy))
+    plain = compare_layer_sets(replace(request_, data=str(photos)))
+    assert not any(row.recalled for row in weighted)
+    assert all(row.to_dict()["weighted_images"] for row in weighted)
+    assert [row.n_train for row in weighted] == [row.n_train for row in plain]
+    streamed = compare_layer_sets(replace(request_, data=heavy, classifiers=("logreg", "svm"), memory=10_000))
+    assert all(row.weighted_images for row in streamed)
+    assert "a weight for each image" in table_text(weighted)

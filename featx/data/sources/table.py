@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from featx.data.class_names import clean_name, warn_of_similar_classes
 from featx.data.listing import SPLITS, Listing
@@ -18,6 +21,7 @@ from featx.data.sources.columns import (
     choose_columns,
     describe_columns,
     read_split,
+    read_weight,
     simplify_column,
 )
 from featx.data.sources.image_files import read_file
@@ -93,11 +97,41 @@ def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
     remarks = [*table.remarks, *describe_columns(columns, table.columns, choice), *describe_rows(table, columns, paths)]
     if "" in splits and {"val", "test"} & set(splits):
         remarks.append(f"rows without a split count as training: {splits.count('')}")
+    weights = read_weights(table, columns)
+    remarks += describe_weights(table, columns)
     notes = (f"'{table.file}': {'; '.join(remarks)}",) if remarks else ()
     for line in notes:
         note(log, line)
     warn_of_similar_classes(labels, table.file)
-    return Listing(data, paths, labels, splits, read_file, notes=notes)
+    return Listing(data, paths, labels, splits, read_file, notes=notes, weights=weights)
+
+
+def read_weights(table: ImageTable, columns: ChosenColumns) -> NDArray[np.float64] | None:
+    """Read how often each row counts in training, (n,); None where the table does not say."""
+    if columns.weight is None:
+        return None
+    return np.array([read_weight(row.values.get(columns.weight, "")) for row in table.rows], np.float64)
+
+
+def describe_weights(table: ImageTable, columns: ChosenColumns) -> list[str]:
+    """Say how many rows have no weight where others have one."""
+    if columns.weight is None:
+        return []
+    without = sum(not row.values.get(columns.weight, "").strip() for row in table.rows)
+    if not without:
+        return []
+    return ["1 row has no weight and counts once" if without == 1 else f"{without} rows have no weight and count once"]
+
+
+def holds_numbers(table: ImageTable, column: str) -> bool:
+    """Whether any value of a column is a number; a weight that is only ever "heavy" or "light" is something else."""
+    for row in table.rows:
+        try:
+            float(row.values.get(column, ""))
+        except ValueError:
+            continue
+        return True
+    return False
 
 
 def find_columns(table: ImageTable, choice: ColumnChoice) -> ChosenColumns:
@@ -115,7 +149,10 @@ def find_columns(table: ImageTable, choice: ColumnChoice) -> ChosenColumns:
             if values and values <= set(SPLITS):
                 naming_splits.append(name)
     try:
-        return choose_columns(table.columns, choice, naming_splits)
+        columns = choose_columns(table.columns, choice, naming_splits)
+        if columns.weight is not None and not holds_numbers(table, columns.weight):
+            columns = replace(columns, weight=None)
+        return columns
     except FeatxError as error:
         raise type(error)(f"'{table.file}': {error}") from error
 
@@ -141,6 +178,9 @@ def find_problems(table: ImageTable, columns: ChosenColumns) -> list[str]:
                 "true or false" if simplify_column(columns.split or "").startswith("is_") else "train, val or test"
             )
             problems.append(f"line {line}: unknown split '{split.strip()}' ({expected})")
+        weight = values.get(columns.weight or "", "")
+        if read_weight(weight) is None:
+            problems.append(f"line {line}: the weight '{weight.strip()}' is not a number of at least 0")
     return problems
 
 
