@@ -22,6 +22,11 @@ ClassWeights: TypeAlias = Literal["balanced"] | Mapping[Any, float]
 """Label to weight, 1 for labels that are not named; or "balanced": all classes have the same sum of weights."""
 
 
+LEAST_WEIGHT = 1e-12
+MOST_WEIGHT = 1e12
+"""What a weight must lie between unless it is 0: float32, in which much is computed, holds their products."""
+
+
 @dataclass(frozen=True)
 class Weighting:
     """How much rows count in training.
@@ -32,10 +37,26 @@ class Weighting:
         None: all classes count alike.
     rows : (n,) float64 or None
         None: every row counts once.
+
+    Raises
+    ------
+    RequestError
+        If the weight of a class is not positive and finite.
     """
 
     classes: ClassWeights | None = None
     rows: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        if self.classes is None or self.classes == "balanced":
+            return
+        if not isinstance(self.classes, Mapping):
+            raise RequestError(f"class_weight = {self.classes!r}: choose 'balanced', or map labels to weights")
+        if not all(LEAST_WEIGHT <= weight <= MOST_WEIGHT for weight in self.classes.values()):
+            raise RequestError(
+                f"class_weight = {dict(self.classes)}: every weight must be positive and finite, "
+                f"from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}"
+            )
 
     def take(self, rows: NDArray[np.intp]) -> Weighting:
         """Give the weighting of some rows."""
@@ -97,11 +118,12 @@ def require_weights(weights: Any, rows: int) -> NDArray[np.float64]:
     weights = np.asarray(weights, dtype=np.float64)
     if weights.shape != (rows,):
         raise DataError(f"there are weights of shape {weights.shape} for {rows} rows: give one weight a row")
-    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    is_sound = (weights == 0) | ((weights >= LEAST_WEIGHT) & (weights <= MOST_WEIGHT))
+    bad = np.flatnonzero(~is_sound)
     if len(bad):
         raise DataError(
-            f"{len(bad)} of {rows} weights are negative or not finite, such as {weights[bad[0]]} of row {bad[0]}: "
-            "give numbers of at least 0"
+            f"{len(bad)} of {rows} weights cannot be used, such as {weights[bad[0]]} of row {bad[0]}: "
+            f"give 0, or numbers from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}"
         )
     if not weights.any():
         raise DataError(f"all {rows} weights are 0, so no row is left to train on: give some rows a positive weight")
@@ -117,11 +139,6 @@ def weigh_targets(targets: Targets, weighting: Weighting, row_weights: NDArray[n
     weighting : Weighting
     row_weights : (n,) float64 or None
         From `drop_zero_rows`.
-
-    Raises
-    ------
-    RequestError
-        If the weight of a class is not positive and finite.
     """
     class_weights = compute_class_weights(weighting.classes, targets, row_weights)
     if class_weights is not None and (class_weights == 1).all():
@@ -144,12 +161,7 @@ def compute_class_weights(
     if classes == "balanced":
         counts = np.bincount(targets.codes, row_weights, minlength=len(targets.classes))
         return np.asarray(counts.sum() / (len(counts) * counts))
-    if not isinstance(classes, Mapping):
-        raise RequestError(f"class_weight = {classes!r}: choose 'balanced', or map labels to weights")
-    weights = np.array([classes.get(label, 1.0) for label in targets.classes.tolist()], np.float64)
-    if not all(0 < weight < float("inf") for weight in weights):
-        raise RequestError(f"class_weight = {dict(classes)}: every weight must be positive and finite")
-    return weights
+    return np.array([classes.get(label, 1.0) for label in targets.classes.tolist()], np.float64)
 
 
 def weigh_rows(y: NDArray[np.generic], weighting: Weighting) -> NDArray[np.float64] | None:

@@ -153,5 +153,5 @@ def test_copies_take_the_weight_of_the_row_that_counts(
 @pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
 def test_weights_of_images_that_make_no_sense_are_refused(photos: Path, cache: Path, bad: float) -> None:
     request = CompareRequest(str(photos), RANDOM, cache=cache)
-    with pytest.raises(DataError, match="photos': 1 of 36 weights are negative or not finite, such as .* of row 0"):
+    with pytest.raises(DataError, match="photos': 1 of 36 weights cannot be used, such as .* of row 0"):
         join_dataset(request, weigh(list_dataset(request), [bad] + [1.0] * 35))

@@ -233,12 +233,12 @@ def test_torch_tensors_are_weighted_as_numpy_arrays_are() -> None:
             np.testing.assert_allclose(tensors.decision_function(x), from_array, atol=1e-4)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0, 1e-300, 1e200])
 def test_weights_of_rows_that_make_no_sense_are_refused(bad: float) -> None:
     x, y = make_problem(Case(30, 10, 2, 1.0, 23))
     rows = np.ones(30)
     rows[4] = bad
-    with pytest.raises(DataError, match=r"1 of 30 weights are negative or not finite, such as .* of row 4"):
+    with pytest.raises(DataError, match=r"1 of 30 weights cannot be used, such as .* of row 4"):
         fit_linear(x, WeightedLabels(y, Weighting(rows=rows)))
     with pytest.raises(DataError, match="1 of 30 weights"):
         cross_validate(x, WeightedLabels(y, Weighting(rows=rows)), [(np.arange(20), np.arange(20, 30))], {"svm": [1.0]})
@@ -248,10 +248,23 @@ def test_weights_of_rows_that_make_no_sense_are_refused(bad: float) -> None:
         fit_linear(x, WeightedLabels(y, Weighting(rows=np.zeros(30))))
 
 
-@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf, 1e-300, 1e200])
 def test_weights_of_classes_that_make_no_sense_are_refused(bad: float) -> None:
     x, y = make_problem(Case(30, 10, 2, 1.0, 29))
     with pytest.raises(RequestError, match="every weight must be positive and finite"):
         LogisticRegression(class_weight={0: bad}).fit(x, y)
     with pytest.raises(RequestError, match="choose 'balanced', or map labels to weights"):
         LinearSVC(class_weight="even").fit(x, y)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES, ids=["rows", "columns"])
+@pytest.mark.parametrize("heavy", [1e-12, 1e-6, 1e6, 1e12])
+@pytest.mark.filterwarnings("error")
+def test_weights_of_any_size_give_finite_models(kind: str, shape: tuple[int, int], heavy: float) -> None:
+    x, y = make_problem(Case(*shape, 3, 1.0, 31, duplicated=True, constant=True))
+    for rows in (np.full(len(x), heavy), np.where(np.arange(len(x)) % 2, heavy, 1.0)):
+        for class_weight in (None, "balanced", {0: 1e6, 1: 1e-6}):
+            model = fit_linear(x, WeightedLabels(y, Weighting(class_weight, rows)), kind, 0.1)
+            assert np.isfinite(model.weights).all()
+            assert np.isfinite(model.intercept).all()
