@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     "memory",
     "select",
     "positive",
+    "class_weight",
 )
 def compare(
     data: str | Path,
@@ -67,7 +68,8 @@ def compare(
         `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base;
         `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
-        `refit`, `views`, `test_views`, `beside`, `memory`, `select` and `positive` as in `CompareRequest`.
+        `refit`, `views`, `test_views`, `beside`, `memory`, `select`, `positive` and `class_weight` ("none", "balanced"
+        or weights by name) as in `CompareRequest`.
 
     Returns
     -------
@@ -107,6 +109,7 @@ def compare(
     "memory",
     "select",
     "positive",
+    "class_weight",
 )
 def fit(
     data: str | Path,
@@ -137,8 +140,8 @@ def fit(
         Whether the model holds the weights of its base, too, so that one file predicts on any machine.
     **options
         `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
-        base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `memory`, `select` and
-        `positive` as in `CompareRequest`.
+        base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `memory`, `select`,
+        `positive` and `class_weight` as in `CompareRequest`.
 
     Returns
     -------
@@ -287,6 +290,7 @@ def score(
     "workers",
     "rehash",
     "cache",
+    "class_weight",
 )
 def finetune(
     data: str | Path,
@@ -316,7 +320,7 @@ def finetune(
         `path_column` and `label_column` of a table; `weights`, `resize` and `crop` of the base; `head`,
         `hidden`, `dropout`, `augment`, `views`, `test_views`, `from_cache`, `epochs_head`, `epochs`,
         `patience`, `lr_head`, `lr`, `lr_decay`, `whole`, `keep`, `thaw_batchnorm`, `batch_size`, `seed`,
-        `device`, `workers`, `rehash`, `cache` as in `FinetuneRequest`.
+        `device`, `workers`, `rehash`, `cache`, `class_weight` as in `FinetuneRequest`.
 
     Returns
     -------

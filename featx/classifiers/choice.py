@@ -70,13 +70,14 @@ def rate_values(name: str, scores: CVScores) -> NDArray[np.float64]:
     """Rate the values of C of a linear classifier, the greatest best: the figure asked for, or what it is trained for.
 
     Logistic regression: minus the log-loss. It moves smoothly with C, where accuracy moves by whole images and ties.
-    SVM: accuracy.
+    SVM: accuracy. All of them are weighted where training is: chosen by plain figures, C would undo what the weights
+    ask for.
     """
     if scores.merit is not None:
-        return average_folds(scores.merit)
+        return average_folds(scores.merit if scores.weighted_merit is None else scores.weighted_merit)
     if name == "logreg":
         return -scores.loss.mean(axis=0)
-    return scores.accuracy.mean(axis=0)
+    return (scores.accuracy if scores.weighted_accuracy is None else scores.weighted_accuracy).mean(axis=0)
 
 
 def choose_middle(rates: NDArray[np.float64]) -> int:

@@ -12,10 +12,11 @@ from featx.classifiers.choice import Fitted, average_folds
 from featx.classifiers.figures import Criterion
 from featx.linear.fit import LinearModel, require_classes
 from featx.linear.spaces import encode_labels
+from featx.linear.weighting import UNWEIGHTED, Weighting, take_positive
 from featx.types import Fold
 
 
-def fit_majority(y: NDArray[np.intp], length: int) -> LinearModel:
+def fit_majority(y: NDArray[np.intp], length: int, row_weights: NDArray[np.float64] | None = None) -> LinearModel:
     """Make a linear classifier without weights, whose probabilities are the shares of the classes.
 
     Parameters
@@ -23,6 +24,8 @@ def fit_majority(y: NDArray[np.intp], length: int) -> LinearModel:
     y : (n,) int
     length : int
         Numbers in a feature.
+    row_weights : (n,) float64, optional
+        How often each row counts, positive.
 
     Raises
     ------
@@ -30,7 +33,8 @@ def fit_majority(y: NDArray[np.intp], length: int) -> LinearModel:
         If there is only one class.
     """
     targets = require_classes(encode_labels(y))
-    logs = np.log(np.bincount(targets.codes) / len(y))
+    count = len(y) if row_weights is None else row_weights.sum()
+    logs = np.log(np.bincount(targets.codes, row_weights) / count)
     intercept = logs if targets.n_scores > 1 else logs[1:] - logs[:1]
     return LinearModel(
         kind="dummy",
@@ -44,19 +48,29 @@ def fit_majority(y: NDArray[np.intp], length: int) -> LinearModel:
 
 
 def search_majority(
-    y: NDArray[np.intp], length: int, folds: Sequence[Fold], criterion: Criterion | None = None
+    y: NDArray[np.intp],
+    length: int,
+    folds: Sequence[Fold],
+    criterion: Criterion | None = None,
+    weighting: Weighting = UNWEIGHTED,
 ) -> Fitted:
-    """Score the most frequent class of each fold, and take that of all rows; there is nothing to choose."""
+    """Score the most frequent class of each fold, and take that of all rows; there is nothing to choose.
+
+    Rows count as often as their weights say. Weights of classes change nothing: they say what errors cost, not how
+    frequent a class is.
+    """
     started = time.perf_counter()
     accuracies = []
     merits = []
     for train, val in folds:
-        model = fit_majority(y[train], 1)
+        train = take_positive(train, weighting)
+        model = fit_majority(y[train], 1, weighting.take(train).rows)
         truth = y[val if val.ndim == 1 else val[:, 0]]
         scores = np.repeat(model.intercept[:, None], len(truth), axis=1)
         accuracies.append(float((model.predict(np.zeros((len(truth), 1))) == truth).mean()))
         if criterion:
             merits.append([criterion.rate_scores(model.kind, scores, model.classes, truth)])
     merit = float(average_folds(np.array(merits))[0]) if criterion else None
-    model = fit_majority(y, length)
+    rows = take_positive(np.arange(len(y)), weighting)
+    model = fit_majority(y[rows], length, weighting.take(rows).rows)
     return Fitted(model, {}, float(np.mean(accuracies)), time.perf_counter() - started, merit)

@@ -70,6 +70,16 @@ DEFAULT_CLASSIFIERS = ("logreg", "svm", "mlp")
 """Those that are compared where none is named; the others are rows to hold on to."""
 
 
+def takes_class_weights(name: str) -> bool:
+    """Whether what an error on a class costs makes a difference to a classifier."""
+    return not isinstance(find_classifier(name), Neighbours | Majority)
+
+
+def takes_row_weights(name: str) -> bool:
+    """Whether a classifier takes weights of images; to a neighbour every image is one vote."""
+    return not isinstance(find_classifier(name), Neighbours)
+
+
 def find_classifier(name: str) -> Classifier:
     """Look up a classifier by name.
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import has_fit_parameter
 
 from featx.classifiers.choice import (
     Fitted,
@@ -29,6 +30,7 @@ from featx.classifiers.registry import Linear, Majority, Neighbours, find_classi
 from featx.linear.cross_validation import CVScores, Scoring, score_folds
 from featx.linear.fit import fit_linear
 from featx.linear.options import TIGHT
+from featx.linear.weighting import UNWEIGHTED, WeightedLabels, Weighting, drop_zero_rows, weigh_rows
 from featx.types import Fold, Matrix
 
 
@@ -42,10 +44,17 @@ class SearchOptions:
         View v of n images is row v * n + i: a neighbour votes once, however many views of it there are.
     criterion : Criterion, optional
         The figure to choose by; None: what suits each classifier.
+    weighting : Weighting
+        How much rows and classes count: in training and in the choice, not in the figures that are stated. Neighbours
+        take no weights, and what is most frequent none of classes.
     """
 
     views: int = 1
     criterion: Criterion | None = None
+    weighting: Weighting = UNWEIGHTED
+
+
+DEFAULT_OPTIONS = SearchOptions()
 
 
 def search(
@@ -54,7 +63,7 @@ def search(
     y: NDArray[np.intp],
     folds: Sequence[Fold],
     seed: int,
-    options: SearchOptions = SearchOptions(),
+    options: SearchOptions = DEFAULT_OPTIONS,
 ) -> dict[str, Fitted]:
     """Choose hyper-parameters by cross-validation and refit on all rows; scaling is fitted inside each fold.
 
@@ -83,12 +92,13 @@ def search(
     UnknownName
         If a name is not in `CLASSIFIERS`.
     DataError
-        If features hold NaN or infinity, or there is only one class.
+        If features hold NaN or infinity, there is only one class, or a weight is negative or not finite.
     RequestError
         If no fold defines the figure to choose by.
     """
     classifiers = {name: find_classifier(name) for name in names}
     criterion = options.criterion
+    weighting = options.weighting
     linear: dict[str, Linear] = {}
     fitted: dict[str, Fitted] = {}
     for name, classifier in classifiers.items():
@@ -97,11 +107,11 @@ def search(
         elif isinstance(classifier, Neighbours):
             fitted[name] = search_neighbours(classifier.values, X, y, folds, options.views, criterion)
         elif isinstance(classifier, Majority):
-            fitted[name] = search_majority(y, X.shape[1], folds, criterion)
+            fitted[name] = search_majority(y, X.shape[1], folds, criterion, weighting)
         else:
-            fitted[name] = cross_validate_estimator(classifier.make(seed), X, y, folds, criterion)
+            fitted[name] = cross_validate_estimator(classifier.make(seed), X, y, folds, options)
     if linear:
-        fitted |= search_linear(linear, X, y, folds, criterion)
+        fitted |= search_linear(linear, X, y, folds, options)
     return {name: fitted[name] for name in names}
 
 
@@ -110,29 +120,30 @@ def search_linear(
     X: Matrix,
     y: NDArray[np.intp],
     folds: Sequence[Fold],
-    criterion: Criterion | None = None,
+    options: SearchOptions = DEFAULT_OPTIONS,
 ) -> dict[str, Fitted]:
     """Choose C for each linear classifier, and refit it on all rows."""
     started = time.perf_counter()
     scoring = Scoring(
         {name: classifier.values for name, classifier in classifiers.items()},
-        merit=criterion.rate_scores if criterion else None,
+        merit=options.criterion.rate_scores if options.criterion else None,
     )
-    usual = score_folds(X, y, folds, scoring)
+    labels = WeightedLabels(y, options.weighting)
+    usual = score_folds(X, labels, folds, scoring)
     beyond = {name: list_values_beyond(name, classifiers[name].values, usual[name]) for name in usual}
     beyond = {name: values for name, values in beyond.items() if values}
     # Rarely any: then the folds are factorised once more.
     further = {}
     if beyond:
         warm = {name: list_warm_values(classifiers[name].values, values) for name, values in beyond.items()}
-        scores = score_folds(X, y, folds, replace(scoring, grid=warm))
+        scores = score_folds(X, labels, folds, replace(scoring, grid=warm))
         further = {name: keep_last(scores[name], len(values)) for name, values in beyond.items()}
     shared_seconds = (time.perf_counter() - started) / len(classifiers)
     fitted = {}
     for name, classifier in classifiers.items():
         started = time.perf_counter()
         choice = choose_c(name, classifier.values, usual[name], beyond.get(name, []), further.get(name))
-        model = fit_linear(X, y, name, choice.params["C"], TIGHT)
+        model = fit_linear(X, labels, name, choice.params["C"], TIGHT)
         seconds = shared_seconds + time.perf_counter() - started
         fitted[name] = replace(choice, model=model, seconds=seconds)
     return fitted
@@ -176,38 +187,50 @@ def choose_c(
 
 def keep_last(scores: CVScores, count: int) -> CVScores:
     """Keep the scores of the last values, (folds, values) each."""
-    merit = None if scores.merit is None else scores.merit[:, -count:]
-    return CVScores(scores.accuracy[:, -count:], scores.loss[:, -count:], merit)
+    return CVScores._make(None if values is None else values[:, -count:] for values in scores)
 
 
 def join_scores(parts: Sequence[CVScores]) -> CVScores:
     """Put the scores of further values beside those of others, (folds, values) each."""
-    merits = [scores.merit for scores in parts if scores.merit is not None]
-    return CVScores(
-        accuracy=np.hstack([scores.accuracy for scores in parts]),
-        loss=np.hstack([scores.loss for scores in parts]),
-        merit=np.hstack(merits) if merits else None,
-    )
+    fields = zip(*parts, strict=True)
+    return CVScores._make(None if values[0] is None else np.hstack(values) for values in fields)
 
 
 def cross_validate_estimator(
-    estimator: Any, X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], criterion: Criterion | None = None
+    estimator: Any, X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], options: SearchOptions = DEFAULT_OPTIONS
 ) -> Fitted:
     """Cross-validate an estimator with the parameters that it has, then fit it on all rows."""
+    criterion = options.criterion
     started = time.perf_counter()
     pipeline = make_pipeline(StandardScaler(), estimator)
     accuracies = []
     merits = []
     for train, val in folds:
-        fitted = clone(pipeline).fit(X[train], y[train])
+        fitted = fit_pipeline(clone(pipeline), X[train], y[train], options.weighting.take(train))
         accuracies.append(compute_val_accuracy(fitted, X, y, val))
         if criterion:
             truth = y[val if val.ndim == 1 else val[:, 0]]
             probabilities = average_views(fitted.predict_proba(X[val.reshape(-1)]), val)
             merits.append([criterion.rate(truth, fitted.classes_, probabilities)])
     merit = float(average_folds(np.array(merits))[0]) if criterion else None
-    model = pipeline.fit(X, y)
+    model = fit_pipeline(pipeline, X, y, options.weighting)
     return Fitted(model, {}, float(np.mean(accuracies)), time.perf_counter() - started, merit)
+
+
+def fit_pipeline(pipeline: Pipeline, X: Matrix, y: NDArray[np.intp], weighting: Weighting) -> Pipeline:
+    """Fit a StandardScaler and an estimator; one that takes no weights, such as nearest neighbours, gets none.
+
+    As in the linear solvers, weights of rows enter mean and deviation of the columns, and those of classes do not.
+    """
+    X, y, rows = drop_zero_rows(X, y, weighting)
+    weights = weigh_rows(y, Weighting(weighting.classes, rows))
+    if weights is None:
+        return pipeline.fit(X, y)
+    scaler, estimator = (step for _, step in pipeline.steps)
+    scaled = scaler.fit(X, sample_weight=rows).transform(X)
+    given = [name for name in ("row_weights", "sample_weight") if has_fit_parameter(estimator, name)]
+    estimator.fit(scaled, y, **dict.fromkeys(given, weights))
+    return pipeline
 
 
 def compute_val_accuracy(fitted: Any, X: Matrix, y: NDArray[np.intp], val: NDArray[np.intp]) -> float:

@@ -12,6 +12,7 @@ from featx.cli.options import (
     UserPath,
     cache_option,
     cached_dtype_option,
+    class_weight_option,
     column_options,
     data_argument,
     json_option,
@@ -62,6 +63,7 @@ from featx.requests import CompareRequest
 @click.option("--sort", metavar="COLUMN", help="Sort by a column of the CSV, such as test_accuracy or megabytes.")
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown, with all columns.")
 @wide_option
+@class_weight_option
 @seed_option
 @memory_option
 @rehash_option

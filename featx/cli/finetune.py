@@ -15,6 +15,7 @@ from featx.cli.options import (
     UserPath,
     base_options,
     cache_option,
+    class_weight_option,
     column_options,
     data_argument,
     json_option,
@@ -122,6 +123,7 @@ RATE = click.FloatRange(min=0, min_open=True)
 @click.option("--batch-size", type=COUNT, default=32, show_default=True, help="Images per training step.")
 @click.option("--device", default="auto", show_default=True, help="Device to train on: auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--workers", type=COUNT, help="Threads that decode images.  [default: number of cores]")
+@class_weight_option
 @seed_option
 @rehash_option
 @cache_option

@@ -13,6 +13,7 @@ from featx.cli.options import (
     base_options,
     cache_option,
     cached_dtype_option,
+    class_weight_option,
     column_options,
     data_argument,
     json_option,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 @click.option(
     "--with-base", is_flag=True, help="Put the weights of the base into the model, too: one file predicts anywhere."
 )
+@class_weight_option
 @seed_option
 @memory_option
 @rehash_option

@@ -194,6 +194,15 @@ def column_options(command: F) -> F:
     return decorated
 
 
+class_weight_option = click.option(
+    "--class-weight",
+    default="none",
+    show_default=True,
+    metavar="RULE",
+    help="Weight of errors on each class in training: none, balanced (all classes together the same) or "
+    "NAME=W,NAME=W (1 for the others).",
+)
+
 weights_option = click.option(
     "--weights", help="Weights of the base: a published name, a file (.safetensors, .pth) or 'random'."
 )

@@ -75,6 +75,8 @@ class Listing:
         Files and folders passed over: side files of operating systems, what is not a picture, and so on.
     notes : tuple of str
         What was taken for what, and what was passed over: one line each.
+    weights : (n,) float64 or None
+        How often each row counts in training: 2 as if it were there twice, 0 as if it were not there. None: once.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Listing:
     on_disk: bool = True
     skipped: tuple[FailedImage, ...] = ()
     notes: tuple[str, ...] = ()
+    weights: NDArray[np.float64] | None = None
 
     @property
     def is_labelled(self) -> bool:
@@ -102,6 +105,7 @@ class Listing:
             paths=[self.paths[row] for row in kept],
             labels=[self.labels[row] for row in kept],
             splits=[self.splits[row] for row in kept],
+            weights=None if self.weights is None else self.weights[kept],
         )
 
 

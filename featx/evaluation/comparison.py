@@ -126,6 +126,7 @@ def open_comparisons(request: CompareRequest) -> list[Comparison]:
     dataset = join_selections(manifest, store, selections)
     # Before anything is fitted.
     choose_positive(dataset.classes, request.positive)
+    dataset.weighting(request.class_weight)
     comparisons = []
     for selection in selections:
         comparison = Comparison(selection.request, classifiers, selection, dataset)

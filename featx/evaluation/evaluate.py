@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from featx.classifiers.calibration import calibrate
 from featx.classifiers.choice import Fitted
 from featx.classifiers.grids import STEPS_BEYOND
-from featx.classifiers.registry import Linear, find_classifier
+from featx.classifiers.registry import Linear, find_classifier, takes_class_weights, takes_row_weights
 from featx.classifiers.search import SearchOptions, search
 from featx.classifiers.search_out_of_core import RowBlocks, search_out_of_core
 from featx.classifiers.to_arrays import as_classifier
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.metrics import compute_figures
-from featx.evaluation.protocol import Subject, Training, make_evaluation
+from featx.evaluation.protocol import Subject, Training, make_evaluation, state_class_weight
 from featx.evaluation.result import TUNED, Evaluation, FittedClassifier
 from featx.evaluation.result_cache import (
     HeldOutSize,
@@ -33,6 +33,7 @@ from featx.features.catalog import LayerSet
 from featx.features.matrix import Features
 from featx.features.splits import make_folds, with_views
 from featx.keys import list_fields
+from featx.linear.weighting import UNWEIGHTED
 
 Trained = tuple[Fitted, FittedClassifier]
 
@@ -50,6 +51,8 @@ def fingerprint(comparison: Comparison, layer_set: LayerSet, clf: str) -> dict[s
     # Only stated where they differ from what they were before they could be chosen, so that older results are found.
     if (request.views, request.test_views) != (1, 1):
         stated["views"] = (request.views, request.test_views)
+    if request.class_weight != "none" and takes_class_weights(clf):
+        stated["class_weight"] = request.class_weight
     if not comparison.fits_memory(layer_set):
         stated["passes"] = 1
     if request.select is not None:
@@ -115,7 +118,8 @@ def recall_finetuned(comparison: Comparison) -> list[Evaluation]:
     """Find what fine-tuning of this base left on these very rows, as far as its classifiers are asked for."""
     request = comparison.request
     shared = {"base": list_fields(comparison.base.id), "rows": comparison.dataset.digest}
-    evaluations = load_finetuned_results(request.cache, shared, measure_held_out(comparison))
+    class_weight = state_class_weight(request.class_weight)
+    evaluations = load_finetuned_results(request.cache, shared, measure_held_out(comparison), class_weight)
     names = request.classifiers or TUNED
     return [complete_figures(comparison, each) for each in evaluations if each.result.clf in names]
 
@@ -163,17 +167,19 @@ def train_classifiers(comparison: Comparison, names: Sequence[str], features: Fe
     folds = with_views(folds_of_images, len(train), request.views, request.test_views)
     y = np.tile(dataset.y[train], request.views)
     rows = features.rows(train, request.views)
+    weighting = dataset.weighting(request.class_weight) or UNWEIGHTED
+    weighting = weighting.take(train).tile(request.views)
+    options = SearchOptions(request.views, comparison.criterion, weighting)
     if features.array is None:
         blocks = RowBlocks(features.take, rows, features.block)
-        return search_out_of_core(names, blocks, y, folds[0], comparison.criterion)
+        return search_out_of_core(names, blocks, y, folds[0], options)
     X = features.take(rows)
     trained: dict[str, Trained] = {}
-    options = SearchOptions(request.views, comparison.criterion)
     for name, fitted in search(names, X, y, folds, request.seed, options).items():
         started = time.perf_counter()
         inverse_temperature = 1.0
         if name == "svm":
-            inverse_temperature = calibrate(name, fitted.params["C"], X, y, folds)
+            inverse_temperature = calibrate(name, fitted.params["C"], X, y, folds, weighting)
         seconds = fitted.seconds + time.perf_counter() - started
         classifier = as_classifier(fitted.model, inverse_temperature)
         trained[name] = replace(fitted, seconds=seconds), classifier
@@ -195,6 +201,8 @@ def evaluate_classifier(
         dim=layer_set.dim,
         views=request.views,
         test_views=request.test_views,
+        class_weight=state_class_weight(request.class_weight) if takes_class_weights(clf) else None,
+        weighted_images=dataset.weights is not None and takes_row_weights(clf),
     )
     criterion = comparison.criterion
     training = Training(

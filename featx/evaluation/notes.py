@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import numpy as np
 
+from featx.classifiers.registry import takes_class_weights, takes_row_weights
 from featx.errors import shorten
 from featx.evaluation.metrics import SIGNIFICANCE, mcnemar
-from featx.evaluation.result import Evaluation
+from featx.evaluation.result import TUNED, Evaluation
 from featx.features.dataset import Dataset
+from featx.requests import ClassWeight
 
 FEW_IMAGES = 10
 """With fewer held-out images of a class, one of them moves its recall by more than ten points."""
 
 
-def note_row(evaluation: Evaluation, dataset: Dataset) -> tuple[str, ...]:
-    """Say what is to be known of one evaluation, a phrase each."""
-    notes = [note_chance(evaluation, dataset), note_edge(evaluation)]
+def note_row(evaluation: Evaluation, dataset: Dataset, class_weight: ClassWeight = "none") -> tuple[str, ...]:
+    """Say what is to be known of one evaluation, a phrase each.
+
+    Parameters
+    ----------
+    class_weight : str
+        What was asked for.
+    """
+    notes = [note_chance(evaluation, dataset), note_edge(evaluation), note_weights(evaluation, dataset, class_weight)]
     return tuple(note for note in notes if note)
+
+
+def note_weights(evaluation: Evaluation, dataset: Dataset, class_weight: ClassWeight) -> str | None:
+    """Say which weights that were asked for make no difference to a classifier."""
+    clf = evaluation.result.clf
+    if clf in TUNED:
+        return None
+    unused = []
+    if class_weight != "none" and not takes_class_weights(clf):
+        unused.append("class weights")
+    if dataset.weights is not None and not takes_row_weights(clf):
+        unused.append("weights of images")
+    return f"{' and '.join(unused)} make no difference" if unused else None
 
 
 def note_chance(evaluation: Evaluation, dataset: Dataset) -> str | None:
@@ -27,7 +48,8 @@ def note_chance(evaluation: Evaluation, dataset: Dataset) -> str | None:
     """
     if evaluation.result.clf == "dummy":
         return None
-    majority = int(np.bincount(dataset.y[dataset.train]).argmax())
+    weights = None if dataset.weights is None else dataset.weights[dataset.train]
+    majority = int(np.bincount(dataset.y[dataset.train], weights).argmax())
     truth = dataset.y[dataset.test]
     is_right = evaluation.predictions.classes == truth
     is_majority = truth == majority

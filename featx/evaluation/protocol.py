@@ -18,10 +18,11 @@ from featx.bases.weights import absolute_path
 from featx.errors import ModelError
 from featx.evaluation.metrics import compute_figures, score_predictions
 from featx.evaluation.result import Evaluation, FittedClassifier, HeldOutPredictions, Result
+from featx.fields import format_class_weight
 from featx.keys import FeatureKey
 from featx.models.array_classifier import Opaque
 from featx.models.model import Model
-from featx.requests import SelectedFigure
+from featx.requests import ClassWeight, SelectedFigure
 from featx.store.base_json import StoredBase
 from featx.types import Codes
 
@@ -42,6 +43,12 @@ def describe_protocol(clf: str) -> str:
     return PROTOCOL_IN_WORDS.replace("MLP", "knn") if clf == "knn" else PROTOCOL_IN_WORDS
 
 
+def state_class_weight(class_weight: ClassWeight) -> str | None:
+    """Write what a request says of class weights where it says anything; None where all classes cost the same."""
+    text = format_class_weight(class_weight)
+    return None if text == "none" else text
+
+
 @dataclass(frozen=True)
 class Subject:
     """What is evaluated: a classifier on a layer set of a base. The fields are those of `Result`."""
@@ -53,6 +60,8 @@ class Subject:
     dim: int
     views: int = 1
     test_views: int = 1
+    class_weight: str | None = None
+    weighted_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,8 @@ def make_result(
         test_views=subject.test_views,
         select=training.select,
         cv_figure=None if training.cv_figure is None else round(training.cv_figure, 6),
+        class_weight=subject.class_weight,
+        weighted_images=subject.weighted_images,
         **score_predictions(truth, chosen, probabilities),
     )
 

@@ -21,6 +21,8 @@ TUNED = ("head", "finetuned")
 
 SELECTION_FIELDS = ("select", "cv_figure")
 """Fields of a result that are only stated where the figure to choose by was asked for."""
+WEIGHTING_FIELDS = ("class_weight", "weighted_images")
+"""Fields of a result that say how training was weighted: JSON states them only where it was."""
 
 FittedClassifier = ArrayClassifier | Opaque
 
@@ -59,6 +61,10 @@ class Result:
         The cross-validated figure by which hyper-parameters were chosen, where one was asked for.
     cv_figure : float or None
         That figure in cross-validation.
+    class_weight : str or None
+        What errors on classes cost in training, as `CompareRequest` states it; None: all the same.
+    weighted_images : bool
+        Whether images had weights in training. No figure here is weighted.
     """
 
     base: str
@@ -82,6 +88,8 @@ class Result:
     test_views: int = 1
     select: SelectedFigure | None = None
     cv_figure: float | None = None
+    class_weight: str | None = None
+    weighted_images: bool = False
 
     @property
     def merit(self) -> float:
@@ -91,12 +99,17 @@ class Result:
         return Criterion(self.select).sign * self.cv_figure
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON; those of a selection only where one was asked for."""
+        """Give plain values for JSON; those of a selection and of weights only where there were any."""
         values = asdict(self)
         if self.select is None:
             for name in SELECTION_FIELDS:
                 del values[name]
-        return values
+        return drop_unweighted(values)
+
+
+def drop_unweighted(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the fields of weights that say that there were none."""
+    return {name: value for name, value in values.items() if value or name not in WEIGHTING_FIELDS}
 
 
 @dataclass(frozen=True)

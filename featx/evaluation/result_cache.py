@@ -63,6 +63,8 @@ class ResultFields(Struct, frozen=True, forbid_unknown_fields=True):
     test_views: Annotated[int, Meta(ge=1, le=2**31)]
     select: SelectedFigure | None = None
     cv_figure: Annotated[float, Meta(ge=-1, le=1e9)] | None = None
+    class_weight: Annotated[str, Meta(min_length=1, max_length=MOST_RECORD_BYTES)] | None = None
+    weighted_images: bool = False
 
 
 class FigureFields(Struct, frozen=True, forbid_unknown_fields=True):
@@ -167,7 +169,9 @@ def load_result(cache: Path, request: Mapping[str, Any], held_out: HeldOutSize) 
     return evaluation
 
 
-def load_finetuned_results(cache: Path, shared: Mapping[str, Any], held_out: HeldOutSize) -> list[Evaluation]:
+def load_finetuned_results(
+    cache: Path, shared: Mapping[str, Any], held_out: HeldOutSize, class_weight: str | None = None
+) -> list[Evaluation]:
     """Read the results of fine-tuning whose requests state some values.
 
     Of several for one layer and number of views, the latest is given.
@@ -176,11 +180,15 @@ def load_finetuned_results(cache: Path, shared: Mapping[str, Any], held_out: Hel
     ----------
     shared : mapping
         What their requests must state, "rows" among it.
+    class_weight : str, optional
+        What errors on classes cost in it; None: all the same.
     """
     latest: dict[Any, Evaluation] = {}
     for file in list_by_age((cache / FOLDER).glob(f"{tuned_prefix(shared)}*.json")):
         evaluation = read_result(file, shared, held_out)
-        if evaluation is not None and evaluation.result.clf in TUNED:
+        if evaluation is None or evaluation.result.clf not in TUNED:
+            continue
+        if evaluation.result.class_weight == class_weight:
             result = evaluation.result
             latest[result.layer, result.clf, result.views, result.test_views] = evaluation
     return sorted(latest.values(), key=lambda evaluation: TUNED.index(evaluation.result.clf))

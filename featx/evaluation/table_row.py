@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.evaluation.metrics import adjust_by_holm, mcnemar
-from featx.evaluation.result import Evaluation, PositiveClass, Result, best
+from featx.evaluation.result import Evaluation, PositiveClass, Result, best, drop_unweighted
 from featx.features.catalog import LayerSet
 
 LAST_FIELDS = ("p_value", "megabytes", "ms_per_image", "degenerate", "views", "test_views", "recalled")
@@ -69,7 +69,7 @@ class TableRow(Result):
         values["notes"] = [*self.notes, *degenerate, *values.pop("data_notes")]
         for name in LAST_FIELDS:
             values[name] = values.pop(name)
-        return values
+        return drop_unweighted(values)
 
 
 def word_degenerate(row: TableRow) -> str:

@@ -17,15 +17,17 @@ from featx.data.digest_cache import digest_all
 from featx.data.listing import DigestedListing, FailedImage, Listing, check_classes, find_held_out
 from featx.data.reading import reading
 from featx.data.sources import ColumnChoice, list_images
-from featx.errors import DataError, MissingFeatures, shorten
+from featx.errors import DataError, MissingFeatures, shorten, unknown
 from featx.features.catalog import Selection, select_features
 from featx.features.duplicates import count_once
 from featx.features.missing import list_layers_and_poolings, missing_features
 from featx.features.splits import describe_split, hold_out
+from featx.fields import parse_class_weight
 from featx.images.decode import BrokenImage, decode
 from featx.keys import FeatureKey, ValueRange
+from featx.linear.weighting import Weighting, require_weights
 from featx.log import note
-from featx.requests import CompareRequest
+from featx.requests import ClassWeight, CompareRequest
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
 from featx.types import Progress
@@ -77,10 +79,43 @@ class Dataset:
         """Digests of the image files: (n, 32) uint8."""
         return self.manifest.digests
 
+    @property
+    def weights(self) -> NDArray[np.float64] | None:
+        """How often each image counts in training: (n,) float64; None where all count once."""
+        weights = self.listing.weights
+        return None if weights is None or (weights == 1).all() else weights
+
+    def weighting(self, class_weight: ClassWeight) -> Weighting | None:
+        """Say how much images and classes count in training; None where all count alike.
+
+        Parameters
+        ----------
+        class_weight : str or mapping of str to float
+            As a request states it: "none", "balanced" or weights by name.
+
+        Raises
+        ------
+        UnknownName
+            If it names a class that the data set does not have.
+        """
+        rule = parse_class_weight(class_weight)
+        if rule == "none":
+            return None if self.weights is None else Weighting(None, self.weights)
+        if isinstance(rule, str):
+            return Weighting("balanced", self.weights)
+        for name in rule:
+            if name not in self.classes:
+                raise unknown("class of 'class_weight'", name, self.classes)
+        by_code = {self.classes.index(name): weight for name, weight in rule.items()}
+        return Weighting(by_code, self.weights)
+
     @cached_property
     def digest(self) -> str:
-        """Digest of images, labels and split, in their order; 64 hex characters."""
-        facts = [self.classes, self.y.tolist(), self.test.tolist()]
+        """Digest of images, labels, split and weights, in their order; 64 hex characters."""
+        facts: list[Any] = [self.classes, self.y.tolist(), self.test.tolist()]
+        # Only stated where there are any, so that results from before are found.
+        if self.weights is not None:
+            facts.append(self.weights.tolist())
         return hashlib.sha256(self.digests.tobytes() + json.dumps(facts).encode()).hexdigest()
 
 
@@ -193,8 +228,9 @@ def join_dataset(request: CompareRequest, manifest: DigestedListing) -> Dataset:
     Raises
     ------
     DataError
-        If there are too few classes, or too few images of a class.
+        If there are too few classes or too few images of a class, or weights of images make no sense.
     """
+    manifest = leave_out_weightless(manifest)
     counted = count_once(manifest)
     for remark in counted.remarks:
         log.warning("%s", remark)
@@ -216,6 +252,30 @@ def join_dataset(request: CompareRequest, manifest: DigestedListing) -> Dataset:
     split = describe_split(listing.splits if has_own_split else None, test, request.seed)
     note(log, split)
     return Dataset(manifest, classes.tolist(), y, groups, test, split, counted.on_both_sides)
+
+
+def leave_out_weightless(manifest: DigestedListing) -> DigestedListing:
+    """Leave out images of weight 0, as if they were not listed.
+
+    Raises
+    ------
+    DataError
+        If weights are negative or not finite, or all 0.
+    """
+    listing = manifest.listing
+    if listing.weights is None:
+        return manifest
+    try:
+        weights = require_weights(listing.weights, len(listing))
+    except DataError as error:
+        raise DataError(f"'{listing.name}': {error}") from error
+    kept = np.flatnonzero(weights)
+    left_out = len(weights) - len(kept)
+    if not left_out:
+        return manifest
+    fate = "1 image has weight 0 and is" if left_out == 1 else f"{left_out} images have weight 0 and are"
+    note(log, f"{fate} left out")
+    return DigestedListing(listing.subset(kept.tolist()), manifest.digests[kept], manifest.unreadable)
 
 
 def join_unlabelled(manifest: DigestedListing) -> Dataset:

@@ -47,6 +47,7 @@ def count_once(digested: DigestedListing) -> CountedOnce:
     repeated = 0
     two_labels = []
     two_sides = []
+    two_weights = []
     for rows in group_copies(digested.digests):
         if differ(rows, listing.labels):
             two_labels.append(rows)
@@ -58,6 +59,8 @@ def count_once(digested: DigestedListing) -> CountedOnce:
             kept = next(row for row in rows if not is_held_out[row])
         else:
             repeated += len(rows) - 1
+        if listing.weights is not None and differ(rows, listing.weights.tolist()):
+            two_weights.append(rows)
         left_out.update(row for row in rows if row != kept)
     kept_rows = [row for row in range(len(listing)) if row not in left_out]
     if any(is_held_out) and not any(is_held_out[row] for row in kept_rows):
@@ -73,7 +76,7 @@ def count_once(digested: DigestedListing) -> CountedOnce:
         )
     on_both_sides = word_two_sides(listing, two_sides)
     remarks = word_remarks(listing, repeated, two_labels, on_both_sides)
-    return CountedOnce(kept_rows, remarks, on_both_sides)
+    return CountedOnce(kept_rows, [*remarks, *word_weights(listing, two_weights)], on_both_sides)
 
 
 def differ(rows: Sequence[int], column: Sequence[object]) -> bool:
@@ -89,6 +92,15 @@ def word_two_sides(listing: Listing, two_sides: Sequence[Sequence[int]]) -> str 
     lies = "1 image lies" if len(two_sides) == 1 else f"{len(two_sides)} images lie"
     fate = "it is" if len(two_sides) == 1 else "they are"
     return f"{lies} in two splits: {pair} are the same picture; {fate} trained on and not held out"
+
+
+def word_weights(listing: Listing, two_weights: Sequence[Sequence[int]]) -> list[str]:
+    """Say which weight counts where copies of an image have several."""
+    if not two_weights or listing.weights is None:
+        return []
+    pair = describe_pair(two_weights[0], [str(weight) for weight in listing.weights], listing.paths)
+    have = "1 image has" if len(two_weights) == 1 else f"{len(two_weights)} images have"
+    return [f"{have} two weights: {pair} are the same picture; the weight of the row that counts is taken"]
 
 
 def word_remarks(

@@ -13,7 +13,7 @@ from featx.evaluation.result import TUNED, best
 from featx.evaluation.table_row import TableRow
 from featx.log import escape_controls
 from featx.reports.csv_text import write_csv
-from featx.reports.table_notes import CV_HEADINGS, is_tied, list_degenerate, mark_row, write_notes
+from featx.reports.table_notes import CV_HEADINGS, is_tied, list_degenerate, mark_row, word_weights, write_notes
 
 COLUMNS = (
     *("base", "layer", "pooling", "clf", "dim", "n_train", "n_test", "cv_accuracy", "test_accuracy"),
@@ -244,6 +244,8 @@ def sentence(row: TableRow) -> str:
     if row.views > 1:
         views = f", {row.views} views, {row.test_views} in testing"
     params = "".join(f", {name} = {value:g}" for name, value in row.params.items())
+    if weights := word_weights(row):
+        params += f", {weights}"
     validated = "validated" if row.clf in TUNED else "cross-validated"
     when = " in an earlier run" if row.recalled else ""
     degenerate = "".join(f"; {line}" for line in list_degenerate([row]))

@@ -87,23 +87,47 @@ def explain_marks(rows: Sequence[TableRow], winner: TableRow) -> list[str]:
 
 def gather_notes(rows: Sequence[TableRow]) -> list[str]:
     """Write each note once, with the rows that it is of, then those of the data set."""
-    rows_of_note: dict[str, list[str]] = {}
+    rows_of_note: dict[str, list[TableRow]] = {}
     data_notes: dict[str, None] = {}
     has_several_bases = len({row.base for row in rows}) > 1
     for row in rows:
-        name = f"{row.layer} {row.clf}"
-        if has_several_bases:
-            name = f"{row.base} {name}"
         for text in row.notes:
-            rows_of_note.setdefault(text, []).append(name)
+            rows_of_note.setdefault(text, []).append(row)
         data_notes.update(dict.fromkeys(row.data_notes))
-    learning = sum(row.clf != "dummy" for row in rows)
-    lines = []
-    for text, names in rows_of_note.items():
-        of_rows = "every row" if len(names) == learning > 1 else shorten(names, 6)
+    lines = list_weights(rows)
+    for text, noted in rows_of_note.items():
+        names = [f"{row.layer} {row.clf}" for row in noted]
+        if has_several_bases:
+            names = [f"{row.base} {row.layer} {row.clf}" for row in noted]
+        of_rows = "every row" if count_learning(noted) == count_learning(rows) > 1 else shorten(names, 6)
         lines.append(f"{text}: {of_rows}")
     # Names of layers and classes are in them.
     return [escape_controls(line) for line in (*lines, *list_degenerate(rows), *data_notes)]
+
+
+def count_learning(rows: Sequence[TableRow]) -> int:
+    """Count the rows that take anything from features: all but the dummy's."""
+    return sum(row.clf != "dummy" for row in rows)
+
+
+def list_weights(rows: Sequence[TableRow]) -> list[str]:
+    """Say how training was weighted, in one line for each way; the dummy's says nothing new beside others."""
+    lines: dict[str, None] = {}
+    for row in rows:
+        weights = word_weights(row)
+        if weights and (row.clf != "dummy" or not count_learning(rows)):
+            lines[f"training and the choice of C are weighted ({weights}); the figures are not"] = None
+    return list(lines)
+
+
+def word_weights(row: TableRow) -> str:
+    """Say in words which weights there were in training; nothing where there were none."""
+    words = []
+    if row.class_weight is not None:
+        words.append(f"class weights {row.class_weight}")
+    if row.weighted_images:
+        words.append("a weight for each image")
+    return ", ".join(words)
 
 
 def list_degenerate(rows: Sequence[TableRow]) -> list[str]:

@@ -50,7 +50,7 @@ def compare_layer_sets(request: CompareRequest, progress: Progress | None = None
     data_notes = note_data(dataset)
     rows = []
     for (layer_set, evaluation), test in zip(evaluated, tests, strict=True):
-        notes = note_row(evaluation, dataset)
+        notes = note_row(evaluation, dataset, request.class_weight)
         rows.append(make_table_row(evaluation, layer_set, positive, notes=notes, data_notes=data_notes, **test))
     return rows
 

@@ -33,7 +33,7 @@ Values = dict[str, Any]
 GIVEN = ("cache", "rehash", "refit", "shard", "memory", "beside")
 """Fields that belong to one run of an experiment, not to the experiment."""
 
-SHARED = ("data", "base", "seed", "device", "workers", "path_column", "label_column")
+SHARED = ("data", "base", "seed", "device", "workers", "path_column", "label_column", "class_weight")
 """Fields of fine-tuning that the experiment states once for all of its requests."""
 
 
@@ -227,6 +227,7 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
             cache=cache,
             path_column=extract.path_column,
             label_column=extract.label_column,
+            class_weight=compare.class_weight,
             **convert_fields(FinetuneRequest, tuning)[0],
         )
     return Pipeline(extract, compare, finetune)

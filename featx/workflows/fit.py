@@ -66,7 +66,7 @@ def fit_classifier(request: CompareRequest, keep_model: bool = True, with_base: 
         model = assemble_model(comparison, layer_set, evaluation, with_base)
     dataset = comparison.dataset
     held_out = take_held_out(dataset, np.flatnonzero(dataset.test))
-    notes = note_row(evaluation, dataset)
+    notes = note_row(evaluation, dataset, request.class_weight)
     row = make_table_row(evaluation, layer_set, comparison.positive, notes=notes, data_notes=note_data(dataset))
     return report_fit(evaluation, held_out, model, row)
 
@@ -108,6 +108,8 @@ def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Eval
     base = ModelBase(layer_set.keys, stored.source, weights, tensors)
     words = describe_protocol(evaluation.result.clf)
     protocol = {"words": words, "seed": request.seed, "rows": comparison.dataset.digest}
+    if evaluation.result.class_weight is not None:
+        protocol["class_weight"] = evaluation.result.class_weight
     return make_model(evaluation, base, comparison.dataset.classes, protocol)
 
 

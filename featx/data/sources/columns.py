@@ -1,8 +1,9 @@
-"""Which columns of a table hold paths, labels and splits."""
+"""Which columns of a table hold paths, labels, splits and weights."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from featx.data.listing import SPLITS
@@ -27,6 +28,9 @@ SPLIT_NAMES = ("split", "set", "subset", "partition")
 MAYBE_SPLIT_NAMES = ("fold", "phase", "stage", "mode", "usage", "part", "type", "dataset")
 """Names of columns that often hold something else: they count as splits where every value names one. So does
 a column of any other name whose values name several."""
+
+WEIGHT_NAMES = ("weight", "sample_weight")
+"""Names of the column that says how often an image counts in training, if it holds numbers."""
 
 TRUE_OR_FALSE = {
     "is_valid": ("val", "train"),
@@ -56,11 +60,12 @@ class ColumnChoice:
 
 @dataclass(frozen=True)
 class ChosenColumns:
-    """The columns of a table that are read, by their names in the file; `split` is None where there is none."""
+    """The columns of a table that are read, by their names in the file; None where there is no split or no weight."""
 
     path: str
     label: str
     split: str | None = None
+    weight: str | None = None
 
 
 def choose_columns(names: Sequence[str], choice: ColumnChoice, naming_splits: Collection[str] = ()) -> ChosenColumns:
@@ -92,7 +97,7 @@ def choose_columns(names: Sequence[str], choice: ColumnChoice, naming_splits: Co
             f"choose with {flags}, or name the columns path,label or path,label,split"
         )
     others = [name for name in names if name not in (path, label)]
-    return ChosenColumns(path, label, choose_split(others, naming_splits))
+    return ChosenColumns(path, label, choose_split(others, naming_splits), choose_weight(others))
 
 
 def choose_column(names: Sequence[str], known: Sequence[str], chosen: str | None, standard: str) -> str | None:
@@ -173,6 +178,52 @@ def choose_split(names: Sequence[str], naming_splits: Collection[str]) -> str | 
     return found[0] if found else None
 
 
+def choose_weight(names: Sequence[str]) -> str | None:
+    """Choose the column of weights, if there is one.
+
+    Raises
+    ------
+    DataError
+        If several may be meant.
+    """
+    found = find_known(names, WEIGHT_NAMES)
+    if len(found) > 1:
+        raise DataError(
+            f"the columns {' and '.join(map(repr, found))} may all hold the weight: rename all but one of them"
+        )
+    return found[0] if found else None
+
+
+def read_weight(value: str) -> float | None:
+    """Read how often a row counts: once where it says nothing, None where that is not a finite number of at least 0."""
+    if not value.strip():
+        return 1.0
+    try:
+        weight = float(value)
+    except ValueError:
+        return None
+    return weight if 0 <= weight < math.inf else None
+
+
+def holds_numbers(values: Iterable[str]) -> bool:
+    """Whether any value of a column is a number; a weight that is only ever "heavy" or "light" is something else."""
+    for value in values:
+        try:
+            float(value)
+        except ValueError:
+            continue
+        return True
+    return False
+
+
+def describe_weights(values: Iterable[str]) -> list[str]:
+    """Say how many rows have no weight where others have one."""
+    without = sum(not value.strip() for value in values)
+    if not without:
+        return []
+    return ["1 row has no weight and counts once" if without == 1 else f"{without} rows have no weight and count once"]
+
+
 def simplify_column(name: str) -> str:
     """Write the name of a column in small letters, with underscores for blanks and hyphens."""
     return name.strip().lower().replace(" ", "_").replace("-", "_")
@@ -200,7 +251,11 @@ def describe_columns(columns: ChosenColumns, names: Sequence[str], choice: Colum
         taken.append(f"labels are from column '{columns.label}'")
     if columns.split not in (None, "split"):
         taken.append(f"splits are from column '{columns.split}'{explain_true_or_false(str(columns.split))}")
-    used = (columns.path, columns.label, columns.split)
+    if columns.weight is not None:
+        taken.append(
+            f"images are weighted in training by column '{columns.weight}' (rename it if it is something else)"
+        )
+    used = (columns.path, columns.label, columns.split, columns.weight)
     ignored = [name for name in names if name and name not in used]
     if ignored:
         noun = "ignored column" if len(ignored) == 1 else "ignored columns"

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from featx.data.listing import SPLITS, Listing
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import is_csv_file, read_csv
@@ -136,4 +138,9 @@ def join_listings(data: str, listings: Sequence[Listing], files: Sequence[str]) 
         labels += listing.labels
         splits += [split or of_folder for split in listing.splits]
         notes += listing.notes
-    return Listing(data, paths, labels, splits, read_file, notes=notes)
+    weights = None
+    if any(listing.weights is not None for listing in listings):
+        # Rows of a table without weights count once.
+        parts = [np.ones(len(listing)) if listing.weights is None else listing.weights for listing in listings]
+        weights = np.concatenate(parts)
+    return Listing(data, paths, labels, splits, read_file, notes=notes, weights=weights)

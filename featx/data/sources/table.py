@@ -8,9 +8,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from featx.data.class_names import clean_name, warn_of_similar_classes
 from featx.data.listing import Listing, find_split
@@ -22,7 +24,10 @@ from featx.data.sources.columns import (
     choose_column,
     choose_columns,
     describe_columns,
+    describe_weights,
+    holds_numbers,
     read_split,
+    read_weight,
     simplify_column,
 )
 from featx.data.sources.image_files import read_file
@@ -136,12 +141,22 @@ def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
     remarks = [*table.remarks, *describe_columns(columns, table.columns, choice), *describe_rows(table, columns, paths)]
     if "" in splits and {"val", "test"} & set(splits):
         remarks.append(f"rows without a split count as training: {splits.count('')}")
+    weights = None
+    if columns.weight is not None:
+        written = list_values(table, columns.weight)
+        weights = np.array([read_weight(value) for value in written], np.float64)
+        remarks += describe_weights(written)
     notes = (f"'{table.file}': {'; '.join(remarks)}",) if remarks else ()
     for line in notes:
         note(log, line)
     warn_of_no_labels(labels, table.file)
     warn_of_similar_classes(labels, table.file)
-    return Listing(data, paths, labels, splits, read_file, notes=notes)
+    return Listing(data, paths, labels, splits, read_file, notes=notes, weights=weights)
+
+
+def list_values(table: ImageTable, column: str) -> list[str]:
+    """List what the rows of a table have in a column; "" where they have nothing."""
+    return [row.values.get(column, "") for row in table.rows]
 
 
 def check_filled(table: ImageTable) -> None:
@@ -193,7 +208,10 @@ def find_columns(table: ImageTable, choice: ColumnChoice) -> ChosenColumns:
         if len(splits) > 1 or (splits and simplify_column(name) in MAYBE_SPLIT_NAMES):
             naming_splits.append(name)
     with naming_file(table):
-        return choose_columns(table.columns, choice, naming_splits)
+        columns = choose_columns(table.columns, choice, naming_splits)
+    if columns.weight is not None and not holds_numbers(list_values(table, columns.weight)):
+        return replace(columns, weight=None)
+    return columns
 
 
 def find_named_splits(table: ImageTable, column: str) -> set[str]:
@@ -218,21 +236,39 @@ def naming_file(table: ImageTable) -> Iterator[None]:
 
 
 def find_problems(table: ImageTable, columns: ChosenColumns) -> list[str]:
-    """List the rows that are incomplete or whose split is unknown, by their line numbers."""
+    """List the rows that are incomplete, or whose split or weight is unknown, by their line numbers."""
     problems = []
     nouns = {columns.path: "path", columns.label: "label"}
     for row in table.rows:
         problems += find_row_problems(table, row, nouns)
-        if columns.split is None:
-            continue
-        split = row.values.get(columns.split, "")
-        kind = table.nested.get((row.line, columns.split))
-        if kind:
-            problems.append(f"line {row.line}: '{columns.split}' is {kind}, not a text or a number")
-        elif read_split(columns.split, split) is None:
-            expected = "true or false" if simplify_column(columns.split).startswith("is_") else "train, val or test"
-            problems.append(f"line {row.line}: unknown split '{split.strip()}' ({expected})")
+        if columns.split is not None:
+            problems += find_split_problems(table, row, columns.split)
+        if columns.weight is not None:
+            problems += find_weight_problems(table, row, columns.weight)
     return problems
+
+
+def find_split_problems(table: ImageTable, row: ImageRow, column: str) -> list[str]:
+    """Say if what a row has in its column of splits is not known."""
+    split = row.values.get(column, "")
+    kind = table.nested.get((row.line, column))
+    if kind:
+        return [f"line {row.line}: '{column}' is {kind}, not a text or a number"]
+    if read_split(column, split) is None:
+        expected = "true or false" if simplify_column(column).startswith("is_") else "train, val or test"
+        return [f"line {row.line}: unknown split '{split.strip()}' ({expected})"]
+    return []
+
+
+def find_weight_problems(table: ImageTable, row: ImageRow, column: str) -> list[str]:
+    """Say if what a row has in its column of weights is none."""
+    weight = row.values.get(column, "")
+    kind = table.nested.get((row.line, column))
+    if kind:
+        return [f"line {row.line}: '{column}' is {kind}, not a number"]
+    if read_weight(weight) is None:
+        return [f"line {row.line}: the weight '{weight.strip()}' is not a number of at least 0"]
+    return []
 
 
 def find_row_problems(table: ImageTable, row: ImageRow, nouns: Mapping[str, str]) -> list[str]:
