@@ -63,3 +63,10 @@ def test_a_grid_is_extended_only_where_its_edge_beats_the_neighbour(
     rates: list[float], edge: str | None, is_worth: bool
 ) -> None:
     assert is_worth_extending(np.array(rates), edge) is is_worth  # type: ignore[arg-type]
+
+
+def test_what_is_weighted_chooses_and_what_is_not_is_stated() -> None:
+    falling = np.array([[0.9, 0.8, 0.7, 0.6, 0.5]])
+    assert choose_value("svm", SCORES._replace(weighted_accuracy=falling)) == 0
+    for name in ("logreg", "svm"):
+        assert choose_value(name, ASKED._replace(weighted_merit=falling)) == 0

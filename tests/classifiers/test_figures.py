@@ -11,6 +11,7 @@ from scipy.special import softmax
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
 
 from featx.classifiers.figures import Criterion, balanced_accuracy, macro_f1, rank_class, rank_classes
+from featx.linear.weighting import ValWeights
 from featx.requests import SelectedFigure
 
 CLASSES = np.arange(4)
@@ -106,3 +107,31 @@ def test_rows_of_classes_that_were_not_trained_on_are_left_out_of_figures_of_pro
     rate = Criterion("log_loss").rate_scores("logreg", scores[:3], np.arange(3), truth)
     assert rate == pytest.approx(expected_figure("log_loss", truth[known], softmax(scores[:3, known].T, axis=1)))
     assert np.isnan(Criterion("roc_auc").rate_scores("svm", scores[:2], np.array([7, 8]), truth))
+
+
+@pytest.mark.parametrize("kind", ["logreg", "svm"])
+@pytest.mark.parametrize("figure", get_args(SelectedFigure))
+def test_a_row_of_weight_two_is_rated_as_if_it_were_there_twice_and_zero_as_if_it_were_not(
+    figure: SelectedFigure, kind: str
+) -> None:
+    truth, scores = make_scores()
+    counts = np.where(truth == 3, 0, np.arange(120) % 3)
+    weights = counts.astype(float)
+    rate = Criterion(figure).rate_scores(kind, scores, CLASSES, truth, ValWeights(weights, weights))
+    repeated = Criterion(figure).rate_scores(kind, scores.repeat(counts, axis=1), CLASSES, truth.repeat(counts))
+    assert rate == pytest.approx(repeated, rel=1e-4)
+    probabilities = softmax(scores.T, axis=1)
+    assert Criterion(figure).rate(truth, CLASSES, probabilities, weights) == pytest.approx(
+        Criterion(figure).rate(truth.repeat(counts), CLASSES, probabilities.repeat(counts, axis=0))
+    )
+    assert np.isnan(Criterion(figure).rate(truth, CLASSES, probabilities, np.zeros(120)))
+
+
+def test_weighted_ranking_is_scikit_learns() -> None:
+    random = np.random.default_rng(0)
+    is_of_class = random.random(150) < 0.3
+    scores = (random.random(150) + 0.3 * is_of_class).round(1)
+    weights = random.random(150) + 0.1
+    area, precision = rank_class(is_of_class, scores, weights)
+    assert area == pytest.approx(roc_auc_score(is_of_class, scores, sample_weight=weights))
+    assert precision == pytest.approx(average_precision_score(is_of_class, scores, sample_weight=weights))

@@ -10,6 +10,7 @@ from featx.classifiers.majority import fit_majority, search_majority
 from featx.classifiers.to_arrays import to_arrays
 from featx.errors import DataError
 from featx.features.splits import make_folds
+from featx.linear.weighting import Weighting
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -33,3 +34,14 @@ def test_the_cross_validated_accuracy_is_the_share_of_the_most_frequent_class() 
 def test_one_class_is_refused() -> None:
     with pytest.raises(DataError, match="one class only"):
         fit_majority(np.zeros(5, int), 2)
+
+
+def test_weights_of_rows_are_how_often_they_count_and_those_of_classes_change_nothing() -> None:
+    y = np.array([0] * 30 + [1] * 60 + [2] * 10)
+    counts = np.where(y == 2, 5, np.arange(100) % 2)
+    weighting = Weighting({0: 99.0}, counts.astype(float))
+    weighted = search_majority(y, 4, [(np.arange(100), np.arange(100))], weighting=weighting)
+    repeated = fit_majority(y.repeat(counts), 4)
+    assert weighted.model.intercept == pytest.approx(repeated.intercept)
+    assert weighted.model.predict(np.zeros((1, 4))) == [2]
+    assert weighted.cv_accuracy == pytest.approx(0.1), "what is stated is not weighted"

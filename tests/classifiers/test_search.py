@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -11,8 +12,10 @@ from featx.classifiers.figures import Criterion
 from featx.classifiers.grids import C_STEP, LOGREG_C, STEPS_BEYOND, SVM_C, list_beyond, list_warm_values
 from featx.classifiers.registry import CLASSIFIERS, Linear
 from featx.classifiers.search import SearchOptions, choose_c, search, search_linear
+from featx.classifiers.search_out_of_core import RowBlocks, search_out_of_core
 from featx.features.splits import make_folds
 from featx.linear.cross_validation import CVScores
+from featx.linear.weighting import UNWEIGHTED, Weighting
 from featx.requests import SelectedFigure
 
 
@@ -96,3 +99,31 @@ def test_views_of_an_image_are_averaged_before_they_are_rated() -> None:
         fitted = search([name], both, np.tile(y, 2), folds, 42, options)[name]
         assert fitted.cv_merit is not None
         assert -1 < fitted.cv_merit < 0
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_classifier_is_searched_by_a_figure_with_weights_and_states_it_unweighted(name: str) -> None:
+    X, y = make_rows(noise=3.0)
+    weighting = Weighting({1: 30.0}, 1.0 + np.arange(120) % 2)
+    options = SearchOptions(criterion=Criterion("macro_f1"), weighting=weighting)
+    fitted = search([name], X, y, folds_of(y), 42, options)[name]
+    assert fitted.cv_merit is not None
+    plain = search([name], X, y, folds_of(y), 42, replace(options, weighting=UNWEIGHTED))[name]
+    if name == "knn":
+        assert (fitted.params, fitted.cv_merit) == (plain.params, plain.cv_merit)
+    elif name != "dummy":
+        missed = [float((of.model.predict(X)[y == 1] == 0).mean()) for of in (fitted, plain)]
+        assert missed[0] < missed[1], "errors on class 1 cost most"
+
+
+@pytest.mark.parametrize("name", ["logreg", "svm"])
+def test_a_figure_chooses_weighted_in_memory_and_out_of_core_alike(name: str) -> None:
+    X, y = make_rows(n=240)
+    weighting = Weighting("balanced", 1.0 + np.arange(240) % 3)
+    options = SearchOptions(criterion=Criterion("log_loss"), weighting=weighting)
+    fold = folds_of(y)[0]
+    blocks = RowBlocks(lambda rows: X[rows], np.arange(240), 50)
+    streamed, _ = search_out_of_core([name], blocks, y, fold, options)[name]
+    in_memory = search([name], X, y, [fold], 42, options)[name]
+    assert streamed.cv_merit == pytest.approx(in_memory.cv_merit, rel=0.02)
+    assert streamed.cv_accuracy == pytest.approx(in_memory.cv_accuracy, abs=0.05)

@@ -92,3 +92,19 @@ def test_classes_of_few_held_out_images_are_named_the_smallest_first() -> None:
 def test_pictures_on_both_sides_of_a_split_are_noted() -> None:
     dataset = make_dataset((20, 20), on_both_sides="1 image lies in two splits")
     assert note_data(dataset) == ("1 image lies in two splits",)
+
+
+def test_weights_that_a_classifier_cannot_take_are_noted() -> None:
+    dataset = make_dataset((20, 20))
+    truth = dataset.y[dataset.test]
+    listing = replace(dataset.listing, weights=np.where(dataset.y == 0, 0.1, 1.0))
+    weighted = replace(dataset, manifest=replace(dataset.manifest, listing=listing))
+    assert note_row(evaluate(truth, clf="knn"), weighted, "balanced") == (
+        "class weights and weights of images make no difference",
+    )
+    assert note_row(evaluate(truth, clf="knn"), weighted) == ("weights of images make no difference",)
+    assert note_row(evaluate(truth, clf="dummy"), weighted, "balanced") == ("class weights make no difference",)
+    for clf in ("logreg", "finetuned"):
+        assert note_row(evaluate(truth, clf=clf), weighted, "balanced") == ()
+    always_cat = evaluate(np.zeros(40, int))
+    assert note_row(always_cat, weighted)[0].startswith("not better than the dummy ('dog', test accuracy 0.500)")

@@ -15,12 +15,12 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from featx.errors import DataError, RequestError
 from featx.linear import LinearSVC, LogisticRegression
-from featx.linear.cross_validation import cross_validate
+from featx.linear.cross_validation import Scoring, cross_validate, score_folds
 from featx.linear.fit import fit_linear
 from featx.linear.options import TIGHT, SolverOptions
 from featx.linear.out_of_core import fit_out_of_core
 from featx.linear.spaces import encode_labels
-from featx.linear.weighting import WeightedLabels, Weighting, weigh_rows
+from featx.linear.weighting import ValWeights, WeightedLabels, Weighting, weigh_rows
 from tests.linear.problems import REFERENCES, Case, make_problem
 
 ESTIMATORS = {"logreg": LogisticRegression, "svm": LinearSVC}
@@ -268,3 +268,22 @@ def test_weights_of_any_size_give_finite_models(kind: str, shape: tuple[int, int
             model = fit_linear(x, WeightedLabels(y, Weighting(class_weight, rows)), kind, 0.1)
             assert np.isfinite(model.weights).all()
             assert np.isfinite(model.intercept).all()
+
+
+def test_a_figure_that_is_asked_for_is_given_plain_and_weighted() -> None:
+    x, y = make_problem(Case(90, 30, 3, 1.0, 19))
+    seen = []
+
+    def count_rows(kind: str, scores: np.ndarray, classes: np.ndarray, truth: np.ndarray, weights: ValWeights) -> float:
+        seen.append(weights.rows)
+        return len(truth) if weights.rows is None else float(weights.rows.sum())
+
+    folds = [(np.arange(60), np.arange(60, 90))]
+    scoring = Scoring({"logreg": [0.1, 1.0]}, merit=count_rows)
+    scores = score_folds(x, WeightedLabels(y, Weighting(rows=np.full(90, 2.0))), folds, scoring)["logreg"]
+    assert scores.merit is not None
+    assert scores.weighted_merit is not None
+    assert (scores.merit.tolist(), scores.weighted_merit.tolist()) == ([[30, 30]], [[60, 60]])
+    plain = score_folds(x, y, folds, scoring)["logreg"]
+    assert plain.weighted_merit is None
+    assert len(seen) == 2 * 2 + 2, "not rated twice where nothing is weighted"

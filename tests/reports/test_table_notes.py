@@ -54,3 +54,17 @@ def test_notes_are_wrapped_where_the_terminal_is_narrow() -> None:
     assert len(wrapped) > 1
     assert max(map(len, wrapped)) <= 60
     assert len([line for line in write_notes(rows, rows[1]).splitlines() if "word" in line]) == 1
+
+
+def test_weights_are_said_once_for_each_way_and_names_cannot_write_on_the_terminal() -> None:
+    rows = [replace(ROW, class_weight="a\x1b[2J=2"), replace(ROW, weighted_images=True), ROW]
+    assert gather_notes([*rows, rows[0], replace(ROW, clf="dummy", weighted_images=True)]) == [
+        r"training and the choice of C are weighted (class weights a\x1b[2J=2); the figures are not",
+        "training and the choice of C are weighted (a weight for each image); the figures are not",
+    ]
+    assert gather_notes([replace(ROW, clf="dummy", weighted_images=True)])
+
+
+def test_a_note_of_the_dummy_is_not_counted_for_a_row_that_learns() -> None:
+    rows = [replace(ROW, clf=clf, notes=("no weights",)) for clf in ("knn", "dummy")]
+    assert gather_notes([*rows, ROW]) == ["no weights: features.13 knn, features.13 dummy"]

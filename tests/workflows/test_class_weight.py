@@ -218,3 +218,34 @@ def test_weights_of_images_are_a_column_and_zero_is_no_image(
     streamed = compare_layer_sets(replace(request_, data=heavy, classifiers=("logreg", "svm"), memory=10_000))
     assert all(row.weighted_images for row in streamed)
     assert "a weight for each image" in table_text(weighted)
+
+
+def test_who_takes_no_weights_says_so_and_is_found_again(
+    request_: CompareRequest, photos: Path, tmp_path: Path
+) -> None:
+    plain = replace(request_, classifiers=("logreg", "knn", "dummy"))
+    before = compare_layer_sets(plain)
+    balanced = compare_layer_sets(replace(plain, class_weight="balanced"))
+    assert [row.class_weight for row in balanced] == ["balanced", None, None]
+    assert [row.recalled for row in balanced] == [False, True, True]
+    assert [row.params for row in balanced[1:]] == [row.params for row in before[1:]]
+    text = table_text(balanced)
+    assert "class weights make no difference: layer1 knn, layer1 dummy" in text
+    assert "(class weights balanced); the figures are not" in text
+    fitted = fit_classifier(replace(plain, classifiers=("knn",), class_weight="balanced"))
+    assert "class_weight" not in fitted.model.protocol
+    heavy = write_table(tmp_path, photos, dict.fromkeys(range(20), 9.0))
+    weighted = compare_layer_sets(replace(plain, data=heavy))
+    assert [row.weighted_images for row in weighted] == [True, False, True]
+    assert "weights of images make no difference: layer1 knn" in table_text(weighted)
+    assert "class weights make no difference" not in table_text(weighted)
+
+
+def test_a_figure_that_is_asked_for_is_weighted_and_found_again(request_: CompareRequest) -> None:
+    asked = replace(request_, select="balanced_accuracy", class_weight="green=50")
+    for request in (asked, replace(asked, classifiers=("logreg", "svm"), memory=10_000)):
+        first = compare_layer_sets(request)
+        assert all(row.select == "balanced_accuracy" and row.class_weight == "green=50" for row in first)
+        again = compare_layer_sets(request)
+        assert again == first
+        assert all(row.recalled for row in again)

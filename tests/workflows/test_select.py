@@ -140,7 +140,7 @@ def write_as_before(request: CompareRequest, clf: str, C: float | None = None) -
     file = result_file(request.cache, stated)
     source = file if file.exists() else result_file(request.cache, fingerprint_extended(stated))
     record = json.loads(source.read_text())
-    for name in ("figures", "edge"):
+    for name in ("figures", "edge", "checksum"):
         record.pop(name, None)
     record["request"].pop("extended", None)
     if C is not None:
