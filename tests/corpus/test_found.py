@@ -103,9 +103,9 @@ WRONG_FOLDERS = {
 
 
 @pytest.fixture
-def own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_store(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep other weights out of the store that the corpus shares, where they would leave a choice."""
-    monkeypatch.setenv("FEATX_CACHE", "own")
+    monkeypatch.setenv("FEATX_CACHE", str(here / "own"))
 
 
 @pytest.fixture
