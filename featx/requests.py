@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from featx.base_choice import BaseChoice, Count
+from featx.base_choice import BaseChoice, BatchSize, Count, ThreadCount
 from featx.fields import WRITTEN, CheckedFields
 from featx.keys import StoredDtype
 from featx.paths import expand_home
@@ -89,8 +89,8 @@ class ExtractRequest(CheckedFields):
     layers: Names
     poolings: Names = ("avg",)
     device: str = "auto"
-    batch_size: Count | None = None
-    workers: Count | None = None
+    batch_size: BatchSize | None = None
+    workers: ThreadCount | None = None
     shard: tuple[int, int] | None = None
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)
@@ -273,10 +273,10 @@ class FinetuneRequest(CheckedFields):
     whole: bool = False
     keep: KeepRule = "proven"
     thaw_batchnorm: bool = False
-    batch_size: Count = 32
+    batch_size: BatchSize = 32
     seed: Seed = 42
     device: str = "auto"
-    workers: Count | None = None
+    workers: ThreadCount | None = None
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)
     path_column: str | None = None
@@ -335,8 +335,8 @@ class PredictRequest(CheckedFields):
     images: Sequence[Any]
     weights: str | None = None
     device: str = "auto"
-    batch_size: Count | None = None
-    workers: Count | None = None
+    batch_size: BatchSize | None = None
+    workers: ThreadCount | None = None
     base: str | None = None
     path_column: str | None = None
     yes: bool = False
@@ -365,8 +365,8 @@ class ScoreRequest(CheckedFields):
     split: ScoredPart = "auto"
     weights: str | None = None
     device: str = "auto"
-    batch_size: Count | None = None
-    workers: Count | None = None
+    batch_size: BatchSize | None = None
+    workers: ThreadCount | None = None
     base: str | None = None
     path_column: str | None = None
     label_column: str | None = None
