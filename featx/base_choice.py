@@ -14,6 +14,11 @@ from featx.keys import Precision, ValueRange, format_value_range, parse_value_ra
 Count = Annotated[int, Meta(ge=1)]
 """How many there are of something, one at least."""
 
+BatchSize = Annotated[int, Meta(ge=1, le=2**16)]
+"""Images of a forward pass: no device has room for more."""
+
+ThreadCount = Annotated[int, Meta(ge=1, le=2**10)]
+
 
 @dataclass(frozen=True)
 class BaseChoice(CheckedFields):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass, replace
 
 from featx.classifiers.figures import Criterion
@@ -13,6 +12,7 @@ from featx.features.catalog import LayerSet, Selection, list_candidates
 from featx.features.dataset import Dataset, join_selections, list_dataset, select_of_dataset
 from featx.features.matrix import BLOCK_BYTES, Features
 from featx.features.missing import check_names
+from featx.processes.machine import half_the_memory
 from featx.requests import CompareRequest
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
@@ -21,18 +21,6 @@ log = logging.getLogger(__name__)
 
 COPIES = 8
 """Fitting takes about so many times the memory of its features, with a fold a core at work."""
-
-
-FALLBACK_MEMORY = 8 * 10**9
-"""Bytes to work with where a system does not say how much memory it has: half of what laptops have today."""
-
-
-def half_the_memory() -> int:
-    """Return half of this machine's memory in bytes, or `FALLBACK_MEMORY`."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):
-        return FALLBACK_MEMORY
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Processes that do a part of the work, and end with the process that started them, however that ends.
 
 `workers.py` is the side of the one that starts them: `Workers` sends calls to processes and collects what comes back.
-`worker.py` is what such a process runs; `parent.py` ends it when its parent is gone.
+`worker.py` is what such a process runs; `parent.py` ends it when its parent is gone. `machine.py` says how much memory
+there is to share.
 
 A worker is Python started anew, and three pipes: calls arrive on its stdin, replies leave by what was its stdout, and
 stderr is its parent's. The pipe of calls is also the lifeline: it closes when the parent dies, whatever it dies of. So

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from featx.base_choice import BaseChoice, Count
+from featx.base_choice import BaseChoice, BatchSize, Count, ThreadCount
 from featx.fields import CheckedFields
 from featx.keys import StoredDtype
 from featx.requests.values import EngineName, Names, default_cache
@@ -65,8 +65,8 @@ class ExtractRequest(CheckedFields):
     layers: Names
     poolings: Names = ("avg",)
     device: str = "auto"
-    batch_size: Count | None = None
-    workers: Count | None = None
+    batch_size: BatchSize | None = None
+    workers: ThreadCount | None = None
     shard: tuple[int, int] | None = None
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)

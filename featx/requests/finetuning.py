@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from featx.base_choice import BaseChoice, Count
+from featx.base_choice import BaseChoice, BatchSize, Count, ThreadCount
 from featx.fields import WRITTEN, CheckedFields, check_class_weight, format_class_weight
 from featx.requests.extraction import ExtractRequest
 from featx.requests.values import AugmentPreset, ClassWeight, HeadKind, KeepRule, Seed, default_cache
@@ -79,10 +79,10 @@ class FinetuneRequest(CheckedFields):
     whole: bool = False
     keep: KeepRule = "proven"
     thaw_batchnorm: bool = False
-    batch_size: Count = 32
+    batch_size: BatchSize = 32
     seed: Seed = 42
     device: str = "auto"
-    workers: Count | None = None
+    workers: ThreadCount | None = None
     rehash: bool = False
     cache: Path = field(default_factory=default_cache)
     path_column: str | None = None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from featx.base_choice import Count
+from featx.base_choice import BatchSize, ThreadCount
 from featx.fields import CheckedFields
 from featx.requests.values import ScoredPart
 
@@ -38,8 +38,8 @@ class PredictRequest(CheckedFields):
     images: Sequence[Any]
     weights: str | None = None
     device: str = "auto"
-    batch_size: Count | None = None
-    workers: Count | None = None
+    batch_size: BatchSize | None = None
+    workers: ThreadCount | None = None
     base: str | None = None
     path_column: str | None = None
     yes: bool = False
@@ -68,8 +68,8 @@ class ScoreRequest(CheckedFields):
     split: ScoredPart = "auto"
     weights: str | None = None
     device: str = "auto"
-    batch_size: Count | None = None
-    workers: Count | None = None
+    batch_size: BatchSize | None = None
+    workers: ThreadCount | None = None
     base: str | None = None
     path_column: str | None = None
     label_column: str | None = None

@@ -103,6 +103,12 @@ WRONG_FOLDERS = {
 
 
 @pytest.fixture
+def own_store(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep other weights out of the store that the corpus shares, where they would leave a choice."""
+    monkeypatch.setenv("FEATX_CACHE", str(here / "own"))
+
+
+@pytest.fixture
 def found(shared: Path) -> Path:
     folder = shared / "data" / "found"
     if not folder.is_dir():
@@ -243,6 +249,7 @@ def test_odd_names_and_links(found: Path, here: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_store")
 def test_checkpoints_in_every_wrapping_are_one_base(found: Path, here: Path) -> None:
     fill(here / "photos", {"ants": 8, "bees": 8})
     type_here("extract", "photos", *LAYER)
@@ -260,6 +267,7 @@ def test_checkpoints_in_every_wrapping_are_one_base(found: Path, here: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_store")
 def test_weights_that_give_nothing_are_named(found: Path, here: Path) -> None:
     fill(here / "photos", {"ants": 8, "bees": 8})
     (here / "wt").mkdir()

@@ -68,7 +68,7 @@ NAMES = {
     "formula in wide letters": "\uff1d1+1",
     "quotes and commas": 'a"b",c;d',
     "pipes": "a|b|c",
-    "brackets": "[red]ants[/red]{0}%s%n",
+    "brackets": "[red]ants[blink]{0}%s%n",
     "not UTF-8": "ants\udcff\udc9b31m",
     "Persian": "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
     "family": "\U0001f468\u200d\U0001f469\u200d\U0001f467",
