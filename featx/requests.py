@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from featx.base_choice import BaseChoice, Count
+from featx.base_choice import BaseChoice, Count, GroupChoice
 from featx.fields import WRITTEN, CheckedFields
 from featx.keys import StoredDtype
 from featx.paths import expand_home
@@ -134,7 +134,7 @@ class ExtractRequest(CheckedFields):
 
 
 @dataclass(frozen=True)
-class CompareRequest(CheckedFields):
+class CompareRequest(GroupChoice):
     """Evaluation: classifiers trained on cached layers, and scored on the held-out part.
 
     Attributes
@@ -192,12 +192,13 @@ class CompareRequest(CheckedFields):
 
     def contradictions(self) -> list[str]:
         """Report more test views than training views."""
-        if self.test_views <= self.views:
-            return []
-        return [
-            f"'test_views' is {self.test_views}, but 'views' is {self.views}: "
-            "only views that are trained on can be averaged"
-        ]
+        problems = super().contradictions()
+        if self.test_views > self.views:
+            problems.append(
+                f"'test_views' is {self.test_views}, but 'views' is {self.views}: "
+                "only views that are trained on can be averaged"
+            )
+        return problems
 
     def others(self) -> list[CompareRequest]:
         """Write the requests for the other bases of a table: every layer of each, whatever is asked of the first."""
@@ -219,7 +220,7 @@ class CompareRequest(CheckedFields):
 
 
 @dataclass(frozen=True)
-class FinetuneRequest(CheckedFields):
+class FinetuneRequest(GroupChoice):
     """Fine-tuning: a head is trained on the frozen base, then the stages from one on with it.
 
     Attributes
@@ -292,7 +293,7 @@ class FinetuneRequest(CheckedFields):
 
     def contradictions(self) -> list[str]:
         """Report a model name without .featx, and a precision that cannot be trained."""
-        problems = []
+        problems = super().contradictions()
         if self.out.suffix != ".featx":
             problems.append(f"the model '{self.out}' must end in .featx, so that --weights can name it")
         if self.base.precision != "float32":

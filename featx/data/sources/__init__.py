@@ -136,4 +136,7 @@ def check_unchosen(data: str, choice: ColumnChoice) -> None:
         If columns were named.
     """
     if choice:
-        raise DataError(f"'{data}' is not a table: --path-column and --label-column are for CSV and JSON Lines files")
+        flags = "--path-column and --label-column are"
+        if choice.group and not (choice.path or choice.label):
+            flags = "--group-column is"
+        raise DataError(f"'{data}' is not a table: {flags} for CSV and JSON Lines files")

@@ -1,4 +1,4 @@
-"""Which columns of a table hold paths, labels and splits."""
+"""Which columns of a table hold paths, labels, splits and groups."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ MAYBE_SPLIT_NAMES = ("fold", "phase", "stage", "mode", "usage", "part", "type", 
 """Names of columns that often hold something else: they count as splits where every value names one. So does
 a column of any other name whose values name several."""
 
+GROUP_NAMES = (
+    *("group", "group_id", "groups"),
+    *("patient", "patient_id", "patientid", "subject", "subject_id", "participant", "participant_id"),
+    *("person", "person_id", "individual", "individual_id", "animal_id", "specimen", "specimen_id"),
+    *("site", "site_id", "session", "session_id", "burst", "burst_id", "case", "case_id", "study_id", "video_id"),
+)
+"""Names of columns whose values say which pictures belong together; of several in one table the first here counts."""
+
 TRUE_OR_FALSE = {
     "is_valid": ("val", "train"),
     "is_val": ("val", "train"),
@@ -44,23 +52,33 @@ NO = frozenset({"false", "f", "no", "n", "0", "0.0"})
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """The columns that a user named: `--path-column` and `--label-column`; None where featx is to find them."""
+    """The columns that a user named: `--path-column` and its like; None where featx is to find them.
+
+    Attributes
+    ----------
+    path, label, group : str or None
+    finds_groups : bool
+        Whether a column of groups is looked for where none was named: only where there is something to split.
+    """
 
     path: str | None = None
     label: str | None = None
+    group: str | None = None
+    finds_groups: bool = False
 
     def __bool__(self) -> bool:
         """Whether any was named."""
-        return bool(self.path or self.label)
+        return bool(self.path or self.label or self.group)
 
 
 @dataclass(frozen=True)
 class ChosenColumns:
-    """The columns of a table that are read, by their names in the file; `split` is None where there is none."""
+    """The columns of a table that are read, by their names in the file; None where there is no split or no group."""
 
     path: str
     label: str
     split: str | None = None
+    group: str | None = None
 
 
 def choose_columns(names: Sequence[str], choice: ColumnChoice, naming_splits: Collection[str] = ()) -> ChosenColumns:
@@ -91,8 +109,12 @@ def choose_columns(names: Sequence[str], choice: ColumnChoice, naming_splits: Co
             f"there is no {columns} {' or '.join(missing)}. The columns are {shorten(map(repr, filter(None, names)))}: "
             f"choose with {flags}, or name the columns path,label or path,label,split"
         )
-    others = [name for name in names if name not in (path, label)]
-    return ChosenColumns(path, label, choose_split(others, naming_splits))
+    group = choose_column(names, (), choice.group, "group") if choice.group else None
+    others = [name for name in names if name not in (path, label, group)]
+    split = choose_split(others, naming_splits)
+    if choice.finds_groups and group is None:
+        group = find_group_column([name for name in others if name != split])
+    return ChosenColumns(path, label, split, group)
 
 
 def choose_column(names: Sequence[str], known: Sequence[str], chosen: str | None, standard: str) -> str | None:
@@ -173,6 +195,12 @@ def choose_split(names: Sequence[str], naming_splits: Collection[str]) -> str | 
     return found[0] if found else None
 
 
+def find_group_column(names: Sequence[str]) -> str | None:
+    """Find the column of groups by its name, if there is one."""
+    found = find_known(names, GROUP_NAMES)
+    return min(found, key=lambda name: GROUP_NAMES.index(simplify_column(name)), default=None)
+
+
 def simplify_column(name: str) -> str:
     """Write the name of a column in small letters, with underscores for blanks and hyphens."""
     return name.strip().lower().replace(" ", "_").replace("-", "_")
@@ -200,7 +228,9 @@ def describe_columns(columns: ChosenColumns, names: Sequence[str], choice: Colum
         taken.append(f"labels are from column '{columns.label}'")
     if columns.split not in (None, "split"):
         taken.append(f"splits are from column '{columns.split}'{explain_true_or_false(str(columns.split))}")
-    used = (columns.path, columns.label, columns.split)
+    if columns.group is not None and choice.group is None:
+        taken.append(f"images of one '{columns.group}' are kept together (--group-column names another column)")
+    used = (columns.path, columns.label, columns.split, columns.group)
     ignored = [name for name in names if name and name not in used]
     if ignored:
         noun = "ignored column" if len(ignored) == 1 else "ignored columns"

@@ -101,7 +101,8 @@ def find_header(file: str, text: str) -> tuple[str, int, str | None]:
 
 def find_delimiter(header: str, choice: ColumnChoice) -> str:
     """Choose the delimiter by which the header has the columns that are wanted, else the most fields."""
-    wanted = {*PATH_NAMES, *LABEL_NAMES, simplify_column(choice.path or ""), simplify_column(choice.label or "")} - {""}
+    chosen = [simplify_column(name or "") for name in (choice.path, choice.label, choice.group)]
+    wanted = {*PATH_NAMES, *LABEL_NAMES, *chosen} - {""}
 
     def count(delimiter: str) -> tuple[int, int]:
         names = {simplify_column(name.strip(' "\r\n')) for name in header.split(delimiter)}

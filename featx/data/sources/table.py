@@ -8,12 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from featx.data.class_names import clean_name, warn_of_similar_classes
-from featx.data.listing import Listing, find_split
+from featx.data.groups import clean_group
+from featx.data.listing import Listing, RowGroups, find_split
 from featx.data.sources.columns import (
     MAYBE_SPLIT_NAMES,
     PATH_NAMES,
@@ -141,7 +142,15 @@ def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
         note(log, line)
     warn_of_no_labels(labels, table.file)
     warn_of_similar_classes(labels, table.file)
-    return Listing(data, paths, labels, splits, read_file, notes=notes)
+    return Listing(data, paths, labels, splits, read_file, notes=notes, groups=read_groups(table, columns, choice))
+
+
+def read_groups(table: ImageTable, columns: ChosenColumns, choice: ColumnChoice) -> RowGroups | None:
+    """Read which rows belong together; None where the table does not say."""
+    if columns.group is None:
+        return None
+    names = [clean_group(row.values.get(columns.group, "")) for row in table.rows]
+    return RowGroups(names, f"column '{columns.group}'", is_guess=choice.group is None)
 
 
 def check_filled(table: ImageTable) -> None:
@@ -193,7 +202,11 @@ def find_columns(table: ImageTable, choice: ColumnChoice) -> ChosenColumns:
         if len(splits) > 1 or (splits and simplify_column(name) in MAYBE_SPLIT_NAMES):
             naming_splits.append(name)
     with naming_file(table):
-        return choose_columns(table.columns, choice, naming_splits)
+        columns = choose_columns(table.columns, choice, naming_splits)
+    # Only what was asked for must be sound.
+    if choice.group is None and any(column == columns.group for _, column in table.nested):
+        columns = replace(columns, group=None)
+    return columns
 
 
 def find_named_splits(table: ImageTable, column: str) -> set[str]:
@@ -223,6 +236,9 @@ def find_problems(table: ImageTable, columns: ChosenColumns) -> list[str]:
     nouns = {columns.path: "path", columns.label: "label"}
     for row in table.rows:
         problems += find_row_problems(table, row, nouns)
+        kind = table.nested.get((row.line, columns.group or ""))
+        if kind:
+            problems.append(f"line {row.line}: '{columns.group}' is {kind}, not a text or a number")
         if columns.split is None:
             continue
         split = row.values.get(columns.split, "")
