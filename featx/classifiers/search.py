@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import has_fit_parameter
 
 from featx.classifiers.choice import (
     Fitted,
@@ -42,10 +43,13 @@ class SearchOptions:
         View v of n images is row v * n + i: a neighbour votes once, however many views of it there are.
     criterion : Criterion, optional
         The figure to choose by; None: what suits each classifier.
+    groups : (n,) int, optional
+        For estimators that divide their rows themselves: rows of one group stay together.
     """
 
     views: int = 1
     criterion: Criterion | None = None
+    groups: NDArray[np.intp] | None = None
 
 
 def search(
@@ -99,7 +103,7 @@ def search(
         elif isinstance(classifier, Majority):
             fitted[name] = search_majority(y, X.shape[1], folds, criterion)
         else:
-            fitted[name] = cross_validate_estimator(classifier.make(seed), X, y, folds, criterion)
+            fitted[name] = cross_validate_estimator(classifier.make(seed), X, y, folds, criterion, options.groups)
     if linear:
         fitted |= search_linear(linear, X, y, folds, criterion)
     return {name: fitted[name] for name in names}
@@ -191,22 +195,34 @@ def join_scores(parts: Sequence[CVScores]) -> CVScores:
 
 
 def cross_validate_estimator(
-    estimator: Any, X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], criterion: Criterion | None = None
+    estimator: Any,
+    X: Matrix,
+    y: NDArray[np.intp],
+    folds: Sequence[Fold],
+    criterion: Criterion | None = None,
+    groups: NDArray[np.intp] | None = None,
 ) -> Fitted:
     """Cross-validate an estimator with the parameters that it has, then fit it on all rows."""
     started = time.perf_counter()
     pipeline = make_pipeline(StandardScaler(), estimator)
+    groups_keyword = f"{pipeline.steps[-1][0]}__groups"
+
+    def state_groups(rows: Any) -> dict[str, Any]:
+        if groups is None or not has_fit_parameter(estimator, "groups"):
+            return {}
+        return {groups_keyword: groups[rows]}
+
     accuracies = []
     merits = []
     for train, val in folds:
-        fitted = clone(pipeline).fit(X[train], y[train])
+        fitted = clone(pipeline).fit(X[train], y[train], **state_groups(train))
         accuracies.append(compute_val_accuracy(fitted, X, y, val))
         if criterion:
             truth = y[val if val.ndim == 1 else val[:, 0]]
             probabilities = average_views(fitted.predict_proba(X[val.reshape(-1)]), val)
             merits.append([criterion.rate(truth, fitted.classes_, probabilities)])
     merit = float(average_folds(np.array(merits))[0]) if criterion else None
-    model = pipeline.fit(X, y)
+    model = pipeline.fit(X, y, **state_groups(slice(None)))
     return Fitted(model, {}, float(np.mean(accuracies)), time.perf_counter() - started, merit)
 
 

@@ -91,11 +91,7 @@ def group_by_path(listing: Listing, pattern: str) -> RowGroups:
     names = []
     unmatched = []
     for path in list_relative_paths(listing):
-        match = search(path)
-        parts = [] if match is None else [part for part in match.groups() if part is not None]
-        name = ""
-        if match is not None:
-            name = parts[0] if match.re.groups and parts else match[0]
+        name = name_match(search(path))
         names.append(name)
         if not name:
             unmatched.append(path)
@@ -111,6 +107,15 @@ def group_by_path(listing: Listing, pattern: str) -> RowGroups:
             *(pattern, unmatched[0]),
         )
     return RowGroups(names, f"--group-by '{pattern}'")
+
+
+def name_match(match: re.Match[str] | None) -> str:
+    """Give the text of the first capture group that took part, of the whole match without such groups; else ""."""
+    if match is None:
+        return ""
+    if not match.re.groups:
+        return match[0]
+    return next((part for part in match.groups() if part is not None), "")
 
 
 def list_relative_paths(listing: Listing) -> list[str]:

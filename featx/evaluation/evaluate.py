@@ -168,7 +168,8 @@ def train_classifiers(comparison: Comparison, names: Sequence[str], features: Fe
         return search_out_of_core(names, blocks, y, folds[0], comparison.criterion)
     X = features.take(rows)
     trained: dict[str, Trained] = {}
-    options = SearchOptions(request.views, comparison.criterion)
+    groups = np.tile(dataset.groups[train], request.views) if dataset.has_groups else None
+    options = SearchOptions(request.views, comparison.criterion, groups)
     for name, fitted in search(names, X, y, folds, request.seed, options).items():
         started = time.perf_counter()
         inverse_temperature = 1.0

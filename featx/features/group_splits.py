@@ -175,7 +175,7 @@ def fill_up(table: GroupTable, is_out: NDArray[np.bool_]) -> NDArray[np.bool_]:
         holders = table.order_by_size(np.flatnonzero(table.counts[:, code]))
         if is_out[holders].all():
             is_out[holders[0]] = False
-    for code in np.flatnonzero(table.groups_of_class > 1):
+    for code in np.flatnonzero(table.groups_of_class > 1).tolist():
         holders = table.order_by_size(np.flatnonzero(table.counts[:, code]))
         if is_out[holders].any():
             continue

@@ -16,7 +16,15 @@ from featx.errors import DataError
 from featx.evaluation.comparison import half_the_memory
 from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.fit_report import FitReport, report_fit
-from featx.evaluation.protocol import ModelBase, Subject, Training, locate_weights, make_evaluation, make_model
+from featx.evaluation.protocol import (
+    ModelBase,
+    Subject,
+    Training,
+    describe_groups,
+    locate_weights,
+    make_evaluation,
+    make_model,
+)
 from featx.evaluation.result import Evaluation, spread_predictions
 from featx.evaluation.result_cache import save_result
 from featx.features.dataset import Dataset, load_dataset
@@ -115,6 +123,7 @@ class FinetuningRun:
             views=len(self.head_keys),
             path_column=request.path_column,
             label_column=request.label_column,
+            **request.group_fields(),
         )
         return load_dataset(cached, self.store, [*self.head_keys, *self.cut_keys])
 
@@ -288,4 +297,5 @@ class FinetuningRun:
         else:
             key = FeatureKey(frozen.id, self.plan.deepest)
             base = ModelBase((key,), frozen.source, locate_weights(self.request.base, frozen.source))
-        return make_model(evaluation, base, self.dataset.classes, {"words": PROTOCOL_WORDS, **self.facts(clf)})
+        protocol = {"words": PROTOCOL_WORDS, **self.facts(clf), **describe_groups(self.dataset)}
+        return make_model(evaluation, base, self.dataset.classes, protocol)
