@@ -88,7 +88,7 @@ def list_images(
     """
     data = expand_home(data)
     try:
-        listing = list_source_rows(data, cache, strict, choice or ColumnChoice())
+        listing = list_source_rows(data, cache, strict, ColumnChoice() if choice is None else choice)
     except OSError as error:
         if isinstance(error, FeatxError):
             raise

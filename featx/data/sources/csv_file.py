@@ -40,7 +40,7 @@ def list_csv(data: str, choice: ColumnChoice | None = None) -> Listing:
     DataError
         If the file is not UTF-8, the header lacks a column, or rows are incomplete; all problems are named at once.
     """
-    choice = choice or ColumnChoice()
+    choice = ColumnChoice() if choice is None else choice
     return list_table(read_csv(data, choice), choice, data)
 
 
