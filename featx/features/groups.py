@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from featx.data.listing import DigestedListing, RowGroups, describe_pair, group_copies
 from featx.errors import DataError
-from featx.features.group_splits import UndividableGroups, describe_few_folds, first_rows
+from featx.features.group_splits import (
+    UndividableGroups,
+    describe_few_folds,
+    first_rows,
+    require_free,
+    tabulate_groups,
+)
 from featx.features.splits import FOLDS, hold_out, make_folds
 from featx.log import note
 
@@ -145,6 +151,7 @@ def divide(grouping: Grouping, y: NDArray[np.intp], own: NDArray[np.bool_] | Non
     """
     groups = grouping.codes
     test = hold_out(y, groups, seed) if own is None else own
+    require_free(tabulate_groups(y[~test], groups[~test]), "validated on")
     folds = make_folds(y[~test], groups[~test], seed)
     for remark in grouping.remarks:
         log.warning("%s", remark)

@@ -64,9 +64,8 @@ def test_extraction_passes_over_groups(tmp_path: Path) -> None:
 
 
 def test_json_lines_and_metadata_have_groups(tmp_path: Path) -> None:
-    table = write_table(
-        tmp_path, '{"path": "0.png", "label": "a", "subject": 3}\n{"path": "1.png", "label": "b"}\n', "t.jsonl"
-    )
+    lines = '{"path": "0.png", "label": "a", "subject": 3}\n{"path": "1.png", "label": "b"}\n'
+    table = write_table(tmp_path, lines, "t.jsonl")
     assert names(list_images(table, choice=FINDING)) == ["3", ""]
     for split, row in (("train", "file_name,label,burst\n0.png,a,x\n"), ("test", "file_name,label\n0.png,a\n")):
         (tmp_path / "data" / split).mkdir(parents=True)
@@ -98,11 +97,8 @@ def test_a_group_column_needs_a_table(photos: Path) -> None:
 )
 def test_a_pattern_finds_groups_in_paths_from_data_on(pattern: str, expected: list[str]) -> None:
     # The folder of DATA has a name that would match.
-    listed = listing(["p9_/a/p1_1.png", "p9_/a/p2_1.png", "p9_/b/p1_2.png", "p9_/b/x.png"], "p9_/")
-    listed = Listing(str(listed.name), [path for path in listed.paths], listed.labels, listed.splits, listed.read)
-    grouped = group_listing(
-        Listing("p9_/t.csv", listed.paths, listed.labels, listed.splits, listed.read), GroupChoice(group_by=pattern)
-    )
+    listed = listing(["p9_/a/p1_1.png", "p9_/a/p2_1.png", "p9_/b/p1_2.png", "p9_/b/x.png"], "p9_/t.csv")
+    grouped = group_listing(listed, GroupChoice(group_by=pattern))
     assert names(grouped) == expected
 
 
@@ -116,8 +112,7 @@ def test_paths_that_do_not_match_are_alone_which_is_said(caplog: pytest.LogCaptu
 
 
 def test_groups_given_in_python_are_by_row_or_by_path() -> None:
-    listed = listing(["a/1.png", "b/2.png"], ".")
-    listed = Listing("t.csv", ["a/1.png", "b/2.png"], ["a", "b"], ["", ""], listed.read)
+    listed = Listing("t.csv", ["a/1.png", "b/2.png"], ["a", "b"], ["", ""], lambda path: b"")
     assert names(group_listing(listed, GroupChoice(groups=("x", "y")))) == ["x", "y"]
     assert names(group_listing(listed, GroupChoice(groups={"b/2.png": "y", "a/1.png": "x"}))) == ["x", "y"]
     with pytest.raises(DataError, match="'groups' has 1 entries, but 't.csv' lists 2 images"):
