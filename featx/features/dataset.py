@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.base_choice import GroupChoice
 from featx.data.digest_cache import digest_all
 from featx.data.groups import group_listing
 from featx.data.listing import DigestedListing, FailedImage, Listing, check_classes, find_held_out
@@ -117,17 +118,26 @@ class NeededFeatures:
     base: StoredBase | None = None
 
 
-def list_dataset(request: CompareRequest, progress: Progress | None = None) -> DigestedListing:
+def list_dataset(request: CompareRequest, progress: Progress | None = None, is_split: bool = True) -> DigestedListing:
     """List and digest the images of a data set; each file that cannot be read is named in a warning.
+
+    Parameters
+    ----------
+    request : CompareRequest
+    progress : callable, optional
+    is_split : bool
+        Whether the images will be split, so that groups matter.
 
     Raises
     ------
     DataError
         If there is no such data set, or it is empty.
     """
-    finds_groups = not any(request.group_fields().values())
+    finds_groups = is_split and request.group_fields() == GroupChoice().group_fields()
     columns = ColumnChoice(request.path_column, request.label_column, request.group_column, finds_groups)
-    listing = group_listing(list_images(request.data, request.cache, choice=columns), request)
+    listing = list_images(request.data, request.cache, choice=columns)
+    if is_split:
+        listing = group_listing(listing, request)
     manifest = digest_all(request.cache, listing, request.rehash, progress=progress)
     for file in manifest.unreadable:
         log.warning("'%s' is left out: %s", file.path, file.reason)
