@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,17 +156,32 @@ def deal_groups(table: GroupTable, free: NDArray[np.intp], folds: int, seed: int
     if folds < 2:
         fold_of_group[free] = 0
         return fold_of_group
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # That a class has fewer rows than there are folds: a fold may do without it.
-        warnings.simplefilter("ignore", UserWarning)
-        dealt = list(splitter.split(rows, y, table.place[rows]))
     used = 0
-    for _, val in dealt:
+    for val in deal_rows(y.tobytes(), table.place[rows].tobytes(), folds, seed):
         if len(val):
             fold_of_group[table.place[rows[val]]] = used
             used += 1
     return fold_of_group
+
+
+@lru_cache(maxsize=8)
+def deal_rows(y: bytes, groups: bytes, folds: int, seed: int) -> list[NDArray[np.intp]]:
+    """Deal rows to folds by scikit-learn: the rows of each fold.
+
+    Remembered, since ten thousand groups take two seconds, and every layer of a table has the same folds.
+
+    Parameters
+    ----------
+    y, groups : bytes
+        Of (n,) arrays of `intp`.
+    """
+    codes = np.frombuffer(y, np.intp)
+    places = np.frombuffer(groups, np.intp)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # That a class has fewer rows than there are folds: a fold may do without it.
+        warnings.simplefilter("ignore", UserWarning)
+        return [val for _, val in splitter.split(codes, codes, places)]
 
 
 def fill_up(table: GroupTable, is_out: NDArray[np.bool_]) -> NDArray[np.bool_]:

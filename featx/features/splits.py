@@ -20,6 +20,9 @@ from featx.types import Fold
 TEST_SHARE = 0.25
 """Share of the images that is held out where the data set brings no split of its own."""
 
+ABOUT = 0.06
+"""How far from a quarter what whole groups hold out may be, to be called one."""
+
 VALIDATION_SHARE = 0.15
 """Share of the training images on which fine-tuning chooses its epoch."""
 
@@ -115,8 +118,12 @@ def describe_split(
     if splits is None and groups is not None:
         count = len(np.unique(groups))
         out = len(np.unique(groups[test]))
+        is_quarter = abs(held_out / len(test) - TEST_SHARE) < ABOUT
+        what = (
+            f"a quarter of the {count} groups" if is_quarter else f"what of the {count} groups is nearest to a quarter"
+        )
         return (
-            f"held out: a quarter of the {count} groups, drawn with seed {seed} "
+            f"held out: {what}, drawn with seed {seed} "
             f"({'1 group' if out == 1 else f'{out} groups'}, {images}); "
             f"trained on the rest ({'1 group' if count - out == 1 else f'{count - out} groups'}, {trained_on})"
         )

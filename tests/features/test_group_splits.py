@@ -157,3 +157,5 @@ def test_a_split_by_groups_is_said_in_words() -> None:
     assert words == (
         "held out: a quarter of the 4 groups, drawn with seed 7 (1 group, 3 images); trained on the rest (3 groups, 9)"
     )
+    words = describe_split(None, groups < 2, 7, groups)
+    assert words.startswith("held out: what of the 4 groups is nearest to a quarter, drawn with seed 7 (2 groups, 6 im")
