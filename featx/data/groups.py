@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.base_choice import GroupChoice
-from featx.data.listing import Listing, RowGroups
+from featx.data.listing import Listing, RowGroups, find_split, looks_like_split
 from featx.errors import DataError, RequestError, shorten
 from featx.log import note
 from featx.paths import is_folder
@@ -206,13 +206,18 @@ def suggest_groups(listing: Listing) -> str:
 
 
 def group_by_inner_folder(paths: Sequence[str], labels: Sequence[str]) -> NamedGroups | None:
-    """Group rows by the folder that they lie in, where it is below the folder of their class."""
+    """Group rows by the folder that they lie in, where it is below the folder of their class and no split."""
     names = []
     for path, label in zip(paths, labels, strict=True):
         *folders, _ = path.split("/")
-        is_below_class = len(folders) > 1 and label in folders[:-1]
+        is_below_class = len(folders) > 1 and label in folders[:-1] and not names_split(folders[-1])
         names.append(folders[-1] if is_below_class else "")
     return NamedGroups(names, BY_FOLDER) if any(names) else None
+
+
+def names_split(folder: str) -> bool:
+    """Whether a folder is called as a split, or much like one."""
+    return find_split(folder) is not None or looks_like_split(folder)
 
 
 def group_by_prefix(paths: Sequence[str]) -> NamedGroups | None:

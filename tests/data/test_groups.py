@@ -176,6 +176,8 @@ def test_names_that_suggest_groups_are_pointed_out_with_a_pattern_that_finds_the
         [f"photos/{'ab'[n % 2]}/bird_{n}_{n * 31}.jpg" for n in range(40)],
         [f"photos/{'ab'[n % 2]}/{n}/1.jpg" for n in range(40)],
         ["photos/a/x.png"],
+        # Splits inside class folders.
+        [f"photos/{label}/{split}/{n}.png" for label in "ab" for split in ("Train", "valid", "Test") for n in range(9)],
     ],
 )
 def test_names_that_are_doubtful_are_not_pointed_out(paths: list[str]) -> None:
