@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from featx.base_choice import BaseChoice
+from featx.data.groups import as_groups
 from featx.errors import UnknownName, unknown
 from featx.fields import fill
 
@@ -79,6 +80,8 @@ def make_request(
     choice = choose_base(base, {name: options[name] for name in BASE_OPTIONS if name in options}, function)
     # None stands for the default of every option.
     given = {name: value for name, value in options.items() if name not in BASE_OPTIONS and value is not None}
+    if "groups" in given:
+        given["groups"] = as_groups(given["groups"])
     return fill(request, {"data": data, "base": choice, **given}, f"featx.{function}()")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.api.keywords import BASE_OPTIONS, as_images, as_names, make_request, takes_options
-from featx.base_choice import BaseChoice
+from featx.base_choice import GROUP_FIELDS, BaseChoice
 from featx.fields import fill
 from featx.requests import CompareRequest, FinetuneRequest, PredictRequest, ScoreRequest
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     CompareRequest,
     "path_column",
     "label_column",
+    *GROUP_FIELDS,
     *BASE_OPTIONS,
     "poolings",
     "seed",
@@ -65,7 +66,8 @@ def compare(
     progress : callable, optional
         Called with the number of evaluations done and to be done.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
+        path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base;
         `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
         `refit`, `views`, `test_views`, `beside`, `memory`, `select`, `positive` and `class_weight` ("none", "balanced"
@@ -98,6 +100,7 @@ def compare(
     CompareRequest,
     "path_column",
     "label_column",
+    *GROUP_FIELDS,
     *BASE_OPTIONS,
     "seed",
     "rehash",
@@ -139,7 +142,8 @@ def fit(
     with_base : bool
         Whether the model holds the weights of its base, too, so that one file predicts on any machine.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
+        path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `memory`, `select`,
         `positive` and `class_weight` as in `CompareRequest`.
 
@@ -265,6 +269,7 @@ def score(
     FinetuneRequest,
     "path_column",
     "label_column",
+    *GROUP_FIELDS,
     "weights",
     "resize",
     "crop",
@@ -317,7 +322,8 @@ def finetune(
     report : callable, optional
         Called after each epoch with the phase, its state, and loss and accuracy on the validation part.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize` and `crop` of the base; `head`,
+        `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
+        path): images that belong together; `weights`, `resize` and `crop` of the base; `head`,
         `hidden`, `dropout`, `augment`, `views`, `test_views`, `from_cache`, `epochs_head`, `epochs`,
         `patience`, `lr_head`, `lr`, `lr_decay`, `whole`, `keep`, `thaw_batchnorm`, `batch_size`, `seed`,
         `device`, `workers`, `rehash`, `cache`, `class_weight` as in `FinetuneRequest`.

@@ -16,6 +16,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from featx.features.group_splits import UndividableGroups, hold_out_groups
 from featx.linear.lapack import one_thread
 
 Weights = list[NDArray[np.float32]]
@@ -131,7 +132,7 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.validation = validation
         self.seed = seed
 
-    def fit(self, X: Any, y: Any, row_weights: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, row_weights: Any = None, groups: Any = None) -> Self:
         """Train on (n, d) features and n labels.
 
         Parameters
@@ -140,6 +141,8 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Positive; what the losses are multiplied by, those that decide when to stop, too. Not called
             `sample_weight`, which promises that a weight of 2 gives the model of a row that is there twice: that row
             would fall into other batches.
+        groups : (n,) int, optional
+            Rows of one group are never both trained on and validated on.
 
         Raises
         ------
@@ -151,7 +154,7 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"MLP needs at least two classes; the labels hold one class: {self.classes_[0]!r}")
-        train, val = self._hold_out(codes)
+        train, val = self._hold_out(codes, groups)
         train_weights = val_weights = None
         if row_weights is not None and np.ptp(row_weights) > 0:
             train_weights, val_weights = np.asarray(row_weights)[train], np.asarray(row_weights)[val]
@@ -160,9 +163,17 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.weights_, self.n_iter_ = self._train(training, validation)
         return self
 
-    def _hold_out(self, codes: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Divide the rows into those to train on and those to validate on; too few rows are used for both."""
+    def _hold_out(
+        self, codes: NDArray[np.intp], groups: NDArray[np.intp] | None
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Divide the rows into those to train on and those to validate on; too few rows or groups are used for both."""
         rows = np.arange(len(codes))
+        if groups is not None:
+            try:
+                validates = hold_out_groups(codes, groups, self.seed, self.validation)
+            except UndividableGroups:
+                return rows, rows
+            return np.flatnonzero(~validates), np.flatnonzero(validates)
         classes = len(self.classes_)
         count = max(classes, round(self.validation * len(codes)))
         # A stratified split needs two rows of every class, and a row of every class on both sides.

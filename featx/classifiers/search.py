@@ -47,11 +47,14 @@ class SearchOptions:
     weighting : Weighting
         How much rows and classes count: in training and in the choice, not in the figures that are stated. Neighbours
         take no weights, and what is most frequent none of classes.
+    groups : (n,) int, optional
+        For estimators that divide their rows themselves: rows of one group stay together.
     """
 
     views: int = 1
     criterion: Criterion | None = None
     weighting: Weighting = UNWEIGHTED
+    groups: NDArray[np.intp] | None = None
 
 
 DEFAULT_OPTIONS = SearchOptions()
@@ -206,30 +209,41 @@ def cross_validate_estimator(
     accuracies = []
     merits = []
     for train, val in folds:
-        fitted = fit_pipeline(clone(pipeline), X[train], y[train], options.weighting.take(train))
+        groups = None if options.groups is None else options.groups[train]
+        fitted = fit_pipeline(clone(pipeline), X[train], y[train], options.weighting.take(train), groups)
         accuracies.append(compute_val_accuracy(fitted, X, y, val))
         if criterion:
             truth = y[val if val.ndim == 1 else val[:, 0]]
             probabilities = average_views(fitted.predict_proba(X[val.reshape(-1)]), val)
             merits.append([criterion.rate(truth, fitted.classes_, probabilities)])
     merit = float(average_folds(np.array(merits))[0]) if criterion else None
-    model = fit_pipeline(pipeline, X, y, options.weighting)
+    model = fit_pipeline(pipeline, X, y, options.weighting, options.groups)
     return Fitted(model, {}, float(np.mean(accuracies)), time.perf_counter() - started, merit)
 
 
-def fit_pipeline(pipeline: Pipeline, X: Matrix, y: NDArray[np.intp], weighting: Weighting) -> Pipeline:
-    """Fit a StandardScaler and an estimator; one that takes no weights, such as nearest neighbours, gets none.
+def fit_pipeline(
+    pipeline: Pipeline,
+    X: Matrix,
+    y: NDArray[np.intp],
+    weighting: Weighting,
+    groups: NDArray[np.intp] | None = None,
+) -> Pipeline:
+    """Fit a StandardScaler and an estimator; one that takes no weights or no groups gets none.
 
     As in the linear solvers, weights of rows enter mean and deviation of the columns, and those of classes do not.
     """
+    estimator = pipeline.steps[-1][1]
+    arguments: dict[str, Any] = {}
+    if groups is not None and has_fit_parameter(estimator, "groups"):
+        arguments["groups"] = groups if weighting.rows is None else groups[np.asarray(weighting.rows) > 0]
     X, y, rows = drop_zero_rows(X, y, weighting)
     weights = weigh_rows(y, Weighting(weighting.classes, rows))
-    if weights is None:
-        return pipeline.fit(X, y)
-    scaler, estimator = (step for _, step in pipeline.steps)
+    scaler = pipeline.steps[0][1]
     scaled = scaler.fit(X, sample_weight=rows).transform(X)
-    given = [name for name in ("row_weights", "sample_weight") if has_fit_parameter(estimator, name)]
-    estimator.fit(scaled, y, **dict.fromkeys(given, weights))
+    if weights is not None:
+        given = [name for name in ("row_weights", "sample_weight") if has_fit_parameter(estimator, name)]
+        arguments |= dict.fromkeys(given, weights)
+    estimator.fit(scaled, y, **arguments)
     return pipeline
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.group_options import group_options
 from featx.cli.options import (
     base_options,
     cache_option,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.command("advise")
 @data_argument
 @column_options
+@group_options
 @base_options
 @poolings_option
 @seed_option
@@ -48,7 +50,7 @@ def command(
     cache: Path,
     as_json: bool,
     quiet: bool,
-    **columns: Any,
+    **rows: Any,
 ) -> None:
     """Advise which layer of the base to use for DATA, by what is measured on its training part.
 
@@ -61,7 +63,7 @@ def command(
     """
     from featx.workflows.advise import advise_layer
 
-    request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache, **columns)
+    request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache, **rows)
     with progress_bar("layer", quiet) as progress:
         advice = advise_layer(request, progress)
     if as_json:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.group_options import group_options
 from featx.cli.options import (
     UserPath,
     cache_option,
@@ -38,6 +39,7 @@ from featx.requests import CompareRequest
 @click.command("compare")
 @data_argument
 @column_options
+@group_options
 @several_bases
 @click.option(
     "--layer",

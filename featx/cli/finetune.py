@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.group_options import group_options
 from featx.cli.options import (
     UserPath,
     base_options,
@@ -40,6 +41,7 @@ RATE = click.FloatRange(min=0, min_open=True)
 @click.command("finetune")
 @data_argument
 @column_options
+@group_options
 @base_options
 @click.option(
     "--from",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.group_options import group_options
 from featx.cli.options import (
     UserPath,
     base_options,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @click.command("fit")
 @data_argument
 @column_options
+@group_options
 @base_options
 @click.option(
     "--layer",

@@ -169,7 +169,8 @@ def train_classifiers(comparison: Comparison, names: Sequence[str], features: Fe
     rows = features.rows(train, request.views)
     weighting = dataset.weighting(request.class_weight) or UNWEIGHTED
     weighting = weighting.take(train).tile(request.views)
-    options = SearchOptions(request.views, comparison.criterion, weighting)
+    groups = np.tile(dataset.groups[train], request.views) if dataset.has_groups else None
+    options = SearchOptions(request.views, comparison.criterion, weighting, groups)
     if features.array is None:
         blocks = RowBlocks(features.take, rows, features.block)
         return search_out_of_core(names, blocks, y, folds[0], options)

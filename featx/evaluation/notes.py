@@ -79,4 +79,6 @@ def note_data(dataset: Dataset) -> tuple[str, ...]:
         notes.append(f"{have} fewer than {FEW_IMAGES} held-out images ({named}): what is said of them is rough")
     if dataset.on_both_sides:
         notes.append(dataset.on_both_sides)
+    if dataset.torn_groups:
+        notes.append(dataset.torn_groups)
     return tuple(notes)

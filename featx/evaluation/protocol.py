@@ -6,7 +6,7 @@ Evaluating cached layers (`evaluate`) and fine-tuning share both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from featx.base_choice import BaseChoice
 from featx.bases.weights import absolute_path
+from featx.data.listing import find_held_out
 from featx.errors import ModelError
 from featx.evaluation.metrics import compute_figures, score_predictions
 from featx.evaluation.result import Evaluation, FittedClassifier, HeldOutPredictions, Result
+from featx.features.dataset import Dataset
 from featx.fields import format_class_weight
 from featx.keys import FeatureKey
 from featx.models.array_classifier import Opaque
@@ -47,6 +49,20 @@ def state_class_weight(class_weight: ClassWeight) -> str | None:
     """Write what a request says of class weights where it says anything; None where all classes cost the same."""
     text = format_class_weight(class_weight)
     return None if text == "none" else text
+
+
+def describe_groups(dataset: Dataset) -> dict[str, Any]:
+    """State which rows groups held out, so that they are found again where nobody says the groups; {} without any.
+
+    The rows are stated, not how groups were made: a pattern from a foreign model file is never run.
+    """
+    if not dataset.has_groups:
+        return {}
+    stated: dict[str, Any] = {"count": len(np.unique(dataset.groups))}
+    if find_held_out(dataset.listing.splits) is None:
+        alone = replace(dataset, groups=np.arange(len(dataset.y)))
+        stated |= {"held_out": np.packbits(dataset.test).tobytes().hex(), "rows": alone.digest}
+    return {"groups": stated}
 
 
 @dataclass(frozen=True)

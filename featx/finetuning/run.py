@@ -19,6 +19,7 @@ from featx.evaluation.protocol import (
     ModelBase,
     Subject,
     Training,
+    describe_groups,
     locate_weights,
     make_evaluation,
     make_model,
@@ -123,6 +124,7 @@ class FinetuningRun:
             views=len(self.head_keys),
             path_column=request.path_column,
             label_column=request.label_column,
+            **request.group_fields(),
         )
         return load_dataset(cached, self.store, [*self.head_keys, *self.cut_keys])
 
@@ -308,4 +310,5 @@ class FinetuningRun:
         else:
             key = FeatureKey(frozen.id, self.plan.deepest)
             base = ModelBase((key,), frozen.source, locate_weights(self.request.base, frozen.source))
-        return make_model(evaluation, base, self.dataset.classes, {"words": PROTOCOL_WORDS, **self.facts(clf)})
+        protocol = {"words": PROTOCOL_WORDS, **self.facts(clf), **describe_groups(self.dataset)}
+        return make_model(evaluation, base, self.dataset.classes, protocol)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from featx.base_choice import BaseChoice, Count
+from featx.base_choice import BaseChoice, Count, GroupChoice
 from featx.fields import CheckedFields, check_class_weight, format_class_weight
 from featx.keys import StoredDtype
 from featx.requests.extraction import ExtractRequest
@@ -14,7 +14,7 @@ from featx.requests.values import ClassWeight, Seed, SelectedFigure, default_cac
 
 
 @dataclass(frozen=True)
-class CompareRequest(CheckedFields):
+class CompareRequest(GroupChoice):
     """Evaluation: classifiers trained on cached layers, and scored on the held-out part.
 
     Attributes
@@ -80,7 +80,7 @@ class CompareRequest(CheckedFields):
 
     def contradictions(self) -> list[str]:
         """Report more test views than training views, and class weights that make no sense."""
-        problems = check_class_weight(self.class_weight)
+        problems = [*super().contradictions(), *check_class_weight(self.class_weight)]
         if self.test_views > self.views:
             problems.append(
                 f"'test_views' is {self.test_views}, but 'views' is {self.views}: "

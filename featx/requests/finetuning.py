@@ -8,14 +8,14 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from featx.base_choice import BaseChoice, BatchSize, Count, ThreadCount
-from featx.fields import WRITTEN, CheckedFields, check_class_weight, format_class_weight
+from featx.base_choice import BaseChoice, BatchSize, Count, GroupChoice, ThreadCount
+from featx.fields import WRITTEN, check_class_weight, format_class_weight
 from featx.requests.extraction import ExtractRequest
 from featx.requests.values import AugmentPreset, ClassWeight, HeadKind, KeepRule, Seed, default_cache
 
 
 @dataclass(frozen=True)
-class FinetuneRequest(CheckedFields):
+class FinetuneRequest(GroupChoice):
     """Fine-tuning: a head is trained on the frozen base, then the stages from one on with it.
 
     Attributes
@@ -95,7 +95,7 @@ class FinetuneRequest(CheckedFields):
 
     def contradictions(self) -> list[str]:
         """Report a model name without .featx, a precision that cannot be trained, and senseless class weights."""
-        problems = check_class_weight(self.class_weight)
+        problems = [*super().contradictions(), *check_class_weight(self.class_weight)]
         if self.out.suffix != ".featx":
             problems.append(f"the model '{self.out}' must end in .featx, so that --weights can name it")
         if self.base.precision != "float32":

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from featx.base_choice import BaseChoice
+from featx.base_choice import GROUP_FIELDS, BaseChoice
 from featx.bases.names import is_python_file
 from featx.bases.weights import is_file_name
 from featx.classifiers.registry import find_classifier
@@ -30,10 +30,10 @@ from featx.requests import CompareRequest, ExtractRequest, FinetuneRequest
 
 Values = dict[str, Any]
 
-GIVEN = ("cache", "rehash", "refit", "shard", "memory", "beside")
+GIVEN = ("cache", "rehash", "refit", "shard", "memory", "beside", "groups")
 """Fields that belong to one run of an experiment, not to the experiment."""
 
-SHARED = ("data", "base", "seed", "device", "workers", "path_column", "label_column", "class_weight")
+SHARED = ("data", "base", "seed", "device", "workers", "path_column", "label_column", "class_weight", *GROUP_FIELDS)
 """Fields of fine-tuning that the experiment states once for all of its requests."""
 
 
@@ -228,6 +228,7 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
             path_column=extract.path_column,
             label_column=extract.label_column,
             class_weight=compare.class_weight,
+            **compare.group_fields(),
             **convert_fields(FinetuneRequest, tuning)[0],
         )
     return Pipeline(extract, compare, finetune)

@@ -18,7 +18,7 @@ from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.evaluate import evaluate_layer_set
 from featx.evaluation.fit_report import FitReport, report_fit
 from featx.evaluation.notes import note_data, note_row
-from featx.evaluation.protocol import ModelBase, describe_protocol, locate_weights, make_model
+from featx.evaluation.protocol import ModelBase, describe_groups, describe_protocol, locate_weights, make_model
 from featx.evaluation.result import Evaluation
 from featx.evaluation.table_row import make_table_row
 from featx.features.catalog import LayerSet
@@ -110,6 +110,7 @@ def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Eval
     protocol = {"words": words, "seed": request.seed, "rows": comparison.dataset.digest}
     if evaluation.result.class_weight is not None:
         protocol["class_weight"] = evaluation.result.class_weight
+    protocol |= describe_groups(comparison.dataset)
     return make_model(evaluation, base, comparison.dataset.classes, protocol)
 
 

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from featx.data.class_names import clean_name, warn_of_similar_classes
-from featx.data.listing import Listing, find_split
+from featx.data.groups import clean_group
+from featx.data.listing import Listing, RowGroups, find_split
 from featx.data.sources.columns import (
     MAYBE_SPLIT_NAMES,
     PATH_NAMES,
@@ -31,9 +32,10 @@ from featx.data.sources.columns import (
     simplify_column,
 )
 from featx.data.sources.image_files import read_file
+from featx.data.sources.written_paths import describe_absence, find_path, suggest_folder
 from featx.errors import DataError, FeatxError, shorten
 from featx.log import note
-from featx.paths import exists, expand_home, is_file
+from featx.paths import exists, is_file
 
 log = logging.getLogger(__name__)
 
@@ -151,12 +153,21 @@ def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
         note(log, line)
     warn_of_no_labels(labels, table.file)
     warn_of_similar_classes(labels, table.file)
-    return Listing(data, paths, labels, splits, read_file, notes=notes, weights=weights)
+    groups = read_groups(table, columns, choice)
+    return Listing(data, paths, labels, splits, read_file, notes=notes, weights=weights, groups=groups)
 
 
 def list_values(table: ImageTable, column: str) -> list[str]:
     """List what the rows of a table have in a column; "" where they have nothing."""
     return [row.values.get(column, "") for row in table.rows]
+
+
+def read_groups(table: ImageTable, columns: ChosenColumns, choice: ColumnChoice) -> RowGroups | None:
+    """Read which rows belong together; None where the table does not say."""
+    if columns.group is None:
+        return None
+    names = [clean_group(value) for value in list_values(table, columns.group)]
+    return RowGroups(names, f"column '{columns.group}'", is_guess=choice.group is None)
 
 
 def check_filled(table: ImageTable) -> None:
@@ -210,7 +221,10 @@ def find_columns(table: ImageTable, choice: ColumnChoice) -> ChosenColumns:
     with naming_file(table):
         columns = choose_columns(table.columns, choice, naming_splits)
     if columns.weight is not None and not holds_numbers(list_values(table, columns.weight)):
-        return replace(columns, weight=None)
+        columns = replace(columns, weight=None)
+    # Only what was asked for must be sound.
+    if choice.group is None and any(column == columns.group for _, column in table.nested):
+        columns = replace(columns, group=None)
     return columns
 
 
@@ -241,6 +255,9 @@ def find_problems(table: ImageTable, columns: ChosenColumns) -> list[str]:
     nouns = {columns.path: "path", columns.label: "label"}
     for row in table.rows:
         problems += find_row_problems(table, row, nouns)
+        kind = table.nested.get((row.line, columns.group or ""))
+        if kind:
+            problems.append(f"line {row.line}: '{columns.group}' is {kind}, not a text or a number")
         if columns.split is not None:
             problems += find_split_problems(table, row, columns.split)
         if columns.weight is not None:
@@ -340,40 +357,6 @@ def find_paths(table: ImageTable, column: str) -> list[str]:
             f"the table, '{Path(folder).resolve()}'{suggest_folder(first)}"
         )
     return paths
-
-
-def describe_absence(count: int) -> str:
-    """Say that none of the files of a table is there."""
-    return "the only file that it names does not exist" if count == 1 else f"none of its {count} files exists"
-
-
-def suggest_folder(path: str) -> str:
-    """Say that a path exists counted from the current folder, if it does."""
-    if Path(path).is_absolute() or not exists(path):
-        return ""
-    return f". It exists in the current folder, '{Path.cwd()}': move the table there"
-
-
-def find_path(folder: str, written: str) -> str:
-    """Turn a path as it is written in a table into one that can be opened.
-
-    `~` is the home folder. Blanks around a path are taken off, and backslashes are read as slashes, unless there is a
-    file of the very name.
-    """
-    path = join_folder(folder, written.strip())
-    if written == written.strip() and "\\" not in written:
-        return path
-    for spelling in (written, written.strip(), written.strip().replace("\\", "/")):
-        if exists(join_folder(folder, spelling)):
-            return join_folder(folder, spelling)
-    return path
-
-
-def join_folder(folder: str, path: str) -> str:
-    """Let a path count from a folder."""
-    expanded = expand_home(path)
-    # As text: Path objects are slow at a million rows. A Path also takes off "./", so that a row has one path only.
-    return str(Path(folder) / expanded)
 
 
 def describe_rows(table: ImageTable, columns: ChosenColumns, paths: Sequence[str]) -> list[str]:
