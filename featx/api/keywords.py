@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from featx.base_choice import BaseChoice
-from featx.data.groups import as_groups
 from featx.errors import UnknownName, unknown
 from featx.fields import fill
 
@@ -81,6 +80,9 @@ def make_request(
     # None stands for the default of every option.
     given = {name: value for name, value in options.items() if name not in BASE_OPTIONS and value is not None}
     if "groups" in given:
+        # Here, since it needs numpy, which importing featx does not.
+        from featx.data.groups import as_groups
+
         given["groups"] = as_groups(given["groups"])
     return fill(request, {"data": data, "base": choice, **given}, f"featx.{function}()")
 
