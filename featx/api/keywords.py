@@ -80,7 +80,7 @@ def make_request(
     # None stands for the default of every option.
     given = {name: value for name, value in options.items() if name not in BASE_OPTIONS and value is not None}
     if "groups" in given:
-        # Only here: listings need numpy, and importing featx does not.
+        # Here, since it needs numpy, which importing featx does not.
         from featx.data.groups import as_groups
 
         given["groups"] = as_groups(given["groups"])
