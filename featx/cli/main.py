@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn, TextIO
@@ -46,6 +47,10 @@ INTERRUPTED_CODE = 128 + signal.SIGINT
 
 ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """Signals by which the system asks a command to end; SIGHUP says that its terminal was closed."""
+
+
+AGAIN_SECONDS = 0.01
+"""Until a signal is delivered once more: what swallowed it is over by then."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -196,6 +201,25 @@ def handle_signals() -> None:
             signal.signal(number, terminate)
 
 
+def raise_again(swallowed: Any) -> None:
+    """Deliver a signal once more whose exception Python swallowed, as it does in callbacks of the import system.
+
+    Parameters
+    ----------
+    swallowed : sys.UnraisableHookArgs
+    """
+    stop = swallowed.exc_value
+    if not isinstance(stop, KeyboardInterrupt):
+        sys.__unraisablehook__(swallowed)
+        return
+    handle_signals()
+    number = stop.exit_code - 128 if isinstance(stop, Terminated) else signal.SIGINT
+    # From a thread: raised here, it would be swallowed again.
+    timer = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
+
+
 def ignore_signals() -> None:
     """Let nothing interrupt the end of a command any more: threads and processes are being joined."""
     for number in (signal.SIGINT, *ENDING_SIGNALS):
@@ -218,6 +242,7 @@ def run(args: list[str] | None = None) -> NoReturn:
     """
     set_up_logging(0)
     handle_signals()
+    sys.unraisablehook = raise_again
     # Imports make objects by the hundred thousand and no garbage: collecting would only slow the start.
     gc.set_threshold(50_000, 20, 100)
     try:

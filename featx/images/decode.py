@@ -111,7 +111,10 @@ def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Dec
         raise BrokenImage(foreign)
     with raising_broken_image():
         data = make_contiguous(data)
-        is_apart = is_tiff_array(data) or not is_plain(data)
+        is_array = is_tiff_array(data)
+        is_apart = is_array or not is_plain(data)
+    if is_array and not has_package("tifffile"):
+        raise BrokenImage(describe_unread_tiff(data))
     if is_apart:
         with decoding_apart(data, value_range) as decoded:
             yield decoded
@@ -174,8 +177,6 @@ def decode_within(data: bytes, value_range: ValueRange | None, allowed: int) -> 
     if is_dicom(data):
         return decode_array(open_dicom, data, value_range, allowed)
     if is_tiff_array(data):
-        if not has_package("tifffile"):
-            raise BrokenImage(describe_unread_tiff(data))
         return decode_array(open_tiff_array, data, value_range, allowed)
     opened, depth = open_picture(data)
     with opened, raising_broken_image():

@@ -230,3 +230,27 @@ def test_what_reads_the_output_sees_its_end(many: Path, cache: Path) -> None:
         assert process.communicate(timeout=10)[0] == b""
         for result in (cache / "results").glob("*.json"):
             result.unlink()
+
+
+def test_a_signal_that_python_swallows_is_delivered_again() -> None:
+    script = """
+import signal, sys, time, weakref
+from featx.cli import main
+class Thing: pass
+def work(args):
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.{name}))
+    del thing
+    time.sleep(30)
+main.run_command = work
+main.run([])
+"""
+    for name, code in (("SIGINT", 130), ("SIGTERM", 143)):
+        line = [
+            sys.executable,
+            "-c",
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            + script.replace("{name}", name),
+        ]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=25, check=False)
+        assert (done.returncode, done.stderr) == (code, f"{STOPPED}\n")

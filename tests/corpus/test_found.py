@@ -52,11 +52,11 @@ WRONG_TABLES = {
 }
 
 WRONG_TOML = {
-    "batch_size.toml": "'batch_size' must be an integer of at least 1, not -1",
+    "batch_size.toml": "'batch_size' must be an integer of at least 1 and at most 65536, not -1",
     "dropout.toml": "'dropout' must be a number of at least 0 and below 1, not 2",
     "precision.toml": "unknown precision 'fp16'",
     "seed.toml": "'seed' must be an integer of at least 0 and at most 4294967295, not -1",
-    "workers.toml": "'workers' must be an integer of at least 1, not -2",
+    "workers.toml": "'workers' must be an integer of at least 1 and at most 1024, not -2",
 }
 
 SOUND_CHECKPOINTS = {

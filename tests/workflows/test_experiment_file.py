@@ -120,7 +120,7 @@ def test_what_is_not_toml_says_where_it_breaks(tmp_path: Path, cache: Path) -> N
         (b'data = "a"\nbase = "tiny"\nlayers = "a"', "'layers' must be a list of strings .at least 1., not 'a'$"),
         (
             b'data = "a"\nbase = "tiny"\nlayers = ["a"]\nworkers = -2',
-            "'workers' must be an integer of at least 1, not -2$",
+            "'workers' must be an integer of at least 1 and at most 1024, not -2$",
         ),
         (b'data = "a"\nbase = "tiny"\nlayers = ["a"]\nfinetune = {from = "a", lr = inf}', "a number above 0, not inf"),
         (b'data = "a"\nbase = "tiny"\nlayers = ["a"]\nfinetune = {from = "a", dropout = 2}', "below 1, not 2"),

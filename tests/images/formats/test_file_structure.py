@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from featx.images.formats.file_structure import SMALL_FILE, is_plain
-from featx.images.formats.tiff import TooManyTags, read_first_page, read_layout
+from featx.images.formats.tiff import TooManyTags, read_first_page
+from featx.images.formats.tiff_layout import read_layout
 from tests.hostile.pictures import PICTURES, noise, tags_of, tiff
 from tests.images.files import encoded, tiff_of
 from tests.images.fuzzing import KINDS, sample, variants
