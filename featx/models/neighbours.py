@@ -12,7 +12,7 @@ from featx.features.scaling import unit_length
 from featx.types import Matrix
 
 ADDED_VOTES = 0.05
-"""Votes that are added for each class, so that no probability is zero: of 0.05 to 1, by log-loss the best on each of
+"""Votes that are added for each class, so that no probability is zero: of 0.05 to 1, by log-loss the best on most of
 four data sets (digits, ants and bees, steel, flowers; five folds, two layers)."""
 
 LOST_BY_A_PLACE = 1e-6
