@@ -13,18 +13,21 @@ CHOICE = "$(DATA)" --base "$(BASE)" $(WEIGHTS_FLAG)
 PHOTOS = $(filter-out digits,$(DATA))
 REQUEST = $(CHOICE) $(POOLING_FLAG)
 
-.PHONY: help setup demo extract fit compare finetune test test-fast stress bench check format clean
+.PHONY: help setup lock demo extract fit compare finetune test test-fast stress bench check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "  Variables: BASE=$(BASE) DATA=$(DATA) LAYER=$(LAYER) CLF=$(CLF) WEIGHTS= POOLING="
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml constraints.txt .ci/install.py
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(VENV)/bin/python .ci/install.py
 	@touch $@
 
 setup: $(VENV)/installed ## Make .venv and install featx with everything it needs
+
+lock: ## Write constraints.txt anew: the versions and hashes that setup installs
+	PYTHON=$(PYTHON) .ci/lock
 
 demo: setup ## Tell the whole story on built-in data: every layer, every classifier, one table
 	$(FEATX) run digits

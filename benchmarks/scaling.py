@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from featx.base_choice import BaseChoice
+from featx.classifiers.choice import choose_value
 from featx.classifiers.registry import CLASSIFIERS, Linear
-from featx.classifiers.search import choose_value
 from featx.features.catalog import choose_layer_sets, find_base
 from featx.features.dataset import list_dataset, load_dataset
 from featx.features.scaling import unit_length

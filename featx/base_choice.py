@@ -1,9 +1,11 @@
-"""The choice of a base: which network, with which weights, and how pictures become its input."""
+"""What several requests choose alike: the base, and which pictures belong together."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -13,6 +15,11 @@ from featx.keys import Precision, ValueRange, format_value_range, parse_value_ra
 
 Count = Annotated[int, Meta(ge=1)]
 """How many there are of something, one at least."""
+
+BatchSize = Annotated[int, Meta(ge=1, le=2**16)]
+"""Images of a forward pass: no device has room for more."""
+
+ThreadCount = Annotated[int, Meta(ge=1, le=2**10)]
 
 
 @dataclass(frozen=True)
@@ -71,3 +78,48 @@ class BaseChoice(CheckedFields):
         if self.value_range is not None:
             flags += ["--value-range", str(self.value_range)]
         return flags
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupChoice(CheckedFields):
+    """Which pictures belong together, as those of one patient do: none of them is trained on while others evaluate.
+
+    Attributes
+    ----------
+    group_column : str or None
+        Column of a CSV or JSON Lines file; None finds one by its name, if nothing else says the groups.
+    group_by : str or None
+        Regular expression that finds the name of the group in a path.
+    groups : sequence of str, mapping of str to str, or None
+        From Python: a group for each row of DATA, or by path; "" is none.
+    """
+
+    group_column: str | None = None
+    group_by: str | None = None
+    groups: Sequence[str] | dict[str, str] | None = None
+
+    def contradictions(self) -> list[str]:
+        """Report several ways to group, and what is not a regular expression."""
+        given = [f"'{name}'" for name in GROUP_FIELDS if getattr(self, name) is not None]
+        problems = [f"{' and '.join(given)} both say the groups: give one"] if len(given) > 1 else []
+        try:
+            re.compile(self.group_by or "")
+        except (re.error, OverflowError, RecursionError) as error:
+            problems.append(f"'group_by' is not a regular expression: {self.group_by!r} ({error})")
+        return problems
+
+    def group_fields(self) -> dict[str, Any]:
+        """Give these fields alone, for another request."""
+        return {name: getattr(self, name) for name in GROUP_FIELDS}
+
+    def group_flags(self) -> list[str]:
+        """Write the choice as command-line flags; groups that Python gave have none."""
+        flags = []
+        for flag, value in (("--group-column", self.group_column), ("--group-by", self.group_by)):
+            if value is not None:
+                flags += [flag, value]
+        return flags
+
+
+GROUP_FIELDS = ("group_column", "group_by", "groups")
+"""Fields of a request that say the groups."""

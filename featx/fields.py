@@ -7,7 +7,9 @@ wording is ours, since msgspec speaks of JSON.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import math
 import numbers
 import os
@@ -24,6 +26,12 @@ from featx.errors import FeatxError, RequestError, unknown
 from featx.paths import expand_home
 
 T = TypeVar("T")
+
+CLASS_WEIGHT_RULES = ("none", "balanced")
+"""How much classes count in training, where no class is named."""
+
+HOW_CLASS_WEIGHT = "write none, balanced, or weights of classes such as cat=2,dog=0.5"
+"""What to do about a class weight that cannot be read."""
 
 WRITTEN = "written"
 """Metadata of a field that users write under another name than its attribute's, such as `from` for `start`."""
@@ -125,17 +133,91 @@ def convert(value: Any, annotation: Any, name: str) -> Any:
 
 
 def simplify(value: Any) -> Any:
-    """Turn a path into its text, and a number of numpy's into Python's own."""
+    """Turn a path into its text, a number of numpy's into Python's own, and the names of a mapping into texts."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, bool | int | float):
         # numpy's double is a float, but not exactly one.
         return float(value) if isinstance(value, float) else value
+    if isinstance(value, Mapping):
+        # Names that are numbers, such as the classes of digits.
+        return {str(name): simplify(item) for name, item in value.items()}
     if isinstance(value, numbers.Integral):
         return int(value)
     if isinstance(value, numbers.Real):
         return float(value)
     return value
+
+
+def parse_class_weight(value: str | Mapping[str, float]) -> str | dict[str, float]:
+    """Read how much classes count: "none", "balanced", or the weights of classes by name.
+
+    Parameters
+    ----------
+    value : str or mapping of str to float
+        A text may list weights as NAME=W,NAME=W; NAME=W stands in quotes where the name holds a comma.
+
+    Raises
+    ------
+    RequestError
+        If it is none of these, or a weight is not positive and finite.
+    """
+    if isinstance(value, Mapping):
+        weights = {name.strip(): float(weight) for name, weight in value.items()}
+    elif value.strip() in CLASS_WEIGHT_RULES:
+        return value.strip()
+    else:
+        weights = split_class_weight(value)
+    bad = [f"{name}={weight:g}" for name, weight in weights.items() if not 0 < weight < math.inf]
+    if bad:
+        raise RequestError(f"'class_weight' has {', '.join(bad)}: every weight must be positive and finite")
+    if not weights:
+        raise RequestError(f"'class_weight' is empty: {HOW_CLASS_WEIGHT}")
+    return weights
+
+
+def check_class_weight(value: str | Mapping[str, float]) -> list[str]:
+    """Say what is wrong with how much classes count, if anything."""
+    try:
+        parse_class_weight(value)
+    except RequestError as error:
+        return [str(error)]
+    return []
+
+
+def split_class_weight(text: str) -> dict[str, float]:
+    """Split NAME=W,NAME=W into names and weights.
+
+    Raises
+    ------
+    RequestError
+        If a part is not a name, an equals sign and a number, or a name stands there twice.
+    """
+    weights: dict[str, float] = {}
+    for part in next(csv.reader([text], skipinitialspace=True), []):
+        # From the right, since a number holds no equals sign, but a name may.
+        name, _, number = (word.strip() for word in part.rpartition("="))
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = None
+        if weight is None or not name:
+            raise RequestError(f"'class_weight' has '{part.strip()}': {HOW_CLASS_WEIGHT}")
+        if name in weights:
+            raise RequestError(f"'class_weight' names '{name}' twice: give each class one weight")
+        weights[name] = weight
+    return weights
+
+
+def format_class_weight(value: str | Mapping[str, float]) -> str:
+    """Write how much classes count in one way, names in order, so that equal requests are equal."""
+    weights = parse_class_weight(value)
+    if isinstance(weights, str):
+        return weights
+    text = io.StringIO()
+    parts = [f"{name}={repr(weight).removesuffix('.0')}" for name, weight in sorted(weights.items())]
+    csv.writer(text, lineterminator="").writerow(parts)
+    return text.getvalue()
 
 
 def path_from_text(kind: type, value: Any) -> Any:

@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import secrets
-import sys
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from featx.errors import StoreError
+from featx.log import ANY_NAME
+from featx.processes.parent import is_running
 
 try:
     import fcntl
@@ -32,9 +34,6 @@ TEMPORARY = ".tmp-featx-"
 
 TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + r"(?P<host>[^/]*)-(?P<process>\d+)-[0-9a-f]{8}(-.*)?")
 
-PROCESS_QUERY_LIMITED_INFORMATION = 0x1000
-"""What Windows is asked of a process: the least that tells whether it runs."""
-
 TARGET_CHARACTERS = 80
 """Characters of the target's name in that of its temporary file: file systems allow 255 bytes in all."""
 
@@ -43,7 +42,7 @@ FOREIGN_AGE = 24 * 3600
 
 
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""How files of the store are opened: without O_NONBLOCK, a pipe would wait for a writer for ever; Windows would change
+"""How files are opened to be read: without O_NONBLOCK, a pipe would wait for a writer for ever; Windows would change
 line ends without O_BINARY."""
 
 WRITE_FLAGS = os.O_RDWR | getattr(os, "O_BINARY", 0)
@@ -51,6 +50,15 @@ WRITE_FLAGS = os.O_RDWR | getattr(os, "O_BINARY", 0)
 REFUSALS = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS}
 """What file systems answer that cannot sync or lock, such as CIFS, sshfs and some of NFS and FUSE. A disk that fails
 answers otherwise, and is an error."""
+
+SPECIAL_FILES = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+"""Kind of a file by its mode, and what users call it."""
 
 seek_lock = threading.Lock()
 """Held where a file can only be read from its current position, which threads share."""
@@ -65,6 +73,81 @@ has_warned = False
 def digest(data: bytes | memoryview) -> bytes:
     """Return the sha256 of some bytes: 32 bytes."""
     return hashlib.sha256(data).digest()
+
+
+def check_regular(mode: int) -> None:
+    """Raise OSError unless the mode is that of a regular file."""
+    if not stat.S_ISREG(mode):
+        kind = SPECIAL_FILES.get(stat.S_IFMT(mode), "a special file")
+        raise OSError(f"is {kind}, not a file")
+
+
+def open_regular(path: str | os.PathLike[str]) -> int:
+    """Open a regular file, or a link to one, for reading; nothing else is opened or waited for.
+
+    Returns
+    -------
+    int
+        A handle to be closed; `open(handle, "rb")` makes a file object of it that does so.
+
+    Raises
+    ------
+    OSError
+        If it is gone, unreadable, or a folder, pipe, device or socket.
+    """
+    # Before it is opened: opening a device may already do something.
+    check_regular(os.stat(path).st_mode)  # noqa: PTH116 - a Path a row is slow at a million rows
+    handle = os.open(path, READ_FLAGS)
+    try:
+        # Another file may have taken its name meanwhile.
+        check_regular(os.fstat(handle).st_mode)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def read_regular_file(path: str | os.PathLike[str], most_bytes: int, what: str = "one file") -> bytes:
+    """Read a whole regular file: as many bytes as it has when it is opened, though it may grow meanwhile.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    most_bytes : int
+        A larger file is refused before any of it is read, by the size that it states: holes count.
+    what : str
+        What the file is read as, for the message.
+
+    Raises
+    ------
+    OSError
+        If it is too large, or as `open_regular` does.
+    """
+    handle = open_regular(path)
+    try:
+        size = os.fstat(handle).st_size
+        if size > most_bytes:
+            raise OSError(f"{show_size(size)} are more than the {show_size(most_bytes)} that are read of {what}")
+        data = os.read(handle, size)
+        if len(data) == size:
+            return data
+        # Systems may give less than was asked for: Linux at most 2 GiB at a time.
+        pieces = [data]
+        missing = size - len(data)
+        while missing and (piece := os.read(handle, missing)):
+            pieces.append(piece)
+            missing -= len(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(handle)
+
+
+def show_size(count: int) -> str:
+    """Write a number of bytes in the unit that suits it: 512 bytes, 256 MiB."""
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if count >= 1024**power:
+            return f"{count / 1024**power:.0f} {unit}"
+    return f"{count} bytes"
 
 
 def forgive(error: OSError, path: Path) -> None:
@@ -279,25 +362,6 @@ def remove_unlocked(unfinished: Path, is_own: bool) -> bool:
         os.close(handle)
 
 
-def is_running(process: int) -> bool:
-    """Whether a process of this number runs on this machine."""
-    if sys.platform == "win32":
-        import ctypes
-
-        handle = ctypes.windll.kernel32.OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, False, process)
-        if handle:
-            ctypes.windll.kernel32.CloseHandle(handle)
-        return bool(handle)
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    # One of another user must not be signalled, but it is there.
-    except PermissionError:
-        return True
-    return True
-
-
 def remove_given_up_beside(target: Path) -> None:
     """Remove what killed writers of this very file left beside it."""
     suffix = f"-{target.name[:TARGET_CHARACTERS]}"
@@ -327,8 +391,9 @@ def write_text(target: Path, text: str) -> None:
     StoreError
         If it cannot be written.
     """
+    remove_given_up_beside(target)
     try:
         # Names of files need not be UTF-8: they are written as the bytes that the file system holds.
-        write_atomic(target, text.encode(errors="surrogateescape"))
+        write_atomic(target, text.encode(errors=ANY_NAME))
     except OSError as error:
         raise StoreError(f"'{target}' cannot be written: {error.strerror or error}") from error

@@ -33,7 +33,8 @@ def folder_name(name: str) -> str:
     if legal == name:
         return name
     # Two layers must not share a folder.
-    return f"{legal}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    # Names need not be UTF-8, no more than those of files.
+    return f"{legal}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 Precision = Literal["float32", "bfloat16"]

@@ -14,6 +14,9 @@ Matrix = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 """One picture: (height, width, 3) uint8."""
 
+Codes = NDArray[np.integer[Any]]
+"""Places of classes: (n,) int."""
+
 RowNumbers = NDArray[np.intp]
 """Row numbers of a data set: (m,) int."""
 

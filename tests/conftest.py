@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,21 @@ if TYPE_CHECKING:
     from featx.bases.base import Base
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def make_printable(text: str) -> str:
+    """Write the bytes of a name that is not UTF-8 as escapes: reports of tests travel between processes as UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Generator[None, Any, Any]:
+    """Make reports of tests with any names of files."""
+    report = yield
+    report.sections = [(title, make_printable(text)) for title, text in report.sections]
+    if report.longrepr is not None and make_printable(str(report.longrepr)) != str(report.longrepr):
+        report.longrepr = make_printable(str(report.longrepr))
+    return report
 
 
 def picture(seed: int, hue: int, size: tuple[int, int] = (48, 40)) -> Image.Image:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.api.keywords import BASE_OPTIONS, as_names, choose_base, make_request, takes_options
-from featx.base_choice import BaseChoice
+from featx.base_choice import GROUP_FIELDS, BaseChoice
 from featx.requests import CompareRequest, ExtractRequest
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def extract(
     CompareRequest,
     "path_column",
     "label_column",
+    *GROUP_FIELDS,
     *BASE_OPTIONS,
     "seed",
     "rehash",
@@ -114,7 +115,8 @@ def load_features(
     scaled : bool
         Whether rows are scaled to length one, layer by layer, as classifiers see them; False gives them as stored.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
+        path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base;
         `seed` (of the split), `rehash`, `cache` and
         `store_dtype` as in `CompareRequest`.
@@ -145,6 +147,7 @@ def load_features(
     CompareRequest,
     "path_column",
     "label_column",
+    *GROUP_FIELDS,
     *BASE_OPTIONS,
     "poolings",
     "seed",
@@ -167,7 +170,8 @@ def advise(
     progress : callable, optional
         Called with the number of cached layers evaluated and to be evaluated.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
+        path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base;
         `poolings`, `seed`, `rehash` and `cache` as in
         `CompareRequest`.

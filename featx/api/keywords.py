@@ -79,6 +79,11 @@ def make_request(
     choice = choose_base(base, {name: options[name] for name in BASE_OPTIONS if name in options}, function)
     # None stands for the default of every option.
     given = {name: value for name, value in options.items() if name not in BASE_OPTIONS and value is not None}
+    if "groups" in given:
+        # Here, since it needs numpy, which importing featx does not.
+        from featx.data.groups import as_groups
+
+        given["groups"] = as_groups(given["groups"])
     return fill(request, {"data": data, "base": choice, **given}, f"featx.{function}()")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.api.keywords import BASE_OPTIONS, as_images, as_names, make_request, takes_options
-from featx.base_choice import BaseChoice
+from featx.base_choice import GROUP_FIELDS, BaseChoice
 from featx.fields import fill
 from featx.requests import CompareRequest, FinetuneRequest, PredictRequest, ScoreRequest
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     CompareRequest,
     "path_column",
     "label_column",
+    *GROUP_FIELDS,
     *BASE_OPTIONS,
     "poolings",
     "seed",
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     "test_views",
     "beside",
     "memory",
+    "select",
+    "positive",
+    "class_weight",
 )
 def compare(
     data: str | Path,
@@ -58,14 +62,16 @@ def compare(
     layers : str or sequence of str, optional
         Layers, or layer sets such as "layer3+layer4"; None: every layer that is cached.
     clf : str or sequence of str, optional
-        Names of classifiers: "logreg", "svm", "mlp"; None: all.
+        Names of classifiers: "logreg", "svm", "mlp", "knn", "dummy"; None: the first three.
     progress : callable, optional
         Called with the number of evaluations done and to be done.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
+        path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base;
         `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
-        `refit`, `views`, `test_views`, `beside` and `memory` as in `CompareRequest`.
+        `refit`, `views`, `test_views`, `beside`, `memory`, `select`, `positive` and `class_weight` ("none", "balanced"
+        or weights by name) as in `CompareRequest`.
 
     Returns
     -------
@@ -94,6 +100,7 @@ def compare(
     CompareRequest,
     "path_column",
     "label_column",
+    *GROUP_FIELDS,
     *BASE_OPTIONS,
     "seed",
     "rehash",
@@ -103,6 +110,9 @@ def compare(
     "views",
     "test_views",
     "memory",
+    "select",
+    "positive",
+    "class_weight",
 )
 def fit(
     data: str | Path,
@@ -124,7 +134,7 @@ def fit(
     layer : str
         A layer, or several joined by "+", whose features are concatenated.
     clf : str
-        Name of a classifier: "logreg", "svm" or "mlp".
+        Name of a classifier: "logreg", "svm", "mlp", "knn" or "dummy".
     pooling : str
         Name of the pooling.
     keep_model : bool
@@ -132,9 +142,10 @@ def fit(
     with_base : bool
         Whether the model holds the weights of its base, too, so that one file predicts on any machine.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
-        base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views` and `memory` as in
-        `CompareRequest`.
+        `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
+        path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `memory`, `select`,
+        `positive` and `class_weight` as in `CompareRequest`.
 
     Returns
     -------
@@ -165,6 +176,7 @@ def fit(
     "batch_size",
     "workers",
     "base",
+    "yes",
 )
 def predict(
     model: str | Path | Model,
@@ -185,7 +197,7 @@ def predict(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `path_column` of tables; `weights`, `device`, `batch_size`, `workers` and `base` as in `PredictRequest`.
+        `path_column` of tables; `weights`, `device`, `batch_size`, `workers`, `base` and `yes` as in `PredictRequest`.
 
     Returns
     -------
@@ -209,7 +221,7 @@ def predict(
 
 
 @takes_options(
-    ScoreRequest, "path_column", "label_column", "split", "weights", "device", "batch_size", "workers", "base"
+    ScoreRequest, "path_column", "label_column", "split", "weights", "device", "batch_size", "workers", "base", "yes"
 )
 def score(
     model: str | Path | Model,
@@ -229,8 +241,8 @@ def score(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `path_column` and `label_column` of a table; `split`, `weights`, `device`, `batch_size`, `workers` and `base` as
-        in `ScoreRequest`.
+        `path_column` and `label_column` of a table; `split`, `weights`, `device`, `batch_size`, `workers`, `base` and
+        `yes` as in `ScoreRequest`.
 
     Returns
     -------
@@ -257,6 +269,7 @@ def score(
     FinetuneRequest,
     "path_column",
     "label_column",
+    *GROUP_FIELDS,
     "weights",
     "resize",
     "crop",
@@ -282,6 +295,7 @@ def score(
     "workers",
     "rehash",
     "cache",
+    "class_weight",
 )
 def finetune(
     data: str | Path,
@@ -308,10 +322,11 @@ def finetune(
     report : callable, optional
         Called after each epoch with the phase, its state, and loss and accuracy on the validation part.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize` and `crop` of the base; `head`,
+        `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
+        path): images that belong together; `weights`, `resize` and `crop` of the base; `head`,
         `hidden`, `dropout`, `augment`, `views`, `test_views`, `from_cache`, `epochs_head`, `epochs`,
         `patience`, `lr_head`, `lr`, `lr_decay`, `whole`, `keep`, `thaw_batchnorm`, `batch_size`, `seed`,
-        `device`, `workers`, `rehash`, `cache` as in `FinetuneRequest`.
+        `device`, `workers`, `rehash`, `cache`, `class_weight` as in `FinetuneRequest`.
 
     Returns
     -------

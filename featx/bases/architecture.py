@@ -51,6 +51,9 @@ class Architecture:
         weights to wait for, and a Python file or timm may compute with its weights while it builds.
     download : callable or None
         Fetches published weights by their name; None where nobody publishes any.
+    describe_download : callable or None
+        Says in words what `download` would fetch; None where the weights are on this machine, or there are none of this
+        name.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Architecture:
     precision: Precision = "float32"
     builds_on_meta: bool = True
     download: Callable[[str], Mapping[str, Tensor]] | None = None
+    describe_download: Callable[[str], str | None] | None = None
 
     @property
     def input(self) -> InputTransform:

@@ -5,26 +5,23 @@ What a file is, its first bytes say; suffixes differ from tool to tool.
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile, ZipFile
+from typing import Any
 
+from featx.bases.weight_files.pickle_data import Made
+from featx.bases.weight_files.safetensors_file import HEADER_START, read_safetensors
+from featx.bases.weight_files.stored_tensor import AnyTensor, show_name
+from featx.bases.weight_files.torch_file import MAPPINGS, TorchFile, is_count, is_mapping, pairs_of, read_archive
+from featx.bases.weight_files.torch_legacy import is_legacy, read_legacy
+from featx.bases.weight_files.weights_file import NotWeights, WeightsFile
 from featx.errors import shorten
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SAFETENSORS_SUFFIXES = (".safetensors", ".featx")
 """Suffixes of safetensors files; by these a damaged file is told from a damaged one of torch."""
 
 ZIP = b"PK\x03\x04"
 PICKLE = b"\x80"
-
-HEADER_START = 8
-"""A safetensors file begins with eight bytes, the length of its JSON header."""
 
 MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
 """No safetensors file has a longer header."""
@@ -44,28 +41,24 @@ OPTIMIZERS = ("optimizer", "lr_scheduler", "scaler")
 DEEPEST = 4
 """Entries within entries that are searched for tensors."""
 
-StateDict = dict[str, Any]
-"""Tensors, or arrays, by name."""
+MAX_TENSORS = 100_000
+"""Named tensors of a file, with those of its optimizer."""
+
+MAX_ENTRIES = 10_000
+"""Mappings that are searched for tensors: a pickle may hold one of them in many places, or within itself."""
+
+MAX_NAME = 500
+"""Characters of a tensor's name."""
+
+BEGINNING_BYTES = 64
+
+StateDict = dict[str, AnyTensor]
+"""Tensors by name."""
 
 
-class NotWeights(Exception):
-    """What is wrong with a file of weights, in words that complete "cannot be read: ..."."""
-
-
-class Inert(dict[Any, Any]):
-    """Stands in the place of any object that a checkpoint holds beside tensors: none of its code is imported or run."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        super().__init__()
-
-    def __setstate__(self, state: Any) -> None:
-        """Take nothing."""
-
-
-def read_beginning(path: Path) -> bytes:
+def read_beginning(file: WeightsFile) -> bytes:
     """Read the first bytes of a file."""
-    with path.open("rb") as file:
-        return file.read(64)
+    return bytes(file.read(0, min(file.size, BEGINNING_BYTES)))
 
 
 def is_safetensors(path: Path, beginning: bytes) -> bool:
@@ -86,7 +79,8 @@ def begins_with_header(beginning: bytes) -> bool:
 def looks_like_weights(path: Path) -> bool:
     """Whether a path is a regular file that begins as files of weights do."""
     try:
-        beginning = read_beginning(path) if path.is_file() else b""
+        with WeightsFile(path) as file:
+            beginning = read_beginning(file)
     except OSError:
         return False
     return beginning[:4] == ZIP or beginning[:1] == PICKLE or begins_with_header(beginning)
@@ -107,116 +101,129 @@ def check_beginning(beginning: bytes) -> None:
             raise NotWeights(reason)
 
 
-def load_torch_file(path: Path) -> Any:
-    """Load a file that `torch.save` wrote; whatever is neither a tensor nor a plain value becomes `Inert`.
+def find_states(file: WeightsFile) -> dict[str, StateDict]:
+    """Find the named tensors of a file, by the entry that holds them: "" where they lie at the top.
 
     Raises
     ------
     NotWeights
-        If it is a program, a whole model, or a pickle that names what may not be loaded.
-    OSError, RuntimeError, EOFError, ValueError
-        If it is damaged.
+        If there are none, or the file is damaged or of another kind.
     """
-    from pickle import UnpicklingError
-
-    import torch
-
-    stand_ins = make_inert_globals(path)
-    try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
-            # Such as that of tensors whose kind is deprecated: advice to whoever wrote the file.
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise NotWeights(describe_pickle(str(error))) from error
-    if isinstance(content, Inert):
-        kind = type(content).__name__
-        raise NotWeights(f"it is a whole pickled model ({kind}): save its state_dict()")
-    return content
-
-
-def make_inert_globals(path: Path) -> list[Any]:
-    """Make a stand-in for everything that an archive names and that is neither a tensor nor a plain value.
-
-    Raises
-    ------
-    NotWeights
-        If the archive is of another kind.
-    """
-    import torch
-
-    if read_beginning(path)[:4] != ZIP:
-        return []
-    try:
-        with ZipFile(path) as archive:
-            members = [name.rpartition("/")[2] for name in archive.namelist()]
-    except BadZipFile as error:
-        raise NotWeights("it is truncated or damaged") from error
-    if "constants.pkl" in members:
-        raise NotWeights("it is a TorchScript program: save its state_dict()")
-    if "data.pkl" not in members:
-        raise NotWeights("it is an archive, but none that torch.save wrote")
-    names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    return [(type(name.rpartition(".")[2], (Inert,), {}), name) for name in names]
-
-
-def describe_pickle(message: str) -> str:
-    """Say in our words why torch refuses a pickle; its own advise to switch the safety off."""
-    named = re.search(r"GLOBAL ([\w.]+)", message)
-    if named:
-        return f"it holds objects ('{named[1]}') beside tensors: save the state_dict() alone"
-    return "it is not a plain file of tensors"
-
-
-def find_states(content: Any) -> dict[str, StateDict]:
-    """Find the named tensors of a checkpoint, by the entry that holds them: "" where they lie at the top.
-
-    Raises
-    ------
-    NotWeights
-        If there are none.
-    """
-    states = dict(walk_entries(content, "", DEEPEST))
+    beginning = read_beginning(file)
+    check_beginning(beginning)
+    if is_safetensors(file.path, beginning):
+        tensors = name_tensors(read_safetensors(file))
+        if not tensors:
+            raise NotWeights("it holds no tensors")
+        return {"": tensors}
+    content = read_torch_file(file, beginning)
+    states = dict(EntryWalk(content).walk(content.content, "", DEEPEST))
     if not states:
-        raise NotWeights(f"it holds no named tensors but a {type(content).__name__}")
+        raise NotWeights(f"it holds no named tensors but a {describe_kind(content)}")
     return states
 
 
-def walk_entries(content: Any, entry: str, depth: int) -> Iterator[tuple[str, StateDict]]:
-    """Give the tensors of a mapping, and then those of the mappings in it."""
-    if not isinstance(content, Mapping) or entry.startswith(OPTIMIZERS):
-        return
-    state = {str(name): value for name, value in content.items() if hasattr(value, "shape")}
-    if state:
-        yield entry, state
-    if depth:
-        for name, value in content.items():
-            yield from walk_entries(value, f"{entry}.{name}" if entry else str(name), depth - 1)
-
-
-def make_plain(name: str, tensor: Tensor) -> Tensor:
-    """Make a plain tensor of a parameter or a sparse tensor.
+def read_torch_file(file: WeightsFile, beginning: bytes) -> TorchFile:
+    """Read what a file of torch holds.
 
     Raises
     ------
     NotWeights
-        If its numbers are not those that a network computes with.
+        If it is a whole model, damaged, or of another kind.
     """
-    import torch
+    if beginning[:4] == ZIP:
+        content = read_archive(file)
+    elif is_legacy(beginning):
+        content = read_legacy(file)
+    elif beginning[:1] == PICKLE:
+        raise NotWeights("it is a pickle, but none that torch.save wrote: save the state_dict() with it")
+    else:
+        raise NotWeights("it is not a plain file of tensors")
+    value = content.content
+    is_object = isinstance(value, Made) and value.kind() not in MAPPINGS
+    if is_object and content.tensor(value) is None:
+        raise NotWeights(f"it is a whole pickled model ({describe_kind(content)}): save its state_dict()")
+    return content
 
-    if not isinstance(tensor, torch.Tensor):
-        raise NotWeights(f"'{name}' is not a torch tensor but a {type(tensor).__name__}")
-    if tensor.is_meta:
-        raise NotWeights(f"'{name}' has a shape but no numbers (it was saved from the meta device)")
-    if tensor.is_quantized:
-        raise NotWeights(f"'{name}' is quantised: save the network before it is quantised")
-    if tensor.is_nested:
-        raise NotWeights(f"'{name}' is a nested tensor: save a plain one")
-    if tensor.is_complex():
-        raise NotWeights(f"'{name}' holds complex numbers")
-    if tensor.layout != torch.strided:
-        tensor = tensor.to_dense()
-    return tensor.detach()
+
+def describe_kind(content: TorchFile) -> str:
+    """Name what a file holds instead of named tensors."""
+    value = content.content
+    if content.tensor(value) is not None:
+        return "Tensor"
+    if isinstance(value, Made):
+        return show_name(value.kind().rpartition(".")[2])[:80]
+    return "dict" if is_mapping(value) else type(value).__name__
+
+
+class EntryWalk:
+    """Searches the mappings of a checkpoint for tensors, as many of both as a checkpoint may have.
+
+    Parameters
+    ----------
+    content : TorchFile
+    """
+
+    def __init__(self, content: TorchFile) -> None:
+        self.content = content
+        self.entries = 0
+        self.tensors = 0
+
+    def walk(self, value: Any, entry: str, depth: int) -> Iterator[tuple[str, StateDict]]:
+        """Give the tensors of a mapping, and then those of the mappings in it.
+
+        Raises
+        ------
+        NotWeights
+            If there are too many.
+        """
+        if not is_mapping(value) or entry.startswith(OPTIMIZERS):
+            return
+        self.entries += 1
+        if self.entries > MAX_ENTRIES:
+            raise NotWeights(f"it holds more than {MAX_ENTRIES} entries")
+        pairs = pairs_of(value)
+        named = {}
+        for key, item in pairs:
+            tensor = self.content.tensor(item)
+            if tensor is not None:
+                named[as_name(key)] = tensor
+        self.tensors += len(named)
+        if self.tensors > MAX_TENSORS:
+            raise too_many_tensors()
+        if named:
+            yield entry, name_tensors(named)
+        if depth:
+            for key, item in pairs:
+                name = show_name(as_name(key)[:MAX_NAME])
+                yield from self.walk(item, f"{entry}.{name}" if entry else name, depth - 1)
+
+
+def as_name(key: Any) -> str:
+    """Give a key of a mapping as a name."""
+    is_plain = isinstance(key, str | float | bool) or key is None or is_count(key)
+    return str(key) if is_plain else "?"
+
+
+def name_tensors(tensors: StateDict) -> StateDict:
+    """Give tensors the names that messages can show.
+
+    Raises
+    ------
+    NotWeights
+        If a name is too long, or there are too many.
+    """
+    if len(tensors) > MAX_TENSORS:
+        raise too_many_tensors()
+    longest = max(map(len, tensors), default=0)
+    if longest > MAX_NAME:
+        raise NotWeights(f"it names a tensor by {longest} characters, which no network does")
+    return {show_name(name): tensor for name, tensor in tensors.items()}
+
+
+def too_many_tensors() -> NotWeights:
+    """Build the error for a file of more tensors than are read."""
+    return NotWeights(f"it holds more than {MAX_TENSORS} tensors")
 
 
 def name_entries(entries: list[str]) -> str:

@@ -148,7 +148,7 @@ def load_weights(architecture: Architecture, network: nn.Module, classifier: Set
         tensors = read_weights(bundled)
     elif is_file_name(weights):
         path = Path(weights).expanduser()
-        tensors = read_matching(network, classifier, path)
+        tensors = read_matching(architecture.name, network, classifier, path)
         source = path.name
     elif architecture.download:
         tensors = dict(architecture.download(weights))
@@ -161,20 +161,19 @@ def load_weights(architecture: Architecture, network: nn.Module, classifier: Set
     return LoadedWeights(digest_tensors(as_arrays(tensors)), source, left_out)
 
 
-def read_matching(network: nn.Module, classifier: Set[str], path: Path) -> dict[str, Tensor]:
+def read_matching(architecture: str, network: nn.Module, classifier: Set[str], path: Path) -> dict[str, Tensor]:
     """Read the tensors of a network from a file, and say in one line which others the file holds.
 
     Raises
     ------
     WeightsError
-        If the file cannot be read, or holds several networks that fit.
+        If the file cannot be read, holds another network, or several that fit.
     """
-    shapes = {name: tensor.shape for name, tensor in drop_unused(network.state_dict()).items()}
-    match = read_network_weights(path, shapes, classifier)
+    tensors, match = read_network_weights(path, architecture, drop_unused(network.state_dict()), classifier)
     line = describe_match(match)
     if line:
         log.warning("'%s': %s", path.name, line)
-    return match.tensors
+    return tensors
 
 
 def read_choice(choice: BaseChoice) -> dict[str, NDArray[Any]]:
@@ -190,7 +189,7 @@ def read_choice(choice: BaseChoice) -> dict[str, NDArray[Any]]:
     stages = architecture.stages(network)
     owned = tensors_by_stage(stages, network)
     classifier = set().union(*owned[find_classifier_stage(stages, owned) :])
-    return as_arrays(read_matching(network, classifier, Path(choice.weights or "").expanduser()))
+    return as_arrays(read_matching(architecture.name, network, classifier, Path(choice.weights or "").expanduser()))
 
 
 def digest_choice(choice: BaseChoice) -> str:

@@ -46,6 +46,12 @@ def build_on_meta(build: Callable[[], nn.Module]) -> nn.Module:
         return build().eval().requires_grad_(False)
 
 
+def count_tensor_bytes(build: Callable[[], nn.Module]) -> int:
+    """Count the bytes of a network's tensors without taking memory for them."""
+    tensors = build_on_meta(build).state_dict().values()
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
 def fill_with_zeros(network: nn.Module) -> nn.Module:
     """Give zeros to tensors on the meta device, in place: they are about to be loaded, and drawing them takes long."""
 

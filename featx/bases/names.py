@@ -45,7 +45,7 @@ TORCHVISION_FAMILIES: dict[str, tuple[str, ...]] = {
 FAMILIES_WITHOUT_ALIASES = ("vit",)
 """Families whose layers are all of one depth in pixels (tokens), so that no `layer1` ... `layer4` point at them."""
 
-HANDCRAFTED_BASES = ("hog", "lbp", "daisy", "color-histogram")
+HANDCRAFTED_BASES = ("hog", "lbp", "daisy", "sift", "color-histogram")
 """Bases without weights: features that were designed, not learned."""
 
 BASE_NAMES = (

@@ -9,10 +9,11 @@ from featx.base_choice import BaseChoice
 from featx.bases.architecture import NO_WEIGHTS, Architecture
 from featx.bases.architectures import handcrafted
 from featx.bases.architectures.stage_list import describe_python_file
-from featx.bases.architectures.timm_models import describe_timm
+from featx.bases.architectures.timm_models import count_timm_bytes, describe_timm, describe_timm_download
 from featx.bases.architectures.tiny import tiny
 from featx.bases.architectures.torchvision_models import describe_torchvision
 from featx.bases.architectures.torchvision_stages import sequential, vit
+from featx.bases.meta_device import count_tensor_bytes
 from featx.bases.names import TIMM_PREFIX, TORCHVISION_FAMILIES, check_base_name, is_python_file
 from featx.errors import RequestError
 from featx.keys import InputTransform
@@ -61,6 +62,54 @@ def find_architecture(name: str, weights: str | None) -> Architecture:
         # The position embeddings of a vision transformer are made for one size of image.
         build = partial(build, image_size=transform.crop)
     return replace(architecture, build=build, native_transform=transform)
+
+
+def describe_download(name: str, weights: str | None) -> str | None:
+    """Say what loading published weights would download, without building the network.
+
+    Parameters
+    ----------
+    name : str
+        As `--base` takes it.
+    weights : str or None
+        As `--weights` takes them; None, or the empty text, is the base's default.
+
+    Returns
+    -------
+    str or None
+        Such as "45 MB from https://..."; None where the weights are on this machine, or were never published.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such base.
+    RequestError
+        If it needs timm, which is not installed.
+    """
+    check_base_name(name)
+    if name.startswith(TIMM_PREFIX):
+        return describe_timm_download(name, weights)
+    architecture = BASES.get(name)
+    if architecture is None or architecture.describe_download is None:
+        return None
+    return architecture.describe_download(weights or architecture.default_weights)
+
+
+def count_bytes(name: str) -> int:
+    """Count the bytes of a network's tensors, in float32, without taking memory for them.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such base.
+    RequestError
+        If it needs timm, which is not installed, or a Python file cannot be run.
+    """
+    check_base_name(name)
+    if name.startswith(TIMM_PREFIX):
+        return count_timm_bytes(name)
+    architecture = BASES[name] if name in BASES else find_architecture(name, None)
+    return count_tensor_bytes(architecture.build)
 
 
 def resolve(choice: BaseChoice) -> Architecture:

@@ -150,6 +150,9 @@ def probe(base: Base, batches: Iterable[NDArray[np.uint8]], layers: Sequence[str
     classifier = base.layers[-1].name if has_classifier(base) else None
     if classifier:
         wanted[classifier] = ["avg"]
+    if not wanted:
+        # For the batch norms on the way there.
+        wanted[base.layers[-1].name] = ["avg"]
     # Random weights have seen nothing that images could be far from.
     trained_stages = () if base.source == RANDOM_WEIGHTS else base.stages
     with watch_norms(trained_stages) as moments, torch.inference_mode():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Set
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from featx.errors import WeightsError, shorten
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 log = logging.getLogger(__name__)
+
+OneTensor = TypeVar("OneTensor")
 
 TRAINING_ONLY = ("AuxLogits.", "aux1.", "aux2.")
 """Prefixes of tensors that published weights hold for branches which exist in training only."""
@@ -22,7 +24,7 @@ def is_unused(name: str) -> bool:
     return name.endswith("num_batches_tracked") or name.startswith(TRAINING_ONLY)
 
 
-def drop_unused(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def drop_unused(tensors: Mapping[str, OneTensor]) -> dict[str, OneTensor]:
     """Leave out the tensors that a frozen base never reads."""
     return {name: tensor for name, tensor in tensors.items() if not is_unused(name)}
 
@@ -53,19 +55,65 @@ def copy_tensors(
     Raises
     ------
     WeightsError
-        If other names or shapes differ, with the first of each.
+        If other names or shapes differ, with the first of each, or numbers are not finite.
     """
     state = network.state_dict()
-    expected = drop_unused(state)
-    given = drop_unused(tensors)
+    left_out = find_left_out(architecture, state, tensors, source, head)
+    if left_out:
+        log.warning(
+            "'%s' does not hold the classifier of %s (%s): the base is loaded without its classifier",
+            source,
+            architecture,
+            ", ".join(sorted(left_out)[:2]),
+        )
+    loaded = drop_unused(state).keys() - left_out
+    # Into the network's own state dict, which carries the versions that MNASNet and others ask for when they load.
+    for name in loaded:
+        state[name] = tensors[name]
+    network.load_state_dict(state)
+    check_finite(network, loaded, source)
+    return left_out
+
+
+def find_left_out(
+    architecture: str, expected: Mapping[str, Any], given: Mapping[str, Any], source: str, head: Set[str]
+) -> frozenset[str]:
+    """Compare the tensors of a file, by their names and shapes, with those of a network.
+
+    Parameters
+    ----------
+    architecture : str
+        Name of the base, for messages.
+    expected : mapping of name to tensor
+        What the network needs.
+    given : mapping of name to tensor
+        What the file holds; their numbers are not looked at.
+    source : str
+        Where they came from, for messages.
+    head : set of str
+        Names of the tensors of the network's classifier, which a base can do without.
+
+    Returns
+    -------
+    frozenset of str
+        Names of the classifier's tensors that are missing or of another shape.
+
+    Raises
+    ------
+    WeightsError
+        If other names or shapes differ, with the first of each.
+    """
+    expected = drop_unused(expected)
+    given = drop_unused(given)
     missing: list[str] = []
     shapes: list[str] = []
     left_out: set[str] = set()
     for name, tensor in expected.items():
         is_missing = name not in given
-        if not is_missing and given[name].shape == tensor.shape:
+        if not is_missing and tuple(given[name].shape) == tuple(tensor.shape):
             if tensor.is_floating_point() and not given[name].is_floating_point():
-                shapes.append(f"{name}: {given[name].dtype}, expected numbers with a fraction")
+                dtype = str(given[name].dtype).removeprefix("torch.")
+                shapes.append(f"{name}: torch.{dtype}, expected numbers with a fraction")
             continue
         if name in head:
             left_out.add(name)
@@ -84,18 +132,30 @@ def copy_tensors(
             f"'{source}' holds no weights of {architecture}: {', '.join(differences)}. "
             f"Give --weights a file that was saved from {architecture}"
         )
-    if left_out:
-        log.warning(
-            "'%s' does not hold the classifier of %s (%s): the base is loaded without its classifier",
-            source,
-            architecture,
-            ", ".join(sorted(left_out)[:2]),
-        )
-    # Into the network's own state dict, which carries the versions that MNASNet and others ask for when they load.
-    for name in expected.keys() - left_out:
-        state[name] = given[name]
-    network.load_state_dict(state)
     return frozenset(left_out)
+
+
+def check_finite(network: nn.Module, names: Set[str], source: str) -> None:
+    """Check that the numbers of a network are finite: from others come only features that nobody can use.
+
+    Raises
+    ------
+    WeightsError
+        Naming the first tensor that holds others, and how many.
+    """
+    import torch
+
+    for name, tensor in network.state_dict().items():
+        # A sum is a quarter of the work, and not finite if any of its numbers is not.
+        if name not in names or not tensor.is_floating_point() or bool(torch.isfinite(tensor.sum())):
+            continue
+        count = int((~torch.isfinite(tensor)).sum())
+        if count:
+            verb = "is" if count == 1 else "are"
+            raise WeightsError(
+                f"'{source}': {count} of the {tensor.numel()} numbers of '{name}' {verb} NaN or infinite in float32, "
+                "as after a training that diverged. Give --weights an earlier checkpoint"
+            )
 
 
 def describe_differences(missing: list[str], foreign: list[str], shapes: list[str]) -> list[str]:

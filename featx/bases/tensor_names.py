@@ -12,8 +12,12 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from featx.bases.checkpoint import NotWeights, StateDict, make_plain, name_entries
+import numpy as np
+
+from featx.bases.checkpoint import StateDict, name_entries
 from featx.bases.state_dict import is_unused
+from featx.bases.weight_files.stored_tensor import AnyTensor
+from featx.bases.weight_files.weights_file import NotWeights
 from featx.errors import shorten
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -87,7 +91,7 @@ def take_plain(states: Mapping[str, StateDict]) -> StateDict:
 def common_prefix(names: Mapping[str, Any]) -> str | None:
     """Find the prefix of a training tool that all names begin with."""
     for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in names):
+        if names and all(name.startswith(prefix) for name in names):
             return prefix
     return None
 
@@ -146,17 +150,14 @@ def match_network(states: Mapping[str, StateDict], shapes: Mapping[str, Sequence
 def count_fits(states: Mapping[str, StateDict], shapes: Mapping[str, Sequence[int]]) -> Counter[tuple[str, str]]:
     """Count the network's tensors that lie at each place: (entry, prefix) to number."""
     fits: Counter[tuple[str, str]] = Counter()
+    most_words = 1 + max((name.count(".") for name in shapes), default=0)
     for entry, state in states.items():
         for name, tensor in state.items():
-            start = 0
-            while True:
-                rest = name[start:]
+            words = name.split(".")
+            for count in range(1, min(len(words), most_words) + 1):
+                rest = ".".join(words[-count:])
                 if rest in shapes and tuple(tensor.shape) == tuple(shapes[rest]):
-                    fits[entry, name[:start]] += 1
-                dot = name.find(".", start)
-                if dot < 0:
-                    break
-                start = dot + 1
+                    fits[entry, name.removesuffix(rest)] += 1
     return fits
 
 
@@ -185,11 +186,21 @@ def hold_the_same(states: Mapping[str, StateDict], first: tuple[str, str], secon
         other_name = other_prefix + name.removeprefix(prefix)
         if not name.startswith(prefix) or other_name not in others:
             continue
-        plain = make_plain(name, tensor).double()
-        other = make_plain(other_name, others[other_name]).double()
-        if plain.shape != other.shape or not bool((plain == other).all()):
+        other = others[other_name]
+        tensor.check(name)
+        other.check(other_name)
+        if not are_equal(tensor, other):
             return False
     return True
+
+
+def are_equal(tensor: AnyTensor, other: AnyTensor) -> bool:
+    """Whether two tensors hold the same numbers; one that two names share need not be read."""
+    if tensor == other:
+        return True
+    if tensor.shape != other.shape:
+        return False
+    return all(np.array_equal(piece, twin) for piece, twin in zip(tensor.pieces(), other.pieces(), strict=True))
 
 
 def describe_match(match: Match) -> str | None:

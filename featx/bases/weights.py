@@ -1,16 +1,17 @@
 """Files of weights: read without running anything that they hold, and identified by the digest of their tensors.
 
-Nothing here unpickles objects: files of torch are read with its `weights_only=True`, safetensors hold no code. Torch is
-imported only where a file is read by it, so that evaluation can identify weights without it. `checkpoint.py` reads a
-file, `tensor_names.py` finds the network in it.
+What a file states is checked before any number is read, and of its numbers only the network's are (`weight_files/`).
+Torch is imported only where a tensor is made of them, so that evaluation can identify weights without it.
+`checkpoint.py` finds named tensors in a file, `tensor_names.py` the network among them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,21 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.bases.checkpoint import (
-    NotWeights,
-    StateDict,
-    check_beginning,
-    find_states,
-    is_safetensors,
-    load_torch_file,
-    looks_like_weights,
-    make_plain,
-    read_beginning,
-)
-from featx.bases.state_dict import is_unused
+from featx.bases.checkpoint import StateDict, find_states, looks_like_weights
+from featx.bases.state_dict import drop_unused, find_left_out, is_unused
 from featx.bases.tensor_names import Match, match_network, take_plain
+from featx.bases.weight_files.stored_tensor import ITEM_BYTES, MAX_WHOLE_BYTES, AnyTensor, SparseTensor, StoredTensor
+from featx.bases.weight_files.weights_file import NotWeights, Span, WeightsFile
 from featx.errors import WeightsError, first_line, shorten
 from featx.keys import BASE_TENSOR_PREFIX
+from featx.paths import is_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,17 +40,30 @@ FILE_SUFFIXES = (".safetensors", ".pth", ".pt", MODEL_SUFFIX, ".ckpt", ".bin", "
 """Suffixes that no name of published weights has; any other file is one if it is there."""
 
 
-def is_file_name(weights: str) -> bool:
+def is_file_name(weights: str, folder: Path = Path()) -> bool:
     """Whether `--weights` names a file rather than published weights.
 
     A bare word in capitals, `random` and the like are names, whatever lies in the folder: such a file is `./NAME`.
+
+    Parameters
+    ----------
+    weights : str
+    folder : pathlib.Path
+        Where a relative path counts from.
     """
     if weights.endswith(FILE_SUFFIXES) or "/" in weights or os.sep in weights or weights.startswith("~"):
         return True
     is_bare_word = weights.replace("_", "").isalnum()
     is_published = is_bare_word and (weights.isupper() or weights in RESERVED)
-    return not is_published and Path(weights).is_file()
+    return not is_published and is_file(folder / weights)
 
+
+MOST_SHARING = 4
+"""How many times as many numbers a network's tensors may have as the file: tied weights are stored once."""
+
+MAX_HEAD_NUMBERS = 2**26
+"""Numbers of a classifier for other classes, which only count for the digest: 22,000 classes of 2,048 columns have 45
+million."""
 
 RESERVED = ("random", "own", "none", "")
 """Names that `--weights` has for what was never published."""
@@ -90,21 +97,32 @@ def digest_tensors(tensors: Mapping[str, NDArray[Any]]) -> str:
     str
         64 hex characters.
     """
+    described = {}
+    for name, tensor in tensors.items():
+        array = tensor.astype(np.float32, copy=False) if tensor.dtype.kind == "f" else tensor
+        described[name] = (array.shape, array.dtype, [np.ascontiguousarray(array).reshape(-1)])
+    return digest_pieces(described)
+
+
+Described = tuple[tuple[int, ...], np.dtype[Any], Iterable[NDArray[Any]]]
+"""Shape, dtype and, piece by piece, the numbers of a tensor."""
+
+
+def digest_pieces(tensors: Mapping[str, Described]) -> str:
+    """Digest tensors whose numbers are at hand in pieces, so that no tensor need be in memory as a whole."""
     sha256 = hashlib.sha256()
     for name in sorted(tensors):
         if is_unused(name):
             continue
-        array = tensors[name]
-        if array.dtype.kind == "f":
-            array = array.astype(np.float32, copy=False)
-        array = np.ascontiguousarray(array)
-        sha256.update(f"{name} {list(array.shape)} {array.dtype.str}\n".encode())
-        sha256.update(array.reshape(-1).view(np.uint8).data)
+        shape, dtype, pieces = tensors[name]
+        sha256.update(f"{name} {list(shape)} {dtype.str}\n".encode())
+        for piece in pieces:
+            sha256.update(np.ascontiguousarray(piece).view(np.uint8).data)
     return sha256.hexdigest()
 
 
 def digest_file(path: Path) -> str:
-    """Digest the tensors of a weights file; torch is imported for `.pth` files only.
+    """Digest the tensors of a weights file, without torch.
 
     Parameters
     ----------
@@ -120,17 +138,14 @@ def digest_file(path: Path) -> str:
     WeightsError
         If the file is missing or unreadable.
     """
-    check_exists(path)
-    if is_safetensors(path, read_beginning_of(path)):
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            return digest_tensors(take_plain({"": select_base(path, load_file(path))}))
-        except (SafetensorError, OSError, NotWeights, TypeError, KeyError) as error:
-            # bfloat16, which numpy lacks; or a damaged file, which torch's reader then words as an error.
-            log.debug("numpy cannot read %s (%s): torch reads it", path, error)
-    return digest_tensors(as_arrays(read_weights(path)))
+    with open_states(path) as states:
+        tensors = take_plain(states)
+        check_tensors(tensors)
+        described: dict[str, Described] = {}
+        for name, tensor in tensors.items():
+            dtype = np.dtype(np.float32 if tensor.is_floating_point() else tensor.dtype)
+            described[name] = (tensor.shape, dtype, tensor.pieces())
+        return digest_pieces(described)
 
 
 def as_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
@@ -143,16 +158,14 @@ def as_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def select_base(path: Path, tensors: dict[str, Any]) -> dict[str, Any]:
-    """Select the tensors of the base from a model file; all of them from any other file.
+def select_base(tensors: StateDict) -> StateDict:
+    """Select the tensors of the base from a model file.
 
     Raises
     ------
     NotWeights
         If the model holds no base.
     """
-    if path.suffix != MODEL_SUFFIX:
-        return tensors
     base = {}
     for name, tensor in tensors.items():
         if name.startswith(BASE_TENSOR_PREFIX):
@@ -188,18 +201,6 @@ def check_exists(path: Path) -> None:
     raise WeightsError(message)
 
 
-def read_beginning_of(path: Path) -> bytes:
-    """Read the first bytes of a weights file.
-
-    Raises
-    ------
-    WeightsError
-        If it cannot be opened.
-    """
-    with errors_of(path):
-        return read_beginning(path)
-
-
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a weights file without running anything that it holds, and without knowing its network.
 
@@ -208,56 +209,94 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     WeightsError
         If it is missing, unreadable, or holds no tensors that a network could compute with.
     """
-    with errors_of(path):
-        tensors = take_plain(read_states(path))
-        return {name: make_plain(name, tensor) for name, tensor in tensors.items()}
+    with open_states(path) as states:
+        tensors = take_plain(states)
+        check_tensors(tensors)
+        return {name: tensor.read() for name, tensor in tensors.items()}
 
 
-def read_network_weights(path: Path, shapes: Mapping[str, Sequence[int]], head: Set[str]) -> Match:
+def read_network_weights(
+    path: Path, architecture: str, expected: Mapping[str, Tensor], head: Set[str]
+) -> tuple[dict[str, Tensor], Match]:
     """Read the tensors of a network from a file that may wrap them, and hold others beside them.
 
     Parameters
     ----------
     path : Path
-    shapes : mapping of str to shape
-        The tensors that the network needs.
+    architecture : str
+        Name of the base, for messages.
+    expected : mapping of str to tensor
+        The tensors that the network needs; their numbers are not looked at.
     head : set of str
         Those of its classifier, which may be missing.
 
+    Returns
+    -------
+    tensors : dict of str to tensor
+        Those of the network, and those that the file has in its classifier's place.
+    match : Match
+        Where they were found, and what else was there.
+
     Raises
     ------
     WeightsError
-        As `read_weights` does, and if several networks in it fit.
+        As `read_weights` does, if they are those of another network, and if several networks in the file fit.
+    """
+    shapes = {name: tensor.shape for name, tensor in expected.items()}
+    with open_states(path) as states:
+        match = match_network(states, shapes, head)
+        # Before any number is read: the network's own size bounds what those that fit may take.
+        find_left_out(architecture, expected, match.tensors, path.name, head)
+        used = drop_unused(match.tensors)
+        check_tensors(used)
+        foreign = [tensor for name, tensor in used.items() if tensor.shape != tuple(shapes.get(name, ()))]
+        count = sum(math.prod(tensor.shape) for tensor in foreign)
+        if count > MAX_HEAD_NUMBERS:
+            raise NotWeights(
+                f"its classifier has {count} numbers, more than the {MAX_HEAD_NUMBERS} that are read of one which is "
+                f"not that of {architecture}: leave the classifier out of the file"
+            )
+        return {name: tensor.read() for name, tensor in used.items()}, match
+
+
+def check_tensors(tensors: Mapping[str, AnyTensor]) -> None:
+    """Check that the file holds the numbers that its tensors state.
+
+    Raises
+    ------
+    NotWeights
+        Naming the first tensor that it does not hold, or whose numbers are not those that a network computes with.
+    """
+    spans: dict[Span, None] = {}
+    stated = 0
+    for name, tensor in tensors.items():
+        tensor.check(name)
+        stated += math.prod(tensor.shape) * ITEM_BYTES[tensor.dtype]
+        if isinstance(tensor, SparseTensor):
+            spans[tensor.values.span] = None
+        elif isinstance(tensor, StoredTensor):
+            spans[tensor.span] = None
+    held = sum(span.size for span in spans)
+    if stated > MOST_SHARING * held + MAX_WHOLE_BYTES:
+        raise NotWeights("its tensors state far more numbers than it holds: save each of them by .clone()")
+
+
+@contextmanager
+def open_states(path: Path) -> Iterator[dict[str, StateDict]]:
+    """Open a weights file and find every named tensor in it, by the entry that holds it, until the block is left.
+
+    Raises
+    ------
+    WeightsError
+        If it is missing or unreadable, or whatever reads its tensors within the block finds them to be.
     """
     with errors_of(path):
-        match = match_network(read_states(path), shapes, head)
-        for name, tensor in match.tensors.items():
-            match.tensors[name] = make_plain(name, tensor)
-        return match
-
-
-def read_states(path: Path) -> dict[str, StateDict]:
-    """Read every named tensor of a file, by the entry that holds it.
-
-    Raises
-    ------
-    WeightsError
-        If the file is missing.
-    NotWeights, OSError, RuntimeError, EOFError, ValueError
-        If it cannot be read.
-    """
-    check_exists(path)
-    beginning = read_beginning(path)
-    check_beginning(beginning)
-    if not is_safetensors(path, beginning):
-        return find_states(load_torch_file(path))
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return find_states(select_base(path, load_file(path)))
-    except SafetensorError as error:
-        raise NotWeights(f"it is truncated or damaged ({first_line(error)})") from error
+        check_exists(path)
+        with WeightsFile(path) as file:
+            states = find_states(file)
+            if path.suffix == MODEL_SUFFIX and "" in states:
+                states[""] = select_base(states[""])
+            yield states
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Scikit-learn's `MLPClassifier` is not used because it has no dropout.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from featx.features.group_splits import UndividableGroups, hold_out_groups
 from featx.linear.lapack import one_thread
 
 Weights = list[NDArray[np.float32]]
@@ -34,6 +35,14 @@ MAX_BATCH = 512
 BATCHES_PER_EPOCH = 5
 # A probability of 0 counts as this in the log-loss of the validation rows.
 MIN_PROBABILITY = 1e-30
+
+
+class WeightedRows(NamedTuple):
+    """Rows (n, d) float32, their classes (n,) int, and their weights (n,) float32 or None."""
+
+    X: NDArray[np.float32]
+    y: NDArray[np.intp]
+    row_weights: NDArray[np.float32] | None
 
 
 class AdamW:
@@ -123,8 +132,17 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.validation = validation
         self.seed = seed
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, row_weights: Any = None, groups: Any = None) -> Self:
         """Train on (n, d) features and n labels.
+
+        Parameters
+        ----------
+        row_weights : (n,) float, optional
+            Positive; what the losses are multiplied by, those that decide when to stop, too. Not called
+            `sample_weight`, which promises that a weight of 2 gives the model of a row that is there twice: that row
+            would fall into other batches.
+        groups : (n,) int, optional
+            Rows of one group are never both trained on and validated on.
 
         Raises
         ------
@@ -136,13 +154,26 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"MLP needs at least two classes; the labels hold one class: {self.classes_[0]!r}")
-        train, val = self._hold_out(codes)
-        self.weights_, self.n_iter_ = self._train(X[train], codes[train], X[val], codes[val])
+        train, val = self._hold_out(codes, groups)
+        train_weights = val_weights = None
+        if row_weights is not None and np.ptp(row_weights) > 0:
+            train_weights, val_weights = np.asarray(row_weights)[train], np.asarray(row_weights)[val]
+        training = WeightedRows(X[train], codes[train], normalise(train_weights))
+        validation = WeightedRows(X[val], codes[val], normalise(val_weights))
+        self.weights_, self.n_iter_ = self._train(training, validation)
         return self
 
-    def _hold_out(self, codes: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Divide the rows into those to train on and those to validate on; too few rows are used for both."""
+    def _hold_out(
+        self, codes: NDArray[np.intp], groups: NDArray[np.intp] | None
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Divide the rows into those to train on and those to validate on; too few rows or groups are used for both."""
         rows = np.arange(len(codes))
+        if groups is not None:
+            try:
+                validates = hold_out_groups(codes, groups, self.seed, self.validation)
+            except UndividableGroups:
+                return rows, rows
+            return np.flatnonzero(~validates), np.flatnonzero(validates)
         classes = len(self.classes_)
         count = max(classes, round(self.validation * len(codes)))
         # A stratified split needs two rows of every class, and a row of every class on both sides.
@@ -151,11 +182,9 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         train, val = train_test_split(rows, test_size=count, stratify=codes, random_state=self.seed)
         return train, val
 
-    def _train(
-        self, X: NDArray[np.float32], y: NDArray[np.intp], X_val: NDArray[np.float32], y_val: NDArray[np.intp]
-    ) -> tuple[Weights, int]:
+    def _train(self, training: WeightedRows, validation: WeightedRows) -> tuple[Weights, int]:
         random = np.random.default_rng(self.seed)
-        weights = draw_weights((X.shape[1], self.hidden, len(self.classes_)), random)
+        weights = draw_weights((training.X.shape[1], self.hidden, len(self.classes_)), random)
         optimizer = AdamW(weights, self.learning_rate, self.weight_decay)
         best = _copy(weights)
         best_loss = np.inf
@@ -163,8 +192,8 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         epoch = 0
         with one_thread():
             for epoch in range(1, self.epochs + 1):
-                self._train_epoch(optimizer, X, y, random)
-                loss = compute_val_loss(weights, X_val, y_val)
+                self._train_epoch(optimizer, training, random)
+                loss = compute_val_loss(weights, *validation)
                 if loss < best_loss:
                     best = _copy(weights)
                     best_loss = loss
@@ -173,9 +202,8 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     break
         return best, epoch
 
-    def _train_epoch(
-        self, optimizer: AdamW, X: NDArray[np.float32], y: NDArray[np.intp], random: np.random.Generator
-    ) -> None:
+    def _train_epoch(self, optimizer: AdamW, training: WeightedRows, random: np.random.Generator) -> None:
+        X, y, row_weights = training
         batch_size = self.batch_size or min(MAX_BATCH, max(MIN_BATCH, len(X) // BATCHES_PER_EPOCH))
         order = random.permutation(len(X))
         for first in range(0, len(X), batch_size):
@@ -183,7 +211,8 @@ class MLP(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             is_kept = random.random((len(rows), self.hidden), np.float32) >= self.dropout
             # Units that are kept are scaled up, so that prediction needs no scale.
             scale = is_kept * np.float32(1 / (1 - self.dropout))
-            optimizer.step(compute_gradients(optimizer.weights, X[rows], y[rows], scale))
+            batch_weights = None if row_weights is None else row_weights[rows]
+            optimizer.step(compute_gradients(optimizer.weights, X[rows], y[rows], scale, batch_weights))
 
     def decision_function(self, X: Any) -> NDArray[np.float32]:
         """Compute logits: (n, d) features to (n, k) float32, or (n,) for two classes."""
@@ -227,15 +256,27 @@ def compute_logits(weights: Weights, X: NDArray[np.float32]) -> NDArray[np.float
     return np.maximum(X @ weight.T + bias, 0) @ weight_out.T + bias_out
 
 
-def compute_val_loss(weights: Weights, X: NDArray[np.float32], y: NDArray[np.intp]) -> float:
-    """Compute the mean log-loss of rows, without dropout."""
+def normalise(row_weights: NDArray[Any] | None) -> NDArray[np.float32] | None:
+    """Scale the weights of rows to a mean of 1, (n,): then they leave the size of steps as it is."""
+    return None if row_weights is None else (row_weights / row_weights.mean()).astype(np.float32)
+
+
+def compute_val_loss(
+    weights: Weights, X: NDArray[np.float32], y: NDArray[np.intp], row_weights: NDArray[np.float32] | None = None
+) -> float:
+    """Compute the mean log-loss of rows, without dropout; `row_weights` (n,) have a mean of 1."""
     probabilities = softmax(compute_logits(weights, X), axis=1)
     of_truth = probabilities[np.arange(len(y)), y]
-    return float(-np.log(np.maximum(of_truth, MIN_PROBABILITY)).mean())
+    losses = -np.log(np.maximum(of_truth, MIN_PROBABILITY))
+    return float((losses if row_weights is None else row_weights * losses).mean())
 
 
 def compute_gradients(
-    weights: Weights, X: NDArray[np.float32], y: NDArray[np.intp], scale: NDArray[np.float32]
+    weights: Weights,
+    X: NDArray[np.float32],
+    y: NDArray[np.intp],
+    scale: NDArray[np.float32],
+    row_weights: NDArray[np.float32] | None = None,
 ) -> Weights:
     """Differentiate the mean log-loss of a batch.
 
@@ -246,6 +287,9 @@ def compute_gradients(
     y : (n,) int
     scale : (n, hidden) float32
         What dropout multiplies each hidden unit by.
+    row_weights : (n,) float32, optional
+        What each row's loss is multiplied by; the sum is divided by n all the same, so that no batch of many heavy rows
+        counts less than others.
 
     Returns
     -------
@@ -258,5 +302,7 @@ def compute_gradients(
     errors = softmax(hidden @ weight_out.T + bias_out, axis=1)
     errors[np.arange(len(y)), y] -= 1
     errors /= np.float32(len(y))
+    if row_weights is not None:
+        errors *= row_weights[:, None]
     back = (errors @ weight_out) * scale
     return [back.T @ X, back.sum(axis=0), errors.T @ hidden, errors.sum(axis=0)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from featx.classifiers.grids import LOGREG_C, SVM_C
+from featx.classifiers.grids import LOGREG_C, NEIGHBOURS_K, SVM_C
 from featx.classifiers.mlp import MLP
 from featx.errors import unknown
 
@@ -37,14 +37,47 @@ class Estimator:
     make: Callable[[int], Any]
 
 
-Classifier = Linear | Estimator
+@dataclass(frozen=True)
+class Neighbours:
+    """Votes of the nearest training pictures by cosine, one a picture; how many vote is searched.
+
+    Attributes
+    ----------
+    values : sequence of int
+        Numbers of neighbours to try, rising.
+    """
+
+    values: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Majority:
+    """The most frequent class, whatever the features say: what any other classifier must beat."""
+
+
+Classifier = Linear | Estimator | Neighbours | Majority
 
 CLASSIFIERS: dict[str, Classifier] = {
     "logreg": Linear(LOGREG_C),
     "svm": Linear(SVM_C),
     "mlp": Estimator(lambda seed: MLP(seed=seed)),
+    "knn": Neighbours(NEIGHBOURS_K),
+    "dummy": Majority(),
 }
 """Name of a classifier (`--clf`): how it is made."""
+
+DEFAULT_CLASSIFIERS = ("logreg", "svm", "mlp")
+"""Those that are compared where none is named; the others are rows to hold on to."""
+
+
+def takes_class_weights(name: str) -> bool:
+    """Whether what an error on a class costs makes a difference to a classifier."""
+    return not isinstance(find_classifier(name), Neighbours | Majority)
+
+
+def takes_row_weights(name: str) -> bool:
+    """Whether a classifier takes weights of images; to a neighbour every image is one vote."""
+    return not isinstance(find_classifier(name), Neighbours)
 
 
 def find_classifier(name: str) -> Classifier:

@@ -4,48 +4,70 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import has_fit_parameter
 
-from featx.classifiers.registry import Linear, find_classifier
-from featx.linear.cross_validation import CVScores, cross_validate
+from featx.classifiers.choice import (
+    Fitted,
+    average_folds,
+    choose_value,
+    find_edge,
+    is_worth_extending,
+    rate_values,
+)
+from featx.classifiers.figures import Criterion, average_views
+from featx.classifiers.grids import list_beyond, list_warm_values
+from featx.classifiers.knn import search_neighbours
+from featx.classifiers.majority import search_majority
+from featx.classifiers.registry import Linear, Majority, Neighbours, find_classifier
+from featx.linear.cross_validation import CVScores, Scoring, score_folds
 from featx.linear.fit import fit_linear
 from featx.linear.options import TIGHT
+from featx.linear.weighting import UNWEIGHTED, WeightedLabels, Weighting, drop_zero_rows, weigh_rows
 from featx.types import Fold, Matrix
-
-# Mean accuracies that agree to so many digits are equal: they differ by the rounding of their sum only.
-ACCURACY_DIGITS = 12
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A refitted classifier.
+class SearchOptions:
+    """What a search may be told beside the data.
 
     Attributes
     ----------
-    model : Any
-        Has `predict`, which takes unscaled features.
-    params : dict
-        The values that were chosen.
-    cv_accuracy : float
-        Mean accuracy over the folds, with these values.
-    seconds : float
-        Search and refit; time spent for several classifiers at once is divided among them.
+    views : int
+        View v of n images is row v * n + i: a neighbour votes once, however many views of it there are.
+    criterion : Criterion, optional
+        The figure to choose by; None: what suits each classifier.
+    weighting : Weighting
+        How much rows and classes count: in training and in the choice, not in the figures that are stated. Neighbours
+        take no weights, and what is most frequent none of classes.
+    groups : (n,) int, optional
+        For estimators that divide their rows themselves: rows of one group stay together.
     """
 
-    model: Any
-    params: dict[str, float]
-    cv_accuracy: float
-    seconds: float
+    views: int = 1
+    criterion: Criterion | None = None
+    weighting: Weighting = UNWEIGHTED
+    groups: NDArray[np.intp] | None = None
 
 
-def search(names: Sequence[str], X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], seed: int) -> dict[str, Fitted]:
+DEFAULT_OPTIONS = SearchOptions()
+
+
+def search(
+    names: Sequence[str],
+    X: Matrix,
+    y: NDArray[np.intp],
+    folds: Sequence[Fold],
+    seed: int,
+    options: SearchOptions = DEFAULT_OPTIONS,
+) -> dict[str, Fitted]:
     """Choose hyper-parameters by cross-validation and refit on all rows; scaling is fitted inside each fold.
 
     Linear classifiers share one factorisation a fold, and are all searched in one go.
@@ -61,6 +83,7 @@ def search(names: Sequence[str], X: Matrix, y: NDArray[np.intp], folds: Sequence
         Validation rows may be (m, v): views of one image, whose scores are averaged.
     seed : int
         Seed of classifiers that draw at random.
+    options : SearchOptions
 
     Returns
     -------
@@ -72,64 +95,156 @@ def search(names: Sequence[str], X: Matrix, y: NDArray[np.intp], folds: Sequence
     UnknownName
         If a name is not in `CLASSIFIERS`.
     DataError
-        If features hold NaN or infinity, or there is only one class.
+        If features hold NaN or infinity, there is only one class, or a weight is negative or not finite.
+    RequestError
+        If no fold defines the figure to choose by.
     """
     classifiers = {name: find_classifier(name) for name in names}
+    criterion = options.criterion
+    weighting = options.weighting
     linear: dict[str, Linear] = {}
     fitted: dict[str, Fitted] = {}
     for name, classifier in classifiers.items():
         if isinstance(classifier, Linear):
             linear[name] = classifier
+        elif isinstance(classifier, Neighbours):
+            fitted[name] = search_neighbours(classifier.values, X, y, folds, options.views, criterion)
+        elif isinstance(classifier, Majority):
+            fitted[name] = search_majority(y, X.shape[1], folds, criterion, weighting)
         else:
-            fitted[name] = cross_validate_estimator(classifier.make(seed), X, y, folds)
+            fitted[name] = cross_validate_estimator(classifier.make(seed), X, y, folds, options)
     if linear:
-        fitted |= search_linear(linear, X, y, folds)
+        fitted |= search_linear(linear, X, y, folds, options)
     return {name: fitted[name] for name in names}
 
 
 def search_linear(
-    classifiers: Mapping[str, Linear], X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold]
+    classifiers: Mapping[str, Linear],
+    X: Matrix,
+    y: NDArray[np.intp],
+    folds: Sequence[Fold],
+    options: SearchOptions = DEFAULT_OPTIONS,
 ) -> dict[str, Fitted]:
     """Choose C for each linear classifier, and refit it on all rows."""
     started = time.perf_counter()
-    grid = {name: classifier.values for name, classifier in classifiers.items()}
-    cv_scores = cross_validate(X, y, folds, grid)
+    scoring = Scoring(
+        {name: classifier.values for name, classifier in classifiers.items()},
+        merit=options.criterion.rate_scores if options.criterion else None,
+    )
+    labels = WeightedLabels(y, options.weighting)
+    usual = score_folds(X, labels, folds, scoring)
+    beyond = {name: list_values_beyond(name, classifiers[name].values, usual[name]) for name in usual}
+    beyond = {name: values for name, values in beyond.items() if values}
+    # Rarely any: then the folds are factorised once more.
+    further = {}
+    if beyond:
+        warm = {name: list_warm_values(classifiers[name].values, values) for name, values in beyond.items()}
+        scores = score_folds(X, labels, folds, replace(scoring, grid=warm))
+        further = {name: keep_last(scores[name], len(values)) for name, values in beyond.items()}
     shared_seconds = (time.perf_counter() - started) / len(classifiers)
     fitted = {}
-    for name, values in grid.items():
+    for name, classifier in classifiers.items():
         started = time.perf_counter()
-        winner = choose_value(name, cv_scores[name])
-        C = values[winner]
-        model = fit_linear(X, y, name, C, TIGHT)
-        accuracy = float(cv_scores[name].accuracy.mean(axis=0)[winner])
+        choice = choose_c(name, classifier.values, usual[name], beyond.get(name, []), further.get(name))
+        model = fit_linear(X, labels, name, choice.params["C"], TIGHT)
         seconds = shared_seconds + time.perf_counter() - started
-        fitted[name] = Fitted(model, {"C": C}, accuracy, seconds)
+        fitted[name] = replace(choice, model=model, seconds=seconds)
     return fitted
 
 
-def choose_value(name: str, scores: CVScores) -> int:
-    """Choose the index of the best C by what each classifier is trained for.
+def list_values_beyond(name: str, values: Sequence[float], scores: CVScores) -> list[float]:
+    """List the values beyond the edge of a grid where the best one lies; none where it does not, or where it ties."""
+    edge = find_edge(choose_value(name, scores), len(values))
+    if not is_worth_extending(rate_values(name, scores), edge):
+        return []
+    return list_beyond(values, at_highest=edge == "highest")
 
-    Logistic regression: the least log-loss. It moves smoothly with C, where accuracy moves by whole images and ties.
-    SVM: the highest accuracy; of equally good values the middle one, the farthest from doing worse.
+
+def choose_c(
+    name: str, values: Sequence[float], usual: CVScores, beyond: Sequence[float], further: CVScores | None
+) -> Fitted:
+    """Choose C among the values of a grid and, where it was extended, those beyond; the model is left to be fitted.
+
+    Parameters
+    ----------
+    values : sequence of float
+        Rising.
+    usual : CVScores
+    beyond : sequence of float
+        Rising; all above the usual values, or all below them.
+    further : CVScores or None
+        Scores of the values beyond.
     """
-    if name == "logreg":
-        return int(scores.loss.mean(axis=0).argmin())
-    accuracies = scores.accuracy.mean(axis=0).round(ACCURACY_DIGITS)
-    best = np.flatnonzero(accuracies == accuracies.max())
-    return int(best[len(best) // 2])
+    at_edge = find_edge(choose_value(name, usual), len(values)) is not None
+    scores = usual
+    tried = list(values)
+    if further is not None:
+        is_above = beyond[0] > values[0]
+        tried = [*values, *beyond] if is_above else [*beyond, *values]
+        scores = join_scores([usual, further] if is_above else [further, usual])
+    winner = choose_value(name, scores)
+    accuracy = float(scores.accuracy.mean(axis=0)[winner])
+    merit = None if scores.merit is None else float(average_folds(scores.merit)[winner])
+    return Fitted(None, {"C": tried[winner]}, accuracy, 0.0, merit, at_edge, find_edge(winner, len(tried)))
 
 
-def cross_validate_estimator(estimator: Any, X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold]) -> Fitted:
+def keep_last(scores: CVScores, count: int) -> CVScores:
+    """Keep the scores of the last values, (folds, values) each."""
+    return CVScores._make(None if values is None else values[:, -count:] for values in scores)
+
+
+def join_scores(parts: Sequence[CVScores]) -> CVScores:
+    """Put the scores of further values beside those of others, (folds, values) each."""
+    fields = zip(*parts, strict=True)
+    return CVScores._make(None if values[0] is None else np.hstack(values) for values in fields)
+
+
+def cross_validate_estimator(
+    estimator: Any, X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], options: SearchOptions = DEFAULT_OPTIONS
+) -> Fitted:
     """Cross-validate an estimator with the parameters that it has, then fit it on all rows."""
+    criterion = options.criterion
     started = time.perf_counter()
     pipeline = make_pipeline(StandardScaler(), estimator)
     accuracies = []
+    merits = []
     for train, val in folds:
-        fitted = clone(pipeline).fit(X[train], y[train])
+        groups = None if options.groups is None else options.groups[train]
+        fitted = fit_pipeline(clone(pipeline), X[train], y[train], options.weighting.take(train), groups)
         accuracies.append(compute_val_accuracy(fitted, X, y, val))
-    model = pipeline.fit(X, y)
-    return Fitted(model, {}, float(np.mean(accuracies)), time.perf_counter() - started)
+        if criterion:
+            truth = y[val if val.ndim == 1 else val[:, 0]]
+            probabilities = average_views(fitted.predict_proba(X[val.reshape(-1)]), val)
+            merits.append([criterion.rate(truth, fitted.classes_, probabilities)])
+    merit = float(average_folds(np.array(merits))[0]) if criterion else None
+    model = fit_pipeline(pipeline, X, y, options.weighting, options.groups)
+    return Fitted(model, {}, float(np.mean(accuracies)), time.perf_counter() - started, merit)
+
+
+def fit_pipeline(
+    pipeline: Pipeline,
+    X: Matrix,
+    y: NDArray[np.intp],
+    weighting: Weighting,
+    groups: NDArray[np.intp] | None = None,
+) -> Pipeline:
+    """Fit a StandardScaler and an estimator; one that takes no weights or no groups gets none.
+
+    As in the linear solvers, weights of rows enter mean and deviation of the columns, and those of classes do not.
+    """
+    estimator = pipeline.steps[-1][1]
+    arguments: dict[str, Any] = {}
+    if groups is not None and has_fit_parameter(estimator, "groups"):
+        arguments["groups"] = groups if weighting.rows is None else groups[np.asarray(weighting.rows) > 0]
+    X, y, rows = drop_zero_rows(X, y, weighting)
+    weights = weigh_rows(y, Weighting(weighting.classes, rows))
+    scaler = pipeline.steps[0][1]
+    scaled = scaler.fit(X, sample_weight=rows).transform(X)
+    if weights is not None:
+        given = [name for name in ("row_weights", "sample_weight") if has_fit_parameter(estimator, name)]
+        arguments |= dict.fromkeys(given, weights)
+    estimator.fit(scaled, y, **arguments)
+    return pipeline
 
 
 def compute_val_accuracy(fitted: Any, X: Matrix, y: NDArray[np.intp], val: NDArray[np.intp]) -> float:

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifiers.calibration import fit_inverse_temperature
-from featx.classifiers.registry import Linear, find_classifier
-from featx.classifiers.search import Fitted, choose_value
+from featx.classifiers.choice import Fitted
+from featx.classifiers.figures import Criterion
+from featx.classifiers.grids import WARM_STARTS, list_warm_values
+from featx.classifiers.majority import search_majority
+from featx.classifiers.registry import Linear, Majority, find_classifier
+from featx.classifiers.search import DEFAULT_OPTIONS, SearchOptions, choose_c, list_values_beyond
+from featx.classifiers.temperature import fit_inverse_temperature
 from featx.classifiers.to_arrays import to_arrays
 from featx.errors import RequestError
 from featx.linear.cross_validation import CVScores, log_loss
 from featx.linear.fit import LinearModel, choose_codes
 from featx.linear.out_of_core import fit_out_of_core
+from featx.linear.spaces import encode_labels
+from featx.linear.weighting import (
+    UNWEIGHTED_ROWS,
+    ValWeights,
+    average_weighted,
+    take_positive,
+    weigh_targets,
+    weigh_val_rows,
+)
 from featx.models.array_classifier import ArrayClassifier, Opaque
 from featx.types import Fold, RowNumbers
-
-# Values of C that are fitted up to the chosen one, itself included: at two a decade each is a good start for the next.
-WARM_STARTS = 3
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,11 @@ class RowBlocks:
 
 
 def search_out_of_core(
-    names: Sequence[str], blocks: RowBlocks, y: NDArray[np.intp], fold: Fold
+    names: Sequence[str],
+    blocks: RowBlocks,
+    y: NDArray[np.intp],
+    fold: Fold,
+    options: SearchOptions = DEFAULT_OPTIONS,
 ) -> dict[str, tuple[Fitted, ArrayClassifier | Opaque]]:
     """Choose C on one fold, and refit on all rows, reading features again and again instead of keeping them.
 
@@ -77,6 +91,8 @@ def search_out_of_core(
         The training rows.
     y : (n,) int
     fold : pair of (train rows, validation rows)
+    options : SearchOptions
+        Its weighting and its criterion.
 
     Returns
     -------
@@ -89,13 +105,18 @@ def search_out_of_core(
     RequestError
         If a classifier needs all rows in memory.
     """
-    return {name: _search_classifier(name, blocks, y, fold) for name in names}
+    return {name: _search_classifier(name, blocks, y, fold, options) for name in names}
 
 
 def _search_classifier(
-    name: str, blocks: RowBlocks, y: NDArray[np.intp], fold: Fold
+    name: str, blocks: RowBlocks, y: NDArray[np.intp], fold: Fold, options: SearchOptions
 ) -> tuple[Fitted, ArrayClassifier | Opaque]:
     classifier = find_classifier(name)
+    weighting = options.weighting
+    if isinstance(classifier, Majority):
+        length = blocks.read(blocks.rows[:1]).shape[1]
+        majority = search_majority(y, length, [fold], options.criterion, weighting)
+        return majority, to_arrays(majority.model)
     if not isinstance(classifier, Linear):
         raise RequestError(
             f"classifier '{name}' needs all features in memory, which --memory does not allow: "
@@ -103,19 +124,39 @@ def _search_classifier(
         )
     started = time.perf_counter()
     train, val = fold
-    models = fit_out_of_core(partial(blocks.iterate, np.sort(train), y), name, classifier.values)
+    # Rows of weight 0 need not even be read.
+    train = take_positive(np.sort(train), weighting)
+    of_train = weighting.take(train)
+    read_train = partial(blocks.iterate, train, y)
+    images = val if val.ndim == 1 else val[:, 0]
+    truth = y[images]
+    targets = weigh_targets(encode_labels(y[train]), of_train, of_train.rows)
+    val_weights = weigh_val_rows(targets, truth, weighting.take(images).rows)
+    score = partial(score_models, truth=truth, criterion=options.criterion, val_weights=val_weights)
+    models = fit_out_of_core(read_train, name, classifier.values, weighting=of_train)
     scores = [score_val_images(model, blocks, val, y) for model in models]
-    truth = y[val if val.ndim == 1 else val[:, 0]]
-    cv_scores = score_models(models, scores, truth)
-    winner = choose_value(name, cv_scores)
-    C = classifier.values[winner]
-    values = [value for value in classifier.values if value <= C][-WARM_STARTS:]
-    model = fit_out_of_core(partial(blocks.iterate, np.arange(len(y)), y), name, values)[-1]
+    usual = score(models, scores)
+    beyond = list_values_beyond(name, classifier.values, usual)
+    further = None
+    if beyond:
+        warm = list_warm_values(classifier.values, beyond)
+        further_models = fit_out_of_core(read_train, name, warm, weighting=of_train)[-len(beyond) :]
+        further_scores = [score_val_images(model, blocks, val, y) for model in further_models]
+        further = score(further_models, further_scores)
+        models = [*models, *further_models]
+        scores = [*scores, *further_scores]
+    choice = choose_c(name, classifier.values, usual, beyond, further)
+    C = choice.params["C"]
+    tried = [*classifier.values, *beyond]
+    values = sorted(value for value in tried if value <= C)[-WARM_STARTS:]
+    every_row = take_positive(np.arange(len(y)), weighting)
+    of_rows = weighting.take(every_row)
+    model = fit_out_of_core(partial(blocks.iterate, every_row, y), name, values, weighting=of_rows)[-1]
     inverse_temperature = 1.0
     if name == "svm":
-        inverse_temperature = fit_val_inverse_temperature(models[winner], scores[winner], truth)
-    accuracy = float(cv_scores.accuracy[0, winner])
-    fitted = Fitted(model, {"C": C}, accuracy, time.perf_counter() - started)
+        winner = tried.index(C)
+        inverse_temperature = fit_val_inverse_temperature(models[winner], scores[winner], truth, val_weights.rows)
+    fitted = replace(choice, model=model, seconds=time.perf_counter() - started)
     return fitted, to_arrays(model, inverse_temperature)
 
 
@@ -131,22 +172,51 @@ def score_val_images(
 
 
 def score_models(
-    models: Sequence[LinearModel], scores: Sequence[NDArray[np.float64]], truth: NDArray[np.intp]
+    models: Sequence[LinearModel],
+    scores: Sequence[NDArray[np.float64]],
+    truth: NDArray[np.intp],
+    criterion: Criterion | None = None,
+    val_weights: ValWeights = UNWEIGHTED_ROWS,
 ) -> CVScores:
     """Score the models of all values of C on the validation rows of one fold."""
+    is_weighted = val_weights.prices is not None
     accuracies = []
+    weighted_accuracies = []
     losses = []
+    merits = []
+    weighted_merits = []
     for model, model_scores in zip(models, scores, strict=True):
-        accuracies.append(np.mean(model.classes[choose_codes(model_scores)] == truth))
-        losses.append(log_loss(model_scores, model.classes, truth))
-    return CVScores(np.array([accuracies]), np.array([losses]))
+        is_right = model.classes[choose_codes(model_scores)] == truth
+        accuracies.append(np.mean(is_right))
+        weighted_accuracies.append(average_weighted(is_right, val_weights.prices))
+        losses.append(log_loss(model_scores, model.classes, truth, val_weights.prices))
+        if criterion:
+            merits.append(criterion.rate_scores(model.kind, model_scores, model.classes, truth))
+        if criterion and is_weighted:
+            merit = criterion.rate_scores(model.kind, model_scores, model.classes, truth, val_weights)
+            weighted_merits.append(merit)
+    return CVScores(
+        accuracy=np.array([accuracies]),
+        loss=np.array([losses]),
+        merit=np.array([merits]) if criterion else None,
+        weighted_accuracy=np.array([weighted_accuracies]) if is_weighted else None,
+        weighted_merit=np.array([weighted_merits]) if is_weighted and criterion else None,
+    )
 
 
-def fit_val_inverse_temperature(model: LinearModel, scores: NDArray[np.float64], truth: NDArray[np.intp]) -> float:
+def fit_val_inverse_temperature(
+    model: LinearModel,
+    scores: NDArray[np.float64],
+    truth: NDArray[np.intp],
+    row_weights: NDArray[np.float64] | None = None,
+) -> float:
     """Fit the inverse temperature of an SVM on the margins of rows that it was not trained on."""
     is_trained = np.isin(truth, model.classes)
     if not is_trained.any():
         return 1.0
     if len(scores) == 1:
         scores = np.vstack([np.zeros_like(scores), scores])
-    return fit_inverse_temperature(scores[:, is_trained].T, np.searchsorted(model.classes, truth[is_trained]))
+    codes = np.searchsorted(model.classes, truth[is_trained])
+    return fit_inverse_temperature(
+        scores[:, is_trained].T, codes, None if row_weights is None else row_weights[is_trained]
+    )

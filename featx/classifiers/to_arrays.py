@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.classifiers.knn import NeighboursModel
 from featx.classifiers.mlp import MLP
 from featx.errors import ModelError
 from featx.linear.fit import LinearModel
@@ -20,7 +21,7 @@ def to_arrays(fitted: Any, inverse_temperature: float = 1.0) -> ArrayClassifier:
 
     Parameters
     ----------
-    fitted : LinearModel, or a pipeline of a StandardScaler and an MLP
+    fitted : LinearModel, NeighboursModel, or a pipeline of a StandardScaler and an MLP
     inverse_temperature : float
         What scores are multiplied by before the softmax; of linear classifiers only.
 
@@ -36,13 +37,17 @@ def to_arrays(fitted: Any, inverse_temperature: float = 1.0) -> ArrayClassifier:
     if isinstance(fitted, LinearModel):
         arrays = {"mean": fitted.mean, "scale": fitted.scale, "weights": fitted.weights, "intercept": fitted.intercept}
         return ArrayClassifier(fitted.kind, copy_in_order(arrays), inverse_temperature)
+    if isinstance(fitted, NeighboursModel):
+        pictures: Arrays = {"neighbours": fitted.neighbours, "labels": fitted.labels, "k": np.array([fitted.k])}
+        return ArrayClassifier("knn", copy_in_order({"mean": fitted.mean, "scale": fitted.scale, **pictures}))
     steps = [step for _, step in getattr(fitted, "steps", ())]
     if len(steps) == 2 and isinstance(steps[1], MLP):
         scaler, mlp = steps
         layers = dict(zip(MLP_ARRAYS, mlp.weights_, strict=True))
         return ArrayClassifier("mlp", copy_in_order({"mean": scaler.mean_, "scale": scaler.scale_, **layers}))
     raise ModelError(
-        f"a model file cannot hold a classifier of type '{type(fitted).__name__}': choose logreg, svm or mlp"
+        f"a model file cannot hold a classifier of type '{type(fitted).__name__}': "
+        "choose logreg, svm, mlp, knn or dummy"
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.group_options import group_options
 from featx.cli.options import (
     base_options,
     cache_option,
@@ -21,6 +22,8 @@ from featx.cli.options import (
     seed_option,
     verbosity_options,
 )
+from featx.cli.terminal import say_text
+from featx.log import escape_controls
 from featx.requests import CompareRequest
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 @click.command("advise")
 @data_argument
 @column_options
+@group_options
 @base_options
 @poolings_option
 @seed_option
@@ -46,7 +50,7 @@ def command(
     cache: Path,
     as_json: bool,
     quiet: bool,
-    **columns: Any,
+    **rows: Any,
 ) -> None:
     """Advise which layer of the base to use for DATA, by what is measured on its training part.
 
@@ -59,13 +63,13 @@ def command(
     """
     from featx.workflows.advise import advise_layer
 
-    request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache, **columns)
+    request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache, **rows)
     with progress_bar("layer", quiet) as progress:
         advice = advise_layer(request, progress)
     if as_json:
         print_json(advice.to_dict())
     else:
-        click.echo(describe_advice(advice))
+        say_text(describe_advice(advice))
 
 
 def describe_advice(advice: Advice) -> str:
@@ -73,14 +77,14 @@ def describe_advice(advice: Advice) -> str:
     lines = [score_table(advice), "", f"{advice.images} training images of {advice.classes} classes."]
     useless = [layer for layer in advice.layers if layer.degenerate]
     for layer in useless:
-        what = f"The features of {layer.layer} ({layer.pooling}) are {layer.degenerate}"
+        what = f"The features of {escape_controls(layer.layer)} ({layer.pooling}) are {layer.degenerate}"
         lines.append(f"{what}: they tell no images apart.")
     if advice.similarity is not None:
         lines.append(f"Similarity to what the base was trained on: {advice.similarity:.2f} of 1.")
         lines.append(f"Commonly advised, {advice.case}.")
-    lines.append(f"Measured: {'; '.join(advice.reasons)}.")
-    lines.append(f"Advice: {STRATEGIES[advice.strategy].format(advice.layer)}.")
-    return "\n".join([*lines, "", f"Next: {advice.command}"])
+    lines.append(escape_controls(f"Measured: {'; '.join(advice.reasons)}."))
+    lines.append(f"Advice: {STRATEGIES[advice.strategy].format(escape_controls(advice.layer))}.")
+    return "\n".join([*lines, "", f"Next: {escape_controls(advice.command)}"])
 
 
 def score_table(advice: Advice) -> str:
@@ -94,7 +98,7 @@ def score_table(advice: Advice) -> str:
     for layer in advice.layers:
         star = "*" if layer.layer == advice.layer else ""
         images = "all" if layer.cached else f"{layer.images} of {advice.images}"
-        row = [star, layer.layer, layer.pooling, layer.dim, images]
+        row = [star, escape_controls(layer.layer), layer.pooling, layer.dim, images]
         row += [f"{layer.logme:.3f}", f"{layer.h_score:.2f}", f"{layer.knn_accuracy:.3f}"]
         row += [f"{layer.cv_accuracy[name]:.3f}" for name in classifiers]
         rows.append(row)

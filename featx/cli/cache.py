@@ -11,6 +11,8 @@ import click
 
 from featx.cli import cache_check, cache_export
 from featx.cli.options import cache_option, format_count, json_option, print_json, verbosity_options
+from featx.cli.terminal import say_line, say_text
+from featx.log import escape_controls
 
 if TYPE_CHECKING:
     from featx.store.key_summary import KeySummary
@@ -53,9 +55,9 @@ def list_keys(cache: Path, as_json: bool, quiet: bool) -> None:
         print_json([describe_key(summary, sources.get(summary.key.base)) for summary in summaries])
     elif summaries:
         rows = [format_key(summary, sources.get(summary.key.base, "?")) for summary in summaries]
-        click.echo(tabulate(rows, KEY_HEADINGS, tablefmt="simple", disable_numparse=True))
+        say_text(tabulate(rows, KEY_HEADINGS, tablefmt="simple", disable_numparse=True))
     else:
-        click.echo(f"the cache '{cache}' holds no features yet; run featx extract to fill it")
+        say_line(f"the cache '{cache}' holds no features yet; run featx extract to fill it")
 
 
 KEY_HEADINGS = ("key", "weights", "input", "images", "shape", "dtype", "size", "parts", "when", "cost")
@@ -71,8 +73,8 @@ def format_key(summary: KeySummary, source: str) -> list[Any]:
     transform = summary.key.base.transform
     modified = time.localtime(summary.modified)
     return [
-        summary.key.folder,
-        source,
+        escape_controls(summary.key.folder),
+        escape_controls(source),
         f"{transform.crop} of {transform.resize} px",
         summary.images,
         "x".join(map(str, summary.shape)),
@@ -110,7 +112,7 @@ def remove(key: str, yes: bool, cache: Path, as_json: bool, quiet: bool) -> None
     if not yes:
         for summary in chosen:
             images = format_count(summary.images, "image")
-            click.echo(
+            say_line(
                 f"{summary.key.folder}: {images}, {summary.bytes / 1e6:.1f} MB, {summary.seconds:.0f} s to compute",
                 err=True,
             )
@@ -121,7 +123,7 @@ def remove(key: str, yes: bool, cache: Path, as_json: bool, quiet: bool) -> None
         print_json({"removed": [describe_removal(summary) for summary in chosen]})
     else:
         megabytes = sum(summary.bytes for summary in chosen) / 1e6
-        click.echo(f"removed {format_count(len(chosen), 'key')}, {megabytes:.1f} MB")
+        say_line(f"removed {format_count(len(chosen), 'key')}, {megabytes:.1f} MB")
 
 
 def describe_removal(summary: KeySummary) -> dict[str, Any]:

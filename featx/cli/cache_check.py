@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from featx.cli.options import cache_option, format_count, json_option, print_json, progress_bar, verbosity_options
+from featx.cli.terminal import say_line
 
 
 @click.command("verify")
@@ -30,13 +31,13 @@ def verify_command(cache: Path, as_json: bool, quiet: bool) -> None:
         print_json(report.to_dict())
     else:
         for problem in report.problems:
-            click.echo(f"{problem.path}: {problem.problem}")
+            say_line(f"{problem.path}: {problem.problem}")
         parts = format_count(report.parts, "part")
         rows = format_count(report.rows, "sound row")
         problems = format_count(len(report.problems), "problem") if report.problems else "no problems"
-        click.echo(f"{parts}, {rows}, {report.bytes / 1e6:.1f} MB: {problems}")
+        say_line(f"{parts}, {rows}, {report.bytes / 1e6:.1f} MB: {problems}")
         if any(problem.is_broken for problem in report.problems):
-            click.echo("To move broken parts aside, run: featx cache clean. Then extract again.", err=True)
+            say_line("To move broken parts aside, run: featx cache clean. Then extract again.", err=True)
     sys.exit(1 if report.problems else 0)
 
 
@@ -67,9 +68,9 @@ def clean_command(is_compacting: bool, cache: Path, as_json: bool, quiet: bool) 
         print_json({**report.to_dict(), "compacted": [asdict(merge) for merge in merges]})
         return
     for moved in report.quarantined:
-        click.echo(f"moved to '{moved.to}': {moved.path}: {moved.problem}")
+        say_line(f"moved to '{moved.to}': {moved.path}: {moved.problem}")
     for problem in report.problems:
-        click.echo(f"left in place: {problem.path}: {problem.problem}")
+        say_line(f"left in place: {problem.path}: {problem.problem}")
     done = [
         f"{format_count(len(report.removed), 'unfinished file')} removed",
         f"{format_count(len(report.quarantined), 'broken part')} moved",
@@ -77,4 +78,4 @@ def clean_command(is_compacting: bool, cache: Path, as_json: bool, quiet: bool) 
     if is_compacting:
         small_parts = sum(merge.before for merge in merges)
         done.append(f"{format_count(small_parts, 'small part')} merged into {len(merges)}")
-    click.echo(", ".join(done))
+    say_line(", ".join(done))

@@ -21,6 +21,7 @@ from featx.cli.options import (
     rehash_option,
     verbosity_options,
 )
+from featx.cli.terminal import say_line
 from featx.requests import CompareRequest, ExportRequest
 
 
@@ -69,4 +70,4 @@ def command(
         line = f"{rows} of {summary.key} written to '{summary.path}' ({summary.bytes / 1e6:.1f} MB)"
         if summary.left_out:
             line += f", {format_count(summary.left_out, 'image')} left out"
-        click.echo(line)
+        say_line(line)

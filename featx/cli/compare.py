@@ -8,32 +8,38 @@ from typing import Any
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.group_options import group_options
 from featx.cli.options import (
     UserPath,
     cache_option,
     cached_dtype_option,
+    class_weight_option,
     column_options,
     data_argument,
     json_option,
     memory_option,
     poolings_option,
+    positive_option,
     print_json,
     progress_bar,
     refit_option,
     rehash_option,
     seed_option,
+    select_option,
     several_bases,
     test_views_option,
     verbosity_options,
     views_option,
     wide_option,
 )
+from featx.cli.terminal import say_text
 from featx.requests import CompareRequest
 
 
 @click.command("compare")
 @data_argument
 @column_options
+@group_options
 @several_bases
 @click.option(
     "--layer",
@@ -43,16 +49,23 @@ from featx.requests import CompareRequest
     help="Layer, by name or alias; layer3+layer4 concatenates several; repeatable.  [default: all that are cached]",
 )
 @click.option(
-    "--clf", "classifiers", multiple=True, help="Classifier: logreg, svm, mlp or all; repeatable.  [default: all]"
+    "--clf",
+    "classifiers",
+    multiple=True,
+    help="Classifier: logreg, svm, mlp, knn (nearest neighbours) or dummy (the most frequent class); repeatable; "
+    "all: the first three.  [default: all]",
 )
 @poolings_option
 @cached_dtype_option
 @views_option
 @test_views_option
+@select_option
+@positive_option
 @click.option("--csv", "csv_file", type=UserPath(dir_okay=False), help="Also write the table as CSV.")
 @click.option("--sort", metavar="COLUMN", help="Sort by a column of the CSV, such as test_accuracy or megabytes.")
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown, with all columns.")
 @wide_option
+@class_weight_option
 @seed_option
 @memory_option
 @rehash_option
@@ -103,7 +116,7 @@ def command(
     if as_json:
         print_json([row.to_dict() for row in rows])
     elif markdown:
-        click.echo(table(rows, "github"))
+        say_text(table(rows, "github"))
     else:
         width = None if wide else terminal_width()
-        click.echo(table(rows, width=width))
+        say_text(table(rows, width=width))

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.group_options import group_options
 from featx.cli.options import (
     UserPath,
     base_options,
     cache_option,
+    class_weight_option,
     column_options,
     data_argument,
     json_option,
@@ -25,7 +27,7 @@ from featx.cli.options import (
     seed_option,
     verbosity_options,
 )
-from featx.cli.terminal import say_line
+from featx.cli.terminal import say_line, say_text
 from featx.requests import FinetuneRequest
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ RATE = click.FloatRange(min=0, min_open=True)
 @click.command("finetune")
 @data_argument
 @column_options
+@group_options
 @base_options
 @click.option(
     "--from",
@@ -122,6 +125,7 @@ RATE = click.FloatRange(min=0, min_open=True)
 @click.option("--batch-size", type=COUNT, default=32, show_default=True, help="Images per training step.")
 @click.option("--device", default="auto", show_default=True, help="Device to train on: auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--workers", type=COUNT, help="Threads that decode images.  [default: number of cores]")
+@class_weight_option
 @seed_option
 @rehash_option
 @cache_option
@@ -168,7 +172,7 @@ def name_problems(report: FinetuneReport) -> None:
     for path, reason in report.skipped.items():
         say_line(f"skipped: {path}: {reason}", err=True)
     if report.stopped:
-        click.echo(f"error: {report.stopped}", err=True)
+        say_line(f"error: {report.stopped}", err=True)
 
 
 def has_problems(report: FinetuneReport) -> bool:
@@ -180,7 +184,7 @@ def report_epoch(phase: str, progress: TrainingState, loss: float, accuracy: flo
     """Say how an epoch went, on stderr."""
     best = " *" if progress.best_epoch == progress.epoch else ""
     seconds = progress.seconds[-1]
-    click.echo(
+    say_line(
         f"{phase} {progress.epoch}: validation loss {loss:.4f}, accuracy {accuracy:.4f}, {seconds:.1f} s{best}",
         err=True,
     )
@@ -193,18 +197,17 @@ def show_phases(finetuned: FinetuneReport, out: Path, base: str) -> None:
 
     after = finetuned.finetuned
     for title, fit_report in (("Frozen base", finetuned.head), ("Fine-tuned", after)):
-        click.echo(f"{title}: {sentence(fit_report.result)}\n\n{class_table(fit_report.per_class)}\n")
+        say_text(f"{title}: {sentence(fit_report.result)}\n\n{class_table(fit_report.per_class)}\n")
     progress = finetuned.progress
     if progress.rejected_epoch:
         images = len(progress.first_correct)
-        click.echo(
+        say_text(
             f"Epoch {progress.rejected_epoch} was the best, but its lead over the frozen base on {images} validation "
             "images may be chance, so the frozen base was kept (--keep best keeps the epoch).\n"
         )
-    click.echo(f"{confusion_table(after.confusion, after.classes)}\n")
-    click.echo(mistake_lines(after.mistakes))
+    say_text(f"{confusion_table(after.confusion, after.classes)}\n")
+    say_text(mistake_lines(after.mistakes))
     weights = shlex.quote(str(out.resolve()))
-    click.echo(
-        f"\nThe model is '{out}'. Label new images with: {predict_command(out, base)}\n"
-        f"Any command that takes --base takes it as --weights {weights}."
-    )
+    say_text("")
+    say_line(f"The model is '{out}'. Label new images with: {predict_command(out, base)}")
+    say_line(f"Any command that takes --base takes it as --weights {weights}.")

@@ -8,26 +8,31 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.group_options import group_options
 from featx.cli.options import (
     UserPath,
     base_options,
     cache_option,
     cached_dtype_option,
+    class_weight_option,
     column_options,
     data_argument,
     json_option,
     memory_option,
     pooling_option,
+    positive_option,
     predict_command,
     print_json,
     refit_option,
     rehash_option,
     seed_option,
+    select_option,
     take_one,
     test_views_option,
     verbosity_options,
     views_option,
 )
+from featx.cli.terminal import say_line, say_text
 from featx.requests import CompareRequest
 
 if TYPE_CHECKING:
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
 @click.command("fit")
 @data_argument
 @column_options
+@group_options
 @base_options
 @click.option(
     "--layer",
@@ -46,15 +52,20 @@ if TYPE_CHECKING:
     callback=take_one,
     help="Layer, by name or alias; layer3+layer4 concatenates several.",
 )
-@click.option("--clf", required=True, multiple=True, callback=take_one, help="Classifier: logreg, svm or mlp.")
+@click.option(
+    "--clf", required=True, multiple=True, callback=take_one, help="Classifier: logreg, svm, mlp, knn or dummy."
+)
 @pooling_option
 @cached_dtype_option
 @views_option
 @test_views_option
+@select_option
+@positive_option
 @click.option("--out", type=UserPath(dir_okay=False), help="Write the model for featx predict.")
 @click.option(
     "--with-base", is_flag=True, help="Put the weights of the base into the model, too: one file predicts anywhere."
 )
+@class_weight_option
 @seed_option
 @memory_option
 @rehash_option
@@ -98,11 +109,16 @@ def command(
 def show(report: FitReport, out: Path | None, base: str) -> None:
     """Print a report in words and tables."""
     from featx.reports.classes import class_table, confusion_table, mistake_lines
-    from featx.reports.table import sentence
+    from featx.reports.table import further_figures, sentence
 
-    click.echo(sentence(report.result))
-    click.echo(f"\n{class_table(report.per_class)}\n")
-    click.echo(f"{confusion_table(report.confusion, report.classes)}\n")
-    click.echo(mistake_lines(report.mistakes))
+    say_line(sentence(report.result))
+    say_line(further_figures(report.result))
+    for note in (*report.result.notes, *report.result.data_notes):
+        say_line(f"note: {note}")
+    say_text(f"\n{class_table(report.per_class)}\n")
+    say_text(f"{confusion_table(report.confusion, report.classes)}\n")
+    say_text(mistake_lines(report.mistakes))
     if out:
-        click.echo(f"\nThe model is '{out}'. Label new images with: {predict_command(out, base)}")
+        say_text("")
+        command = predict_command(out, base, report.model.weights_file)
+        say_line(f"The model is '{out}'. Label new images with: {command}")

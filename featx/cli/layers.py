@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from featx.cli.options import json_option, print_json, verbosity_options
+from featx.cli.terminal import say_text
 
 
 @click.command("layers")
@@ -33,4 +34,4 @@ def command(base: str, weights: str | None, crop: int | None, as_json: bool, qui
     if as_json:
         print_json([row.to_dict() for row in rows])
     else:
-        click.echo(format_layer_table(rows))
+        say_text(format_layer_table(rows))

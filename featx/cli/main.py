@@ -8,6 +8,8 @@ import logging
 import os
 import signal
 import sys
+import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
@@ -41,12 +43,28 @@ STOPPED = "stopped; what was committed is kept"
 """What an interrupted command says."""
 
 INTERRUPTED_CODE = 128 + signal.SIGINT
-TERMINATED_CODE = 128 + signal.SIGTERM
-"""Exit codes of a command that a signal stopped, as shells give them: 130 and 143."""
+"""Exit code of a command that Ctrl-C stopped, as shells give it."""
+
+ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals by which the system asks a command to end; SIGHUP says that its terminal was closed."""
+
+
+AGAIN_SECONDS = 0.01
+"""Until a signal is delivered once more: what swallowed it is over by then."""
 
 
 class Terminated(KeyboardInterrupt):
-    """The system asked the command to end (SIGTERM): all that handles Ctrl-C handles this."""
+    """The system asked the command to end: all that handles Ctrl-C handles this.
+
+    Parameters
+    ----------
+    number : int
+        The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
 
 
 class LazyGroup(click.Group):
@@ -58,9 +76,10 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            ignore_signals()
-            click.echo(STOPPED, err=True)
-            ctx.exit(TERMINATED_CODE if isinstance(stop, Terminated) else INTERRUPTED_CODE)
+            ctx.exit(tell_stopped(stop))
+        except click.UsageError as error:
+            # click repeats what was typed, which may be the name of a file.
+            raise click.UsageError(escape_controls(error.format_message()), error.ctx) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the commands in the order in which they are used."""
@@ -168,35 +187,86 @@ def explain(error: FeatxError) -> str:
 
 
 def terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """Handle SIGTERM as Ctrl-C is handled: what is computed is committed, and processes are ended."""
+    """Handle a signal as Ctrl-C is handled: what is computed is committed, and processes are ended."""
     # Once is enough: a second signal would interrupt the committing.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Terminated
+    for ending in ENDING_SIGNALS:
+        signal.signal(ending, signal.SIG_IGN)
+    raise Terminated(number)
+
+
+def handle_signals() -> None:
+    """Let signals that ask for the end stop a command in order, but for SIGHUP where `nohup` had it ignored."""
+    for number in ENDING_SIGNALS:
+        if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, terminate)
+
+
+def raise_again(swallowed: Any) -> None:
+    """Deliver a signal once more whose exception Python swallowed, as it does in callbacks of the import system.
+
+    Parameters
+    ----------
+    swallowed : sys.UnraisableHookArgs
+    """
+    stop = swallowed.exc_value
+    if not isinstance(stop, KeyboardInterrupt):
+        sys.__unraisablehook__(swallowed)
+        return
+    handle_signals()
+    number = stop.exit_code - 128 if isinstance(stop, Terminated) else signal.SIGINT
+    # From a thread: raised here, it would be swallowed again.
+    timer = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
 
 
 def ignore_signals() -> None:
     """Let nothing interrupt the end of a command any more: threads and processes are being joined."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, *ENDING_SIGNALS):
         signal.signal(number, signal.SIG_IGN)
 
 
-def run(args: list[str] | None = None) -> Any:
-    """Run the command line and exit: 0 done, 1 a user's error or rows that failed, 2 bad usage, 130 or 143 stopped."""
+def tell_stopped(stop: KeyboardInterrupt) -> int:
+    """Say that a command was stopped, and give its exit code."""
+    ignore_signals()
+    # A terminal that was closed takes no words.
+    with suppress(OSError):
+        say_line(STOPPED, err=True)
+    return stop.exit_code if isinstance(stop, Terminated) else INTERRUPTED_CODE
+
+
+def run(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    0: done. 1: a user's error, or rows that failed. 2: bad usage. 128 and the number of a signal: stopped by it.
+    """
     set_up_logging(0)
-    signal.signal(signal.SIGTERM, terminate)
+    handle_signals()
+    sys.unraisablehook = raise_again
     # Imports make objects by the hundred thousand and no garbage: collecting would only slow the start.
     gc.set_threshold(50_000, 20, 100)
     try:
+        code = run_command(args)
+    except KeyboardInterrupt as stop:
+        code = tell_stopped(stop)
+    # What is done is done: nothing that arrives while Python takes itself down changes that.
+    ignore_signals()
+    sys.exit(code)
+
+
+def run_command(args: list[str] | None) -> int:
+    """Run a command and word its errors; give the exit code."""
+    try:
         main.main(args=args, prog_name="featx", standalone_mode=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except FeatxError as error:
         say_line(f"error: {explain(error)}", err=True)
-        sys.exit(1)
     except BrokenPipeError:
         # Python flushes stdout once more while it exits, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
         # A folder or disk that refuses where nothing more is known than its name.
         where = f"'{error.filename}': " if error.filename is not None else ""
         say_line(f"error: {where}{error.strerror or error}", err=True)
-        sys.exit(1)
+    return 1

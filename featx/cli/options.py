@@ -7,11 +7,12 @@ import math
 import os
 import re
 import shlex
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
@@ -20,7 +21,7 @@ from featx.bases.names import is_python_file
 from featx.errors import RequestError
 from featx.keys import parse_value_range
 from featx.paths import expand_home
-from featx.requests import default_cache
+from featx.requests import SelectedFigure, default_cache
 
 if TYPE_CHECKING:
     from featx.types import Progress
@@ -150,6 +151,20 @@ seed_option = click.option(
 )
 
 
+select_option = click.option(
+    "--select",
+    type=click.Choice(get_args(SelectedFigure)),
+    help="Cross-validated figure by which C (or the neighbours of knn) and the best row are chosen."
+    "  [default: log-loss for C of logreg, else accuracy]",
+)
+
+positive_option = click.option(
+    "--positive",
+    metavar="CLASS",
+    help="Of two classes, the one that sensitivity, specificity and average precision are of.  [default: the second]",
+)
+
+
 def add_options(command: Any, options: Sequence[Callable[[Any], Any]]) -> Any:
     """Decorate a command with options; `--help` lists them in the order given."""
     for option in reversed(options):
@@ -179,8 +194,28 @@ def column_options(command: F) -> F:
     return decorated
 
 
+class_weight_option = click.option(
+    "--class-weight",
+    default="none",
+    show_default=True,
+    metavar="RULE",
+    help="Weight of errors on each class in training: none, balanced (all classes together the same) or "
+    "NAME=W,NAME=W (1 for the others).",
+)
+
 weights_option = click.option(
     "--weights", help="Weights of the base: a published name, a file (.safetensors, .pth) or 'random'."
+)
+
+
+model_weights_option = click.option(
+    "--weights",
+    help="Weights of the base: name, file or 'random'; needed where the model was trained on a file.  "
+    "[default: those that the model holds or names]",
+)
+
+model_download_option = click.option(
+    "--yes", is_flag=True, help="Download the weights that the model names, if they are not on this machine."
 )
 
 
@@ -300,6 +335,8 @@ def progress_bar(unit: str, quiet: bool) -> Iterator[Progress | None]:
     # Here, since `--help` needs no bar.
     from tqdm import tqdm
 
+    # Its own lock is shared among processes, for which newer versions of Python start one more.
+    tqdm.set_lock(threading.RLock())
     bar: Any = None
 
     def show(done: int, total: int) -> None:
@@ -339,7 +376,7 @@ def format_count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def predict_command(model: Path, base: str) -> str:
+def predict_command(model: Path, base: str, weights: str | None = None) -> str:
     """Write the command that labels images with a model: it works from any folder.
 
     Parameters
@@ -347,8 +384,12 @@ def predict_command(model: Path, base: str) -> str:
     model : pathlib.Path
     base : str
         What `--base` named; a Python file has to be named again, since only then it is run.
+    weights : str, optional
+        The file of weights that the model names, which has to be named again, since only then it is opened.
     """
     words = ["featx", "predict", str(model.resolve())]
     if is_python_file(base):
         words += ["--base", str(Path(base).expanduser().resolve())]
+    if weights is not None:
+        words += ["--weights", weights]
     return f"{shlex.join(words)} IMAGES"

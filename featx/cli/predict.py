@@ -10,6 +10,8 @@ import click
 from featx.cli.options import (
     UserPath,
     json_option,
+    model_download_option,
+    model_weights_option,
     path_column_option,
     print_json,
     progress_bar,
@@ -29,7 +31,8 @@ STDIN = "-"
 @click.option(
     "--base", help="Python file defining the base (needed, and executed, only for models trained on such a file)."
 )
-@click.option("--weights", help="Weights of the base: name, file or 'random'.  [default: those that the model names]")
+@model_weights_option
+@model_download_option
 @click.option(
     "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1 or mps."
 )
@@ -44,6 +47,7 @@ def command(
     path_column: str | None,
     base: str | None,
     weights: str | None,
+    yes: bool,
     device: str,
     batch_size: int | None,
     workers: int | None,
@@ -66,7 +70,7 @@ def command(
       find photos -name '*.jpg' | featx predict model.featx -
     """
     images = replace_stdin(images, path_column)
-    request = PredictRequest(model, images, weights, device, batch_size, workers, base, path_column)
+    request = PredictRequest(model, images, weights, device, batch_size, workers, base, path_column, yes)
     from featx.files import write_text
     from featx.reports.classes import prediction_csv, prediction_table
     from featx.workflows.predict import label_images

@@ -17,6 +17,7 @@ from featx.cli.options import (
     verbosity_options,
     wide_option,
 )
+from featx.cli.terminal import say_line, say_text
 
 
 @click.command("run")
@@ -46,7 +47,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
         summary = extract_features(pipeline.extract, progress)
     name_failures(summary, quiet)
     if not as_json:
-        click.echo(summary_line(summary))
+        say_line(summary_line(summary))
     tuned = None
     model = pipeline.finetune.out if pipeline.finetune else None
     if pipeline.finetune:
@@ -67,8 +68,8 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
         print_json(report_json)
     else:
         width = None if wide else terminal_width()
-        click.echo(f"\n{table(results, width=width)}\n")
-        click.echo("\n".join(closing_lines(results, summary.extracted, summary.seconds)))
+        say_text(f"\n{table(results, width=width)}\n")
+        say_text("\n".join(closing_lines(results, summary.extracted, summary.seconds)))
         if model:
-            click.echo(f"The fine-tuned model is '{model}'.")
+            say_line(f"The fine-tuned model is '{model}'.")
     sys.exit(1 if summary.failed or (tuned and finetune.has_problems(tuned)) else 0)

@@ -13,6 +13,8 @@ from featx.cli.options import (
     column_options,
     data_argument,
     json_option,
+    model_download_option,
+    model_weights_option,
     print_json,
     progress_bar,
     verbosity_options,
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
 @click.option(
     "--base", help="Python file defining the base (needed, and executed, only for models trained on such a file)."
 )
-@click.option("--weights", help="Weights of the base: name, file or 'random'.  [default: those that the model names]")
+@model_weights_option
+@model_download_option
 @click.option(
     "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1 or mps."
 )
@@ -83,9 +86,10 @@ def command(model: Path, data: str, csv_file: Path | None, as_json: bool, quiet:
 def print_score(report: ScoreReport, model: Path) -> None:
     """Print a report in words and tables."""
     from featx.reports.classes import class_table, confusion_table, mistake_lines
-    from featx.reports.table import score_sentence
+    from featx.reports.table import further_figures, score_sentence
 
     say_line(f"'{model}': {score_sentence(report.result)}")
+    say_line(further_figures(report.result))
     scores = report.model.scores
     if "test_accuracy" in scores and "n_test" in scores:
         say_line(f"When it was fitted: {scores['test_accuracy']:.3f} on {scores['n_test']} held-out images")

@@ -1,7 +1,12 @@
 """Remembers the digests of files between runs, so that an unchanged file is not read again.
 
-A file counts as unchanged while its size, modification time and inode are the same; `rehash` reads it all the same.
-The cache only ever spares work: it may be deleted at any time, and extraction hashes again whatever it reads.
+A file counts as unchanged while its size, modification time, change time and inode are the same; `rehash` reads it all
+the same. Programs may set the modification time back, but not the change time. A time that was younger than
+`YOUNG_SECONDS` when it was noted, or in the future, proves nothing: the file may have changed once more within the same
+tick of the file system's clock. Such files are read again. The cache only ever spares work: it may be deleted at any
+time, and extraction hashes again whatever it reads.
+
+The file of a data set is a line of text, which states its rows and the checksum of all that follows, and plain arrays.
 """
 
 from __future__ import annotations
@@ -9,24 +14,47 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import zipfile
+import re
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from featx.data.listing import DigestedListing, FailedImage, Listing
-from featx.files import atomic_path, digest
-from featx.images.picture_digest import digest_picture, may_be_read_anew
+from featx.data.reading import reading
+from featx.files import digest, read_regular_file, write_atomic
+from featx.images.picture_digest import digest_picture
 from featx.types import Progress
 
 log = logging.getLogger(__name__)
 
-DIGESTS_VERSION = 2
-"""Of what is remembered: 2 since pictures whose reading changed have digests of their own."""
+DIGESTS_VERSION = 3
+"""Of what is remembered: 3 since change times are. What earlier versions remembered lacks them, and is not read."""
+
+HEAD_BYTES = 128
+"""Length of the first line, its newline included."""
+
+ROW_BYTES = 16 + 4 * 8 + 32
+"""Bytes that are kept of a row: digest of the path, stamp, digest of the file."""
+
+FORMER_ROWS = 2**20
+"""Rows that are read beyond four times those of the listing: earlier ones may have had more. A file of more rows is not
+read, so that none takes more memory than its data set."""
+
+YOUNG_SECONDS = 2.0
+"""Age up to which a file's time proves nothing: FAT keeps modification times to two seconds, others to 10 ms."""
+
+LARGEST = 2**63 - 1
+"""The largest number in a stamp."""
+
+Now = Callable[[], int]
+"""Gives the time in ns since 1970."""
 
 
 @dataclass
@@ -38,13 +66,23 @@ class KnownDigests:
     digests : (n, 32) uint8
     known : (n,) bool
         Rows whose digest is known; the others hold zeros.
-    stamps : (n, 3) int64
-        Size in bytes, modification time in ns and inode of each file when it was listed; -1 where it has none.
+    stamps : (n, 4) int64
+        Size in bytes, modification time and change time in ns, and inode of each file when it was listed; -1 where it
+        has none.
+    noted : int
+        When the stamps were taken, in ns since 1970.
     """
 
     digests: NDArray[np.uint8]
     known: NDArray[np.bool_]
     stamps: NDArray[np.int64]
+    noted: int
+
+    def find_provable(self) -> NDArray[np.bool_]:
+        """Tell which rows have stamps, (n,) bool, that show any later change of their file."""
+        is_there = self.stamps[:, 0] >= 0
+        newest = self.stamps[:, 1:3].max(axis=1)
+        return is_there & (newest < self.noted - int(YOUNG_SECONDS * 1e9))
 
 
 @dataclass(frozen=True)
@@ -53,24 +91,21 @@ class StoredDigests:
 
     Attributes
     ----------
+    listing : (32,) uint8
+        Digest of all paths that were listed, in their order.
     names : (m, 16) uint8
         Digests of the paths, so that no strings are stored.
-    stamps : (m, 3) int64
+    stamps : (m, 4) int64
     digests : (m, 32) uint8
-    listing : (32,) uint8
-        Digest of all paths that were listed, in their order; empty in files of earlier versions.
-    is_current : bool
-        Whether digests are those of `digest_picture`, not of every file's bytes as in earlier versions.
     """
 
+    listing: NDArray[np.uint8]
     names: NDArray[np.uint8]
     stamps: NDArray[np.int64]
     digests: NDArray[np.uint8]
-    listing: NDArray[np.uint8]
-    is_current: bool
 
 
-def load_digests(cache: Path, listing: Listing, rehash: bool = False) -> KnownDigests:
+def load_digests(cache: Path, listing: Listing, rehash: bool = False, now: Now = time.time_ns) -> KnownDigests:
     """Look up which rows have a remembered digest that still holds.
 
     Parameters
@@ -80,67 +115,89 @@ def load_digests(cache: Path, listing: Listing, rehash: bool = False) -> KnownDi
     listing : Listing
     rehash : bool
         Forget everything: every file will be read.
+    now : callable
+        The clock by which files are young.
     """
     n = len(listing)
-    known = KnownDigests(np.zeros((n, 32), np.uint8), np.zeros(n, bool), np.full((n, 3), -1, np.int64))
+    known = KnownDigests(np.zeros((n, 32), np.uint8), np.zeros(n, bool), np.full((n, 4), -1, np.int64), now())
     if not listing.on_disk:
         return known
     # Before anything is read: a file that changes later has another stamp next time, and is hashed again.
     known.stamps[:] = [read_stamp(path) for path in listing.paths]
-    file = locate_file(cache, listing)
-    if rehash or not file.exists():
+    if rehash:
         return known
+    file = locate_file(cache, listing)
     try:
-        stored = read_stored(file)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        log.warning("the remembered digests in %s are unreadable (%s): files are hashed again", file, error)
+        stored = read_stored(file, 4 * n + FORMER_ROWS)
+    except FileNotFoundError:
+        return known
+    except (OSError, ValueError) as error:
+        log.warning("the remembered digests in '%s' are unreadable (%s): files are hashed again", file, error)
         return known
     rows = match_rows(stored, listing)
     is_same = (rows >= 0) & (known.stamps[:, 0] >= 0)
     is_same[is_same] = (stored.stamps[rows[is_same]] == known.stamps[is_same]).all(axis=1)
-    if not stored.is_current:
-        for row in np.flatnonzero(is_same).tolist():
-            is_same[row] = not may_be_read_anew(listing.paths[row])
     known.digests[is_same] = stored.digests[rows[is_same]]
     known.known[:] = is_same
     return known
 
 
-def read_stamp(path: str) -> tuple[int, int, int]:
-    """Ask for size, modification time and inode of a file; -1 each where it is gone."""
+def read_stamp(path: str) -> tuple[int, int, int, int]:
+    """Ask for size, modification time, change time and inode of a file; -1 each where it is gone."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a Path a row is slow at a million rows
-    except (OSError, ValueError):  # a name that no file can have
-        return (-1, -1, -1)
-    return (status.st_size, status.st_mtime_ns, status.st_ino)
+    except (OSError, ValueError):
+        return (-1, -1, -1, -1)
+    # Times after 2262 and some inodes leave 64 bits with a sign.
+    modified, changed = (min(LARGEST, nanoseconds) for nanoseconds in (status.st_mtime_ns, status.st_ctime_ns))
+    return (status.st_size, modified, changed, status.st_ino & LARGEST)
 
 
 def locate_file(cache: Path, listing: Listing) -> Path:
     """Say where the digests of a data set are remembered: one file for each real path of DATA."""
     real_path = os.path.realpath(listing.name)
-    return cache / "scans" / f"{hashlib.sha256(os.fsencode(real_path)).hexdigest()[:16]}.npz"
+    return cache / "scans" / f"{hashlib.sha256(os.fsencode(real_path)).hexdigest()[:16]}.digests"
 
 
-def read_stored(file: Path) -> StoredDigests:
+def make_head(rows: int, checksum: str) -> bytes:
+    """Make the first line: the version, the number of rows, and the checksum of all that follows."""
+    text = f"featx digests, version {DIGESTS_VERSION}; {rows} rows; xxh3_128 of what follows: {checksum}"
+    return text.ljust(HEAD_BYTES - 1).encode() + b"\n"
+
+
+def read_stored(file: Path, most_rows: int) -> StoredDigests:
     """Read what was remembered.
+
+    Parameters
+    ----------
+    file : pathlib.Path
+    most_rows : int
+        A file of more is refused by its size.
 
     Raises
     ------
-    OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile
-        If the file is damaged.
+    OSError
+        If the file does not exist, cannot be read or is not a file.
+    ValueError
+        If it is damaged.
     """
-    with file.open("rb") as raw, np.load(raw, allow_pickle=False) as arrays:
-        stored = StoredDigests(
-            names=arrays["names"],
-            stamps=arrays["stamps"],
-            digests=arrays["digests"],
-            listing=arrays["listing"] if "listing" in arrays else np.zeros(0, np.uint8),
-            is_current="version" in arrays,
-        )
-    row_shapes = (stored.names.shape[1:], stored.stamps.shape[1:], stored.digests.shape[1:])
-    if row_shapes != ((16,), (3,), (32,)):
-        raise ValueError("unexpected shapes")
-    return stored
+    most_bytes = HEAD_BYTES + 32 + most_rows * ROW_BYTES
+    data = memoryview(read_regular_file(file, most_bytes, "remembered digests"))
+    body = data[HEAD_BYTES:]
+    head = re.match(rb"featx digests, version \d+; (\d{1,12}) rows;", data[:HEAD_BYTES])
+    rows = int(head[1]) if head is not None else -1
+    if len(body) != 32 + rows * ROW_BYTES:
+        raise ValueError("it is cut short, or not a file of remembered digests")
+    if data[:HEAD_BYTES] != make_head(rows, xxhash.xxh3_128_hexdigest(body)):
+        raise ValueError("it fails its checksum, or is of another version")
+    names_end = 32 + rows * 16
+    stamps_end = names_end + rows * 32
+    return StoredDigests(
+        listing=np.frombuffer(body[:32], np.uint8),
+        names=np.frombuffer(body[32:names_end], np.uint8).reshape(rows, 16),
+        stamps=np.frombuffer(body[names_end:stamps_end], "<i8").reshape(rows, 4),
+        digests=np.frombuffer(body[stamps_end:], np.uint8).reshape(rows, 32),
+    )
 
 
 def match_rows(stored: StoredDigests, listing: Listing) -> NDArray[np.intp]:
@@ -167,15 +224,15 @@ def digest_paths(listing: Listing) -> NDArray[np.uint8]:
 
 def save_digests(cache: Path, listing: Listing, known: KnownDigests) -> None:
     """Store the known digests; a cache that cannot be written is not an error, only slower next time."""
-    rows = known.known
+    rows = known.known & known.find_provable()
     if not listing.on_disk or not rows.any():
         return
     names = digest_paths(listing)[rows]
-    stamps = known.stamps[rows]
+    stamps = known.stamps[rows].astype("<i8")
     digests = known.digests[rows]
-    with suppress(OSError), atomic_path(locate_file(cache, listing)) as unfinished, open(unfinished, "wb") as file:
-        of_paths = digest_listing(listing)
-        np.savez(file, names=names, stamps=stamps, digests=digests, listing=of_paths, version=DIGESTS_VERSION)
+    body = b"".join(array.tobytes() for array in (digest_listing(listing), names, stamps, digests))
+    with suppress(OSError):
+        write_atomic(locate_file(cache, listing), make_head(len(names), xxhash.xxh3_128_hexdigest(body)) + body)
 
 
 def digest_all(
@@ -184,6 +241,7 @@ def digest_all(
     rehash: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
+    now: Now = time.time_ns,
 ) -> DigestedListing:
     """Digest every row of a listing, reading only the files that are new or changed.
 
@@ -198,20 +256,23 @@ def digest_all(
         Threads that read; one a core by default.
     progress : callable, optional
         Called with the number of files hashed and to be hashed.
+    now : callable
+        The clock by which files are young.
 
     Returns
     -------
     DigestedListing
         The rows that could be read, and the others in `unreadable`.
     """
-    known = load_digests(cache, listing, rehash)
+    known = load_digests(cache, listing, rehash, now)
     unread = np.flatnonzero(~known.known).tolist()
     unreadable = []
 
     def hash_row(row: int) -> bytes | FailedImage:
         path = listing.paths[row]
         try:
-            return digest_picture(listing.read(path))
+            with reading(listing, row) as data:
+                return digest_picture(data)
         except OSError as error:
             return FailedImage(path, error.strerror or str(error))
 

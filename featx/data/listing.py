@@ -58,6 +58,29 @@ class FailedImage:
 
 
 @dataclass(frozen=True)
+class RowGroups:
+    """Which rows belong together, as pictures of one patient do.
+
+    Attributes
+    ----------
+    names : sequence of str, one entry a row
+        Rows of one name belong together; one of the name "" to no other.
+    origin : str
+        Where they are from, in words: "column 'patient'".
+    is_guess : bool
+        Whether the user did not say so, but a column has such a name.
+    """
+
+    names: Sequence[str]
+    origin: str
+    is_guess: bool = False
+
+    def subset(self, rows: Sequence[int]) -> RowGroups:
+        """Keep some rows, in the order given."""
+        return replace(self, names=[self.names[row] for row in rows])
+
+
+@dataclass(frozen=True)
 class Listing:
     """The rows of a data set before any image is read.
 
@@ -75,6 +98,10 @@ class Listing:
         Files and folders passed over: side files of operating systems, what is not a picture, and so on.
     notes : tuple of str
         What was taken for what, and what was passed over: one line each.
+    weights : (n,) float64 or None
+        How often each row counts in training: 2 as if it were there twice, 0 as if it were not there. None: once.
+    groups : RowGroups or None
+        Which rows belong together; None where nothing says so.
     """
 
     name: str
@@ -85,6 +112,8 @@ class Listing:
     on_disk: bool = True
     skipped: tuple[FailedImage, ...] = ()
     notes: tuple[str, ...] = ()
+    weights: NDArray[np.float64] | None = None
+    groups: RowGroups | None = None
 
     @property
     def is_labelled(self) -> bool:
@@ -102,6 +131,8 @@ class Listing:
             paths=[self.paths[row] for row in kept],
             labels=[self.labels[row] for row in kept],
             splits=[self.splits[row] for row in kept],
+            weights=None if self.weights is None else self.weights[kept],
+            groups=self.groups and self.groups.subset(kept),
         )
 
 

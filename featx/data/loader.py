@@ -7,11 +7,12 @@ and the next batch is handed over while the one before it is computed.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -19,12 +20,16 @@ from typing import TypeVar
 from PIL import Image
 
 from featx.data.listing import Listing
+from featx.data.reading import reading
+from featx.errors import first_line
 from featx.images.decode import BrokenImage, decoding
 from featx.images.depth import RangeUse
 from featx.images.picture_digest import digest_picture
 from featx.keys import ValueRange
 from featx.timing import Clock
 from featx.types import LayerFeatures, Pixels
+
+log = logging.getLogger(__name__)
 
 Start = Callable[[list[Pixels]], Callable[[], LayerFeatures]]
 """Begins to compute features of images, (height, width, 3) uint8 each, and returns the function that waits for them."""
@@ -237,21 +242,41 @@ class Loader:
 
     def load(self, row: int) -> Loaded:
         """Read, hash and, if it is selected, decode one row; never raises for a bad image."""
-        try:
-            with self.clock.timed("read"):
-                data = self.listing.read(self.listing.paths[row])
-                image_digest = digest_picture(data)
-        except OSError as error:
-            return Loaded(row, None, reason=error.strerror or str(error))
+        with ExitStack() as stack:
+            try:
+                with self.clock.timed("read"):
+                    data = stack.enter_context(reading(self.listing, row))
+                    image_digest = digest_picture(data)
+            except OSError as error:
+                return Loaded(row, None, reason=error.strerror or str(error))
+            return self.decode(row, data, image_digest)
+
+    def decode(self, row: int, data: bytes, image_digest: bytes) -> Loaded:
+        """Decode and prepare what was read of a row, if it is selected."""
         if not self.select(image_digest, row):
             return Loaded(row, image_digest)
         try:
             with self.clock.timed("decode"), decoding(data, self.value_range) as decoded:
-                pixels = self.prepare(decoded.picture, image_digest)
+                pixels = self.prepare_picture(decoded.picture, image_digest)
         except BrokenImage as error:
             return Loaded(row, image_digest, reason=str(error))
         use = decoded.range_use
         return Loaded(row, image_digest, tuple(pixels), None, pixels, use, decoded.has_more_pages)
+
+    def prepare_picture(self, picture: Image.Image, image_digest: bytes) -> dict[int, Pixels]:
+        """Make of a decoded picture what is wanted of it.
+
+        Raises
+        ------
+        BrokenImage
+            If that fails, whatever the reason: one picture must not stop a run.
+        """
+        try:
+            return self.prepare(picture, image_digest)
+        except Exception as error:
+            log.debug("a picture of %d x %d pixels", *picture.size, exc_info=True)
+            reason = "not enough memory" if isinstance(error, MemoryError) else first_line(error)
+            raise BrokenImage(f"{picture.width} x {picture.height} pixels cannot be resized: {reason}") from error
 
     def load_all(self, rows: Sequence[int]) -> list[Loaded]:
         """Load a few rows, in the calling thread."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, Protocol
@@ -25,6 +26,7 @@ from featx.errors import RequestError, unknown
 from featx.images.augment import make_views
 from featx.images.gpu_resize import DeviceResizer
 from featx.keys import FeatureKey
+from featx.processes.machine import half_the_memory
 from featx.timing import Clock
 from featx.types import LayerFeatures, Pixels, WantedLayers
 
@@ -38,6 +40,10 @@ DEVICE_BATCH = 256
 
 CORE_BATCH = 8
 """Images of a forward pass on the CPU by default: the slice that a thread decodes (`featx.data.loader.SLICE`)."""
+
+
+INPUT_BYTES_PER_PIXEL = 3 * (1 + 4)
+"""Of an image on its way into a network: bytes of three colours, and the same as float32."""
 
 
 class Engine(Protocol):
@@ -101,7 +107,14 @@ class Plan:
 
 
 def make_plan(base: Base, wanted: WantedLayers, device: torch.device, batch_size: int | None, workers: int) -> Plan:
-    """Plan to run a base on a device, with what suits this kind of device; parameters are those of `Plan`."""
+    """Plan to run a base on a device, with what suits this kind of device; parameters are those of `Plan`.
+
+    Raises
+    ------
+    RequestError
+        If the images of a forward pass alone take more than half of the memory.
+    """
+    check_batch(base, batch_size, workers if device.type == "cpu" else 1)
     device_batch = None
     if device.type != "cpu":
         device_batch = batch_size or DEVICE_BATCH
@@ -110,6 +123,22 @@ def make_plan(base: Base, wanted: WantedLayers, device: torch.device, batch_size
         # On the CPU Pillow is fastest, and MPS lacks the float64 that Pillow's pixels need.
         resizer = DeviceResizer(base.id.transform, device)
     return Plan(base, wanted, device, batch_size, workers, device_batch, resizer)
+
+
+def check_batch(base: Base, batch_size: int | None, workers: int) -> None:
+    """Refuse batches whose images alone take more than half of the memory: activations take more than these.
+
+    Raises
+    ------
+    RequestError
+    """
+    side = base.id.transform.crop
+    needed = (batch_size or 1) * workers * side * side * INPUT_BYTES_PER_PIXEL
+    if batch_size is not None and needed > half_the_memory():
+        raise RequestError(
+            f"{batch_size} images of {side} x {side} pixels at a time in {workers} threads take "
+            f"{needed / 1e9:.0f} GB: give a smaller --batch-size"
+        )
 
 
 def group_poolings(keys: Sequence[FeatureKey]) -> WantedLayers:
@@ -222,6 +251,29 @@ def is_worth_compiling(plan: Plan, images: int) -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
+@contextmanager
+def naming_memory(plan: Plan) -> Iterator[None]:
+    """Turn a lack of memory into an error that says what to change.
+
+    Raises
+    ------
+    RequestError
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # On a GPU torch has an error of its own for this, on the CPU it has none.
+        is_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+        if not is_memory:
+            raise
+        batch = plan.device_batch or plan.batch_size
+        images = f"{batch} images" if batch else "images"
+        raise RequestError(
+            f"there is not enough memory on '{plan.device}' for {images} at a time: give a smaller --batch-size, "
+            "or fewer --workers"
+        ) from error
+
+
 class LazyEngine:
     """An engine that is made when the first image has to be computed: most runs find everything in the cache.
 
@@ -259,12 +311,13 @@ class LazyEngine:
 
     def start(self, images: Sequence[Pixels]) -> Callable[[], LayerFeatures]:
         """Begin to compute features of images that the plan prepared, and return the function that waits for them."""
-        engine = self.build()
-        with self.clock.timed("forward"):
-            wait = engine.start(self.plan.stack(images))
+        with naming_memory(self.plan):
+            engine = self.build()
+            with self.clock.timed("forward"):
+                wait = engine.start(self.plan.stack(images))
 
         def finish() -> LayerFeatures:
-            with self.clock.timed("forward"):
+            with naming_memory(self.plan), self.clock.timed("forward"):
                 return wait()
 
         return finish

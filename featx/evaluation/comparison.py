@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass, replace
 
-from featx.classifiers.registry import CLASSIFIERS, Linear, find_classifier
-from featx.evaluation.result import TUNED
+from featx.classifiers.figures import Criterion
+from featx.classifiers.registry import CLASSIFIERS, DEFAULT_CLASSIFIERS, Linear, Majority, find_classifier
+from featx.evaluation.result import TUNED, PositiveClass, choose_positive
 from featx.features.catalog import LayerSet, Selection, list_candidates
 from featx.features.dataset import Dataset, join_selections, list_dataset, select_of_dataset
 from featx.features.matrix import BLOCK_BYTES, Features
 from featx.features.missing import check_names
+from featx.processes.machine import half_the_memory
 from featx.requests import CompareRequest
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
@@ -20,18 +21,6 @@ log = logging.getLogger(__name__)
 
 COPIES = 8
 """Fitting takes about so many times the memory of its features, with a fold a core at work."""
-
-
-FALLBACK_MEMORY = 8 * 10**9
-"""Bytes to work with where a system does not say how much memory it has: half of what laptops have today."""
-
-
-def half_the_memory() -> int:
-    """Return half of this machine's memory in bytes, or `FALLBACK_MEMORY`."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):
-        return FALLBACK_MEMORY
 
 
 @dataclass(frozen=True)
@@ -56,6 +45,18 @@ class Comparison:
     def base(self) -> StoredBase:
         """The cached base."""
         return self.selection.base
+
+    @property
+    def positive(self) -> PositiveClass | None:
+        """The positive class of two."""
+        return choose_positive(self.dataset.classes, self.request.positive)
+
+    @property
+    def criterion(self) -> Criterion | None:
+        """The figure to choose hyper-parameters by, where one was asked for."""
+        if self.request.select is None:
+            return None
+        return Criterion(self.request.select, self.positive.place if self.positive else 1)
 
     @property
     def layer_sets(self) -> list[LayerSet]:
@@ -111,6 +112,9 @@ def open_comparisons(request: CompareRequest) -> list[Comparison]:
     for of_base, bases in zip(requests, candidates, strict=True):
         selections.append(select_of_dataset(manifest, store, of_base, bases))
     dataset = join_selections(manifest, store, selections)
+    # Before anything is fitted.
+    choose_positive(dataset.classes, request.positive)
+    dataset.weighting(request.class_weight)
     comparisons = []
     for selection in selections:
         comparison = Comparison(selection.request, classifiers, selection, dataset)
@@ -124,7 +128,7 @@ def open_comparison(request: CompareRequest) -> Comparison:
 
 
 def choose_classifiers(request: CompareRequest) -> list[str]:
-    """List the classifiers that a request asks for, without repetitions; all where it names none.
+    """List the classifiers that a request asks for, without repetitions; the usual ones where it names none.
 
     Raises
     ------
@@ -132,7 +136,7 @@ def choose_classifiers(request: CompareRequest) -> list[str]:
         If there is no such classifier.
     """
     if not request.classifiers:
-        return list(CLASSIFIERS)
+        return list(DEFAULT_CLASSIFIERS)
     names = [name for name in dict.fromkeys(request.classifiers) if name not in TUNED]
     for name in names:
         find_classifier(name)
@@ -143,6 +147,6 @@ def leave_out_unfitting(comparison: Comparison) -> Comparison:
     """Where no classifiers were chosen, leave out those that need more memory than there is, with a warning."""
     if comparison.request.classifiers or all(map(comparison.fits_memory, comparison.layer_sets)):
         return comparison
-    names = [name for name in comparison.classifiers if isinstance(CLASSIFIERS[name], Linear)]
+    names = [name for name in comparison.classifiers if isinstance(CLASSIFIERS[name], Linear | Majority)]
     log.warning("features are larger than --memory allows at once: only %s are fitted", " and ".join(names))
     return replace(comparison, classifiers=names)

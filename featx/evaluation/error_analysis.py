@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
-from featx.evaluation.metrics import Codes
 from featx.evaluation.result import HeldOutPredictions
 from featx.features.dataset import Dataset
-from featx.types import RowNumbers
+from featx.types import Codes, RowNumbers
 
 MOST_MISTAKES = 10
 """Mistakes that a report names."""

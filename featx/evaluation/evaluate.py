@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,17 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifiers.calibration import calibrate
-from featx.classifiers.search import Fitted, search
+from featx.classifiers.choice import Fitted
+from featx.classifiers.grids import STEPS_BEYOND
+from featx.classifiers.registry import Linear, find_classifier, takes_class_weights, takes_row_weights
+from featx.classifiers.search import SearchOptions, search
 from featx.classifiers.search_out_of_core import RowBlocks, search_out_of_core
 from featx.classifiers.to_arrays import as_classifier
 from featx.evaluation.comparison import Comparison
-from featx.evaluation.protocol import Subject, Training, make_evaluation
+from featx.evaluation.metrics import compute_figures
+from featx.evaluation.protocol import Subject, Training, make_evaluation, state_class_weight
 from featx.evaluation.result import TUNED, Evaluation, FittedClassifier
-from featx.evaluation.result_cache import describe_grid, load_finetuned_results, load_result, save_result
+from featx.evaluation.result_cache import (
+    HeldOutSize,
+    describe_grid,
+    load_finetuned_results,
+    load_result,
+    save_result,
+)
 from featx.features.catalog import LayerSet
 from featx.features.matrix import Features
 from featx.features.splits import make_folds, with_views
 from featx.keys import list_fields
+from featx.linear.weighting import UNWEIGHTED
 
 Trained = tuple[Fitted, FittedClassifier]
 
@@ -40,19 +51,64 @@ def fingerprint(comparison: Comparison, layer_set: LayerSet, clf: str) -> dict[s
     # Only stated where they differ from what they were before they could be chosen, so that older results are found.
     if (request.views, request.test_views) != (1, 1):
         stated["views"] = (request.views, request.test_views)
+    if request.class_weight != "none" and takes_class_weights(clf):
+        stated["class_weight"] = request.class_weight
     if not comparison.fits_memory(layer_set):
         stated["passes"] = 1
+    if request.select is not None:
+        stated["select"] = request.select
+        if request.select == "average_precision" and comparison.positive and comparison.positive.place == 0:
+            stated["positive"] = 0
     return stated
+
+
+def measure_held_out(comparison: Comparison) -> HeldOutSize:
+    """Count the images that are held out, and the classes."""
+    return HeldOutSize(int(comparison.dataset.test.sum()), len(comparison.dataset.classes))
+
+
+def fingerprint_extended(stated: dict[str, Any]) -> dict[str, Any]:
+    """State that the best value of the usual grid lies at its edge, so that values beyond it may have been tried."""
+    return {**stated, "extended": STEPS_BEYOND}
+
+
+def load_evaluation(comparison: Comparison, layer_set: LayerSet, clf: str) -> Evaluation | None:
+    """Find what an earlier run left of one classifier on a layer set.
+
+    A result whose C lies at the edge of the usual grid, and that does not say that it was extended, is of a version
+    that never looked beyond it: passed over.
+    """
+    cache = comparison.request.cache
+    held_out = measure_held_out(comparison)
+    stated = fingerprint(comparison, layer_set, clf)
+    evaluation = load_result(cache, stated, held_out)
+    if evaluation is None or lies_at_edge(clf, evaluation.result.params):
+        evaluation = load_result(cache, fingerprint_extended(stated), held_out)
+    return evaluation and complete_figures(comparison, evaluation)
+
+
+def lies_at_edge(clf: str, params: Mapping[str, float]) -> bool:
+    """Whether a chosen C is at an edge of the usual grid of a classifier."""
+    classifier = find_classifier(clf)
+    return isinstance(classifier, Linear) and params.get("C") in (classifier.values[0], classifier.values[-1])
+
+
+def complete_figures(comparison: Comparison, evaluation: Evaluation) -> Evaluation:
+    """Give a result of an older version the figures that its predictions allow."""
+    if evaluation.figures is not None:
+        return evaluation
+    dataset = comparison.dataset
+    figures = compute_figures(dataset.y[dataset.test], evaluation.predictions.classes, len(dataset.classes))
+    return replace(evaluation, figures=figures)
 
 
 def recall(comparison: Comparison, layer_set: LayerSet) -> dict[str, Evaluation]:
     """Find what earlier runs left of a layer set, by classifier; nothing where the request says to fit again."""
     if comparison.request.refit:
         return {}
-    images = int(comparison.dataset.test.sum())
     recalled = {}
     for clf in comparison.classifiers:
-        evaluation = load_result(comparison.request.cache, fingerprint(comparison, layer_set, clf), images)
+        evaluation = load_evaluation(comparison, layer_set, clf)
         if evaluation is not None:
             recalled[clf] = evaluation
     return recalled
@@ -61,11 +117,11 @@ def recall(comparison: Comparison, layer_set: LayerSet) -> dict[str, Evaluation]
 def recall_finetuned(comparison: Comparison) -> list[Evaluation]:
     """Find what fine-tuning of this base left on these very rows, as far as its classifiers are asked for."""
     request = comparison.request
-    images = int(comparison.dataset.test.sum())
     shared = {"base": list_fields(comparison.base.id), "rows": comparison.dataset.digest}
-    evaluations = load_finetuned_results(request.cache, shared, images)
+    class_weight = state_class_weight(request.class_weight)
+    evaluations = load_finetuned_results(request.cache, shared, measure_held_out(comparison), class_weight)
     names = request.classifiers or TUNED
-    return [evaluation for evaluation in evaluations if evaluation.result.clf in names]
+    return [complete_figures(comparison, each) for each in evaluations if each.result.clf in names]
 
 
 def evaluate_layer_set(
@@ -93,8 +149,12 @@ def evaluate_layer_set(
                 evaluations[clf] = replace(evaluations[clf], classifier=trained[1])
                 continue
             evaluation = evaluate_classifier(comparison, layer_set, clf, trained, features)
-            evaluations[clf] = replace(evaluation, degenerate=degenerate)
-            save_result(comparison.request.cache, fingerprint(comparison, layer_set, clf), evaluations[clf])
+            fitted, _ = trained
+            evaluations[clf] = replace(evaluation, degenerate=degenerate, edge=fitted.edge)
+            stated = fingerprint(comparison, layer_set, clf)
+            if fitted.at_edge:
+                stated = fingerprint_extended(stated)
+            save_result(comparison.request.cache, stated, evaluations[clf])
     return [evaluations[clf] for clf in comparison.classifiers]
 
 
@@ -107,15 +167,20 @@ def train_classifiers(comparison: Comparison, names: Sequence[str], features: Fe
     folds = with_views(folds_of_images, len(train), request.views, request.test_views)
     y = np.tile(dataset.y[train], request.views)
     rows = features.rows(train, request.views)
+    weighting = dataset.weighting(request.class_weight) or UNWEIGHTED
+    weighting = weighting.take(train).tile(request.views)
+    groups = np.tile(dataset.groups[train], request.views) if dataset.has_groups else None
+    options = SearchOptions(request.views, comparison.criterion, weighting, groups)
     if features.array is None:
-        return search_out_of_core(names, RowBlocks(features.take, rows, features.block), y, folds[0])
+        blocks = RowBlocks(features.take, rows, features.block)
+        return search_out_of_core(names, blocks, y, folds[0], options)
     X = features.take(rows)
     trained: dict[str, Trained] = {}
-    for name, fitted in search(names, X, y, folds, request.seed).items():
+    for name, fitted in search(names, X, y, folds, request.seed, options).items():
         started = time.perf_counter()
         inverse_temperature = 1.0
         if name == "svm":
-            inverse_temperature = calibrate(name, fitted.params["C"], X, y, folds)
+            inverse_temperature = calibrate(name, fitted.params["C"], X, y, folds, weighting)
         seconds = fitted.seconds + time.perf_counter() - started
         classifier = as_classifier(fitted.model, inverse_temperature)
         trained[name] = replace(fitted, seconds=seconds), classifier
@@ -137,8 +202,18 @@ def evaluate_classifier(
         dim=layer_set.dim,
         views=request.views,
         test_views=request.test_views,
+        class_weight=state_class_weight(request.class_weight) if takes_class_weights(clf) else None,
+        weighted_images=dataset.weights is not None and takes_row_weights(clf),
     )
-    training = Training(int(dataset.train.sum()), fitted.cv_accuracy, fitted.seconds, fitted.params)
+    criterion = comparison.criterion
+    training = Training(
+        n_train=int(dataset.train.sum()),
+        cv_accuracy=fitted.cv_accuracy,
+        seconds=fitted.seconds,
+        params=fitted.params,
+        select=request.select,
+        cv_figure=criterion.to_figure(fitted.cv_merit) if criterion else None,
+    )
     output = predict_held_out(comparison, classifier, features)
     return make_evaluation(subject, training, dataset.y[dataset.test], output, classifier)
 

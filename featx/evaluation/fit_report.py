@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from featx.evaluation.error_analysis import ClassReport, HeldOut, Mistake, list_mistakes, report_classes
-from featx.evaluation.result import Evaluation
+from featx.evaluation.result import Evaluation, choose_positive
 from featx.evaluation.table_row import TableRow, make_row
 from featx.models.model import Model
 
@@ -67,7 +67,7 @@ def report_fit(
     """
     predicted = evaluation.predictions.classes
     return FitReport(
-        result=row or make_row(evaluation),
+        result=row or make_row(evaluation, choose_positive(held_out.classes)),
         classes=held_out.classes,
         confusion=confusion_matrix(held_out.truth, predicted, labels=range(len(held_out.classes))),
         per_class=report_classes(held_out, predicted),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypedDict
+from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr
-from sklearn.metrics import f1_score, recall_score
+from sklearn.metrics import matthews_corrcoef
 
-Codes = NDArray[np.integer[Any]]
-"""Places of classes: (n,) int."""
+from featx.classifiers.figures import balanced_accuracy, macro_f1, pick_or_average, rank_classes
+from featx.evaluation.result import Figures
+from featx.types import Codes
 
 Z95 = 1.959963984540054
 """97.5 % quantile of the normal distribution: 95 % lie between it and its negative."""
@@ -20,6 +22,9 @@ BINS = 15
 """Bins of the calibration error, as Guo et al. (2017) take them."""
 
 TOP = 5
+
+SIGNIFICANCE = 0.05
+"""Two classifiers whose p value is at least this cannot be told apart."""
 
 # The Wilson interval and McNemar's test are written by hand: each is a few lines, held to scipy's numbers by the tests,
 # while importing scipy.stats takes a second where scikit-learn has not already done so. What scikit-learn itself has is
@@ -51,17 +56,6 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     centre = (share + spread / 2) / (1 + spread)
     half = Z95 / (1 + spread) * math.sqrt(share * (1 - share) / total + spread / (4 * total))
     return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def balanced_accuracy(truth: Codes, predicted: Codes) -> float:
-    """Average the recall of the classes that occur; both (n,) int."""
-    # Not balanced_accuracy_score, which warns of every class that is predicted and does not occur.
-    return float(recall_score(truth, predicted, labels=np.unique(truth), average="macro", zero_division=0))
-
-
-def macro_f1(truth: Codes, predicted: Codes) -> float:
-    """Average F1 over the classes that occur in either; both (n,) int."""
-    return float(f1_score(truth, predicted, average="macro", zero_division=0))
 
 
 def top_accuracy(truth: Codes, probabilities: NDArray[np.float64], top: int = TOP) -> float | None:
@@ -131,6 +125,29 @@ def mcnemar(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return min(1.0, 2 * one_sided)
 
 
+def adjust_by_holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p values of several tests so that all of them together are held to one level.
+
+    Holm, "A simple sequentially rejective multiple test procedure" (1979).
+
+    Parameters
+    ----------
+    p_values : sequence of float
+
+    Returns
+    -------
+    list of float
+        In the same order.
+    """
+    adjusted = [1.0] * len(p_values)
+    largest = 0.0
+    rising = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    for rank, place in enumerate(rising):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
 class Scores(TypedDict):
     """The fields of a `Result` that the held-out part decides."""
 
@@ -177,3 +194,49 @@ def score_predictions(truth: Codes, predicted: Codes, probabilities: NDArray[np.
         top5_accuracy=None if top5 is None else round(top5, 6),
         calibration_error=round(calibration_error(confidence, right), 6),
     )
+
+
+def compute_figures(
+    truth: Codes, predicted: Codes, classes: int, probabilities: NDArray[np.float64] | None = None
+) -> Figures:
+    """Compute the further figures of the held-out part.
+
+    Parameters
+    ----------
+    truth, predicted : (m,) int
+        Places of classes.
+    classes : int
+        How many there are.
+    probabilities : (m, k) float64, optional
+        Without them, figures of probabilities are left out.
+
+    Returns
+    -------
+    Figures
+        Rounded to six digits.
+    """
+    # Where all images are of one class there is nothing to correlate with, of which scikit-learn warns.
+    has_several = len(np.unique(truth)) > 1
+    matthews = as_figure(float(matthews_corrcoef(truth, predicted))) if has_several else None
+    recall: list[float | None] = []
+    if classes == 2:
+        for code in (0, 1):
+            of_class = predicted[truth == code] == code
+            recall.append(as_figure(float(of_class.mean())) if len(of_class) else None)
+    if probabilities is None:
+        return Figures(matthews, tuple(recall))
+    ranking = rank_classes(truth, probabilities)
+    return Figures(
+        matthews, tuple(recall), summarise_classes(ranking.roc_auc), summarise_classes(ranking.average_precision)
+    )
+
+
+def summarise_classes(of_classes: NDArray[np.float64]) -> tuple[float | None, ...]:
+    """Keep the figures of either class of two; of more classes, (k,), their mean as far as it is defined."""
+    positives = (0, 1) if len(of_classes) == 2 else (0,)
+    return tuple(as_figure(pick_or_average(of_classes, positive)) for positive in positives)
+
+
+def as_figure(value: float) -> float | None:
+    """Round a figure to six digits; None where it is not defined (NaN)."""
+    return None if math.isnan(value) else round(value, 6)

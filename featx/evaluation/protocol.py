@@ -6,7 +6,7 @@ Evaluating cached layers (`evaluate`) and fine-tuning share both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,18 @@ from numpy.typing import NDArray
 
 from featx.base_choice import BaseChoice
 from featx.bases.weights import absolute_path
+from featx.data.listing import find_held_out
 from featx.errors import ModelError
-from featx.evaluation.metrics import Codes, score_predictions
+from featx.evaluation.metrics import compute_figures, score_predictions
 from featx.evaluation.result import Evaluation, FittedClassifier, HeldOutPredictions, Result
+from featx.features.dataset import Dataset
+from featx.fields import format_class_weight
 from featx.keys import FeatureKey
 from featx.models.array_classifier import Opaque
 from featx.models.model import Model
+from featx.requests import ClassWeight, SelectedFigure
 from featx.store.base_json import StoredBase
+from featx.types import Codes
 
 PROTOCOL = 3
 """Version of splits, search, solvers and scores: raise it by hand when any of them gives other numbers."""
@@ -35,6 +40,31 @@ PROTOCOL_IN_WORDS = (
 """The protocol of evaluating cached layers, as model files state it."""
 
 
+def describe_protocol(clf: str) -> str:
+    """State the protocol of one classifier: neighbours take standardised columns, as the MLP does."""
+    return PROTOCOL_IN_WORDS.replace("MLP", "knn") if clf == "knn" else PROTOCOL_IN_WORDS
+
+
+def state_class_weight(class_weight: ClassWeight) -> str | None:
+    """Write what a request says of class weights where it says anything; None where all classes cost the same."""
+    text = format_class_weight(class_weight)
+    return None if text == "none" else text
+
+
+def describe_groups(dataset: Dataset) -> dict[str, Any]:
+    """State which rows groups held out, so that they are found again where nobody says the groups; {} without any.
+
+    The rows are stated, not how groups were made: a pattern from a foreign model file is never run.
+    """
+    if not dataset.has_groups:
+        return {}
+    stated: dict[str, Any] = {"count": len(np.unique(dataset.groups))}
+    if find_held_out(dataset.listing.splits) is None:
+        alone = replace(dataset, groups=np.arange(len(dataset.y)))
+        stated |= {"held_out": np.packbits(dataset.test).tobytes().hex(), "rows": alone.digest}
+    return {"groups": stated}
+
+
 @dataclass(frozen=True)
 class Subject:
     """What is evaluated: a classifier on a layer set of a base. The fields are those of `Result`."""
@@ -46,6 +76,8 @@ class Subject:
     dim: int
     views: int = 1
     test_views: int = 1
+    class_weight: str | None = None
+    weighted_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,12 +93,18 @@ class Training:
     seconds : float
     params : dict
         The hyper-parameters that were chosen.
+    select : str or None
+        The figure by which they were chosen, where one was asked for.
+    cv_figure : float or None
+        That figure in cross-validation.
     """
 
     n_train: int
     cv_accuracy: float
     seconds: float
     params: dict[str, float]
+    select: SelectedFigure | None = None
+    cv_figure: float | None = None
 
 
 def make_evaluation(
@@ -88,7 +126,8 @@ def make_evaluation(
     chosen, probabilities = output
     result = make_result(subject, training, truth, output)
     confidence = probabilities[np.arange(len(truth)), chosen].round(6)
-    return Evaluation(result, HeldOutPredictions(chosen, confidence), classifier)
+    figures = compute_figures(truth, chosen, probabilities.shape[1], probabilities)
+    return Evaluation(result, HeldOutPredictions(chosen, confidence), classifier, figures=figures)
 
 
 def make_result(
@@ -108,6 +147,10 @@ def make_result(
         params=training.params,
         views=subject.views,
         test_views=subject.test_views,
+        select=training.select,
+        cv_figure=None if training.cv_figure is None else round(training.cv_figure, 6),
+        class_weight=subject.class_weight,
+        weighted_images=subject.weighted_images,
         **score_predictions(truth, chosen, probabilities),
     )
 
@@ -173,7 +216,9 @@ def make_model(evaluation: Evaluation, base: ModelBase, classes: Sequence[str], 
     result = evaluation.result
     classifier = evaluation.classifier
     if classifier is None or isinstance(classifier, Opaque):
-        raise ModelError(f"no model file can hold a classifier of the kind '{result.clf}': choose logreg, svm or mlp")
+        raise ModelError(
+            f"no model file can hold a classifier of the kind '{result.clf}': choose logreg, svm, mlp, knn or dummy"
+        )
     # Seconds differ from run to run, and equal fits are to give equal files.
     scores = {name: value for name, value in result.to_dict().items() if name != "fit_seconds"}
     return Model(

@@ -9,11 +9,20 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.classifiers.choice import Edge
+from featx.classifiers.figures import Criterion
+from featx.errors import RequestError, unknown
 from featx.models.array_classifier import ArrayClassifier, Opaque
+from featx.requests import SelectedFigure
 from featx.types import RowNumbers
 
 TUNED = ("head", "finetuned")
 """Names of the two phases of fine-tuning in the column of classifiers."""
+
+SELECTION_FIELDS = ("select", "cv_figure")
+"""Fields of a result that are only stated where the figure to choose by was asked for."""
+WEIGHTING_FIELDS = ("class_weight", "weighted_images")
+"""Fields of a result that say how training was weighted: JSON states them only where it was."""
 
 FittedClassifier = ArrayClassifier | Opaque
 
@@ -48,6 +57,14 @@ class Result:
         Expected calibration error, 15 bins: how far probabilities lie from the share that is right.
     views, test_views : int
         Views of each image that were trained on, and views whose scores were averaged to evaluate it.
+    select : str or None
+        The cross-validated figure by which hyper-parameters were chosen, where one was asked for.
+    cv_figure : float or None
+        That figure in cross-validation.
+    class_weight : str or None
+        What errors on classes cost in training, as `CompareRequest` states it; None: all the same.
+    weighted_images : bool
+        Whether images had weights in training. No figure here is weighted.
     """
 
     base: str
@@ -69,10 +86,95 @@ class Result:
     calibration_error: float
     views: int = 1
     test_views: int = 1
+    select: SelectedFigure | None = None
+    cv_figure: float | None = None
+    class_weight: str | None = None
+    weighted_images: bool = False
+
+    @property
+    def merit(self) -> float:
+        """What rows are ranked by, the greatest first: the figure asked for, else cross-validated accuracy."""
+        if self.select is None or self.cv_figure is None:
+            return self.cv_accuracy
+        return Criterion(self.select).sign * self.cv_figure
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
-        return asdict(self)
+        """Give plain values for JSON; those of a selection and of weights only where there were any."""
+        values = asdict(self)
+        if self.select is None:
+            for name in SELECTION_FIELDS:
+                del values[name]
+        return drop_unweighted(values)
+
+
+def drop_unweighted(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the fields of weights that say that there were none."""
+    return {name: value for name, value in values.items() if value or name not in WEIGHTING_FIELDS}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Further figures of the held-out part; None where not defined.
+
+    Attributes
+    ----------
+    matthews : float or None
+        Matthews correlation: of labels, from -1 to 1, 0 at chance.
+    recall : tuple of float or None
+        Of either class where there are two, else empty.
+    roc_auc, average_precision : tuple of float or None
+        With either class as the positive one where there are two; else one mean over classes, each against the rest, as
+        far as it is defined. Empty where probabilities were not kept.
+    """
+
+    matthews: float | None
+    recall: tuple[float | None, ...]
+    roc_auc: tuple[float | None, ...] = ()
+    average_precision: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class PositiveClass:
+    """The one of two classes that sensitivity, specificity and average precision are of.
+
+    Attributes
+    ----------
+    place : int
+        0 or 1.
+    name : str
+    """
+
+    place: int
+    name: str
+
+
+def choose_positive(classes: Sequence[str], name: str | None = None) -> PositiveClass | None:
+    """Find the positive class; None where there are more than two and none was named.
+
+    Parameters
+    ----------
+    name : str, optional
+        The second class where not given, as in scikit-learn.
+
+    Raises
+    ------
+    RequestError
+        If one is named, but there are more than two classes.
+    UnknownName
+        If there is no such class.
+    """
+    if len(classes) != 2:
+        if name is None:
+            return None
+        raise RequestError(
+            f"'--positive {name}' says which of two classes is the positive one, and there are {len(classes)}: "
+            "leave it out, each class is then one against the rest"
+        )
+    if name is None:
+        return PositiveClass(1, classes[1])
+    if name not in classes:
+        raise unknown("class of `--positive`", name, classes)
+    return PositiveClass(list(classes).index(name), name)
 
 
 @dataclass(frozen=True)
@@ -126,6 +228,9 @@ class Evaluation:
         Whether an earlier run left this.
     degenerate : str or None
         "all zero" or "constant" where the features tell no images apart.
+    edge : {"lowest", "highest"} or None
+        Where the chosen C is the lowest or the highest that was tried.
+    figures : Figures or None
     """
 
     result: Result
@@ -133,16 +238,18 @@ class Evaluation:
     classifier: FittedClassifier | None = None
     recalled: bool = False
     degenerate: str | None = None
+    edge: Edge | None = None
+    figures: Figures | None = None
 
 
 AnyResult = TypeVar("AnyResult", bound=Result)
 
 
 def best(results: Sequence[AnyResult]) -> AnyResult:
-    """Pick the winner by cross-validated accuracy: the held-out part evaluates, it does not choose.
+    """Pick the winner by cross-validation: by accuracy, or by the figure asked for. The held-out part does not choose.
 
     Rows of fine-tuning are passed over where there are others: they are validated on one small part that also chose
     the epoch, which flatters them.
     """
     cross_validated = [result for result in results if result.clf not in TUNED]
-    return max(cross_validated or results, key=lambda result: result.cv_accuracy)
+    return max(cross_validated or results, key=lambda result: result.merit)

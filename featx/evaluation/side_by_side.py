@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed, parallel_config
+from joblib.parallel import get_active_backend
 
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.evaluate import evaluate_layer_set, recall
 from featx.evaluation.result import Evaluation
 from featx.features.catalog import LayerSet
+from featx.processes.workers import Workers
 
 WORTH_PROCESSES = 1_000_000
 """Numbers in all features to be evaluated, from which on a second process earns back the seconds of its start."""
 
+THREAD_LIMITS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+"""Variables that tell libraries of linear algebra how many threads to start."""
+
 Task = tuple[Comparison, LayerSet]
 
+Results = Generator[tuple[int, list[Evaluation]], None, None]
+"""Places of tasks, and their evaluations."""
 
-def evaluate_side_by_side(tasks: Sequence[Task]) -> Iterator[tuple[int, list[Evaluation]]]:
+
+def evaluate_side_by_side(tasks: Sequence[Task]) -> Results:
     """Evaluate layer sets, several at a time where that pays; yield place and evaluations as they come.
 
     The largest layer set comes first. Small arrays keep Python busy more than linear algebra, so layer sets go to
@@ -35,11 +52,39 @@ def evaluate_side_by_side(tasks: Sequence[Task]) -> Iterator[tuple[int, list[Eva
     if jobs < 2:
         for place in largest_first:
             yield evaluate_at(place, tasks[place], cpus)
-    else:
+    elif joblib_backend_surrounds():
         calls = (delayed(evaluate_at)(place, tasks[place], cpus // jobs) for place in largest_first)
-        # A terminal sends Ctrl-C to all processes; this one ends the others.
-        ignoring = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered", **ignoring)(calls)
+        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
+    else:
+        yield from evaluate_in_processes(tasks, largest_first, jobs, cpus // jobs)
+
+
+def joblib_backend_surrounds() -> bool:
+    """Whether a `joblib.parallel_config` chose a backend for this call."""
+    backend, _ = get_active_backend()
+    return type(backend).__name__ != "LokyBackend"
+
+
+def evaluate_in_processes(tasks: Sequence[Task], order: Sequence[int], jobs: int, threads: int) -> Results:
+    """Evaluate layer sets in processes that end with this one.
+
+    Raises
+    ------
+    FeatxError
+        What evaluating one of them raised, or if the system ended a process.
+    """
+    environment = {name: os.environ.get(name, str(threads)) for name in THREAD_LIMITS}
+    waiting = deque(order)
+    with Workers(jobs, environment) as workers:
+        for worker in range(jobs):
+            place = waiting.popleft()
+            workers.call(worker, evaluate_at, place, tasks[place], threads)
+        for _ in order:
+            worker, result = workers.next_result()
+            if waiting:
+                place = waiting.popleft()
+                workers.call(worker, evaluate_at, place, tasks[place], threads)
+            yield result
 
 
 def count_work(comparison: Comparison, layer_set: LayerSet) -> int:

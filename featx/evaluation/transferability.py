@@ -127,16 +127,19 @@ def neighbour_accuracy(X: Matrix, y: NDArray[np.intp], groups: NDArray[np.intp])
     X : (n, d) float
     y : (n,) int
     groups : (n,) int
-        Copies of one image, which have one number, are not each other's neighbours.
+        Images of one group are not each other's neighbours.
     """
     lengths = np.linalg.norm(X, axis=1, keepdims=True)
     unit = np.asarray(X / np.where(lengths > 0, lengths, 1), np.float32)
-    # Not scikit-learn's KNeighborsClassifier: copies of one image must not vote for each other.
+    # Not scikit-learn's KNeighborsClassifier: images of one group must not vote for each other.
     alike = unit @ unit.T
     alike[groups[:, None] == groups[None, :]] = NOT_A_NEIGHBOUR
     nearest = np.argsort(-alike, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(y) - 1)]
     votes = np.zeros((len(y), int(y.max()) + 1))
     # Among classes with equally many votes the nearer neighbours win.
+    rows = np.arange(len(y))
     for place, column in enumerate(nearest.T):
-        votes[np.arange(len(y)), y[column]] += 1 - 1e-3 * place
+        # A large group may leave fewer others than there are votes.
+        is_neighbour = alike[rows, column] > NOT_A_NEIGHBOUR
+        votes[rows, y[column]] += is_neighbour * (1 - 1e-3 * place)
     return float((votes.argmax(axis=1) == y).mean())

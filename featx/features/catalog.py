@@ -238,8 +238,9 @@ def choose_cached(
     fewest = min(layer.lacks for layer in candidates)
     warn_of_incomplete(request, base, candidates, fewest)
     # Sorting is stable, so the poolings of a layer keep their order.
-    depth = [str(layer["name"]) for layer in base.layers]
-    candidates.sort(key=lambda layer: depth.index(layer.key.layer))
+    depth = {str(layer["name"]): place for place, layer in enumerate(base.layers)}
+    # Layers that an older or foreign base.json does not list come last.
+    candidates.sort(key=lambda layer: depth.get(layer.key.layer, len(depth)))
     return [combine([layer]) for layer in candidates if layer.lacks == fewest]
 
 
@@ -344,7 +345,7 @@ def exact_name(base: StoredBase, name: str) -> str:
         return name
     aliases: list[str] = []
     for layer in base.layers:
-        of_layer = [alias for alias in layer["alias"].split(",") if alias]
+        of_layer = [alias for alias in layer.get("alias", "").split(",") if alias]
         if name in of_layer:
             return str(layer["name"])
         aliases += of_layer

@@ -13,18 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.base_choice import GroupChoice
 from featx.data.digest_cache import digest_all
+from featx.data.groups import group_listing
 from featx.data.listing import DigestedListing, FailedImage, Listing, check_classes, find_held_out
+from featx.data.reading import reading
 from featx.data.sources import ColumnChoice, list_images
-from featx.errors import DataError, MissingFeatures, shorten
+from featx.errors import DataError, MissingFeatures, shorten, unknown
 from featx.features.catalog import Selection, select_features
 from featx.features.duplicates import count_once
+from featx.features.group_splits import first_rows
+from featx.features.groups import group_alone, group_pictures, has_company, split_rows, word_torn
 from featx.features.missing import list_layers_and_poolings, missing_features
-from featx.features.splits import describe_split, hold_out
+from featx.features.splits import describe_split
+from featx.fields import parse_class_weight
 from featx.images.decode import BrokenImage, decode
 from featx.keys import FeatureKey, ValueRange
+from featx.linear.weighting import Weighting, require_weights
 from featx.log import note
-from featx.requests import CompareRequest
+from featx.requests import ClassWeight, CompareRequest
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
 from featx.types import Progress
@@ -44,11 +51,15 @@ class Dataset:
     y : (n,) int
         Places in `classes`.
     groups : (n,) int
-        Equal for rows that show the same image.
+        Equal for rows that belong together; all different where nothing says that any do.
     test : (n,) bool
         The held-out rows.
     split : str
         What was held out and what is trained on, in words.
+    on_both_sides : str or None
+        Pictures that the data set's own split holds on both sides, in words.
+    torn_groups : str or None
+        Groups that it holds on both sides, in words.
     """
 
     manifest: DigestedListing
@@ -57,6 +68,8 @@ class Dataset:
     groups: NDArray[np.intp]
     test: NDArray[np.bool_]
     split: str = ""
+    on_both_sides: str | None = None
+    torn_groups: str | None = None
 
     @property
     def train(self) -> NDArray[np.bool_]:
@@ -73,10 +86,51 @@ class Dataset:
         """Digests of the image files: (n, 32) uint8."""
         return self.manifest.digests
 
+    @property
+    def weights(self) -> NDArray[np.float64] | None:
+        """How often each image counts in training: (n,) float64; None where all count once."""
+        weights = self.listing.weights
+        return None if weights is None or (weights == 1).all() else weights
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether any rows belong together."""
+        return has_company(self.groups)
+
+    def weighting(self, class_weight: ClassWeight) -> Weighting | None:
+        """Say how much images and classes count in training; None where all count alike.
+
+        Parameters
+        ----------
+        class_weight : str or mapping of str to float
+            As a request states it: "none", "balanced" or weights by name.
+
+        Raises
+        ------
+        UnknownName
+            If it names a class that the data set does not have.
+        """
+        rule = parse_class_weight(class_weight)
+        if rule == "none":
+            return None if self.weights is None else Weighting(None, self.weights)
+        if isinstance(rule, str):
+            return Weighting("balanced", self.weights)
+        for name in rule:
+            if name not in self.classes:
+                raise unknown("class of 'class_weight'", name, self.classes)
+        by_code = {self.classes.index(name): weight for name, weight in rule.items()}
+        return Weighting(by_code, self.weights)
+
     @cached_property
     def digest(self) -> str:
-        """Digest of images, labels and split, in their order; 64 hex characters."""
-        facts = [self.classes, self.y.tolist(), self.test.tolist()]
+        """Digest of images, labels, split, weights and groups, in their order; 64 hex characters."""
+        facts: list[Any] = [self.classes, self.y.tolist(), self.test.tolist()]
+        # Only stated where there are any, so that results from before are found.
+        if self.weights is not None:
+            facts.append(self.weights.tolist())
+        if self.has_groups:
+            _, place = first_rows(self.groups)
+            facts.append(["groups", place.tolist()])
         return hashlib.sha256(self.digests.tobytes() + json.dumps(facts).encode()).hexdigest()
 
 
@@ -98,16 +152,26 @@ class NeededFeatures:
     base: StoredBase | None = None
 
 
-def list_dataset(request: CompareRequest, progress: Progress | None = None) -> DigestedListing:
+def list_dataset(request: CompareRequest, progress: Progress | None = None, is_split: bool = True) -> DigestedListing:
     """List and digest the images of a data set; each file that cannot be read is named in a warning.
+
+    Parameters
+    ----------
+    request : CompareRequest
+    progress : callable, optional
+    is_split : bool
+        Whether the images will be split, so that groups matter.
 
     Raises
     ------
     DataError
         If there is no such data set, or it is empty.
     """
-    columns = ColumnChoice(request.path_column, request.label_column)
+    finds_groups = is_split and request.group_fields() == GroupChoice().group_fields()
+    columns = ColumnChoice(request.path_column, request.label_column, request.group_column, finds_groups)
     listing = list_images(request.data, request.cache, choice=columns)
+    if is_split:
+        listing = group_listing(listing, request)
     manifest = digest_all(request.cache, listing, request.rehash, progress=progress)
     for file in manifest.unreadable:
         log.warning("'%s' is left out: %s", file.path, file.reason)
@@ -189,29 +253,57 @@ def join_dataset(request: CompareRequest, manifest: DigestedListing) -> Dataset:
     Raises
     ------
     DataError
-        If there are too few classes, or too few images of a class.
+        If there are too few classes or too few images of a class, weights of images make no sense, or groups that were
+        asked for cannot be divided.
     """
+    manifest = leave_out_weightless(manifest)
     counted = count_once(manifest)
     for remark in counted.remarks:
         log.warning("%s", remark)
+    listed = manifest
     listing = manifest.listing.subset(counted.rows)
     manifest = DigestedListing(listing, manifest.digests[counted.rows], manifest.unreadable)
     check_classes(listing.labels, request.data)
     classes, y = np.unique(np.array(listing.labels), return_inverse=True)
-    _, groups = np.unique(manifest.digests.view("V32").reshape(-1), return_inverse=True)
-    test = find_held_out(listing.splits)
-    has_own_split = test is not None
-    if test is None:
-        test = hold_out(y, groups, request.seed)
+    own = find_held_out(listing.splits)
+    groups, test = split_rows(listed, counted.rows, y, own, request.seed)
     check_training_part(classes, y, test, request.data)
     unmeasured = np.flatnonzero(np.bincount(y[test], minlength=len(classes)) == 0)
     if len(unmeasured):
         names = shorten(f"'{classes[code]}'" for code in unmeasured)
         of_them = "it" if len(unmeasured) == 1 else "them"
         log.warning("no image of %s is held out, so the accuracy says nothing of %s", names, of_them)
-    split = describe_split(listing.splits if has_own_split else None, test, request.seed)
+    named = groups if has_company(groups) else None
+    split = describe_split(None if own is None else listing.splits, test, request.seed, named)
     note(log, split)
-    return Dataset(manifest, classes.tolist(), y, groups, test, split)
+    torn = None if named is None or own is None else word_torn(groups, test, listing.paths)
+    if torn:
+        log.warning("%s", torn)
+    return Dataset(manifest, classes.tolist(), y, groups, test, split, counted.on_both_sides, torn)
+
+
+def leave_out_weightless(manifest: DigestedListing) -> DigestedListing:
+    """Leave out images of weight 0, as if they were not listed.
+
+    Raises
+    ------
+    DataError
+        If weights are negative or not finite, or all 0.
+    """
+    listing = manifest.listing
+    if listing.weights is None:
+        return manifest
+    try:
+        weights = require_weights(listing.weights, len(listing))
+    except DataError as error:
+        raise DataError(f"'{listing.name}': {error}") from error
+    kept = np.flatnonzero(weights)
+    left_out = len(weights) - len(kept)
+    if not left_out:
+        return manifest
+    fate = "1 image has weight 0 and is" if left_out == 1 else f"{left_out} images have weight 0 and are"
+    note(log, f"{fate} left out")
+    return DigestedListing(listing.subset(kept.tolist()), manifest.digests[kept], manifest.unreadable)
 
 
 def join_unlabelled(manifest: DigestedListing) -> Dataset:
@@ -219,7 +311,9 @@ def join_unlabelled(manifest: DigestedListing) -> Dataset:
     splits = manifest.listing.splits
     is_held_out = find_held_out(splits) if "train" in splits else None
     test = np.zeros(len(manifest), bool) if is_held_out is None else is_held_out
-    _, groups = np.unique(manifest.digests.view("V32").reshape(-1), return_inverse=True)
+    groups = group_alone(manifest.digests)
+    if manifest.listing.groups is not None:
+        groups = group_pictures(manifest, manifest.listing.groups, range(len(manifest))).codes
     return Dataset(manifest, [""], np.zeros(len(manifest), np.intp), groups, test)
 
 
@@ -268,7 +362,8 @@ def keep_featured(manifest: DigestedListing, store: FeatureStore, needed: Sequen
 def find_fault(listing: Listing, row: int, value_range: ValueRange | None) -> str | None:
     """Decode an image to see what is wrong with it; None if it is sound."""
     try:
-        decode(listing.read(listing.paths[row]), value_range)
+        with reading(listing, row) as data:
+            decode(data, value_range)
     except (BrokenImage, OSError) as error:
         return str(error)
     return None

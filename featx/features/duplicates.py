@@ -19,10 +19,13 @@ class CountedOnce:
         In the order of the listing, each with a picture of its own.
     remarks : list of str
         One line for each kind of row that was left out.
+    on_both_sides : str or None
+        That one of them which names pictures in two splits.
     """
 
     rows: list[int]
     remarks: list[str]
+    on_both_sides: str | None = None
 
 
 def count_once(digested: DigestedListing) -> CountedOnce:
@@ -44,6 +47,7 @@ def count_once(digested: DigestedListing) -> CountedOnce:
     repeated = 0
     two_labels = []
     two_sides = []
+    two_weights = []
     for rows in group_copies(digested.digests):
         if differ(rows, listing.labels):
             two_labels.append(rows)
@@ -55,6 +59,8 @@ def count_once(digested: DigestedListing) -> CountedOnce:
             kept = next(row for row in rows if not is_held_out[row])
         else:
             repeated += len(rows) - 1
+        if listing.weights is not None and differ(rows, listing.weights.tolist()):
+            two_weights.append(rows)
         left_out.update(row for row in rows if row != kept)
     kept_rows = [row for row in range(len(listing)) if row not in left_out]
     if any(is_held_out) and not any(is_held_out[row] for row in kept_rows):
@@ -68,7 +74,9 @@ def count_once(digested: DigestedListing) -> CountedOnce:
             f"'{listing.name}': every image of '{min(vanished)}' bears another label as well, so which is right "
             "cannot be known: correct the labels"
         )
-    return CountedOnce(kept_rows, word_remarks(listing, repeated, two_labels, two_sides))
+    on_both_sides = word_two_sides(listing, two_sides)
+    remarks = word_remarks(listing, repeated, two_labels, on_both_sides)
+    return CountedOnce(kept_rows, [*remarks, *word_weights(listing, two_weights)], on_both_sides)
 
 
 def differ(rows: Sequence[int], column: Sequence[object]) -> bool:
@@ -76,8 +84,27 @@ def differ(rows: Sequence[int], column: Sequence[object]) -> bool:
     return len({column[row] for row in rows}) > 1
 
 
+def word_two_sides(listing: Listing, two_sides: Sequence[Sequence[int]]) -> str | None:
+    """Say which pictures lie on both sides of the data set's own split; None where none does."""
+    if not two_sides:
+        return None
+    pair = describe_pair(two_sides[0], listing.splits, listing.paths)
+    lies = "1 image lies" if len(two_sides) == 1 else f"{len(two_sides)} images lie"
+    fate = "it is" if len(two_sides) == 1 else "they are"
+    return f"{lies} in two splits: {pair} are the same picture; {fate} trained on and not held out"
+
+
+def word_weights(listing: Listing, two_weights: Sequence[Sequence[int]]) -> list[str]:
+    """Say which weight counts where copies of an image have several."""
+    if not two_weights or listing.weights is None:
+        return []
+    pair = describe_pair(two_weights[0], [str(weight) for weight in listing.weights], listing.paths)
+    have = "1 image has" if len(two_weights) == 1 else f"{len(two_weights)} images have"
+    return [f"{have} two weights: {pair} are the same picture; the weight of the row that counts is taken"]
+
+
 def word_remarks(
-    listing: Listing, repeated: int, two_labels: Sequence[Sequence[int]], two_sides: Sequence[Sequence[int]]
+    listing: Listing, repeated: int, two_labels: Sequence[Sequence[int]], on_both_sides: str | None
 ) -> list[str]:
     """Say what was left out, in one line for each reason."""
     remarks = []
@@ -85,11 +112,8 @@ def word_remarks(
         remarks.append("1 row is a repetition of another and counts once")
     elif repeated:
         remarks.append(f"{repeated} rows are repetitions of others and count once")
-    if two_sides:
-        pair = describe_pair(two_sides[0], listing.splits, listing.paths)
-        lies = "1 image lies" if len(two_sides) == 1 else f"{len(two_sides)} images lie"
-        fate = "it is" if len(two_sides) == 1 else "they are"
-        remarks.append(f"{lies} in two splits: {pair} are the same picture; {fate} trained on and not held out")
+    if on_both_sides:
+        remarks.append(on_both_sides)
     if two_labels:
         pair = describe_pair(two_labels[0], listing.labels, listing.paths)
         bears = "1 image bears" if len(two_labels) == 1 else f"{len(two_labels)} images bear"

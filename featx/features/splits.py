@@ -1,6 +1,6 @@
 """Which rows train and which evaluate: the held-out part, and the folds of cross-validation.
 
-Rows of one group (copies of one image) are never split. Everything is stratified by class and drawn from a seed.
+Rows of one group are never split: see `group_splits`. Everything is stratified by class and drawn from a seed.
 """
 
 from __future__ import annotations
@@ -14,36 +14,19 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from featx.errors import DataError
+from featx.features.group_splits import first_rows, hold_out_groups, make_group_folds
 from featx.types import Fold
 
 TEST_SHARE = 0.25
 """Share of the images that is held out where the data set brings no split of its own."""
 
+ABOUT = 0.06
+"""How far from a quarter what whole groups hold out may be, to be called one."""
+
 VALIDATION_SHARE = 0.15
 """Share of the training images on which fine-tuning chooses its epoch."""
 
 FOLDS = 5
-
-
-def first_rows(groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find the first row of each group, in the order of the rows, and for each row the place of its group's first.
-
-    Parameters
-    ----------
-    groups : (n,) int
-        Equal numbers mark rows that show the same image.
-
-    Returns
-    -------
-    first : (g,) int
-    place : (n,) int
-        `first[place[i]]` is the first row of row i's group.
-    """
-    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return first[order], rank[inverse]
 
 
 def hold_out(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int, share: float = TEST_SHARE) -> NDArray[np.bool_]:
@@ -57,14 +40,21 @@ def hold_out(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int, share: fl
         Classes.
     groups : (n,) int
     share : float
-        Share of the groups; a quarter by default.
+        A quarter by default.
 
     Returns
     -------
     (n,) bool
         True for the held-out rows.
+
+    Raises
+    ------
+    UndividableGroups
+        If groups of several rows cannot be divided.
     """
     first, place = first_rows(groups)
+    if len(first) < len(groups):
+        return hold_out_groups(y, groups, seed, share)
     classes = y[first]
     is_held_out = draw_share(classes, seed, share)
     for code in np.unique(classes):
@@ -106,7 +96,9 @@ SPLIT_NOUNS = {"train": "train", "val": "val", "test": "test", "": "images witho
 """Split of a listing to how it is called in a sentence."""
 
 
-def describe_split(splits: Sequence[str] | None, test: NDArray[np.bool_], seed: int) -> str:
+def describe_split(
+    splits: Sequence[str] | None, test: NDArray[np.bool_], seed: int, groups: NDArray[np.intp] | None = None
+) -> str:
     """Say what was held out and what is trained on.
 
     Parameters
@@ -117,10 +109,24 @@ def describe_split(splits: Sequence[str] | None, test: NDArray[np.bool_], seed: 
         The held-out rows.
     seed : int
         What it was drawn with.
+    groups : (n,) int, optional
+        Where there are groups of several rows.
     """
     held_out = int(test.sum())
     images = "1 image" if held_out == 1 else f"{held_out} images"
     trained_on = len(test) - held_out
+    if splits is None and groups is not None:
+        count = len(np.unique(groups))
+        out = len(np.unique(groups[test]))
+        is_quarter = abs(held_out / len(test) - TEST_SHARE) < ABOUT
+        what = (
+            f"a quarter of the {count} groups" if is_quarter else f"what of the {count} groups is nearest to a quarter"
+        )
+        return (
+            f"held out: {what}, drawn with seed {seed} "
+            f"({'1 group' if out == 1 else f'{out} groups'}, {images}); "
+            f"trained on the rest ({'1 group' if count - out == 1 else f'{count - out} groups'}, {trained_on})"
+        )
     if splits is None:
         return f"held out: a quarter, drawn with seed {seed} ({images}); trained on the rest ({trained_on})"
     counts = Counter(split for split, is_test in zip(splits, test.tolist(), strict=True) if not is_test)
@@ -133,7 +139,8 @@ def make_folds(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> Sequ
     """Make stratified folds in which rows of one group stay together.
 
     Five of them, or as many as the smallest class has images. A class with one image is trained on in every fold. Where
-    no class has two, there is nothing to divide: one fold trains and validates on all rows.
+    no class has two, there is nothing to divide: one fold trains and validates on all rows. Groups of several rows are
+    divided by `make_group_folds`, which refuses what cannot be divided.
 
     Parameters
     ----------
@@ -143,8 +150,15 @@ def make_folds(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> Sequ
     -------
     sequence of (train rows, validation rows)
         Each row validates in one fold, except those of classes with one image.
+
+    Raises
+    ------
+    UndividableGroups
+        If groups of several rows cannot be divided.
     """
     first, place = first_rows(groups)
+    if len(first) < len(groups):
+        return make_group_folds(y, groups, seed, FOLDS)
     counts = np.bincount(y[first])
     may_validate = np.flatnonzero(counts[y[first]] > 1)
     if not len(may_validate):
@@ -220,10 +234,13 @@ def split_parts(y: NDArray[np.intp], groups: NDArray[np.intp], test: NDArray[np.
     Raises
     ------
     DataError
-        If there are too few images for that.
+        If there are too few images or groups for that.
     """
     train = np.flatnonzero(~test)
     first, place = first_rows(groups[train])
+    if len(first) < len(train):
+        of_train = hold_out_groups(y[train], groups[train], seed, VALIDATION_SHARE)
+        return Parts(train[~of_train], train[of_train], np.flatnonzero(test))
     classes = y[train][first]
     # Of many small classes a seventh may be less than one row each, which cannot be stratified.
     one_a_class = len(np.unique(classes)) / len(train)

@@ -26,8 +26,9 @@ from featx.types import Pixels, RowNumbers
 ActivationBatches = Iterator[tuple[Tensor, RowNumbers]]
 """Activations at the cut, (n, ...) float32, each batch with the (n,) rows that it belongs to."""
 
-LabelledBatches = Iterator[tuple[Tensor, Tensor]]
-"""Inputs of a network, (n, ...) float32, each batch with its (n,) int64 labels."""
+LabelledBatches = Iterator[tuple[Tensor, ...]]
+"""Inputs of a network, (n, ...) float32, each batch with its (n,) int64 labels and, where images are weighted, with the
+(n,) float32 weights of their losses."""
 
 BATCHES_PER_READ = 8
 """Each read opens every part that holds one of the rows: a few batches at a time spread that cost."""
@@ -218,6 +219,8 @@ class SplitBatches:
     train, val : (m,) int
     batch_size : int
         As that of the source.
+    weights : (n,) float32 or None
+        What the losses of all rows are multiplied by.
     """
 
     source: BatchSource
@@ -225,6 +228,7 @@ class SplitBatches:
     train: RowNumbers
     val: RowNumbers
     batch_size: int
+    weights: Tensor | None = None
 
     @property
     def steps(self) -> int:
@@ -234,12 +238,16 @@ class SplitBatches:
     def train_batches(self, epoch: int) -> LabelledBatches:
         """Give the training rows in the order of an epoch."""
         for x, rows in self.source.train_batches(self.train, epoch):
-            yield x, self.labels[rows]
+            yield x, *self.take(rows)
 
     def eval_batches(self) -> LabelledBatches:
         """Give the validation rows as they are, without augmentation."""
         for x, rows in self.source.eval_batches(self.val, 0):
-            yield x, self.labels[rows]
+            yield x, *self.take(rows)
+
+    def take(self, rows: RowNumbers) -> tuple[Tensor, ...]:
+        """Give the labels of rows, and their weights if they have any."""
+        return (self.labels[rows],) if self.weights is None else (self.labels[rows], self.weights[rows])
 
 
 @dataclass(frozen=True)
@@ -256,6 +264,8 @@ class PooledBatches:
     y_val : (m,) int64
     batch_size : int
     seed : int
+    weights, val_weights : (n,) and (m,) float32, or None
+        What the losses are multiplied by.
     """
 
     X: Tensor
@@ -264,6 +274,8 @@ class PooledBatches:
     y_val: Tensor
     batch_size: int
     seed: int
+    weights: Tensor | None = None
+    val_weights: Tensor | None = None
 
     @property
     def steps(self) -> int:
@@ -275,11 +287,13 @@ class PooledBatches:
         order = shuffle(np.arange(len(self.y)), self.seed, epoch)
         for low in range(0, len(order), self.batch_size):
             rows = order[low : low + self.batch_size]
-            yield self.X[rows], self.y[rows]
+            weights = () if self.weights is None else (self.weights[rows],)
+            yield self.X[rows], self.y[rows], *weights
 
     def eval_batches(self) -> LabelledBatches:
         """Give the validation rows in one batch."""
-        yield self.X_val, self.y_val
+        weights = () if self.val_weights is None else (self.val_weights,)
+        yield self.X_val, self.y_val, *weights
 
 
 def count_batches(rows: int, batch_size: int) -> int:

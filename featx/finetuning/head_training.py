@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from featx.classifiers.search import search
+from featx.classifiers.search import SearchOptions, search
 from featx.engines.threads import one_torch_thread
 from featx.errors import RequestError
 from featx.features.scaling import join
@@ -21,6 +21,8 @@ from featx.finetuning.head import Head
 from featx.finetuning.schedule import EpochReport, TrainingSchedule, TrainingState
 from featx.finetuning.trainer import Trainer
 from featx.keys import FeatureKey
+from featx.linear.spaces import encode_labels
+from featx.linear.weighting import UNWEIGHTED, Weighting, price_errors, weigh_targets
 from featx.requests import FinetuneRequest
 from featx.store.store import FeatureStore
 from featx.types import Matrix, RowNumbers
@@ -43,6 +45,8 @@ class FrozenFeatures:
         Codes of classes; equal groups mark rows that show the same image.
     classes : int
         How many there are.
+    weighting : Weighting or None
+        How much rows and classes count in training.
     """
 
     store: FeatureStore
@@ -51,6 +55,7 @@ class FrozenFeatures:
     y: NDArray[np.intp]
     groups: NDArray[np.intp]
     classes: int
+    weighting: Weighting | None = None
 
     @cached_property
     def labels(self) -> torch.Tensor:
@@ -61,6 +66,18 @@ class FrozenFeatures:
     def dim(self) -> int:
         """Numbers a row."""
         return self.store.get(self.keys[0], self.digests[:1]).shape[1]
+
+    def weigh_losses(self, train: RowNumbers) -> torch.Tensor | None:
+        """Say what the losses of all rows are multiplied by where these are trained on: (n,) float32; None for 1.
+
+        Over the rows that are trained on their mean is 1, so that the size of steps stays as it is.
+        """
+        if self.weighting is None:
+            return None
+        weighting = self.weighting.take(train)
+        targets = weigh_targets(encode_labels(self.y[train]), weighting, weighting.rows)
+        prices = price_errors(targets, self.y, self.weighting.rows)
+        return None if prices is None else torch.from_numpy((prices / prices[train].mean()).astype(np.float32))
 
     def read(self, rows: RowNumbers, views: int) -> NDArray[np.float32]:
         """Read views of some rows, view by view: (views * m, d), each row of unit length."""
@@ -179,7 +196,9 @@ class HeadMaker:
         views = self.request.views
         folds = make_folds(y, self.features.groups[rows], self.request.seed)
         folds = with_views(folds, len(rows), views, min(views, self.request.test_views))
-        fitted = search(["logreg"], pooled, np.tile(y, views), folds, self.request.seed)["logreg"]
+        weighting = self.features.weighting or UNWEIGHTED
+        options = SearchOptions(views, weighting=weighting.take(rows).tile(views))
+        fitted = search(["logreg"], pooled, np.tile(y, views), folds, self.request.seed, options)["logreg"]
         head = self.make_untrained(pooled)
         model = fitted.model
         head.init_from_linear(model.mean, model.scale, model.weights, model.intercept)
@@ -214,6 +233,7 @@ class HeadMaker:
         """Make what trains a head on rows, whose features are given, and evaluates it on the validation part."""
         request = self.request
         labels = self.features.labels
+        weights = self.features.weigh_losses(rows)
         data = PooledBatches(
             torch.from_numpy(pooled),
             labels[rows].repeat(request.views),
@@ -221,6 +241,8 @@ class HeadMaker:
             labels[self.parts.val].repeat(request.views),
             BATCH,
             request.seed,
+            None if weights is None else weights[rows].repeat(request.views),
+            None if weights is None else weights[self.parts.val].repeat(request.views),
         )
         schedule = TrainingSchedule(request.epochs_head, request.patience, request.seed)
         groups = [{"params": list(head.parameters()), "lr": request.lr_head}]

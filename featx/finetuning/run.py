@@ -13,10 +13,18 @@ from numpy.typing import NDArray
 from featx.engines.device import choose_device
 from featx.engines.threads import count_cores
 from featx.errors import DataError
-from featx.evaluation.comparison import half_the_memory
 from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.fit_report import FitReport, report_fit
-from featx.evaluation.protocol import ModelBase, Subject, Training, locate_weights, make_evaluation, make_model
+from featx.evaluation.protocol import (
+    ModelBase,
+    Subject,
+    Training,
+    describe_groups,
+    locate_weights,
+    make_evaluation,
+    make_model,
+    state_class_weight,
+)
 from featx.evaluation.result import Evaluation, spread_predictions
 from featx.evaluation.result_cache import save_result
 from featx.features.dataset import Dataset, load_dataset
@@ -33,6 +41,7 @@ from featx.finetuning.unfreeze import TrainablePart, UnfreezePlan
 from featx.keys import FeatureKey, list_fields
 from featx.models.array_classifier import ArrayClassifier
 from featx.models.model import Model
+from featx.processes.machine import half_the_memory
 from featx.requests import CompareRequest, FinetuneRequest
 from featx.store.store import FeatureStore
 from featx.types import RowNumbers
@@ -115,6 +124,7 @@ class FinetuningRun:
             views=len(self.head_keys),
             path_column=request.path_column,
             label_column=request.label_column,
+            **request.group_fields(),
         )
         return load_dataset(cached, self.store, [*self.head_keys, *self.cut_keys])
 
@@ -122,7 +132,13 @@ class FinetuningRun:
         """Make what the head's features are read from, if they fit into memory."""
         dataset = self.dataset
         features = FrozenFeatures(
-            self.store, self.head_keys, self.digests, dataset.y, dataset.groups, len(dataset.classes)
+            self.store,
+            self.head_keys,
+            self.digests,
+            dataset.y,
+            dataset.groups,
+            len(dataset.classes),
+            dataset.weighting(self.request.class_weight),
         )
         train = self.parts.train_val if self.request.whole else self.parts.train
         features.check_memory(len(train), self.request.views, half_the_memory())
@@ -189,7 +205,8 @@ class FinetuningRun:
         """Make what trains the trainable part on rows."""
         request = self.request
         remove_given_up_beside(checkpoint)
-        data = SplitBatches(self.batches, self.features.labels, rows, self.parts.val, request.batch_size)
+        weights = self.features.weigh_losses(rows)
+        data = SplitBatches(self.batches, self.features.labels, rows, self.parts.val, request.batch_size, weights)
         schedule = TrainingSchedule(
             request.epochs,
             request.patience,
@@ -221,6 +238,9 @@ class FinetuningRun:
         recipe = {option: getattr(self.request, option) for option in options}
         if clf == "finetuned":
             recipe["from"] = self.plan.unfrozen
+        # Only stated where it is asked for, so that checkpoints and results from before are found.
+        if self.request.class_weight != "none":
+            recipe["class_weight"] = self.request.class_weight
         return {
             "clf": clf,
             "base": list_fields(self.plan.base.id),
@@ -267,6 +287,8 @@ class FinetuningRun:
             dim=X.shape[2],
             views=request.views,
             test_views=request.test_views,
+            class_weight=state_class_weight(request.class_weight),
+            weighted_images=dataset.weights is not None,
         )
         training = Training(len(self.parts.train_val), progress.best_accuracy, sum(progress.seconds), params)
         evaluation = make_evaluation(subject, training, dataset.y[rows], classifier.predict(X), classifier)
@@ -288,4 +310,5 @@ class FinetuningRun:
         else:
             key = FeatureKey(frozen.id, self.plan.deepest)
             base = ModelBase((key,), frozen.source, locate_weights(self.request.base, frozen.source))
-        return make_model(evaluation, base, self.dataset.classes, {"words": PROTOCOL_WORDS, **self.facts(clf)})
+        protocol = {"words": PROTOCOL_WORDS, **self.facts(clf), **describe_groups(self.dataset)}
+        return make_model(evaluation, base, self.dataset.classes, protocol)

@@ -78,6 +78,10 @@ class TrainingState:
         Which images of the validation part were classified correctly then, and with the best weights.
     rejected_epoch : int
         The epoch that was best, but not significantly better than the weights at the start; 0 if there is none.
+    best_score : float
+        The share of what all errors would cost that is spared with the best weights; only where images are weighted.
+    val_weights : list of float
+        What an error on each image of the validation part costs; empty where images are not weighted.
     seconds : list of float
         What each epoch took.
     stopped : str or None
@@ -95,6 +99,8 @@ class TrainingState:
     rejected_epoch: int = 0
     seconds: list[float] = field(default_factory=list)
     stopped: str | None = None
+    best_score: float = 0.0
+    val_weights: list[float] = field(default_factory=list)
 
 
 EpochReport = Callable[[TrainingState, float, float], None]

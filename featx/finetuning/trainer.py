@@ -11,7 +11,8 @@ import logging
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from itertools import compress
 from typing import Any, Protocol
 
 import torch
@@ -50,16 +51,16 @@ class Diverged(Exception):
 
 
 class TrainingData(Protocol):
-    """Batches to train on and to validate on: pairs of inputs and (n,) int64 labels."""
+    """Batches to train on and to validate on: inputs, (n,) int64 labels and, if images are weighted, (n,) weights."""
 
     @property
     def steps(self) -> int:
         """Batches of an epoch; one that loses images has fewer."""
 
-    def train_batches(self, epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
+    def train_batches(self, epoch: int) -> Iterable[tuple[Tensor, ...]]:
         """Give the batches of an epoch, counted from 0."""
 
-    def eval_batches(self) -> Iterable[tuple[Tensor, Tensor]]:
+    def eval_batches(self) -> Iterable[tuple[Tensor, ...]]:
         """Give the batches of the validation part."""
 
 
@@ -70,19 +71,31 @@ class Validation:
     Attributes
     ----------
     loss : float
-        Mean cross-entropy.
+        Mean cross-entropy, weighted where images are.
     accuracy : float
+        Never weighted.
     correct : list of bool
         Which images are classified correctly.
+    weights : list of float
+        What an error on each of them costs; empty where images are not weighted.
     """
 
     loss: float
     accuracy: float
     correct: list[bool]
+    weights: list[float] = field(default_factory=list)
+
+    @property
+    def score(self) -> float:
+        """What the best epoch is chosen by: the accuracy, or the share of the weights that is classified correctly."""
+        if not self.weights:
+            return self.accuracy
+        return sum(compress(self.weights, self.correct)) / sum(self.weights)
 
     def is_better(self, state: TrainingState) -> bool:
         """Whether it beats the best epoch so far: by accuracy, among equals by loss."""
-        return (self.accuracy, -self.loss) > (state.best_accuracy, -state.best_loss)
+        best_score = state.best_score if self.weights else state.best_accuracy
+        return (self.score, -self.loss) > (best_score, -state.best_loss)
 
 
 @dataclass
@@ -149,18 +162,24 @@ class Trainer:
         self.network.eval()
         loss = 0.0
         correct: list[bool] = []
+        weights: list[float] = []
         with torch.inference_mode():
-            for x, y in self.data.eval_batches():
+            for x, y, *batch_weights in self.data.eval_batches():
                 scores = self.compute_scores(x)
                 y = y.to(self.device)
                 # Sums, since a mean of means would give the images of a small last batch more weight.
-                loss += float(nn.functional.cross_entropy(scores, y, reduction="sum"))
+                if batch_weights:
+                    losses = nn.functional.cross_entropy(scores, y, reduction="none")
+                    loss += float(losses @ batch_weights[0].to(self.device))
+                    weights += batch_weights[0].tolist()
+                else:
+                    loss += float(nn.functional.cross_entropy(scores, y, reduction="sum"))
                 correct += (scores.argmax(1) == y).tolist()
         if not correct:
             raise DataError("no image of the validation part can be read any more")
         if not math.isfinite(loss):
             raise Diverged(loss, "on the validation part")
-        return Validation(loss / len(correct), sum(correct) / len(correct), correct)
+        return Validation(loss / (sum(weights) or len(correct)), sum(correct) / len(correct), correct, weights)
 
     def start_lr_schedule(self, epoch: int) -> LambdaLR:
         """Set the learning rates of an epoch's first batch; `step` sets those of the next one."""
@@ -178,11 +197,9 @@ class Trainer:
         """
         self.network.train()
         learning_rates = self.start_lr_schedule(epoch)
-        for batch, (x, y) in enumerate(self.data.train_batches(epoch)):
+        for batch, (x, y, *weights) in enumerate(self.data.train_batches(epoch)):
             seed_dropout(self.schedule.seed, epoch, batch)
-            loss = nn.functional.cross_entropy(
-                self.compute_scores(x), y.to(self.device), label_smoothing=self.schedule.label_smoothing
-            )
+            loss = self.compute_loss(self.compute_scores(x), y.to(self.device), *weights)
             if not math.isfinite(loss.item()):
                 raise Diverged(loss.item(), f"batch {batch + 1}")
             self.optimizer.zero_grad()
@@ -192,6 +209,15 @@ class Trainer:
             learning_rates.step()
             if self.after_batch:
                 self.after_batch(epoch + 1, batch + 1)
+
+    def compute_loss(self, scores: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Average the losses of a batch, each times its weight, if it has one; these have a mean of 1 over an epoch."""
+        smoothing = self.schedule.label_smoothing
+        if weights is None:
+            return nn.functional.cross_entropy(scores, y, label_smoothing=smoothing)
+        losses = nn.functional.cross_entropy(scores, y, label_smoothing=smoothing, reduction="none")
+        # Divided by how many there are, not by their weights: else a batch of light images would count like others.
+        return (losses * weights.to(self.device)).mean()
 
     def run(self, report: EpochReport | None = None) -> TrainingState:
         """Train until the epochs are over, nothing improves any more, or the loss became NaN.
@@ -258,6 +284,8 @@ class Trainer:
         self.state.best_loss = self.state.first_loss = validation.loss
         self.state.best_accuracy = self.state.first_accuracy = validation.accuracy
         self.state.first_correct = validation.correct
+        self.state.best_score = validation.score
+        self.state.val_weights = validation.weights
 
     def is_epoch_due(self) -> bool:
         """Whether another epoch is due."""
@@ -284,6 +312,7 @@ class Trainer:
             state.best_loss = validation.loss
             state.best_accuracy = validation.accuracy
             state.best_correct = validation.correct
+            state.best_score = validation.score
             self.best_weights = self.copy_weights()
         state.seconds.append(round(time.perf_counter() - started, 3))
         return validation
@@ -292,7 +321,7 @@ class Trainer:
         """Go back to the first weights unless the best epoch is significantly better, where the schedule asks for it.
 
         A sign test at the one-sided level of 5 %: if both were equally good, each image that only one of them
-        classifies correctly would be a tossed coin.
+        classifies correctly would be a tossed coin, for as much as the image weighs.
         """
         state = self.state
         if not self.schedule.keep_if_significant or not state.best_epoch:
@@ -300,12 +329,13 @@ class Trainer:
         if len(state.best_correct) != len(state.first_correct):
             # Images became unreadable meanwhile: the two cannot be compared, and the best weights stay.
             return
-        gained = 0
-        lost = 0
-        for best, first in zip(state.best_correct, state.first_correct, strict=True):
-            gained += best and not first
-            lost += first and not best
-        if gained - lost <= ONE_SIDED * math.sqrt(gained + lost):
+        gain = 0.0
+        variance = 0.0
+        weights = state.val_weights or [1.0] * len(state.best_correct)
+        for best, first, weight in zip(state.best_correct, state.first_correct, weights, strict=True):
+            gain += weight * (best - first)
+            variance += (weight * (best - first)) ** 2
+        if gain <= ONE_SIDED * math.sqrt(variance):
             state.rejected_epoch = state.best_epoch
             state.best_epoch = 0
             state.best_loss = state.first_loss

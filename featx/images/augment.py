@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 from torchvision.transforms import v2
 
-from featx.images.transform import FILTERS, scale_size, to_pixels
+from featx.images.resampling import Box, resize_box
+from featx.images.transform import FILTERS, is_elongated, scale_size, to_pixels
 from featx.keys import InputTransform
 from featx.types import Pixels
 
@@ -185,7 +186,7 @@ def make_views(image: Image.Image, transform: InputTransform, digest: bytes, vie
     """
     pixels_of: dict[int, Pixels] = {}
     centre: Pixels | None = None
-    enlarged: Image.Image | None = None
+    corners: Corners | None = None
     for view in views:
         if view >= len(FIXED_VIEWS):
             pixels_of[view] = augment(image, transform, PRESETS["standard"], stream("view", view, digest))
@@ -197,22 +198,42 @@ def make_views(image: Image.Image, transform: InputTransform, digest: bytes, vie
                 centre = to_pixels(image, transform)
             pixels = centre
         else:
-            if enlarged is None:
-                enlarged = enlarge(image, transform)
-            pixels = crop_corner(enlarged, corner, transform.crop)
+            corners = corners or Corners(image, transform)
+            pixels = corners.crop(corner)
         pixels_of[view] = pixels[:, ::-1] if is_mirrored else pixels
     return pixels_of
 
 
-def enlarge(image: Image.Image, transform: InputTransform) -> Image.Image:
-    """Resize a picture so that corners can be cropped from it."""
-    shorter = max(transform.resize, math.ceil(transform.crop * CORNER_MARGIN))
-    return image.resize(scale_size(image.width, image.height, shorter), FILTERS[transform.interpolation])
+class Corners:
+    """A picture that is large enough to crop corners from.
 
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Mode RGB.
+    transform : InputTransform
+    """
 
-def crop_corner(image: Image.Image, corner: tuple[int, int], crop: int) -> Pixels:
-    """Crop a corner: 0 is left or top, 1 right or bottom; (crop, crop, 3) uint8."""
-    right, bottom = corner
-    left = right * (image.width - crop)
-    top = bottom * (image.height - crop)
-    return np.asarray(image.crop((left, top, left + crop, top + crop)))
+    def __init__(self, image: Image.Image, transform: InputTransform) -> None:
+        shorter = max(transform.resize, math.ceil(transform.crop * CORNER_MARGIN))
+        self.image = image
+        self.transform = transform
+        self.size = scale_size(image.width, image.height, shorter)
+        self.enlarged: Image.Image | None = None
+        if not is_elongated(*self.size):
+            self.enlarged = image.resize(self.size, FILTERS[transform.interpolation])
+
+    def crop(self, corner: tuple[int, int]) -> Pixels:
+        """Crop a corner: 0 is left or top, 1 right or bottom; (crop, crop, 3) uint8."""
+        box = self.locate(corner)
+        if self.enlarged is not None:
+            return np.asarray(self.enlarged.crop(box))
+        return resize_box(self.image, self.size, box, self.transform.interpolation)
+
+    def locate(self, corner: tuple[int, int]) -> Box:
+        """Say where a corner lies in the enlarged picture."""
+        right, bottom = corner
+        crop = self.transform.crop
+        left = right * (self.size[0] - crop)
+        top = bottom * (self.size[1] - crop)
+        return left, top, left + crop, top + crop

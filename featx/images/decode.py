@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import io
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from featx.errors import FeatxError
-from featx.images.depth import Depth, RangeUse, find_depth, needs_low_bytes, to_8_bits
-from featx.images.dicom import DicomPicture, open_dicom
-from featx.images.foreign import describe_foreign, describe_unread_tiff, has_package, is_dicom, is_heic
-from featx.images.memory_budget import MemoryBudget
-from featx.images.tiff import make_contiguous, read_first_page
-from featx.images.tiff_arrays import TiffArray, is_tiff_array, open_tiff_array
+from featx.images.decoding_process import PICTURE_SECONDS, PROCESSES, Decoded, NeedsMemory, NotDecoded, TookTooLong
+from featx.images.depth import Depth, find_depth, needs_low_bytes, to_8_bits
+from featx.images.formats.dicom import DicomPicture, open_dicom
+from featx.images.formats.file_structure import is_plain
+from featx.images.formats.foreign import describe_foreign, describe_unread_tiff, has_package, is_dicom, is_heic
+from featx.images.formats.tiff import make_contiguous, read_first_page
+from featx.images.formats.tiff_arrays import TiffArray, is_tiff_array, open_tiff_array
+from featx.images.formats.tiff_layout import read_layout
+from featx.images.memory_budget import FreedMemory, MemoryBudget
 from featx.keys import ValueRange
 
 FORMATS = (
@@ -40,6 +43,22 @@ MAX_PIXELS = DECODING_MEMORY // BYTES_PER_PIXEL
 MAX_SLOW_PIXELS = {"QOI": 2**20}
 """Formats that Pillow decodes in plain Python, some microseconds a pixel."""
 
+LINE_BYTES_PER_PIXEL = 16
+"""What decoders take beside that: of PNG two lines of up to 8 bytes a pixel."""
+
+LINE_BYTES = 24
+"""What each line of a picture takes, however short: pointers to it, in up to three pictures at a time."""
+
+RGB_BYTES_IN_MEMORY = 4
+"""Bytes of a pixel of a decoded picture."""
+
+FIRST_SHARE = 2**26
+FIRST_SHARE_PER_BYTE = 20
+"""What a process gets to open a file and to decode a small picture, before it is known what it takes."""
+
+SPARE_MEMORY = 2**26
+"""What a process gets beyond what a picture takes."""
+
 LOW_BYTES_PER_PIXEL = 8
 """What the lower bytes of 16-bit colour take beside that, where the upper ones are not enough, and their result."""
 
@@ -54,28 +73,14 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 DECODING_BUDGET = MemoryBudget(DECODING_MEMORY)
 """What all threads of this process share while they decode."""
 
+FREED_MEMORY = FreedMemory()
+
+LARGE_SHARE = 2**26
+"""Bytes from which on a picture looks for memory that other threads have freed and not returned."""
+
 
 class BrokenImage(FeatxError, ValueError):
     """Bytes that are not an image, or an image that is damaged or too large."""
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A decoded picture, and what is to be known about how it was read.
-
-    Attributes
-    ----------
-    picture : PIL.Image.Image
-        Mode RGB.
-    range_use : RangeUse or None
-        Which values it holds; None of pictures of 8 bits, and of DICOM pictures that state their window.
-    has_more_pages : bool
-        Whether the file holds more pages or frames than this first one.
-    """
-
-    picture: Image.Image
-    range_use: RangeUse | None = None
-    has_more_pages: bool = False
 
 
 @contextmanager
@@ -104,42 +109,113 @@ def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Dec
         raise BrokenImage("empty file")
     if foreign := describe_foreign(data):
         raise BrokenImage(foreign)
-    if is_dicom(data):
-        with decoding_array(open_dicom, data, value_range) as decoded:
-            yield decoded
-        return
-    data = make_contiguous(data)
-    if is_tiff_array(data):
-        if not has_package("tifffile"):
-            raise BrokenImage(describe_unread_tiff(data))
-        with decoding_array(open_tiff_array, data, value_range) as decoded:
-            yield decoded
-        return
     with raising_broken_image():
-        opened = Image.open(io.BytesIO(data), formats=list_formats(data))
-        depth = find_depth(opened, data)
-    with opened, DECODING_BUDGET.hold(check_size(opened, depth, value_range)):
+        data = make_contiguous(data)
+        is_array = is_tiff_array(data)
+        is_apart = is_array or not is_plain(data)
+    if is_array and not has_package("tifffile"):
+        raise BrokenImage(describe_unread_tiff(data))
+    if is_apart:
+        with decoding_apart(data, value_range) as decoded:
+            yield decoded
+        return
+    opened, depth = open_picture(data)
+    with opened, holding(check_size(opened, data, depth, value_range)):
         with raising_broken_image():
             decoded = read_picture(opened, depth, data, value_range)
         yield decoded
 
 
 @contextmanager
-def decoding_array(
-    open_header: Callable[[bytes], DicomPicture | TiffArray], data: bytes, value_range: ValueRange | None
-) -> Iterator[Decoded]:
-    """Decode a picture that another library than Pillow reads as an array, as `decoding` does."""
+def holding(needed: int) -> Iterator[None]:
+    """Keep a share of the memory for decoding; for a large one, return to the system what others have freed."""
+    with DECODING_BUDGET.hold(needed):
+        if needed >= LARGE_SHARE:
+            FREED_MEMORY.make_room(needed, DECODING_BUDGET)
+        yield
+
+
+@contextmanager
+def decoding_apart(data: bytes, value_range: ValueRange | None) -> Iterator[Decoded]:
+    """Decode a file in another process, as `decoding` does: its size does not tell what that takes."""
+    allowed = min(FIRST_SHARE + FIRST_SHARE_PER_BYTE * len(data), DECODING_MEMORY)
+    seconds_left = PICTURE_SECONDS
+    while True:
+        with holding(allowed + len(data)):
+            started = time.monotonic()
+            try:
+                with PROCESSES.take() as process:
+                    started = time.monotonic()
+                    decoded = process.decode(data, value_range, allowed, seconds_left)
+            except NeedsMemory as error:
+                needed = error.needed + SPARE_MEMORY
+            except NotDecoded as error:
+                # Decoders word a lack of memory as they like.
+                needed = DECODING_MEMORY
+                if allowed >= DECODING_MEMORY or isinstance(error, TookTooLong):
+                    raise BrokenImage(str(error)) from error
+            else:
+                yield decoded
+                return
+        # Waiting for memory or for a process does not count.
+        seconds_left = max(seconds_left - (time.monotonic() - started), 0.0)
+        allowed = min(max(needed, allowed + 1), DECODING_MEMORY)
+
+
+def decode_within(data: bytes, value_range: ValueRange | None, allowed: int) -> Decoded:
+    """Decode a file with so many bytes of memory, in a process of its own.
+
+    Raises
+    ------
+    NeedsMemory
+        If it takes more.
+    BrokenImage
+        With a reason that can be shown to the user.
+    """
+    # Threads count as memory, and as many pictures are decoded at a time as there are cores.
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    if is_dicom(data):
+        return decode_array(open_dicom, data, value_range, allowed)
+    if is_tiff_array(data):
+        return decode_array(open_tiff_array, data, value_range, allowed)
+    opened, depth = open_picture(data)
+    with opened, raising_broken_image():
+        check_share(check_size(opened, data, depth, value_range), allowed)
+        return read_picture(opened, depth, data, value_range)
+
+
+def decode_array(
+    open_header: Callable[[bytes], DicomPicture | TiffArray], data: bytes, value_range: ValueRange | None, allowed: int
+) -> Decoded:
+    """Decode a picture that another library than Pillow reads as an array, as `decode_within` does."""
     with raising_broken_image():
         header = open_header(data)
         needed = header.count_bytes()
-    if needed > DECODING_MEMORY:
-        raise BrokenImage(describe_too_large(header.width, header.height, needed))
-    with DECODING_BUDGET.hold(needed):
-        with raising_broken_image():
-            picture, use = header.read(value_range)
-            upright = turn_upright(picture, header.orientation)
-            decoded = Decoded(to_rgb(upright), use, has_further_tiff_pages(data))
-        yield decoded
+        if needed > DECODING_MEMORY:
+            raise BrokenImage(describe_too_large(header.width, header.height, needed))
+        check_share(needed, allowed)
+        picture, use = header.read(value_range)
+        upright = turn_upright(picture, header.orientation)
+        return Decoded(to_rgb(upright), use, has_further_tiff_pages(data))
+
+
+def check_share(needed: int, allowed: int) -> None:
+    """Raise NeedsMemory if a picture takes more than it may, unless that is all there is."""
+    if needed > allowed and allowed < DECODING_MEMORY:
+        raise NeedsMemory(needed)
+
+
+def open_picture(data: bytes) -> tuple[Image.Image, Depth | None]:
+    """Open a file without decoding its pixels, and say how they are to be read.
+
+    Raises
+    ------
+    BrokenImage
+        If it cannot be opened.
+    """
+    with raising_broken_image():
+        opened = Image.open(io.BytesIO(data), formats=list_formats(data))
+        return opened, find_depth(opened, data)
 
 
 def decode(data: bytes, value_range: ValueRange | None = None) -> Image.Image:
@@ -244,7 +320,7 @@ def raising_broken_image() -> Iterator[None]:
     """Turn whatever a decoder raises into BrokenImage."""
     try:
         yield
-    except BrokenImage:
+    except (BrokenImage, NeedsMemory):
         raise
     except MemoryError:
         raise BrokenImage("not enough memory to decode it") from None
@@ -261,7 +337,9 @@ def describe_decoder_error(error: Exception) -> str:
     return str(error).strip().rstrip(".") or type(error).__name__
 
 
-def check_size(image: Image.Image, depth: Depth | None = None, value_range: ValueRange | None = None) -> int:
+def check_size(
+    image: Image.Image, data: bytes = b"", depth: Depth | None = None, value_range: ValueRange | None = None
+) -> int:
     """Estimate the bytes that decoding takes, from the header alone.
 
     Raises
@@ -274,12 +352,20 @@ def check_size(image: Image.Image, depth: Depth | None = None, value_range: Valu
     bytes_per_pixel = estimate_bytes_per_pixel(image)
     if depth is not None and needs_low_bytes(depth, value_range):
         bytes_per_pixel += LOW_BYTES_PER_PIXEL
-    needed = width * height * bytes_per_pixel
+    needed = width * height * bytes_per_pixel + width * LINE_BYTES_PER_PIXEL + height * LINE_BYTES
+    if kind == "TIFF":
+        needed = max(needed, width * height * RGB_BYTES_IN_MEMORY + measure_tile(data))
     if needed > DECODING_MEMORY:
         raise BrokenImage(describe_too_large(width, height, needed))
     if width * height > MAX_SLOW_PIXELS.get(kind, MAX_PIXELS):
         raise BrokenImage(f"{width} x {height} pixels of {kind} would take too long to decode: convert it to PNG")
     return needed
+
+
+def measure_tile(data: bytes) -> int:
+    """Count the bytes of a TIFF's tile or strip, which may be larger than the picture."""
+    layout = read_layout(data)
+    return layout.tile_bytes if layout is not None else 0
 
 
 def describe_too_large(width: int, height: int, needed: int) -> str:

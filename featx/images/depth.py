@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from featx.images.tiff import FLOAT, SIGNED, TiffPage, read_first_page
+from featx.images.formats.tiff import FLOAT, SIGNED, TiffPage, read_first_page
 from featx.keys import ValueRange
 
 BAND_PIXELS = 2**20

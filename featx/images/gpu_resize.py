@@ -10,23 +10,20 @@ added up.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from featx.images.resampling import KERNELS, WEIGHT_BITS
 from featx.images.transform import compute_crop_box, scale_size, to_pixels
 from featx.keys import InputTransform
 from featx.types import Pixels
 
 log = logging.getLogger(__name__)
-
-WEIGHT_BITS = 22
-"""Bits of Pillow's weights behind the point."""
 
 LOW_BITS = 8
 """How many of them make the low part."""
@@ -39,35 +36,11 @@ MAX_TAPS = 2 ** (FLOAT32_BITS - LOW_BITS - PIXEL_BITS)
 MAX_RAW_PIXELS = 2**20
 """Larger pictures are resized where they are decoded: hundreds of them wait in memory at a time."""
 
+MAX_RAW_SIDE = 2**12
+"""Longer pictures too: all of a product are filled up to the longest of each side, and weights are as long."""
+
 PICTURES_PER_PRODUCT = 16
 """Pictures in one product; they are filled up to the largest of them."""
-
-
-def triangle(x: Tensor) -> Tensor:
-    """Weigh by distance: Pillow's bilinear filter."""
-    return (1.0 - x.abs()).clamp(min=0.0)
-
-
-def cubic(x: Tensor) -> Tensor:
-    """Weigh by distance: Pillow's bicubic filter.
-
-    Keys, 1981, Cubic Convolution Interpolation for Digital Image Processing, with a = -0.5.
-    """
-    x = x.abs()
-    near = (1.5 * x - 2.5) * x * x + 1.0
-    far = (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5
-    return torch.where(x < 1.0, near, torch.where(x < 2.0, far, torch.zeros_like(x)))
-
-
-class ResamplingKernel(NamedTuple):
-    """A filter: how far it reaches, in pixels where nothing is made smaller, and what it weighs distances with."""
-
-    reach: float
-    weigh: Callable[[Tensor], Tensor]
-
-
-KERNELS = {"bilinear": ResamplingKernel(1.0, triangle), "bicubic": ResamplingKernel(2.0, cubic)}
-"""Interpolation of an `InputTransform`: its filter. Others are left to Pillow."""
 
 
 class DeviceResizer:
@@ -98,7 +71,7 @@ class DeviceResizer:
             return False
         if image.height >= 2 * image.width:  # newer versions of Pillow begin with the columns of tall pictures
             return False
-        if image.width * image.height > MAX_RAW_PIXELS:
+        if image.width * image.height > MAX_RAW_PIXELS or max(image.size) > MAX_RAW_SIDE:
             return False
         shrink = max(1.0, min(image.size) / self.transform.resize)
         return 2 * kernel.reach * shrink + 2 <= MAX_TAPS

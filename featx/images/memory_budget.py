@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Condition
+from pathlib import Path
+from threading import Condition, Lock
 
 
 class MemoryBudget:
@@ -42,3 +45,62 @@ class MemoryBudget:
 
     def _has_room(self, share: int) -> bool:
         return self.held == 0 or self.held + share <= self.total
+
+
+class FreedMemory:
+    """What threads have freed and the C library still keeps: up to the largest picture for each of them.
+
+    Attributes
+    ----------
+    floor : int
+        Bytes that this process has beside pictures, as far as is known: never more than it really has.
+    """
+
+    def __init__(self) -> None:
+        self.floor = 0
+        self._lock = Lock()
+
+    def make_room(self, needed: int, budget: MemoryBudget) -> None:
+        """Return freed memory to the system if this process would exceed the budget by what it is about to take.
+
+        Parameters
+        ----------
+        needed : int
+            Bytes, which the caller holds of the budget.
+        budget : MemoryBudget
+        """
+        with self._lock:
+            resident = count_resident_bytes()
+            if not self.floor:
+                self.floor = resident
+            if resident - self.floor + needed > budget.total:
+                return_freed_memory()
+                held_by_others = budget.held - needed
+                self.floor = max(self.floor, count_resident_bytes() - held_by_others)
+
+
+def return_freed_memory() -> None:
+    """Have the C library return freed memory to the system, where it can: glibc does not by itself."""
+    # On Windows and macOS there is no such function, nor in musl.
+    function = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if function is not None:
+        function(0)
+
+
+def count_resident_bytes() -> int:
+    """Count the bytes of memory that this process has; 0 where the system does not tell."""
+    return count_pages(1)
+
+
+def count_data_bytes() -> int:
+    """Count the bytes of memory that this process may write to; 0 where the system does not tell."""
+    return count_pages(5)
+
+
+def count_pages(field: int) -> int:
+    """Read a field of /proc/self/statm (proc(5)), in bytes."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[field]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

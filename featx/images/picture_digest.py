@@ -6,12 +6,10 @@ So pictures whose reading has changed have a digest of their own, and all others
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from featx.files import digest
 from featx.images.depth import read_significant_bits
-from featx.images.foreign import describe_raw
-from featx.images.tiff import SIGNED, UNSIGNED, read_first_page
+from featx.images.formats.foreign import describe_raw
+from featx.images.formats.tiff import SIGNED, UNSIGNED, read_first_page
 
 READ_ANEW = b"featx reads this by a fixed range\0"
 """What stands before the bytes of such a picture in its digest."""
@@ -44,12 +42,3 @@ def is_read_anew(data: bytes) -> bool:
     is_signed = page.sample_format == SIGNED
     is_other_range = page.is_inverted or page.stated_range is not None
     return page.is_deep and (is_other_number or is_signed or is_other_range or page.has_deep_planes)
-
-
-def may_be_read_anew(path: str) -> bool:
-    """Whether a file begins like one that may be read anew; so does one that cannot be read."""
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(4).startswith(CANDIDATES)
-    except OSError:
-        return True

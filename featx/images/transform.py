@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from featx.images.resampling import Box, resize_box
 from featx.keys import InputTransform
 from featx.types import Pixels
 
@@ -16,6 +17,13 @@ FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
 }
 """Interpolation of an `InputTransform`: Pillow's filter, which smooths where it makes a picture smaller."""
+
+
+MOST_RESIZED_PIXELS = 2**22
+"""Pixels up to which a picture is resized as a whole: 16 MB for each thread."""
+
+MOST_ELONGATED = 4
+"""How many times as long as wide a larger picture may be: of a longer one, most is resized for nothing."""
 
 
 def scale_size(width: int, height: int, shorter: int) -> tuple[int, int]:
@@ -28,12 +36,18 @@ def scale_size(width: int, height: int, shorter: int) -> tuple[int, int]:
     return int(shorter * width / height), shorter
 
 
-def compute_crop_box(width: int, height: int, crop: int) -> tuple[int, int, int, int]:
+def compute_crop_box(width: int, height: int, crop: int) -> Box:
     """Compute left, top, right and bottom of a centre crop, in pixels."""
     # Python rounds halves to even, and so does torchvision's CenterCrop: both matter for odd margins.
     left = round((width - crop) / 2)
     top = round((height - crop) / 2)
     return left, top, left + crop, top + crop
+
+
+def is_elongated(width: int, height: int) -> bool:
+    """Whether a picture would become so long by resizing that only the pixels that are kept are computed."""
+    shorter, longer = sorted((width, height))
+    return width * height > MOST_RESIZED_PIXELS and longer > MOST_ELONGATED * shorter
 
 
 def to_pixels(image: Image.Image, transform: InputTransform) -> Pixels:
@@ -50,9 +64,11 @@ def to_pixels(image: Image.Image, transform: InputTransform) -> Pixels:
     (crop, crop, 3) uint8
     """
     width, height = scale_size(image.width, image.height, transform.resize)
+    box = compute_crop_box(width, height, transform.crop)
+    if is_elongated(width, height):
+        return resize_box(image, (width, height), box, transform.interpolation)
     if (width, height) != image.size:
         image = image.resize((width, height), FILTERS[transform.interpolation])
-    box = compute_crop_box(width, height, transform.crop)
     if box != (0, 0, width, height):
         image = image.crop(box)
     return np.asarray(image)

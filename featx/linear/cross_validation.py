@@ -6,7 +6,7 @@ to find it, and eigenvectors of the fold's training rows help no more (measured:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from featx.linear.fit import choose_codes, require_classes, solve_path
-from featx.linear.lapack import Array, cast, one_thread, require_finite, to_numpy
+from featx.linear.lapack import Array, cast, one_thread, require_finite, send_like, to_numpy
 from featx.linear.options import ROUGH, SolverOptions
 from featx.linear.spaces import (
     PARETO,
@@ -30,10 +30,27 @@ from featx.linear.spaces import (
     fit_scaling,
     prefers_rows,
 )
+from featx.linear.weighting import (
+    UNWEIGHTED_ROWS,
+    ValWeights,
+    WeightedLabels,
+    average_weighted,
+    require_weights,
+    split_labels,
+    take_positive,
+    weigh_targets,
+    weigh_val_rows,
+)
 from featx.types import Fold
 
 # The values of C to try, by kind of classifier ("logreg", "svm").
 Grid: TypeAlias = Mapping[str, Sequence[float]]
+
+# Rates scores (k, m) of validation rows, the greatest best: takes kind of classifier, scores, classes, truth, weights.
+Merit: TypeAlias = Callable[[str, NDArray[np.float64], NDArray[Any], NDArray[Any], ValWeights], float]
+
+# Scores of each C, where there are any.
+MaybeRates: TypeAlias = NDArray[np.float64] | None
 
 # Multiplications in one product of all rows and classes, below which folds in threads only wait for Python.
 WORTH_THREADS = 8e6
@@ -48,11 +65,39 @@ class CVScores(NamedTuple):
         Share of the validation rows that are classified correctly.
     loss : (..., number of C) float64
         Mean log-loss of the softmax of the scores. For the SVM, whose scores are not log-odds, it means nothing by
-        itself.
+        itself. Where training is weighted the mean is, too: rows by their weights and those of their classes.
+    merit : (..., number of C) float64 or None
+        What a merit that was asked for gave, not weighted.
+    weighted_accuracy : (..., number of C) float64 or None
+        The share of these weights that is classified correctly; None where training is not weighted.
+    weighted_merit : (..., number of C) float64 or None
+        The merit, weighted likewise.
     """
 
     accuracy: NDArray[np.float64]
     loss: NDArray[np.float64]
+    merit: NDArray[np.float64] | None = None
+    weighted_accuracy: NDArray[np.float64] | None = None
+    weighted_merit: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is scored in cross-validation, and how.
+
+    Attributes
+    ----------
+    grid : mapping of str to sequence of float
+        Values of C by kind.
+    power : float
+        How columns are scaled, see `compute_scale`.
+    merit : callable, optional
+        A further figure to be computed.
+    """
+
+    grid: Grid
+    power: float = PARETO
+    merit: Merit | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +116,8 @@ class PreparedFold:
         v rows are views of one image, whose scores are averaged.
     truth : (m,) any dtype
         Labels of the validation rows, or images.
+    val_weights : ValWeights
+        How much each of them counts.
     """
 
     space: Space
@@ -78,6 +125,7 @@ class PreparedFold:
     coordinates: Array
     shape: tuple[int, ...]
     truth: NDArray[Any]
+    val_weights: ValWeights = UNWEIGHTED_ROWS
 
     def scores(self, weights: Array) -> NDArray[np.float64]:
         """Score the validation rows by weights (k, r + 1), views averaged: (k, m)."""
@@ -87,7 +135,7 @@ class PreparedFold:
 
 
 def prepare_fold(
-    x: Array, labels: Array, fold: Fold, basis: Array | None = None, power: float = PARETO
+    x: Array, labels: Array | WeightedLabels, fold: Fold, basis: Array | None = None, power: float = PARETO
 ) -> PreparedFold:
     """Scale and rotate the rows of one fold; everything is fitted on its training rows.
 
@@ -95,7 +143,7 @@ def prepare_fold(
     ----------
     x : (n, d) float32 or float64
         A numpy array, or a torch tensor on any device.
-    labels : (n,) any dtype
+    labels : (n,) any dtype, or WeightedLabels
     fold : pair of (n,) int64, and (m,) or (m, v) int64
         Training rows and validation rows.
     basis : (d, d) float32, optional
@@ -108,24 +156,31 @@ def prepare_fold(
     DataError
         If the training rows have one class only.
     """
+    labels, weighting = split_labels(labels)
     labels = to_numpy(labels)
     train, val = (np.asarray(rows) for rows in fold)
+    train = take_positive(train, weighting)
+    row_weights = weighting.take(train).rows
     val_rows = val.reshape(-1)
-    targets = require_classes(encode_labels(labels[train]))
-    truth = labels[val if val.ndim == 1 else val[:, 0]]
-    scaling = fit_scaling(x[train], power)
+    images = val if val.ndim == 1 else val[:, 0]
+    targets = weigh_targets(require_classes(encode_labels(labels[train])), weighting, row_weights)
+    scaling = fit_scaling(x[train], power, row_weights)
+    counted = None if row_weights is None else send_like(row_weights, x, "float64")
     if prefers_rows(len(train), x.shape[1]):
         # One symmetric product of all rows costs what the two blocks cost, and x is never copied.
         gram = compute_gram(x[np.concatenate([train, val_rows])], scaling)
-        space = build_row_space(gram[: len(train), : len(train)])
+        space = build_row_space(gram[: len(train), : len(train)], counted)
         coordinates = gram[len(train) :, : len(train)] @ space.basis
     else:
-        space = build_column_space(scaling.apply(x[train], "float32"), basis)
+        space = build_column_space(scaling.apply(x[train], "float32"), basis, counted)
         coordinates = cast(scaling.apply(x[val_rows], "float32") @ space.basis, "float64")
-    return PreparedFold(space, targets, coordinates, val.shape, truth)
+    val_weights = weigh_val_rows(targets, labels[images], weighting.take(images).rows)
+    return PreparedFold(space, targets, coordinates, val.shape, labels[images], val_weights)
 
 
-def score_fold(fold: PreparedFold, grid: Grid, options: SolverOptions = ROUGH) -> dict[str, CVScores]:
+def score_fold(
+    fold: PreparedFold, grid: Grid, options: SolverOptions = ROUGH, merit: Merit | None = None
+) -> dict[str, CVScores]:
     """Train on one part of the rows and score the other, for every classifier and C.
 
     Raises
@@ -138,17 +193,33 @@ def score_fold(fold: PreparedFold, grid: Grid, options: SolverOptions = ROUGH) -
     for kind, values in grid.items():
         accuracy = np.empty(len(values))
         loss = np.empty(len(values))
+        merits = np.empty(len(values)) if merit else None
+        is_weighted = fold.val_weights.prices is not None
+        weighted_accuracy = np.empty(len(values)) if is_weighted else None
+        weighted_merits = np.empty(len(values)) if is_weighted and merit else None
         rising = np.argsort(values, kind="stable")
         points = solve_path(kind, fold.space, fold.targets, [values[place] for place in rising], options)
         for place, point in zip(rising, points, strict=True):
             scores = fold.scores(point.weights)
-            accuracy[place] = np.mean(classes[choose_codes(scores)] == fold.truth)
-            loss[place] = log_loss(scores, classes, fold.truth)
-        scores_by_kind[kind] = CVScores(accuracy, loss)
+            is_right = classes[choose_codes(scores)] == fold.truth
+            accuracy[place] = np.mean(is_right)
+            loss[place] = log_loss(scores, classes, fold.truth, fold.val_weights.prices)
+            if weighted_accuracy is not None:
+                weighted_accuracy[place] = average_weighted(is_right, fold.val_weights.prices)
+            if merit and merits is not None:
+                merits[place] = merit(kind, scores, classes, fold.truth, UNWEIGHTED_ROWS)
+            if merit and weighted_merits is not None:
+                weighted_merits[place] = merit(kind, scores, classes, fold.truth, fold.val_weights)
+        scores_by_kind[kind] = CVScores(accuracy, loss, merits, weighted_accuracy, weighted_merits)
     return scores_by_kind
 
 
-def log_loss(scores: NDArray[np.float64], classes: NDArray[Any], truth: NDArray[Any]) -> float:
+def log_loss(
+    scores: NDArray[np.float64],
+    classes: NDArray[Any],
+    truth: NDArray[Any],
+    weights: NDArray[np.float64] | None = None,
+) -> float:
     """Average minus the logarithm of the true class's probability; rows of classes not trained on are left out.
 
     Scikit-learn's `log_loss` takes probabilities instead of scores, which round to 0 and 1, and needs every class.
@@ -158,6 +229,8 @@ def log_loss(scores: NDArray[np.float64], classes: NDArray[Any], truth: NDArray[
     scores : (k, m) or, where there are two classes, (1, m) float64
     classes : (k,) sorted
     truth : (m,)
+    weights : (m,) float64, optional
+        What the rows are averaged with.
     """
     is_trained = np.isin(truth, classes)
     if not is_trained.any():
@@ -166,18 +239,25 @@ def log_loss(scores: NDArray[np.float64], classes: NDArray[Any], truth: NDArray[
     codes = np.searchsorted(classes, truth[is_trained])
     if len(scores) == 1:
         scores = np.vstack([np.zeros_like(scores), scores])
-    return float(np.mean(logsumexp(scores, axis=0) - scores[codes, np.arange(len(codes))]))
+    losses = logsumexp(scores, axis=0) - scores[codes, np.arange(len(codes))]
+    return average_weighted(losses, None if weights is None else weights[is_trained])
 
 
 def cross_validate(
-    x: Array, labels: Array, folds: Sequence[Fold], grid: Grid, jobs: int | None = None, power: float = PARETO
+    x: Array,
+    labels: Array | WeightedLabels,
+    folds: Sequence[Fold],
+    grid: Grid,
+    jobs: int | None = None,
+    power: float = PARETO,
 ) -> dict[str, CVScores]:
     """Score every classifier and C on every fold.
 
     Parameters
     ----------
     x : (n, d) float32 or float64
-    labels : (n,) any dtype
+    labels : (n,) any dtype, or WeightedLabels
+        Weights count in training and in the scores that are to choose.
     folds : sequence of pairs of (n,) int64, and (m,) or (m, v) int64
         Training rows and validation rows; v rows are views of one image, whose scores are averaged.
     grid : mapping of str to sequence of float
@@ -196,30 +276,59 @@ def cross_validate(
     Raises
     ------
     DataError
-        If x holds NaN or infinity, or the training rows of a fold have only one class.
+        If x holds NaN or infinity, the training rows of a fold have only one class, or a weight of a row is negative or
+        not finite.
     UnknownName, RequestError
-        If the grid names an unknown classifier, or a C that is not positive.
+        If the grid names an unknown classifier, or a C or the weight of a class that is not positive.
     """
+    return score_folds(x, labels, folds, Scoring(grid, power), jobs)
+
+
+def score_folds(
+    x: Array,
+    labels: Array | WeightedLabels,
+    folds: Sequence[Fold],
+    scoring: Scoring,
+    jobs: int | None = None,
+) -> dict[str, CVScores]:
+    """Score what is asked for on every fold, as `cross_validate` does and with its errors."""
     require_finite(x)
-    if len(x) * min(x.shape) * len(np.unique(to_numpy(labels))) < WORTH_THREADS:
+    plain_labels, weighting = split_labels(labels)
+    if weighting.rows is not None:
+        require_weights(weighting.rows, len(x))
+    if len(x) * min(x.shape) * len(np.unique(to_numpy(plain_labels))) < WORTH_THREADS:
         jobs = 1
     needs_basis = any(not prefers_rows(len(train), x.shape[1]) for train, _ in folds)
     with one_thread():
-        basis = compute_column_basis(x, fit_scaling(x, power)) if needs_basis else None
+        basis = compute_column_basis(x, fit_scaling(x, scoring.power)) if needs_basis else None
         fold_scores = Parallel(n_jobs=jobs, prefer="threads")(
-            delayed(_prepare_and_score)(x, labels, fold, grid, basis, power) for fold in folds
+            delayed(_prepare_and_score)(x, labels, fold, scoring, basis) for fold in folds
         )
-    return {kind: _stack([scores[kind] for scores in fold_scores]) for kind in grid}
+    return {kind: _stack([scores[kind] for scores in fold_scores]) for kind in scoring.grid}
 
 
 def _prepare_and_score(
-    x: Array, labels: Array, fold: Fold, grid: Grid, basis: Array | None, power: float
+    x: Array, labels: Array | WeightedLabels, fold: Fold, scoring: Scoring, basis: Array | None
 ) -> dict[str, CVScores]:
-    return score_fold(prepare_fold(x, labels, fold, basis, power), grid)
+    prepared = prepare_fold(x, labels, fold, basis, scoring.power)
+    return score_fold(prepared, scoring.grid, merit=scoring.merit)
 
 
 def _stack(folds: Sequence[CVScores]) -> CVScores:
+    accuracy, loss, merit, weighted_accuracy, weighted_merit = zip(*folds, strict=True)
     return CVScores(
-        accuracy=np.stack([scores.accuracy for scores in folds]),
-        loss=np.stack([scores.loss for scores in folds]),
+        np.stack(accuracy),
+        np.stack(loss),
+        _stack_given(merit, merit),
+        _stack_given(weighted_accuracy, accuracy),
+        _stack_given(weighted_merit, merit),
     )
+
+
+def _stack_given(weighted: Sequence[MaybeRates], plain: Sequence[MaybeRates]) -> MaybeRates:
+    """Stack the weighted scores of folds; None where there are none."""
+    if all(scores is None for scores in weighted):
+        return None
+    # "balanced" changes nothing in a fold whose classes are equally large.
+    filled = [other if scores is None else scores for scores, other in zip(weighted, plain, strict=True)]
+    return np.stack([scores for scores in filled if scores is not None])

@@ -9,10 +9,16 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from featx.linear.fit import fit_linear
 from featx.linear.options import SolverOptions
+from featx.linear.weighting import ClassWeights, WeightedLabels, Weighting
+
+# So few rows are solved to the last digits whatever the tolerance, since that costs nothing: there repeated rows and
+# weighted rows give models that agree in the seven digits which scikit-learn's checks compare.
+FEW_ROWS = 100
+LAST_DIGITS = 1e-16
 
 
 class LinearEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -20,12 +26,15 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     kind: str
 
-    def __init__(self, C: float = 1.0, *, tol: float = 1e-10, max_iter: int = 1000) -> None:
+    def __init__(
+        self, C: float = 1.0, *, tol: float = 1e-10, max_iter: int = 1000, class_weight: ClassWeights | None = None
+    ) -> None:
         self.C = C
         self.tol = tol
         self.max_iter = max_iter
+        self.class_weight = class_weight
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the classifier.
 
         Parameters
@@ -33,6 +42,8 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X : (n, d) float32 or float64
         y : (n,) any dtype
             Labels.
+        sample_weight : (n,) float or a number, optional
+            How often each row counts: 2 is the row twice, 0 a row that is not there.
 
         Returns
         -------
@@ -41,15 +52,23 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If X holds NaN or infinity, y has fewer than two classes, or C is not positive.
+            If X holds NaN or infinity, y has fewer than two classes, C is not positive, or weights are negative.
         """
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(y)
-        options = SolverOptions(self.tol, self.max_iter)
+        rows = None
+        if sample_weight is not None:
+            rows = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        tolerance = min(self.tol, LAST_DIGITS) if len(X) <= FEW_ROWS else self.tol
+        options = SolverOptions(tolerance, self.max_iter)
         # Columns are centred only: the penalty is that of the features as they are given.
-        model = fit_linear(X, y, self.kind, self.C, options, power=None)
+        labels = WeightedLabels(y, Weighting(self.class_weight, rows))
+        model = fit_linear(X, labels, self.kind, self.C, options, power=None)
         self.classes_ = model.classes
         self.coef_, self.intercept_ = model.fold_scaling()
+        if self.kind == "logreg" and len(self.classes_) > 2:
+            # A common shift changes no probability, so no step ever takes back what rounding makes of it.
+            self.intercept_ = self.intercept_ - self.intercept_.mean()
         self.n_iter_ = model.n_iter
         return self
 
@@ -89,7 +108,7 @@ class LinearEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 class LogisticRegression(LinearEstimator):
     """Multinomial logistic regression, the objective of scikit-learn's `LogisticRegression` with its default solver.
 
-    |w|^2 / 2 + C sum log-loss, the intercept not penalised.
+    |w|^2 / 2 + C sum log-loss, the intercept not penalised; each loss times the weight of its row and of its class.
 
     Parameters
     ----------
@@ -100,13 +119,16 @@ class LogisticRegression(LinearEstimator):
         which is a bound on the gradient.
     max_iter : int
         Most steps at each C on the way to the one asked for.
+    class_weight : "balanced", mapping of label to float, or None
+        As in scikit-learn: 1 for labels that are not named; "balanced" is n / (k n_class), rows counted by their
+        weights.
 
     Attributes
     ----------
     classes_ : (k,) any dtype
     coef_ : (k, d) float64, or (1, d) where there are two classes
     intercept_ : (k,) float64, or (1,)
-        With more than two classes up to a common shift, which changes no probability.
+        With more than two classes their mean is 0: a common shift changes no probability.
     n_iter_ : int
         Steps, summed over every C on the way.
 
@@ -151,7 +173,8 @@ class LinearSVC(LinearEstimator):
 
     (|w|^2 + b^2) / 2 + C sum max(0, 1 - y f)^2, where b is the score at the mean of the training rows. Scikit-learn's
     `LinearSVC` penalises the score at the origin instead, so that there a shift of all features changes the model; on
-    standardised features both agree.
+    standardised features both agree. Weighted rows have a weighted mean (so does a `StandardScaler` that is given the
+    same weights), while weights of classes leave it where it is.
 
     Parameters
     ----------
@@ -161,6 +184,9 @@ class LinearSVC(LinearEstimator):
         Bound on the relative duality gap.
     max_iter : int
         Most steps at each C on the way to the one asked for, where the solver is L-BFGS (many rows and columns).
+    class_weight : "balanced", mapping of label to float, or None
+        As in `LogisticRegression`; of more than two classes the weight is that of the class's own rows where it is told
+        apart from the rest, which counts 1, as in scikit-learn.
 
     Attributes
     ----------

@@ -61,6 +61,35 @@ def inner(a: Array, b: Array, coupled: bool) -> Array:
     return namespace(a).sum(a * b, axis=1, keepdims=True)
 
 
+@dataclass(frozen=True)
+class LossWeights:
+    """What the losses of images are multiplied by.
+
+    Attributes
+    ----------
+    values : (n,) or (k, n)
+        Positive.
+    count : float
+        How many images there are, each counted by its weight, that of its class left out.
+    """
+
+    values: Array
+    count: float
+
+
+def weigh(losses: Array, weights: LossWeights | None) -> Array:
+    """Multiply losses, or derivatives of them, by their weights: (k, n), or (n,) where the classes share a loss."""
+    return losses if weights is None else weights.values * losses
+
+
+def average_curvature(curvature: Array, weights: LossWeights | None) -> Array:
+    """Average curvatures (k, n) that are weighed already over the images, (k, 1)."""
+    xp = namespace(curvature)
+    if weights is None:
+        return xp.mean(curvature, axis=1, keepdims=True)
+    return xp.sum(curvature, axis=1, keepdims=True) / weights.count
+
+
 def _drop_denormal(probabilities: Array) -> Array:
     # Denormal numbers slow a matrix product down fivefold.
     return probabilities * (probabilities > SMALLEST_PROBABILITY[dtype_name(probabilities)])
@@ -73,9 +102,11 @@ class Binomial:
     Attributes
     ----------
     signs : (1, n)
+    weights : LossWeights or None
     """
 
     signs: Array
+    weights: LossWeights | None = None
     coupled: bool = True
 
     def evaluate(self, scores: Array) -> LossPoint:
@@ -87,8 +118,9 @@ class Binomial:
         rest = xp.expm1(-shift)
         power = _drop_denormal(xp.exp(excess - shift))
         wrong = power / (1.0 + rest + power)
-        value = xp.sum(shift + xp.log1p(rest + power), axis=1, keepdims=True)
-        return LossPoint(value, -self.signs * wrong, wrong * (1.0 - wrong))
+        value = xp.sum(weigh(shift + xp.log1p(rest + power), self.weights), axis=1, keepdims=True)
+        residual = weigh(-self.signs * wrong, self.weights)
+        return LossPoint(value, residual, weigh(wrong * (1.0 - wrong), self.weights))
 
     def hessian_product(self, point: LossPoint, change: Array) -> Array:
         """Multiply by p (1 - p)."""
@@ -96,7 +128,7 @@ class Binomial:
 
     def mean_curvature(self, point: LossPoint) -> Array:
         """Average p (1 - p)."""
-        return namespace(point.curvature).mean(point.curvature, axis=1, keepdims=True)
+        return average_curvature(point.curvature, self.weights)
 
 
 @dataclass(frozen=True)
@@ -111,10 +143,12 @@ class Softmax:
         True class of each image.
     columns : (n,) int64
         0, 1, ..., n - 1.
+    weights : LossWeights or None
     """
 
     codes: Array
     columns: Array
+    weights: LossWeights | None = None
     coupled: bool = True
 
     def evaluate(self, scores: Array) -> LossPoint:
@@ -131,22 +165,23 @@ class Softmax:
         probabilities = residual + 0.0
         residual[self.codes, self.columns] = -others / total
         probabilities[self.codes, self.columns] = (1.0 + rest) / total
-        value = xp.sum(shift + xp.log1p(rest + others))[None, None]
-        return LossPoint(value, residual, probabilities)
+        value = xp.sum(weigh(shift + xp.log1p(rest + others), self.weights))[None, None]
+        return LossPoint(value, weigh(residual, self.weights), probabilities)
 
     def hessian_product(self, point: LossPoint, change: Array) -> Array:
         """Apply diag(p) - p p^T, to which a common shift of all classes makes no difference."""
         xp = namespace(change)
         relative = change - change[self.codes, self.columns]
         relative = relative - xp.einsum("kn,kn->n", point.curvature, relative)
-        return point.curvature * relative
+        return weigh(point.curvature * relative, self.weights)
 
     def mean_curvature(self, point: LossPoint) -> Array:
         """Average p (1 - p)."""
         xp = namespace(point.curvature)
+        residual = point.residual if self.weights is None else point.residual / self.weights.values
         # The residual of the true class is p - 1, exact even where p rounds to 1.
-        complement = xp.where(point.residual < 0, -point.residual, 1.0 - point.curvature)
-        return xp.mean(point.curvature * complement, axis=1, keepdims=True)
+        complement = xp.where(residual < 0, -residual, 1.0 - point.curvature)
+        return average_curvature(weigh(point.curvature * complement, self.weights), self.weights)
 
 
 @dataclass(frozen=True)
@@ -157,9 +192,11 @@ class SquaredHinge:
     ----------
     signs : (k, n)
         +1 for the class of the image, -1 elsewhere.
+    weights : LossWeights or None
     """
 
     signs: Array
+    weights: LossWeights | None = None
     coupled: bool = False
 
     def evaluate(self, scores: Array) -> LossPoint:
@@ -167,8 +204,9 @@ class SquaredHinge:
         xp = namespace(scores)
         shortfall = xp.clip(1.0 - self.signs * scores, min=0.0)
         inside = xp.asarray(shortfall > 0, dtype=scores.dtype)
-        value = inner(shortfall, shortfall, coupled=False)
-        return LossPoint(value, -2.0 * self.signs * shortfall, inside + inside)
+        weighed = weigh(shortfall, self.weights)
+        value = inner(shortfall, weighed, coupled=False)
+        return LossPoint(value, -2.0 * self.signs * weighed, weigh(inside + inside, self.weights))
 
     def hessian_product(self, point: LossPoint, change: Array) -> Array:
         """Apply the generalised second derivative: 2 inside the margin, else 0."""
@@ -176,7 +214,7 @@ class SquaredHinge:
 
     def mean_curvature(self, point: LossPoint) -> Array:
         """Average it over the images."""
-        return namespace(point.curvature).mean(point.curvature, axis=1, keepdims=True)
+        return average_curvature(point.curvature, self.weights)
 
 
 def build_loss(kind: str, targets: Targets, like: Array) -> Loss:
@@ -191,10 +229,12 @@ def build_loss(kind: str, targets: Targets, like: Array) -> Loss:
         Its module, device and dtype are those of the loss.
     """
     dtype = dtype_name(like)
+    values = targets.loss_weights(kind)
+    weights = None if values is None else LossWeights(send_like(values, like, dtype), targets.count)
     if kind == "svm":
-        return SquaredHinge(targets.signs(like, dtype))
+        return SquaredHinge(targets.signs(like, dtype), weights)
     if len(targets.classes) == 2:
-        return Binomial(targets.signs(like, dtype))
+        return Binomial(targets.signs(like, dtype), weights)
     codes = send_like(targets.codes, like, "int64")
     columns = namespace(like).arange(len(targets.codes), device=like.device)
-    return Softmax(codes, columns)
+    return Softmax(codes, columns, weights)

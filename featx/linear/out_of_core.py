@@ -24,6 +24,7 @@ from featx.linear.losses import build_loss
 from featx.linear.objective import Objective
 from featx.linear.options import SolverOptions
 from featx.linear.spaces import Scaling, Targets, compute_scale, encode_labels
+from featx.linear.weighting import Weighting, require_weights, weigh_targets
 
 # Called each time the data are read; yields (m, d) features with (m,) labels, the same rows in the same order.
 ReadBlocks: TypeAlias = Callable[[], Iterable[tuple[NDArray[np.floating[Any]], Any]]]
@@ -46,12 +47,15 @@ class RowMoments:
         Eigenvectors of the second moments; None stands for the identity.
     squares : (d,) float64
         Their eigenvalues.
+    row_weights : (n,) float64 or None
+        How often each row counts; None: once.
     """
 
     scaling: Scaling
     labels: NDArray[Any]
     basis: NDArray[np.float64] | None
     squares: NDArray[np.float64]
+    row_weights: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,37 @@ class StreamedRows:
         return np.concatenate([total, residual.sum(axis=1, keepdims=True)], axis=1)
 
 
+@dataclass(frozen=True)
+class PositiveBlocks:
+    """Reads blocks without their rows of weight 0.
+
+    Attributes
+    ----------
+    read_blocks : ReadBlocks
+    weights : (n,) float64
+    """
+
+    read_blocks: ReadBlocks
+    weights: NDArray[np.float64]
+
+    def __call__(self) -> Iterator[tuple[NDArray[np.floating[Any]], Any]]:
+        """Yield features and labels of the rows that count."""
+        start = 0
+        for x, y in self.read_blocks():
+            kept = np.flatnonzero(self.weights[start : start + len(x)])
+            start += len(x)
+            if len(kept):
+                yield x[kept], np.asarray(y)[kept]
+
+
 def _scale_blocks(read_blocks: ReadBlocks, scaling: Scaling) -> Iterator[NDArray[np.float32]]:
     for x, _ in read_blocks():
         yield ((x - scaling.mean) / scaling.scale).astype(np.float32)
 
 
-def compute_moments(read_blocks: ReadBlocks, max_moments: int = MAX_MOMENTS) -> RowMoments:
+def compute_moments(
+    read_blocks: ReadBlocks, max_moments: int = MAX_MOMENTS, row_weights: NDArray[np.float64] | None = None
+) -> RowMoments:
     """Fit the scaling and find the coordinates in which second moments are diagonal, reading the data twice.
 
     Parameters
@@ -107,6 +136,8 @@ def compute_moments(read_blocks: ReadBlocks, max_moments: int = MAX_MOMENTS) -> 
     read_blocks : ReadBlocks
     max_moments : int
         With more columns than this, second moments are taken as diagonal, and the data are read once.
+    row_weights : (n,) float64, optional
+        How often each row counts, positive.
 
     Returns
     -------
@@ -117,39 +148,63 @@ def compute_moments(read_blocks: ReadBlocks, max_moments: int = MAX_MOMENTS) -> 
     DataError
         If there are no rows, or any holds NaN or infinity.
     """
-    scaling, variance_sums, labels = _fit_scaling(read_blocks)
+    scaling, variance_sums, labels = _fit_scaling(read_blocks, row_weights)
     columns = len(variance_sums)
     if columns > max_moments:
-        return RowMoments(scaling, labels, None, variance_sums / scaling.scale**2)
+        return RowMoments(scaling, labels, None, variance_sums / scaling.scale**2, row_weights)
     second_moments = np.zeros((columns, columns))
+    start = 0
     for rows in _scale_blocks(read_blocks, scaling):
-        second_moments += rows.T @ rows
+        stop = start + len(rows)
+        second_moments += rows.T @ (rows if row_weights is None else _repeat(rows, row_weights[start:stop]))
+        start = stop
     squares, basis = np.linalg.eigh(second_moments)
-    return RowMoments(scaling, labels, basis, np.clip(squares, 0.0, None))
+    return RowMoments(scaling, labels, basis, np.clip(squares, 0.0, None), row_weights)
 
 
-def _fit_scaling(read_blocks: ReadBlocks) -> tuple[Scaling, NDArray[np.float64], NDArray[Any]]:
+def _repeat(rows: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Multiply rows by how often they count."""
+    return rows * weights[:, None].astype(np.float32)
+
+
+def _fit_scaling(
+    read_blocks: ReadBlocks, row_weights: NDArray[np.float64] | None
+) -> tuple[Scaling, NDArray[np.float64], NDArray[Any]]:
     """Return the scaling, the sums of squared deviations of every column (d,), and the labels (n,)."""
-    n = 0
+    start = 0
+    n: float = 0
     mean = np.zeros(1)
     squared_deviations = np.zeros(1)
     labels = []
     for x, y in read_blocks():
         require_finite(x)
         block = np.asarray(x, dtype=np.float64)
-        rows = len(block)
-        block_mean = block.mean(axis=0)
+        rows, block_mean, block_deviations = _measure_block(block, row_weights, start)
         delta = block_mean - mean
         # Means and variances of blocks are merged by Chan, Golub and LeVeque 1983, equation 2.1.
         between = delta**2 * (n * rows / (n + rows))
-        squared_deviations = squared_deviations + ((block - block_mean) ** 2).sum(axis=0) + between
+        squared_deviations = squared_deviations + block_deviations + between
         mean = mean + delta * (rows / (n + rows))
         n += rows
+        start += len(block)
         labels.append(np.asarray(y))
     if n == 0:
         raise DataError("there are no rows to fit: a classifier needs rows of two classes")
-    scaling = Scaling(mean, compute_scale(mean, squared_deviations / n, n))
+    scaling = Scaling(mean, compute_scale(mean, squared_deviations / n, start))
     return scaling, squared_deviations, np.concatenate(labels)
+
+
+def _measure_block(
+    block: NDArray[np.float64], row_weights: NDArray[np.float64] | None, start: int
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Return how many rows a block counts for, and mean and sum of squared deviations of each column (d,)."""
+    if row_weights is None:
+        block_mean = block.mean(axis=0)
+        return len(block), block_mean, ((block - block_mean) ** 2).sum(axis=0)
+    weights = row_weights[start : start + len(block)]
+    count = float(weights.sum())
+    block_mean = weights @ block / count
+    return count, block_mean, weights @ (block - block_mean) ** 2
 
 
 def fit_out_of_core(
@@ -158,6 +213,7 @@ def fit_out_of_core(
     values: Sequence[float],
     moments: RowMoments | None = None,
     options: SolverOptions = FLOAT32_OPTIONS,
+    weighting: Weighting | None = None,
 ) -> list[LinearModel]:
     """Fit one classifier at several C, each from the one before.
 
@@ -169,9 +225,11 @@ def fit_out_of_core(
     values : sequence of float
         Rising.
     moments : RowMoments, optional
-        From `compute_moments` of the same rows; computed here where not given.
+        From `compute_moments` of the same rows and weights; computed here where not given.
     options : SolverOptions
         Its tolerance and its limit on steps.
+    weighting : Weighting, optional
+        How much rows, in the order in which they are read, and classes count.
 
     Returns
     -------
@@ -181,18 +239,21 @@ def fit_out_of_core(
     Raises
     ------
     DataError
-        If there are no rows, one holds NaN or infinity, or there is only one class.
+        If there are no rows, one holds NaN or infinity, there is only one class, or a weight of a row is negative or
+        not finite.
     UnknownName
         If `kind` is neither of those two.
     RequestError
-        If a C is not positive and finite.
+        If a C or the weight of a class is not positive and finite.
     """
     require_kind(kind)
     require_positive(values)
+    weighting = weighting or Weighting()
+    read_blocks, row_weights = read_positive(read_blocks, weighting)
     models = []
     with one_thread():
-        moments = moments or compute_moments(read_blocks)
-        targets = require_classes(encode_labels(moments.labels))
+        moments = moments or compute_moments(read_blocks, row_weights=row_weights)
+        targets = weigh_targets(require_classes(encode_labels(moments.labels)), weighting, row_weights)
         objective = _build_streamed_objective(read_blocks, kind, moments, targets)
         weights = np.zeros((targets.n_scores, len(objective.squares)))
         scores = np.zeros((targets.n_scores, len(targets.codes)))
@@ -204,8 +265,18 @@ def fit_out_of_core(
     return models
 
 
+def read_positive(read_blocks: ReadBlocks, weighting: Weighting) -> tuple[ReadBlocks, NDArray[np.float64] | None]:
+    """Leave rows of weight 0 out: what reads the others, and their weights."""
+    if weighting.rows is None:
+        return read_blocks, None
+    weights = require_weights(weighting.rows, len(weighting.rows))
+    if weights.all():
+        return read_blocks, weights
+    return PositiveBlocks(read_blocks, weights), weights[weights > 0]
+
+
 def _build_streamed_objective(read_blocks: ReadBlocks, kind: str, moments: RowMoments, targets: Targets) -> Objective:
-    squares = np.append(moments.squares, len(targets.codes))
+    squares = np.append(moments.squares, targets.count)
     penalty = np.ones(len(squares))
     if kind == "logreg":
         penalty[-1] = 0.0

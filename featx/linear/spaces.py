@@ -12,7 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.linear.lapack import Array, cast, decompose_symmetric, make_contiguous, namespace, send_like, to_numpy
+from featx.linear.lapack import (
+    Array,
+    cast,
+    decompose_symmetric,
+    dtype_name,
+    make_contiguous,
+    namespace,
+    send_like,
+    to_numpy,
+)
 from featx.linear.options import SpaceName
 
 # Columns, or rows, that are scaled at a time: 1,020 rows of so many columns are 16 MB in float64.
@@ -56,7 +65,8 @@ class Space:
     Attributes
     ----------
     coordinates : (n, r) float32 or float64
-        The rows; `coordinates.T @ coordinates` is diagonal, or nearly so where the basis is that of other rows.
+        The rows; `coordinates.T @ coordinates` is diagonal, or nearly so where the basis is that of other rows. Of
+        weighted rows the weighted sum of squares and products is.
     squares : (r,) same dtype
         That diagonal: squared singular values of the centred rows.
     basis : (n, r) or (d, r) same dtype
@@ -64,7 +74,10 @@ class Space:
     gram : (n, n) float64 or None
         Inner products of the centred rows; None marks a column space.
     vectors : (n, n) float64 or None
-        Eigenvectors of `gram`, the constant vector last.
+        Eigenvectors of `gram`, the constant vector last; of weighted rows those of the products of rows times the root
+        of their weights, the vector of these roots last.
+    weights : (n,) float64 or None
+        How often each row counts, in the mean that is subtracted and in the second moments; None: once.
     """
 
     coordinates: Array
@@ -72,18 +85,20 @@ class Space:
     basis: Array
     gram: Array | None = None
     vectors: Array | None = None
+    weights: Array | None = None
 
     def with_intercept(self, dtype: str) -> tuple[Array, Array]:
         """Append a column of ones to the coordinates: z (n, r + 1), and the diagonal of z^T z (r + 1,)."""
         xp = namespace(self.coordinates)
         coordinates = cast(self.coordinates, dtype)
         # Centred rows are orthogonal to the column of ones, whose square is n.
-        ones_square = xp.full_like(coordinates[0, :1], len(coordinates))
+        count = len(coordinates) if self.weights is None else float(self.weights.sum())
+        ones_square = xp.full_like(coordinates[0, :1], count)
         squares = xp.concatenate([cast(self.squares, dtype), ones_square])
         return xp.concatenate([coordinates, xp.ones_like(coordinates[:, :1])], axis=1), squares
 
 
-def fit_scaling(x: Array, power: float | None = PARETO) -> Scaling:
+def fit_scaling(x: Array, power: float | None = PARETO, weights: NDArray[np.float64] | None = None) -> Scaling:
     """Measure mean and scale of every column, in float64.
 
     Parameters
@@ -91,10 +106,13 @@ def fit_scaling(x: Array, power: float | None = PARETO) -> Scaling:
     x : (n, d) float32 or float64
     power : float or None
         Power of the standard deviation, see `compute_scale`; None only centres.
+    weights : (n,) float64, optional
+        How often each row counts.
     """
     xp = namespace(x)
     n, d = x.shape
-    moments = [_moments(x[:, start : start + BLOCK]) for start in range(0, d, BLOCK)]
+    shares = None if weights is None else send_like(weights / weights.sum(), x, "float64")
+    moments = [_moments(x[:, start : start + BLOCK], shares) for start in range(0, d, BLOCK)]
     mean = xp.concatenate([block_mean for block_mean, _ in moments])
     if power is None:
         return Scaling(mean, xp.ones_like(mean))
@@ -126,12 +144,13 @@ def compute_scale(mean: Array, variance: Array, n: int, power: float = PARETO) -
     return xp.where(is_constant, xp.ones_like(mean), scale)
 
 
-def _moments(block: Array) -> tuple[Array, Array]:
+def _moments(block: Array, shares: Array | None) -> tuple[Array, Array]:
     xp = namespace(block)
     block = cast(block, "float64")
-    mean = xp.mean(block, axis=0)
+    mean = xp.mean(block, axis=0) if shares is None else shares @ block
     centred = block - mean
-    return mean, xp.mean(centred * centred, axis=0)
+    squares = centred * centred
+    return mean, xp.mean(squares, axis=0) if shares is None else shares @ squares
 
 
 def compute_gram(x: Array, scaling: Scaling) -> Array:
@@ -155,18 +174,22 @@ def compute_gram(x: Array, scaling: Scaling) -> Array:
     return gram
 
 
-def build_row_space(gram: Array) -> Space:
+def build_row_space(gram: Array, weights: Array | None = None) -> Space:
     """Rotate into the row space, from the inner products of centred rows.
 
     Parameters
     ----------
     gram : (n, n) float64
+    weights : (n,) float64, optional
+        How often each row counts, positive; the mean that was subtracted is the weighted one.
 
     Returns
     -------
     Space
         With n - 1 coordinates, in float64: the small eigenvalues matter once C is large.
     """
+    if weights is not None:
+        return _build_weighted_row_space(gram, weights)
     xp = namespace(gram)
     n = len(gram)
     # Centred rows make the constant vector an eigenvector of eigenvalue 0. Lifted above all others it is the last one,
@@ -174,17 +197,41 @@ def build_row_space(gram: Array) -> Space:
     lift = 2.0 * (float(xp.trace(gram)) or 1.0) / n
     values, vectors = decompose_symmetric(gram + lift)
     vectors[:, -1] = n**-0.5
-    squares = xp.clip(values[:-1], min=0.0)
-    # Eigenvalues below the rounding error of the largest sum are zeros.
-    floor = n * FLOAT64_ROUNDING * float(xp.trace(gram))
-    roots = xp.sqrt(xp.where(squares > floor, squares, xp.zeros_like(squares)))
-    reciprocals = 1.0 / xp.where(roots > 0, roots, xp.ones_like(roots))
-    inverse = xp.where(roots > 0, reciprocals, xp.zeros_like(roots))
+    roots, inverse = _invert_roots(values[:-1], n, float(xp.trace(gram)))
     rotation = vectors[:, :-1]
     return Space(rotation * roots, roots * roots, rotation * inverse, gram, vectors)
 
 
-def build_column_space(rows: Array, basis: Array | None = None) -> Space:
+def _build_weighted_row_space(gram: Array, weights: Array) -> Space:
+    """Rotate rows times the root of their weights: as if each row were there as often as it counts."""
+    xp = namespace(gram)
+    half = xp.sqrt(weights)
+    weighted = gram * half * half[:, None]
+    trace = float(xp.trace(weighted))
+    # What the constant vector is to rows that count once, these roots are to weighted ones.
+    null_vector = half / xp.sqrt(weights.sum())
+    lifted = weighted + 2.0 * (trace or 1.0) * null_vector * null_vector[:, None]
+    values, vectors = decompose_symmetric(lifted)
+    vectors[:, -1] = null_vector
+    roots, inverse = _invert_roots(values[:-1], len(gram), trace)
+    rotation = vectors[:, :-1]
+    coordinates = rotation / half[:, None] * roots
+    basis = rotation * half[:, None] * inverse
+    return Space(coordinates, roots * roots, basis, gram, vectors, weights)
+
+
+def _invert_roots(values: Array, n: int, trace: float) -> tuple[Array, Array]:
+    """Give the roots of eigenvalues and one over them, both 0 where an eigenvalue is 0."""
+    xp = namespace(values)
+    squares = xp.clip(values, min=0.0)
+    # Eigenvalues below the rounding error of the largest sum are zeros.
+    floor = n * FLOAT64_ROUNDING * trace
+    roots = xp.sqrt(xp.where(squares > floor, squares, xp.zeros_like(squares)))
+    reciprocals = 1.0 / xp.where(roots > 0, roots, xp.ones_like(roots))
+    return roots, xp.where(roots > 0, reciprocals, xp.zeros_like(roots))
+
+
+def build_column_space(rows: Array, basis: Array | None = None, weights: Array | None = None) -> Space:
     """Rotate scaled rows so that their second moments are diagonal: the choice where rows outnumber columns.
 
     Parameters
@@ -193,12 +240,21 @@ def build_column_space(rows: Array, basis: Array | None = None) -> Space:
         Centred. The dtype is kept: float32 is enough where only accuracies are compared.
     basis : (d, d) same dtype, optional
         From `compute_column_basis` of rows much the same, such as those of all folds.
+    weights : (n,) float64, optional
+        How often each row counts.
     """
+    if weights is None:
+        if basis is None:
+            _, basis = decompose_symmetric(rows.T @ rows)
+        coordinates = rows @ basis
+        squares = namespace(rows).sum(coordinates * coordinates, axis=0)
+        return Space(coordinates, squares, basis)
+    counted = cast(weights, dtype_name(rows))[:, None]
     if basis is None:
-        _, basis = decompose_symmetric(rows.T @ rows)
+        _, basis = decompose_symmetric(rows.T @ (counted * rows))
     coordinates = rows @ basis
-    squares = namespace(rows).sum(coordinates * coordinates, axis=0)
-    return Space(coordinates, squares, basis)
+    squares = namespace(rows).sum(counted * coordinates * coordinates, axis=0)
+    return Space(coordinates, squares, basis, weights=weights)
 
 
 def compute_column_basis(x: Array, scaling: Scaling) -> Array:
@@ -228,7 +284,9 @@ def prefers_rows(n: int, d: int) -> bool:
     return n <= d
 
 
-def build_space(x: Array, scaling: Scaling, space: SpaceName = "auto") -> Space:
+def build_space(
+    x: Array, scaling: Scaling, space: SpaceName = "auto", weights: NDArray[np.float64] | None = None
+) -> Space:
     """Rotate rows into their row space or their column space, in float64.
 
     Parameters
@@ -238,10 +296,13 @@ def build_space(x: Array, scaling: Scaling, space: SpaceName = "auto") -> Space:
         Fitted on x.
     space : str
         "rows", "columns", or "auto" for the smaller of both.
+    weights : (n,) float64, optional
+        How often each row counts, positive; the scaling was fitted with them.
     """
+    counted = None if weights is None else send_like(weights, x, "float64")
     if space == "rows" or (space == "auto" and prefers_rows(*x.shape)):
-        return build_row_space(compute_gram(x, scaling))
-    return build_column_space(scaling.apply(x, "float64"))
+        return build_row_space(compute_gram(x, scaling), counted)
+    return build_column_space(scaling.apply(x, "float64"), weights=counted)
 
 
 def to_column_weights(weights: Array, space: Space, x: Array, scaling: Scaling) -> Array:
@@ -277,10 +338,16 @@ class Targets:
         Sorted.
     codes : (n,) int64
         Index of each row's class.
+    row_weights : (n,) float64 or None
+        How often each row counts; None: once.
+    class_weights : (k,) float64 or None
+        The price of an error on each class; None: 1.
     """
 
     classes: NDArray[np.generic]
     codes: NDArray[np.int64]
+    row_weights: NDArray[np.float64] | None = None
+    class_weights: NDArray[np.float64] | None = None
 
     @property
     def n_scores(self) -> int:
@@ -291,6 +358,25 @@ class Targets:
         """Return +1 for a row's true class and -1 elsewhere, (k, n), or (1, n) where there are two classes."""
         scored = np.arange(len(self.classes)) if len(self.classes) > 2 else np.array([1])
         return send_like(np.where(self.codes == scored[:, None], 1.0, -1.0), like, dtype)
+
+    def loss_weights(self, kind: str) -> NDArray[np.float64] | None:
+        """Return what the loss of every row is multiplied by, (n,), as scikit-learn has it; None stands for 1.
+
+        Of an SVM with more than two classes it is (k, n): where a class is told apart from the rest, its weight is that
+        of its own rows, and the rest counts once (Fan et al., 2008, LIBLINEAR).
+        """
+        if self.class_weights is None:
+            return self.row_weights
+        weights = self.class_weights[self.codes]
+        if kind == "svm" and self.n_scores > 1:
+            is_own = self.codes == np.arange(len(self.classes))[:, None]
+            weights = np.where(is_own, self.class_weights[:, None], 1.0)
+        return weights if self.row_weights is None else weights * self.row_weights
+
+    @property
+    def count(self) -> float:
+        """How many rows there are, each counted by its weight."""
+        return float(len(self.codes) if self.row_weights is None else self.row_weights.sum())
 
 
 def encode_labels(labels: Array) -> Targets:

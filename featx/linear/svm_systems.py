@@ -1,13 +1,16 @@
 """The two linear systems that give a Newton step of the squared-hinge SVM: one weight a row, or one a coordinate.
 
-Both are given the set S of rows inside the margin, and N, the rows outside; I is the identity, y the signs, +1 or -1.
+Both are given the set S of rows inside the margin, and N, the rows outside; I is the identity, y the signs, +1 or -1,
+and D holds the weights of the losses, all 1 where rows are not weighted.
 
 - Kernel: scores f = K b, K the inner products of the rows plus 1 (the penalised intercept); b is zero outside S and
-  solves (K + I / 2C)_SS b_S = y_S (Chapelle 2007, "Training a support vector machine in the primal", section 3).
-  Where S holds more than half of the rows, the same b follows from the inverse A = (K + I / 2C)^-1, which all classes
-  share:  b = A (y + m), m zero on S, A_NN m_N = -(A y)_N. So no more than half of the rows are ever factorised.
-- Primal: scores f = z w, and (I / 2C + z_S^T z_S) w = z_S^T y_S, where z_S^T z_S = z^T z - z_N^T z_N, the first term
-  the same for all classes.
+  solves (K + D^-1 / 2C)_SS b_S = y_S (Chapelle 2007, "Training a support vector machine in the primal", section 3).
+  Where S holds more than half of the rows, the same b follows from the inverse A = (K + D^-1 / 2C)^-1, which all
+  classes share:  b = A (y + m), m zero on S, A_NN m_N = -(A y)_N. So no more than half of the rows are ever factorised.
+- Primal: scores f = z w, and (I / 2C + z_S^T D z_S) w = z_S^T D y_S, where z_S^T D z_S = z^T D z - z_N^T D z_N, the
+  first term the same for all classes.
+
+Where classes have weights D differs from class to class, so that nothing is shared and S is factorised however large.
 """
 
 from __future__ import annotations
@@ -55,8 +58,17 @@ class System(Protocol):
     def gradient(self, weights: Array, residual: Array) -> Point:
         """Return the gradient of the objective as a model, with residual (k, n) = 2 C y max(0, 1 - y f)."""
 
-    def solve_newton(self, sign: Array, inside: Array) -> Point | None:
-        """Solve for the model that is optimal if S stays as it is; None where rounding spoils the factorisation."""
+    def solve_newton(self, sign: Array, inside: Array, weights: Array | None = None) -> Point | None:
+        """Solve for the model that is optimal if S stays as it is; None where rounding spoils the factorisation.
+
+        Parameters
+        ----------
+        sign : (n,)
+        inside : (n,) bool
+            The rows in S.
+        weights : (n,) or None
+            What the losses of this class are multiplied by.
+        """
 
     def to_coordinates(self, weights: Array) -> Array:
         """Express weights (k, m) on coordinates, intercept last: (k, r + 1)."""
@@ -77,6 +89,10 @@ class Kernel:
     z : (n, n) float64
         The rows in coordinates, with a last column of ones.
     ridge : float
+    row_weights : (n,) same dtype, or None
+        How often each row counts; vectors and values are then those of the products of rows times the roots of these.
+    shares_weights : bool
+        Whether the losses of all classes are weighed by these alone.
     """
 
     products: Array
@@ -84,17 +100,22 @@ class Kernel:
     values: Array
     z: Array
     ridge: float
+    row_weights: Array | None = None
+    shares_weights: bool = True
 
     @cached_property
     def inverse(self) -> Array:
-        """(K + I / 2C)^-1, (n, n)."""
+        """(K + D^-1 / 2C)^-1, (n, n)."""
+        xp = namespace(self.values)
         # Written as a square, which takes half the multiplications.
-        half = self.vectors / namespace(self.values).sqrt(self.values + self.ridge)
+        half = self.vectors / xp.sqrt(self.values + self.ridge)
+        if self.row_weights is not None:
+            half = half * xp.sqrt(self.row_weights)[:, None]
         return half @ half.T
 
     @property
     def condition_number(self) -> float:
-        """Condition number of K + I / 2C."""
+        """Condition number of K + I / 2C, K weighted."""
         return float((self.values.max() + self.ridge) / (self.values.min() + self.ridge))
 
     def with_c(self, c: float, dtype: str) -> Kernel:
@@ -105,6 +126,8 @@ class Kernel:
             values=cast(self.values, dtype),
             z=self.z,
             ridge=1.0 / (2.0 * c),
+            row_weights=None if self.row_weights is None else cast(self.row_weights, dtype),
+            shares_weights=self.shares_weights,
         )
 
     def zeros(self, classes: int) -> Array:
@@ -123,22 +146,25 @@ class Kernel:
         """Compute b - 2 C y max(0, 1 - y f)."""
         return self.point_at(weights - residual)
 
-    def solve_newton(self, sign: Array, inside: Array) -> Point | None:
+    def solve_newton(self, sign: Array, inside: Array, weights: Array | None = None) -> Point | None:
         """Factorise the rows inside the margin, or those outside where they are fewer."""
         is_inside = to_numpy(inside)
         support = np.flatnonzero(is_inside)
         rest = np.flatnonzero(~is_inside)
-        if len(support) <= len(rest):
-            return self._solve_support(sign, support)
+        if len(support) <= len(rest) or not self.shares_weights:
+            return self._solve_support(sign, support, weights)
         return self._solve_rest(sign, rest)
 
     def to_coordinates(self, weights: Array) -> Array:
         """Sum the rows by their weights."""
         return weights @ self.z
 
-    def _solve_support(self, sign: Array, support: Array) -> Point | None:
+    def _solve_support(self, sign: Array, support: Array, loss_weights: Array | None) -> Point | None:
         rows = self.products[support]
-        matrix = rows[:, support] + self.ridge * _identity(rows, len(support))
+        ridges = self.ridge * _identity(rows, len(support))
+        if loss_weights is not None:
+            ridges = ridges / loss_weights[support]
+        matrix = rows[:, support] + ridges
         support_weights = solve_positive_definite(matrix, sign[support])
         if support_weights is None:
             return None
@@ -148,7 +174,10 @@ class Kernel:
 
     def _solve_rest(self, sign: Array, rest: Array) -> Point | None:
         # A y from the few rows of the class itself, since A 1 = 1 / (n + ridge): y is 2 there and -1 everywhere.
-        unconstrained = 2.0 * self.inverse[sign > 0].sum(axis=0) - 1.0 / (len(sign) + self.ridge)
+        # Of weighted rows A 1 = d / (sum d + ridge), d the diagonal of D.
+        counts = 1.0 if self.row_weights is None else self.row_weights
+        total = len(sign) if self.row_weights is None else float(self.row_weights.sum())
+        unconstrained = 2.0 * self.inverse[sign > 0].sum(axis=0) - counts / (total + self.ridge)
         rows = self.inverse[rest]
         multipliers = solve_positive_definite(rows[:, rest], -unconstrained[rest])
         if multipliers is None:
@@ -156,7 +185,7 @@ class Kernel:
         weights = unconstrained + multipliers @ rows
         weights[rest] = 0.0
         # K b = (K + ridge) b - ridge b, and the first term is y + m by construction.
-        scores = sign - self.ridge * weights
+        scores = sign - self.ridge * weights / counts
         scores[rest] += multipliers
         return Point(weights, scores)
 
@@ -170,16 +199,19 @@ class Primal:
     z : (n, r + 1) float32 or float64
         The rows in coordinates, with a last column of ones.
     moments : (r + 1, r + 1) same dtype
-        `z.T @ z`.
+        `z.T @ z`, each row as often as it counts.
     squares : (r + 1,) same dtype
         Its diagonal, off which it is nearly zero.
     ridge : float
+    shares_weights : bool
+        Whether the losses of all classes are weighed by how often rows count alone.
     """
 
     z: Array
     moments: Array
     squares: Array
     ridge: float
+    shares_weights: bool = True
 
     @property
     def condition_number(self) -> float:
@@ -193,6 +225,7 @@ class Primal:
             moments=cast(self.moments, dtype),
             squares=cast(self.squares, dtype),
             ridge=1.0 / (2.0 * c),
+            shares_weights=self.shares_weights,
         )
 
     def zeros(self, classes: int) -> Array:
@@ -211,22 +244,28 @@ class Primal:
         """Compute w - 2 C z^T (y max(0, 1 - y f)); its scores are not needed, so the residual stands for them."""
         return Point(weights - residual @ self.z, residual)
 
-    def solve_newton(self, sign: Array, inside: Array) -> Point | None:
+    def solve_newton(self, sign: Array, inside: Array, weights: Array | None = None) -> Point | None:
         """Sum the rows inside the margin, or subtract those outside where they are fewer."""
         is_inside = to_numpy(inside)
         support = np.flatnonzero(is_inside)
         rest = np.flatnonzero(~is_inside)
-        if len(support) <= len(rest):
-            rows = self.z[support]
-            moments = rows.T @ rows
+        if len(support) <= len(rest) or not self.shares_weights:
+            moments = self._sum_products(support, weights)
         else:
-            rows = self.z[rest]
-            moments = self.moments - rows.T @ rows
+            moments = self.moments - self._sum_products(rest, weights)
         moments += self.ridge * _identity(moments, len(moments))
-        weights = solve_positive_definite(moments, (sign * inside) @ self.z)
-        if weights is None:
+        pull = sign * inside if weights is None else sign * inside * weights
+        solution = solve_positive_definite(moments, pull @ self.z)
+        if solution is None:
             return None
-        return Point(weights, self.z @ weights)
+        return Point(solution, self.z @ solution)
+
+    def _sum_products(self, places: Array, loss_weights: Array | None) -> Array:
+        """Sum the products of some rows with themselves, weighed: (r + 1, r + 1)."""
+        rows = self.z[places]
+        if loss_weights is None:
+            return rows.T @ rows
+        return rows.T @ (loss_weights[places][:, None] * rows)
 
     def to_coordinates(self, weights: Array) -> Array:
         """Return the weights as they are."""
@@ -241,9 +280,17 @@ def _zeros(like: Array, rows: int) -> Array:
     return namespace(like).zeros((rows, like.shape[1]), dtype=like.dtype, device=like.device)
 
 
-def build_system(space: Space) -> System:
-    """Build the system in float64, for C = 1: a kernel in a row space, else primal."""
+def build_system(space: Space, shares_weights: bool = True) -> System:
+    """Build the system in float64, for C = 1: a kernel in a row space, else primal.
+
+    Parameters
+    ----------
+    space : Space
+    shares_weights : bool
+        Whether the losses of all classes are weighed by how often rows count alone; False where classes have weights.
+    """
     z, squares = space.with_intercept("float64")
     if space.gram is None:
-        return Primal(z, z.T @ z, squares, ridge=0.5)
-    return Kernel(space.gram + 1.0, space.vectors, squares, z, ridge=0.5)
+        counted = z if space.weights is None else space.weights[:, None] * z
+        return Primal(z, z.T @ counted, squares, 0.5, shares_weights)
+    return Kernel(space.gram + 1.0, space.vectors, squares, z, 0.5, space.weights, shares_weights)

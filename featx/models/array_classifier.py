@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import ModelError
+from featx.models.neighbours import ADDED_VOTES, count_votes, find_nearest, scale_rows
 from featx.types import Matrix
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -19,6 +20,8 @@ CALIBRATIONS = {
     "logreg": "softmax of the scores",
     "mlp": "softmax of the scores",
     "svm": "softmax of the margins times the inverse temperature fitted on cross-validated margins",
+    "knn": f"shares of the votes of the k nearest training pictures, of which each class has {ADDED_VOTES} more",
+    "dummy": "shares of the classes in the training part",
 }
 """Kind of classifier: how its scores become probabilities, in words."""
 
@@ -30,11 +33,13 @@ class ArrayClassifier:
     Attributes
     ----------
     kind : str
-        "logreg", "svm" or "mlp".
+        One of `CALIBRATIONS`.
     arrays : mapping of str to array
         All kinds: `mean`, `scale` (d,) float64. Linear kinds: `weights` (k, d) and `intercept` (k,) float64, one row
-        where there are two classes. MLP: `hidden_weights` (h, d), `hidden_intercept` (h,), `weights` (k, h) and
-        `intercept` (k,) float32.
+        where there are two classes; of the dummy, which knows only how frequent classes are, all weights are 0. MLP:
+        `hidden_weights` (h, d), `hidden_intercept` (h,), `weights` (k, h) and `intercept` (k,) float32. Nearest
+        neighbours: `neighbours` (v * n, d) float32, v views of n pictures; `labels` (n,) int64, their classes; and how
+        many vote, `k` (1,) int64.
     inverse_temperature : float
         What scores are multiplied by before the softmax: 1 except for the SVM, whose margins are not log-odds.
     """
@@ -53,7 +58,7 @@ class ArrayClassifier:
         Returns
         -------
         (n, k) float64
-            Where there are two classes, the first one scores 0.
+            Where there are two classes, the first one scores 0. Nearest neighbours: shares of the votes.
 
         Raises
         ------
@@ -66,6 +71,8 @@ class ArrayClassifier:
                 f"the model takes features of {length} numbers, not an array of shape {X.shape}: "
                 "compute them with the base, layers and poolings that the model names"
             )
+        if self.kind == "knn":
+            return self._count_votes(X)
         inputs: Matrix = (X.astype(np.float64) - self.arrays["mean"]) / self.arrays["scale"]
         if self.kind == "mlp":
             inputs = self._hidden(inputs)
@@ -73,6 +80,15 @@ class ArrayClassifier:
         if scores.shape[1] == 1:
             return np.hstack([np.zeros_like(scores), scores])
         return scores
+
+    def _count_votes(self, X: Matrix) -> NDArray[np.float64]:
+        """Let the nearest training pictures vote: (n, d) to shares (n, k) float64."""
+        labels = self.arrays["labels"]
+        most = int(self.arrays["k"][0])
+        queries = scale_rows(X, self.arrays["mean"], self.arrays["scale"])
+        nearest = find_nearest(queries, self.arrays["neighbours"], len(labels), most)
+        (shares,) = count_votes(nearest, labels, int(labels.max()) + 1, [most])
+        return shares
 
     def _hidden(self, inputs: Matrix) -> NDArray[np.float32]:
         """Compute the hidden layer of the MLP: standardised (n, d) to (n, h) float32."""
@@ -85,7 +101,7 @@ class ArrayClassifier:
 
         Probabilities are the softmax of the scores. Margins of an SVM are multiplied by `inverse_temperature` first:
         temperature scaling (Guo et al., 2017, On Calibration of Modern Neural Networks), which never changes the class
-        that is chosen.
+        that is chosen. The votes of neighbours are probabilities as they are.
 
         Parameters
         ----------
@@ -105,6 +121,8 @@ class ArrayClassifier:
         scores = self.scores(X.reshape(-1, X.shape[-1]))
         if X.ndim == 3:
             scores = scores.reshape(*X.shape[:-1], -1).mean(axis=1)
+        if self.kind == "knn":
+            return scores.argmax(axis=1), scores
         return scores.argmax(axis=1), compute_softmax(self.inverse_temperature * scores)
 
 

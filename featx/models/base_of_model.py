@@ -1,25 +1,40 @@
-"""The frozen base of a model: which weights, from where, and whether they are the ones that it was trained on."""
+"""The frozen base of a model: which weights, from where, and whether they are the ones that it was trained on.
+
+A model file may come from anybody. So nothing that it names is run, opened or downloaded unless the user names it,
+too: a Python file with `--base`, a file of weights with `--weights`, a download with `--yes`. By itself it may name
+networks of torchvision and timm, which are installed, and weights that an earlier command left on this machine.
+"""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from featx.base_choice import BaseChoice
+from featx.bases.architecture import RANDOM_WEIGHTS
 from featx.bases.architectures.python_file import architecture_name
 from featx.bases.base import Base
 from featx.bases.loading import load_base
+from featx.bases.names import check_base_name, is_python_file
 from featx.bases.pooling import POOLINGS
-from featx.bases.registry import resolve
-from featx.bases.weights import is_file_name, is_weights_file
+from featx.bases.registry import count_bytes, describe_download, resolve
 from featx.errors import ModelError, WeightsError, unknown
 from featx.keys import RECIPE
 from featx.models.model import Model, load_model
+from featx.models.pass_size import count_numbers
 from featx.requests import PredictRequest, ScoreRequest
 
 ModelRequest = PredictRequest | ScoreRequest
 """Who wants a model to be run; the fields that say with what are the same."""
+
+MOST_RANDOM_BYTES = 600_000_000
+"""Random weights cost nothing to name: networks larger than VGG-19 are built only where the user names them."""
+
+SURPLUS = 2
+SURPLUS_BYTES = 10**7
+"""How much larger the tensors in a model may be than those of its network: a classifier of other classes, say."""
 
 
 def open_model(request: ModelRequest) -> Model:
@@ -30,7 +45,10 @@ def open_model(request: ModelRequest) -> Model:
     ModelError
         If the file cannot be read.
     """
-    return request.model if isinstance(request.model, Model) else load_model(request.model)
+    if isinstance(request.model, Model):
+        return request.model
+    # The base is loaded from the file, if it is there: once is enough.
+    return load_model(request.model, with_base=False)
 
 
 def name_model(request: ModelRequest) -> str:
@@ -44,7 +62,8 @@ def load_model_base(request: ModelRequest, model: Model) -> Base:
     Raises
     ------
     ModelError
-        If its features were computed by another version of our numerics, or its base is a file that is not named.
+        If its features were computed by another version of our numerics, it contradicts itself, or it names a Python
+        file, a file of weights or a download that the user did not name.
     WeightsError
         If the weights cannot be had, or are not the ones that the model was trained on.
     UnknownName
@@ -56,7 +75,7 @@ def load_model_base(request: ModelRequest, model: Model) -> Base:
             f"{name_model(request)} takes features of recipe {recipe}, but this featx computes recipe {RECIPE}: "
             "extract and fit again, or use the featx that made it"
         )
-    if request.weights is None and model.base_tensors and isinstance(request.model, Model):
+    if request.weights is None and model.base_bytes and isinstance(request.model, Model):
         # Weights come from files only: there they are checked against the network and digested.
         with TemporaryDirectory(prefix="featx-") as folder:
             file = Path(folder) / "model.featx"
@@ -68,29 +87,22 @@ def load_model_base(request: ModelRequest, model: Model) -> Base:
 def choose_weights(request: ModelRequest, model: Model) -> str:
     """Say which weights to load: those asked for, else those that the model holds or names.
 
-    A file that is not where it was is looked for beside the model.
-
     Raises
     ------
     ModelError
-        If the model names a file that cannot hold weights: it may come from anybody.
+        If a model file names a file of weights: the user has to name it, too.
     """
     if request.weights is not None:
         return request.weights
-    if model.base_tensors:
-        return str(request.model)
-    weights = model.weights
-    if not is_file_name(weights):
-        return weights
-    in_hand = isinstance(request.model, Model)
-    beside_model = Path(weights) if in_hand else Path(request.model).parent / Path(weights).name
-    if not is_weights_file(weights) and not is_weights_file(str(beside_model)):
+    if model.base_bytes:
+        # Whole, so that a file cannot be taken for the name of published weights.
+        return str(Path(request.model).expanduser().absolute())
+    if model.is_read and model.weights_file is not None:
         raise ModelError(
-            f"{name_model(request)} names weights '{weights}', which is not a weights file: name one with --weights"
+            f"{name_model(request)} was trained on a file of weights, and a file that a model names is opened only "
+            f"where you name it: add --weights {shlex.quote(model.weights_file)}"
         )
-    if Path(weights).is_file():
-        return weights
-    return str(beside_model) if beside_model.is_file() else weights
+    return model.weights
 
 
 def choose_base_name(request: ModelRequest, architecture: str) -> str:
@@ -100,22 +112,65 @@ def choose_base_name(request: ModelRequest, architecture: str) -> str:
     ------
     ModelError
         If the base is a Python file that is not named, or another base is.
+    UnknownName
+        If there is no such base.
     """
-    file, is_python_file, _ = architecture.partition(".py@")
+    file, digest_follows, _ = architecture.partition(".py@")
+    is_python = bool(digest_follows) or is_python_file(architecture)
     if request.base is None:
-        if is_python_file:
+        if is_python:
+            named = f"{file}.py" if digest_follows else architecture
             raise ModelError(
-                f"{name_model(request)} was trained on the network of '{file}.py', and a Python file runs only where "
-                f"it is named: add --base {file}.py"
+                f"{name_model(request)} was trained on the network of '{named}', and a Python file runs only where "
+                f"it is named: add --base {named}"
             )
+        check_base_name(architecture)
         return architecture
     if architecture_name(request.base) != architecture:
-        advice = "Name that version of the file" if is_python_file else "Leave out --base"
+        advice = "Name that version of the file" if is_python else "Leave out --base"
         raise ModelError(
             f"'{request.base}' ({architecture_name(request.base)}) is not the base that {name_model(request)} was "
             f"trained on: {architecture}. {advice}"
         )
     return request.base
+
+
+def check_costs(request: ModelRequest, model: Model, name: str, weights: str) -> None:
+    """Check that weights which only the model names are on this machine, and take no more memory than they should.
+
+    Before anything is built: networks of timm are built to be looked at.
+
+    Raises
+    ------
+    ModelError
+        Saying what would be downloaded or built, and what to add if that is wanted.
+    UnknownName
+        If there is no such base.
+    """
+    if model.base_bytes:
+        size = count_bytes(name)
+        if model.base_bytes > SURPLUS * size + SURPLUS_BYTES:
+            raise ModelError(
+                f"{name_model(request)} holds {model.base_bytes / 1e6:.0f} MB of weights, but {name} has "
+                f"{size / 1e6:.0f} MB: it is not a model that featx wrote"
+            )
+        return
+    if weights == RANDOM_WEIGHTS:
+        if request.base is not None:
+            return
+        size = count_bytes(name)
+        if size > MOST_RANDOM_BYTES:
+            raise ModelError(
+                f"{name_model(request)} names random weights of {name}, {size / 1e9:.1f} GB of them: "
+                f"add --base {shlex.quote(name)} if that is meant"
+            )
+        return
+    download = describe_download(name, weights)
+    if download is not None and not request.yes:
+        raise ModelError(
+            f"{name_model(request)} names weights '{weights}' of {name}, which are not on this machine: "
+            f"add --yes to download {download}, or name their file with --weights"
+        )
 
 
 def load_checked_base(request: ModelRequest, model: Model, weights: str) -> Base:
@@ -124,7 +179,7 @@ def load_checked_base(request: ModelRequest, model: Model, weights: str) -> Base
     Raises
     ------
     ModelError
-        If the base is a Python file that is not named, or another base is.
+        If the base is a Python file that is not named, or another base is, or what is named costs too much.
     WeightsError
         If the weights cannot be had, or are not the ones that the model was trained on.
     UnknownName
@@ -133,6 +188,8 @@ def load_checked_base(request: ModelRequest, model: Model, weights: str) -> Base
     trained_on = model.keys[0].base
     name = choose_base_name(request, trained_on.architecture)
     try:
+        if request.weights is None:
+            check_costs(request, model, name, weights)
         architecture = resolve(BaseChoice(name, weights, precision=trained_on.precision))
         base = load_base(replace(architecture, transform=trained_on.transform))
     except WeightsError as error:
@@ -145,8 +202,33 @@ def load_checked_base(request: ModelRequest, model: Model, weights: str) -> Base
             f"weights '{weights}' (digest {base.id.weights[:12]}) are not those that {name_model(request)} was "
             f"trained on: '{model.source}' (digest {trained_on.weights[:12]}). Name these with --weights"
         )
+    check_features(request, model, base)
+    return base
+
+
+def check_features(request: ModelRequest, model: Model, base: Base) -> None:
+    """Check that a base has the layers of a model, and that their features are as long as its classifier takes them.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such layer or pooling.
+    UnsupportedLayout
+        If a pooling does not fit its layer.
+    ModelError
+        If the features are of another length.
+    """
     for key in model.keys:
-        base.layer(key.layer)
+        layer = base.layer(key.layer)
+        if layer.name != key.layer:
+            # Features are stored under the exact name alone.
+            raise unknown(f"layer of {base.id.architecture}", key.layer, [layer.name for layer in base.layers])
         if key.pooling not in POOLINGS:
             raise unknown("pooling", key.pooling, POOLINGS)
-    return base
+    length = count_numbers(base, model.keys)
+    expected = len(model.classifier.arrays["mean"])
+    if length != expected:
+        raise ModelError(
+            f"{name_model(request)} contradicts itself: its classifier takes {expected} numbers, and its layers give "
+            f"{length}. Fit it anew"
+        )

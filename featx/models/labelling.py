@@ -16,6 +16,7 @@ from featx.engines.threads import count_cores
 from featx.images.range_report import RangeReport
 from featx.models.base_of_model import ModelRequest, load_model_base
 from featx.models.model import Model
+from featx.models.pass_size import choose_pass
 from featx.timing import Clock
 
 
@@ -59,7 +60,7 @@ def label_listing(
     Raises
     ------
     ModelError
-        If the model does not fit this featx.
+        If the model does not fit this featx, takes too much memory, or gives what is not a finite number.
     WeightsError
         If the weights cannot be had, or their digest differs from the model's.
     UnknownName
@@ -67,7 +68,12 @@ def label_listing(
     """
     base = load_model_base(request, model)
     workers = request.workers or count_cores()
-    plan = make_plan(base, group_poolings(model.keys), choose_device(request.device), request.batch_size, workers)
+    device = choose_device(request.device)
+    batch_size = request.batch_size
+    # Who names a size has seen what the model asks for.
+    if batch_size is None:
+        batch_size, workers = choose_pass(base, model.keys, model.views, device.type, workers)
+    plan = make_plan(base, group_poolings(model.keys), device, batch_size, workers)
     engine = LazyEngine("auto", plan, len(listing), Clock())
     views = range(model.views)
     for batch in compute_features(engine, listing, range(len(listing)), lambda digest, row: True, lambda digest: views):
@@ -88,5 +94,5 @@ def label_listing(
             X = model.features(batch.features)
             if model.views > 1:
                 X = X.reshape(len(rows), model.views, -1)
-            codes, probabilities = model.classifier.predict(X)
+            codes, probabilities = model.classify(X)
         yield Labelled(rows, digests, codes, probabilities, failed)

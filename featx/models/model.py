@@ -8,6 +8,7 @@ says of itself is checked by safetensors (lengths, offsets, overlaps, shapes aga
 from __future__ import annotations
 
 import json
+import math
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,9 +21,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from featx.bases.weights import is_file_name
 from featx.errors import ModelError, StoreError
 from featx.features.scaling import join
-from featx.files import write_atomic
+from featx.files import remove_given_up_beside, write_atomic
 from featx.keys import BASE_TENSOR_PREFIX, BaseId, FeatureKey, InputTransform, list_fields
 from featx.models.array_classifier import CALIBRATIONS, ArrayClassifier, Arrays
 from featx.models.schema import (
@@ -32,12 +34,16 @@ from featx.models.schema import (
     ModelFacts,
     check_arrays,
     check_facts,
+    check_neighbours,
     check_numbers,
 )
 from featx.types import Matrix
 
 MAX_MODEL_BYTES = 2**31
 """Larger files are neither written nor read: 10,000 classes with 20,000 features each need less."""
+
+MOST_ARRAYS = 20_000
+"""A base of more tensors is none that featx runs: the largest of torchvision has some two thousand."""
 
 MAX_HEADER_BYTES = 2**24
 """Longer headers are not parsed: safetensors allows six times as much, which would take gigabytes of memory."""
@@ -70,6 +76,10 @@ class Model:
         Views of an image whose scores are averaged.
     base_tensors : mapping of str to array
         Tensors of the base, where the model holds them itself; else empty.
+    is_read : bool
+        Whether it was read from a file, which may come from anybody: files that it names are not opened then.
+    held_bytes : int
+        Bytes of the base's tensors in the file that it was read from, where they were left there.
     """
 
     keys: tuple[FeatureKey, ...]
@@ -82,6 +92,18 @@ class Model:
     scores: Mapping[str, Any] = field(default_factory=dict, repr=False)
     views: int = 1
     base_tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    is_read: bool = field(default=False, repr=False, compare=False)
+    held_bytes: int = field(default=0, repr=False, compare=False)
+
+    @property
+    def base_bytes(self) -> int:
+        """Bytes of the base's tensors that it holds itself, here or in its file."""
+        return self.held_bytes or sum(tensor.nbytes for tensor in self.base_tensors.values())
+
+    @property
+    def weights_file(self) -> str | None:
+        """The file of weights that it names, and that has to be named again to be opened; None where it needs none."""
+        return self.weights if not self.base_bytes and is_file_name(self.weights) else None
 
     def features(self, outputs: Mapping[tuple[str, str], NDArray[Any]]) -> NDArray[np.float32]:
         """Make the classifier's input from what a base computed.
@@ -95,7 +117,9 @@ class Model:
         (n, d) float32
             Rounded as the store would have rounded them.
         """
-        return join([outputs[key.layer, key.pooling].astype(key.dtype) for key in self.keys])
+        # What overflows is found by `classify`.
+        with np.errstate(all="ignore"):
+            return join([outputs[key.layer, key.pooling].astype(key.dtype) for key in self.keys])
 
     def predict(self, X: Matrix) -> NDArray[np.str_]:
         """Label features.
@@ -115,7 +139,7 @@ class Model:
         ModelError
             If the features are of another length.
         """
-        codes, _ = self.classifier.predict(X)
+        codes, _ = self.classify(X)
         return np.array(self.classes_)[codes]
 
     def predict_proba(self, X: Matrix) -> NDArray[np.float64]:
@@ -135,8 +159,36 @@ class Model:
         ModelError
             If the features are of another length.
         """
-        _, probabilities = self.classifier.predict(X)
+        _, probabilities = self.classify(X)
         return probabilities
+
+    def classify(self, X: Matrix) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Choose classes and say how sure that is, as `ArrayClassifier.predict` does.
+
+        Parameters
+        ----------
+        X : (n, d) float, or (n, v, d) for v views of each image
+
+        Returns
+        -------
+        codes : (n,) int
+            Places of the chosen classes in `classes_`.
+        probabilities : (n, k) float64
+
+        Raises
+        ------
+        ModelError
+            If the features are of another length, or what the model makes of them is not finite.
+        """
+        # What overflows is found in the result, in our words instead of numpy's.
+        with np.errstate(all="ignore"):
+            codes, probabilities = self.classifier.predict(X)
+        if not np.isfinite(probabilities).all():
+            raise ModelError(
+                "the model gives probabilities that are not finite numbers: its arrays are damaged or were fitted on "
+                "other features. Fit it anew"
+            )
+        return codes, probabilities
 
     def save(self, path: str | Path) -> None:
         """Write the model as one file, atomically; equal models give equal bytes.
@@ -161,6 +213,7 @@ class Model:
                 f"the model is {len(data) / 1e9:.1f} GB, more than the {MAX_MODEL_BYTES / 1e9:.1f} GB that are read "
                 "again: choose a smaller layer or pooling"
             )
+        remove_given_up_beside(Path(path))
         try:
             write_atomic(Path(path), data)
         except OSError as error:
@@ -188,13 +241,15 @@ class Model:
         return facts
 
 
-def load_model(path: str | Path) -> Model:
+def load_model(path: str | Path, with_base: bool = True) -> Model:
     """Read a model file; nothing in it is executed, and nothing is believed unchecked.
 
     Parameters
     ----------
     path : str or pathlib.Path
         What `featx fit --out` or `Model.save` wrote.
+    with_base : bool
+        Whether the tensors of its base are read, too, if it holds them.
 
     Returns
     -------
@@ -207,8 +262,8 @@ def load_model(path: str | Path) -> Model:
         If it is missing, not a model, damaged, too large or of another version.
     """
     try:
-        facts, arrays = read_container(Path(path))
-        return build_model(facts, arrays)
+        facts, arrays, held_bytes = read_container(Path(path), with_base)
+        return build_model(facts, arrays, held_bytes)
     except OSError as error:
         reason = error.strerror or str(error)
     except RecursionError:
@@ -225,8 +280,15 @@ def summarise_error(error: Exception) -> str:
     return lines[0][:300]
 
 
-def read_container(path: Path) -> tuple[ModelFacts, dict[str, NDArray[Any]]]:
+def read_container(path: Path, with_base: bool) -> tuple[ModelFacts, dict[str, NDArray[Any]], int]:
     """Read the checked facts of a model file, and its arrays, whose sizes agree with them.
+
+    Returns
+    -------
+    ModelFacts
+    dict of str to array
+    int
+        Bytes of the tensors of its base that were left in the file.
 
     Raises
     ------
@@ -237,12 +299,18 @@ def read_container(path: Path) -> tuple[ModelFacts, dict[str, NDArray[Any]]]:
     try:
         with safe_open(path, framework="numpy") as file:
             facts = check_facts(json.loads((file.metadata() or {}).get("featx", "null")))
+            names = list(file.keys())
+            if len(names) > MOST_ARRAYS:
+                raise ModelError(f"it holds {len(names)} arrays, more than the {MOST_ARRAYS} that are read")
             header = {}
-            for name in file.keys():
+            for name in names:
                 entry = file.get_slice(name)
                 header[name] = (entry.get_dtype(), tuple(entry.get_shape()))
             check_arrays(facts, header)
-            return facts, {name: file.get_tensor(name) for name in header}
+            left = set() if with_base else {name for name in names if name.startswith(BASE_TENSOR_PREFIX)}
+            arrays = {name: file.get_tensor(name) for name in names if name not in left}
+            # All of them are float32: `check_arrays` has seen to it.
+            return facts, arrays, sum(4 * math.prod(header[name][1]) for name in left)
     except SafetensorError as error:
         raise ModelError(f"it is truncated or damaged, or not a model file ({summarise_error(error)})") from error
 
@@ -272,13 +340,13 @@ def check_sizes(path: Path) -> None:
         raise ModelError(f"it is truncated, or not a model file (a header of {length} bytes in a file of {room + 8})")
 
 
-def build_model(facts: ModelFacts, arrays: Arrays) -> Model:
+def build_model(facts: ModelFacts, arrays: Arrays, held_bytes: int = 0) -> Model:
     """Make the model of checked facts and of arrays whose numbers are checked here.
 
     Raises
     ------
     ModelError
-        If a number of the classifier is not finite, or a scale is not positive.
+        If a number of the classifier is not finite, a scale is not positive, or neighbours are not what they must be.
     """
     classifier_arrays: dict[str, NDArray[Any]] = {}
     base_tensors: dict[str, NDArray[Any]] = {}
@@ -288,6 +356,8 @@ def build_model(facts: ModelFacts, arrays: Arrays) -> Model:
         else:
             classifier_arrays[name] = array
     check_numbers(classifier_arrays)
+    if facts.kind == "knn":
+        check_neighbours(classifier_arrays, len(facts.classes))
     base = make_base_id(facts.base)
     return Model(
         keys=tuple(FeatureKey(base, layer.layer, layer.pooling, layer.dtype) for layer in facts.layers),
@@ -300,6 +370,8 @@ def build_model(facts: ModelFacts, arrays: Arrays) -> Model:
         scores=facts.scores,
         views=facts.views,
         base_tensors=base_tensors,
+        is_read=True,
+        held_bytes=held_bytes,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -18,14 +17,33 @@ MODEL_FORMAT = "featx-model"
 MODEL_VERSION = 2
 """Version of what the file says and how it is to be read; others are refused."""
 
+MOST_NEIGHBOURS = 1000
+"""More neighbours are not asked for their votes, which would take long."""
+
 # A transform of more pixels would take all memory with the first image.
 Side = Annotated[int, Meta(ge=1, le=2**13)]
 Views = Annotated[int, Meta(ge=1, le=1000)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
 Number = int | float  # whole numbers stay whole, so that a loaded model is saved as the same bytes
+Setting = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float
+ClassName = Annotated[str, Meta(max_length=4096)]
 
-# No name may lead out of a folder; those of architectures may also be timm:NAME and FILE.py@DIGEST.
+MOST_PIXELS = 2**23
+"""Pixels of all views of one image: 25 MB, of which each thread holds a slice of images."""
+
+LARGEST = float(np.finfo(np.float32).max)
+SMALLEST = float(np.finfo(np.float32).tiny)
+"""What a base computes in float32: numbers beyond are not those of any feature, deviation or weight."""
+
+MOST_DEPTH = 16
+"""Lists and objects within one another; what this featx writes has four."""
+
+# No name may lead out of a folder; those of architectures may also be timm:NAME and FILE.py@DIGEST. A Python file has
+# its digest, so that none runs but the one that the user names.
 PLAIN_NAME = r"\A(?!.*\.\.)[A-Za-z0-9_.+-]{1,200}\Z"
-ARCHITECTURE = r"\A(?!.*\.\.)[\w.+:@ ()-]{1,200}\Z"
+ARCHITECTURE = (
+    r"\A(?!.*\.\.)(?:(?:timm:)?(?![\w.+-]*\.[Pp][Yy]\Z)[A-Za-z0-9_.+-]{1,200}|[\w.+:@ ()-]{1,200}\.py@[0-9a-f]{12})\Z"
+)
 SHA256 = r"\A[0-9a-f]{64}\Z"
 PHRASES = {
     repr(PLAIN_NAME): "a plain name",
@@ -52,11 +70,11 @@ class TransformFacts(Struct, frozen=True, forbid_unknown_fields=True):
         """Compare the fields with each other."""
         if self.crop > self.resize:
             raise ValueError(f"crops {self.crop} of {self.resize} pixels")
-        if not all(math.isfinite(number) for number in (*self.mean, *self.std)):
+        if not all(abs(number) <= LARGEST for number in (*self.mean, *self.std)):
             raise ValueError("its mean or std is not finite")
-        if self.value_range and not -math.inf < self.value_range[0] < self.value_range[1] < math.inf:
-            raise ValueError(f"its value range {list(self.value_range)} is not one")
-        if min(self.std) <= 0:
+        if self.value_range and not -LARGEST <= self.value_range[0] < self.value_range[1] <= LARGEST:
+            raise ValueError("its value range is not one")
+        if min(self.std) < SMALLEST:
             raise ValueError(f"its std {list(self.std)} is not positive")
 
 
@@ -67,7 +85,7 @@ class BaseFacts(Struct, frozen=True, forbid_unknown_fields=True):
     weights: Annotated[str, Meta(pattern=SHA256)]
     transform: TransformFacts
     precision: Precision
-    recipe: int
+    recipe: Annotated[int, Meta(ge=0, le=10**6)]
 
 
 class LayerFacts(Struct, frozen=True):
@@ -78,6 +96,26 @@ class LayerFacts(Struct, frozen=True):
     dtype: StoredDtype
 
 
+class ScoreFacts(Struct, frozen=True):
+    """What `score` reads of the evaluation that a model file holds; the rest of it is the user's to read."""
+
+    clf: Annotated[str, Meta(max_length=100)] = ""
+    n_train: Count = 0
+    n_test: Count = 0
+    cv_accuracy: Number = 0.0
+    test_accuracy: Number = 0.0
+    views: Views = 1
+
+    def __post_init__(self) -> None:
+        """Check what types alone cannot say."""
+        for accuracy in (self.cv_accuracy, self.test_accuracy):
+            # NaN where nothing could be scored, the only number that differs from itself.
+            if not (0 <= accuracy <= 1 or accuracy != accuracy):
+                raise ValueError("an accuracy is not from 0 to 1")
+        if not self.clf.isprintable():
+            raise ValueError("its clf is not a line of text")
+
+
 class ModelFacts(Struct, frozen=True):
     """Everything that a model file says beside its arrays; the names in the file are those of the first version."""
 
@@ -85,10 +123,10 @@ class ModelFacts(Struct, frozen=True):
     layers: Annotated[tuple[LayerFacts, ...], Meta(min_length=1, max_length=100)]
     source: Annotated[str, Meta(max_length=4096)]
     weights: Annotated[str, Meta(max_length=4096)]
-    classes: Annotated[tuple[str, ...], Meta(min_length=2)]
-    kind: Literal["logreg", "svm", "mlp"] = msgspec.field(name="clf")
+    classes: Annotated[tuple[ClassName, ...], Meta(min_length=2, max_length=100_000)]
+    kind: Literal["logreg", "svm", "mlp", "knn", "dummy"] = msgspec.field(name="clf")
     inverse_temperature: Annotated[float, Meta(gt=0)] = msgspec.field(name="sharpness")
-    params: dict[str, Any]
+    params: dict[str, Setting]
     protocol: dict[str, Any]
     scores: dict[str, Any]
     views: Views = 1
@@ -100,8 +138,13 @@ class ModelFacts(Struct, frozen=True):
         # They are printed: control characters could rewrite what a terminal shows.
         if not (self.source.isprintable() and self.weights.isprintable()):
             raise ValueError("its source or weights is not a line of text")
-        if not math.isfinite(self.inverse_temperature):
+        if not SMALLEST <= self.inverse_temperature <= LARGEST:
             raise ValueError("its sharpness is not finite")
+        pixels = self.views * self.base.transform.crop**2
+        if pixels > MOST_PIXELS:
+            raise ValueError(f"its {self.views} views of an image are {pixels} pixels, more than {MOST_PIXELS}")
+        if not all(is_text(name) for name in self.classes):
+            raise ValueError("the name of a class is not text")
 
 
 def check_facts(facts: Any) -> ModelFacts:
@@ -124,10 +167,36 @@ def check_facts(facts: Any) -> ModelFacts:
             f"its version is {facts.get('version')!r}, this featx reads {MODEL_VERSION}: "
             "use the featx that wrote it, or fit anew"
         )
+    if is_deeper(facts, MOST_DEPTH):
+        raise ModelError(f"its facts are nested more than {MOST_DEPTH} deep")
     try:
+        msgspec.convert(facts.get("scores", {}), ScoreFacts)
         return msgspec.convert(facts, ModelFacts)
     except msgspec.ValidationError as error:
         raise ModelError(describe_problem(error)) from error
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written: as UTF-8, or as bytes of the name of a folder that are not."""
+    try:
+        name.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_deeper(value: Any, most: int) -> bool:
+    """Whether lists and objects of JSON are nested more than so many deep."""
+    level = [value]
+    for _ in range(most + 1):
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        level = inner
+    return bool(level)
 
 
 def describe_problem(error: msgspec.ValidationError) -> str:
@@ -165,7 +234,7 @@ def check_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> None:
 def derive_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> dict[str, Shaped]:
     """Work out the dtype and the shape that each array of the classifier must have.
 
-    The header decides on the length of a feature and on the width of the hidden layer only.
+    The header decides on the length of a feature, the width of the hidden layer and the number of neighbours only.
     """
     classes = len(facts.classes)
     d = read_length(header, "mean")
@@ -178,6 +247,13 @@ def derive_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> dict[str, 
             "hidden_intercept": ("F32", (width,)),
             "weights": ("F32", (classes, width)),
             "intercept": ("F32", (classes,)),
+        }
+    if facts.kind == "knn":
+        return {
+            **standardisation,
+            "neighbours": ("F32", (read_rows(header, "neighbours"), d)),
+            "labels": ("I64", (read_length(header, "labels"),)),
+            "k": ("I64", (1,)),
         }
     rows = 1 if classes == 2 else classes
     return {**standardisation, "weights": ("F64", (rows, d)), "intercept": ("F64", (rows,))}
@@ -193,16 +269,45 @@ def read_length(header: Mapping[str, Shaped], name: str) -> int:
     return shape[0]
 
 
+def read_rows(header: Mapping[str, Shaped], name: str) -> int:
+    """Read the number of rows of an array off the header; 0 where it has none."""
+    _, shape = header.get(name, ("", ()))
+    return shape[0] if shape else 0
+
+
+def check_neighbours(arrays: Arrays, classes: int) -> None:
+    """Check that every picture has its views, each class a picture, and that there are as many pictures as vote.
+
+    Raises
+    ------
+    ModelError
+    """
+    labels = arrays["labels"]
+    rows = len(arrays["neighbours"])
+    if not rows or rows % len(labels):
+        raise ModelError(f"'neighbours' has {rows} rows, which are not views of {len(labels)} pictures")
+    if not np.array_equal(np.unique(labels), np.arange(classes)):
+        raise ModelError(f"'labels' are not places of {classes} classes, each of which has a picture")
+    k = int(arrays["k"][0])
+    most = min(MOST_NEIGHBOURS, len(labels))
+    if not 1 <= k <= most:
+        raise ModelError(f"'k' is {k}, not a number of neighbours from 1 to {most}")
+
+
 def check_numbers(arrays: Arrays) -> None:
     """Check the numbers of a classifier.
 
     Raises
     ------
     ModelError
-        If there is NaN or infinity, or a scale that is not positive.
+        If there is NaN, infinity or what float32 cannot hold, or a scale that is not positive.
     """
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise ModelError(f"'{name}' holds NaN or infinity")
     if (arrays["scale"] <= 0).any():
         raise ModelError("'scale' holds numbers that are not positive")
+    if (arrays["scale"] < SMALLEST).any():
+        raise ModelError(f"'scale' holds numbers below {SMALLEST:.2g}, which are no deviations")
+    for name, array in arrays.items():
+        # Two numbers tell it, without another array of that size; NaN is neither.
+        if not (array.min() >= -LARGEST and array.max() <= LARGEST):
+            problem = "numbers beyond those of float32" if np.isfinite(array).all() else "NaN or infinity"
+            raise ModelError(f"'{name}' holds {problem}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from featx.bases.layer_table import LayerRow
+from featx.log import escape_controls
 from featx.reports.shown_rows import ShownRows
 
 HEADINGS = ("", "layer", "alias", "shape", "stride", "field", "parameters", "10^6 multiply-adds", "time")
@@ -65,7 +66,7 @@ def format_layer(row: LayerRow, time_share: float) -> list[str]:
     time = f"{mark}{min(1.0, time_share):.0%}"
     return [
         str(row.index),
-        row.name,
+        escape_controls(row.name),
         row.alias,
         " x ".join(map(str, row.shape)),
         str(row.stride or ""),

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 from collections.abc import Sequence
 from typing import TypeVar
 
 from tabulate import tabulate
 
-from featx.errors import shorten, unknown
+from featx.errors import unknown
 from featx.evaluation.result import TUNED, best
 from featx.evaluation.table_row import TableRow
+from featx.log import escape_controls
+from featx.reports.csv_text import write_csv
+from featx.reports.table_notes import CV_HEADINGS, is_tied, list_degenerate, mark_row, word_weights, write_notes
 
 COLUMNS = (
     *("base", "layer", "pooling", "clf", "dim", "n_train", "n_test", "cv_accuracy", "test_accuracy"),
     *("ci_low", "ci_high", "balanced_accuracy", "macro_f1", "top5_accuracy", "calibration_error", "p_value"),
     *("megabytes", "ms_per_image", "fit_seconds", "views", "test_views"),
+    *("p_adjusted", "roc_auc", "average_precision", "matthews", "sensitivity", "specificity", "cv_figure"),
 )
 """Fields of a row that CSV files hold, in this order; any of them can be sorted by."""
 
@@ -35,14 +37,11 @@ RISING = {
 }
 """Columns that are sorted with the least first; the others are sorted with the greatest first."""
 
-SIGNIFICANCE = 0.05
-"""Rows whose p value is at least this cannot be told apart from the best."""
-
 LEFT = ("", "base", "layer", "pooling", "clf")
 """Columns that are aligned to the left: words."""
 
-ESSENTIAL = ("", "base", "layer", "clf", "cv acc", "test acc", "95 % CI", "p")
-"""Columns that a table always shows, the base only if there are several."""
+ESSENTIAL = ("", "base", "layer", "clf", *CV_HEADINGS.values(), "test acc", "95 % CI", "p")
+"""Columns that a table always shows, the base only if there are several, one figure only if it was asked for."""
 
 OPTIONAL = (*("pooling", "views", "length", "seconds", "MB", "balanced", "macro F1", "ECE", "top 5", "ms/image"),)
 """Columns that are shown as far as the terminal is wide enough, the first ones first."""
@@ -82,20 +81,11 @@ def sort_results(rows: Sequence[AnyRow], column: str) -> list[AnyRow]:
             without_value.append(row)
         else:
             with_value.append(row)
+    if column == "cv_figure":
+        # Of the log-loss, the least is best.
+        column = "merit"
     with_value.sort(key=lambda row: getattr(row, column), reverse=column not in RISING)
     return with_value + without_value
-
-
-def is_tied(row: TableRow) -> bool:
-    """Whether a row cannot be told apart from the best one."""
-    return row.p_value is not None and row.p_value >= SIGNIFICANCE
-
-
-def mark_row(row: TableRow, winner: TableRow) -> str:
-    """Mark the winner of the cross-validation by `*`, and rows that cannot be told apart from it by `=`."""
-    if row is winner:
-        return "*"
-    return "=" if is_tied(row) else ""
 
 
 def write_number(value: float | None, digits: int = 3) -> str:
@@ -110,22 +100,31 @@ def write_views(row: TableRow) -> str:
 
 def write_cells(row: TableRow, winner: TableRow) -> dict[str, str]:
     """Write one row of the table: heading to text."""
+    asked = {}
+    if row.select not in (None, "accuracy"):
+        asked = {CV_HEADINGS[row.select]: write_number(row.cv_figure)}
     return {
         "": mark_row(row, winner),
-        "base": row.base,
-        "layer": row.layer,
-        "pooling": row.pooling,
+        "base": escape_controls(row.base),
+        "layer": escape_controls(row.layer),
+        "pooling": escape_controls(row.pooling),
         "clf": row.clf,
         "views": write_views(row),
         "length": str(row.dim),
         "cv acc": write_number(row.cv_accuracy),
+        **asked,
         "test acc": write_number(row.test_accuracy),
         "95 % CI": f"{row.ci_low:.3f}-{row.ci_high:.3f}",
-        "p": write_number(row.p_value),
+        "p": write_number(row.p_adjusted),
         "balanced": write_number(row.balanced_accuracy),
         "macro F1": write_number(row.macro_f1),
         "top 5": write_number(row.top5_accuracy),
         "ECE": write_number(row.calibration_error),
+        "ROC AUC": write_number(row.roc_auc),
+        "AP": write_number(row.average_precision),
+        "MCC": write_number(row.matthews),
+        "sens.": write_number(row.sensitivity),
+        "spec.": write_number(row.specificity),
         "MB": write_number(row.megabytes, 2),
         "ms/image": write_number(row.ms_per_image, 2),
         "seconds": write_number(row.fit_seconds, 1),
@@ -153,9 +152,10 @@ def table(rows: Sequence[TableRow], style: str = "simple", width: int | None = N
     if style == "simple":
         text = write_plain(shown)
     else:
+        if style == "github":
+            shown = {name: [cell.replace("|", "\\|") for cell in cells] for name, cells in shown.items()}
         text = tabulate(shown, "keys", tablefmt=style, colalign=list_sides(shown), disable_numparse=True)
-    left_out = [name for name in columns if name not in shown]
-    return text + write_notes(rows, winner, left_out)
+    return text + write_notes(rows, winner, list(columns), list(shown), width)
 
 
 def write_columns(rows: Sequence[TableRow], winner: TableRow) -> TableColumns:
@@ -238,47 +238,18 @@ def cut_in_middle(name: str, longest: int) -> str:
     return f"{name[:head]}…{name[-tail:]}"
 
 
-def write_notes(rows: Sequence[TableRow], winner: TableRow, left_out: Sequence[str]) -> str:
-    """Say below a table what its marks mean, which rows are of earlier runs, and which columns are not shown."""
-    notes = []
-    if left_out:
-        notes.append(f"not shown: {shorten(left_out, 20)} (--wide shows all columns)")
-    if len(rows) > 1:
-        notes.append("(*) best by cross-validation; p: exact McNemar test against it on the same held-out images")
-    if any(mark_row(row, winner) == "=" for row in rows):
-        notes.append(f"(=) cannot be told apart from the best (p >= {SIGNIFICANCE})")
-    if any(row.clf in TUNED for row in rows):
-        notes.append("(head, finetuned) cv acc is the accuracy on the part of the training images that chose the epoch")
-    notes += list_degenerate(rows)
-    earlier = sum(row.recalled for row in rows)
-    if earlier == 1:
-        notes.append(f"1 of {len(rows)} rows is from an earlier run, its seconds as measured then (--refit)")
-    elif earlier:
-        notes.append(f"{earlier} of {len(rows)} rows are from earlier runs, their seconds as measured then (--refit)")
-    if not notes:
-        return ""
-    return "\n\n" + "\n".join(notes)
-
-
-def list_degenerate(rows: Sequence[TableRow]) -> list[str]:
-    """Name the layers whose features tell no images apart, in one line each."""
-    lines = {}
-    for row in rows:
-        if row.degenerate:
-            lines[f"the features of {row.layer} ({row.pooling}) are {row.degenerate}: they tell no images apart"] = True
-    return list(lines)
-
-
 def sentence(row: TableRow) -> str:
     """Say one result in words."""
     views = ""
     if row.views > 1:
         views = f", {row.views} views, {row.test_views} in testing"
     params = "".join(f", {name} = {value:g}" for name, value in row.params.items())
+    if weights := word_weights(row):
+        params += f", {weights}"
     validated = "validated" if row.clf in TUNED else "cross-validated"
     when = " in an earlier run" if row.recalled else ""
     degenerate = "".join(f"; {line}" for line in list_degenerate([row]))
-    return (
+    return escape_controls(
         f"{row.clf} on {row.base} {row.layer} ({row.pooling}, {row.dim} numbers{views}): "
         f"test accuracy {row.test_accuracy:.3f} (95 % interval {row.ci_low:.3f} to {row.ci_high:.3f}, "
         f"{row.n_test} images), balanced {row.balanced_accuracy:.3f}, macro F1 {row.macro_f1:.3f}, "
@@ -290,7 +261,7 @@ def sentence(row: TableRow) -> str:
 def score_sentence(row: TableRow) -> str:
     """Say in words how a saved model does on other images."""
     noun = "image" if row.n_test == 1 else "images"
-    return (
+    return escape_controls(
         f"{row.clf} on {row.base} {row.layer} ({row.pooling}, {row.dim} numbers): "
         f"accuracy {row.test_accuracy:.3f} (95 % interval {row.ci_low:.3f} to {row.ci_high:.3f}, "
         f"{row.n_test} {noun}), balanced {row.balanced_accuracy:.3f}, macro F1 {row.macro_f1:.3f}, "
@@ -298,14 +269,30 @@ def score_sentence(row: TableRow) -> str:
     )
 
 
+def further_figures(row: TableRow) -> str:
+    """Say in one line what else is known of a result: figures of ranking and of the two sides of a decision."""
+    phrases = []
+    for value, name in (
+        (row.roc_auc, "ROC AUC"),
+        (row.average_precision, "average precision"),
+        (row.matthews, "Matthews correlation"),
+        (row.sensitivity, "sensitivity"),
+        (row.specificity, "specificity"),
+    ):
+        if value is not None:
+            phrases.append(f"{name} {value:.3f}")
+    if row.positive is None:
+        return f"{', '.join(phrases)} (each class against the rest, averaged)"
+    return f"{', '.join(phrases)} (positive class: '{row.positive}')"
+
+
 def to_csv(rows: Sequence[TableRow]) -> str:
     """Write rows as CSV, with all columns."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    lines = []
     for row in rows:
-        writer.writerow(row.to_dict())
-    return text.getvalue()
+        values = row.to_dict()
+        lines.append([values[name] for name in COLUMNS])
+    return write_csv([COLUMNS, *lines])
 
 
 def write_points(loss: float) -> str:
@@ -316,9 +303,9 @@ def write_points(loss: float) -> str:
 
 def write_verdict(row: TableRow) -> str:
     """Say whether the held-out part tells a row apart from the winner (exact McNemar test)."""
-    if row.p_value is None or is_tied(row):
+    if row.p_adjusted is None or is_tied(row):
         return f"on {row.n_test} held-out images that may be chance."
-    return f"that is more than chance (p = {row.p_value:.3f})."
+    return f"that is more than chance (p = {row.p_adjusted:.3f})."
 
 
 def closing_lines(rows: Sequence[TableRow], extracted: int, seconds: float) -> list[str]:
@@ -346,7 +333,7 @@ def closing_lines(rows: Sequence[TableRow], extracted: int, seconds: float) -> l
         lines.append(f"The features are kept: the {seconds:.1f} s of extraction are not needed again in a second run.")
     else:
         lines.append("Nothing was extracted: every feature came from the cache.")
-    return lines
+    return [escape_controls(line) for line in lines]
 
 
 def find_deepest(rows: Sequence[TableRow]) -> TableRow:
@@ -354,4 +341,4 @@ def find_deepest(rows: Sequence[TableRow]) -> TableRow:
     # A fine-tuned row names the stage it was unfrozen from, which is no depth of the frozen base.
     frozen = [row for row in rows if row.clf not in TUNED] or list(rows)
     at_deepest = [row for row in frozen if row.layer == frozen[-1].layer]
-    return max(at_deepest, key=lambda row: row.cv_accuracy)
+    return max(at_deepest, key=lambda row: row.merit)

@@ -7,10 +7,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from featx.files import write_atomic
+from featx.files import digest, read_regular_file, write_atomic
 from featx.keys import BaseId, list_fields
+from featx.paths import is_file
+from featx.store.schema import BaseFileFields, check_fields, load_json
 
 BASE_FILE = "base.json"
+
+MOST_BASE_BYTES = 2**24
+"""Size of a `base.json`: a network of a thousand layers takes some 100 KB."""
 
 
 @dataclass(frozen=True)
@@ -43,25 +48,41 @@ def read_base(file: Path) -> StoredBase:
     Raises
     ------
     OSError
-        If it does not exist or cannot be read.
+        If it does not exist, cannot be read or is not a file.
     ValueError
         If it is damaged, or describes another base than its folder's name says.
     """
-    try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
-        base = StoredBase(
-            id=BaseId.from_dict(fields["id"]),
-            source=fields["source"],
-            layers=tuple(fields["layers"]),
-            is_default_transform=bool(fields["is_default_transform"]),
-            weights_file=fields.get("weights_file"),
-        )
-    # RecursionError: JSON nested thousands of levels deep.
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"a field is missing or of the wrong type: {error!r}") from error
+    fields = load_json(read_regular_file(file, MOST_BASE_BYTES, "a base.json"))
+    stated = check_fields(fields, BaseFileFields)
+    # Older ones have none, and no other field either: a damaged name must not pass for its absence.
+    is_older = stated.checksum is None and set(fields) <= set(BaseFileFields.__struct_fields__)
+    if not is_older and stated.checksum != checksum_fields(fields):
+        raise ValueError("it fails its checksum")
+    base = StoredBase(
+        id=BaseId.from_dict(fields["id"]),
+        source=stated.source,
+        layers=tuple(fields["layers"]),
+        is_default_transform=stated.is_default_transform,
+        weights_file=stated.weights_file,
+    )
     if base.id.folder != file.parent.name:
         raise ValueError("it describes another base than its folder is named for")
     return base
+
+
+def checksum_fields(fields: dict[str, Any]) -> str:
+    """Compute the checksum of all fields but the checksum itself: 64 hex digits.
+
+    Raises
+    ------
+    ValueError
+        If a field that means nothing is nested too deeply.
+    """
+    others = {name: value for name, value in fields.items() if name != "checksum"}
+    try:
+        return digest(json.dumps(others, sort_keys=True).encode()).hex()
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def write_base(root: Path, base: StoredBase) -> None:
@@ -75,9 +96,10 @@ def write_base(root: Path, base: StoredBase) -> None:
     file = root / base.id.folder / BASE_FILE
     try:
         stored = read_base(file)
-        is_intact = base.weights_file is None or Path(stored.weights_file or "").is_file()
+        is_intact = base.weights_file is None or is_file(stored.weights_file or "")
     except (OSError, ValueError):
         is_intact = False
     if not is_intact:
-        text = json.dumps({**asdict(base), "id": list_fields(base.id)}, indent=2) + "\n"
-        write_atomic(file, text.encode())
+        fields = {**asdict(base), "id": list_fields(base.id)}
+        fields["checksum"] = checksum_fields(fields)
+        write_atomic(file, (json.dumps(fields, indent=2) + "\n").encode())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from featx.errors import StoreError
-from featx.files import TEMPORARY, make_folder, remove_given_up, sync_folder
+from featx.files import TEMPORARY, make_folder, open_regular, remove_given_up, sync_folder
 from featx.store.paths import QUARANTINE, list_entries
 from featx.store.verify import CacheProblem, check_part, verify
 from featx.types import Progress
@@ -67,7 +68,7 @@ def clean(root: Path, progress: Progress | None = None) -> CleanReport:
             report.problems.append(problem)
             continue
         try:
-            target = quarantine(root, Path(problem.path))
+            target = quarantine(root, Path(problem.path), problem.shape)
         except OSError as error:
             raise StoreError(f"'{problem.path}' cannot be moved: {error.strerror or error}") from error
         if target is not None:
@@ -77,15 +78,23 @@ def clean(root: Path, progress: Progress | None = None) -> CleanReport:
 
 def find_unfinished(folder: Path) -> Iterator[Path]:
     """Yield unfinished files anywhere below a folder."""
-    for path in list_entries(folder):
-        if path.is_dir() and not path.is_symlink():
-            yield from find_unfinished(path)
-        elif path.name.startswith(TEMPORARY):
-            yield path
+    # A list, not recursion: folders may be nested deeper than Python calls.
+    folders = [folder]
+    while folders:
+        for path in list_entries(folders.pop()):
+            if path.is_dir() and not path.is_symlink():
+                folders.append(path)
+            elif path.name.startswith(TEMPORARY):
+                yield path
 
 
-def quarantine(root: Path, path: Path) -> Path | None:
+def quarantine(root: Path, path: Path, shape: tuple[int, ...] | None = None) -> Path | None:
     """Move a broken part below `quarantine`; return its new place, None if it is gone or no longer broken.
+
+    Parameters
+    ----------
+    shape : tuple of int, optional
+        What its rows should have, where only that tells that it is broken.
 
     Raises
     ------
@@ -95,19 +104,23 @@ def quarantine(root: Path, path: Path) -> Path | None:
     folder = root / QUARANTINE / path.parent.relative_to(root)
     make_folder(folder)
     target = choose_free_name(folder / path.name)
-    try:
-        with open(path, "rb") as broken:
-            check = check_part(path, root)
+    with ExitStack() as stack:
+        # Held open, its inode is given to no other file. What is not a file is not opened: no writer ever makes it.
+        with suppress(OSError):
+            stack.callback(os.close, open_regular(path))
+        try:
+            broken = path.lstat().st_ino
+            check = check_part(path, root, shape)
             if check is None or not check.is_broken:
                 # A writer of the same rows has replaced it since it was found.
                 return None
             os.replace(path, target)
-            if os.fstat(broken.fileno()).st_ino != target.stat().st_ino:
-                # Replaced between the check and the move: what was moved is the new part, which goes back.
-                os.replace(target, path)
-                return None
-    except FileNotFoundError:
-        return None
+        except FileNotFoundError:
+            return None
+        if target.lstat().st_ino != broken:
+            # Replaced between the check and the move: what was moved is the new part, which goes back.
+            os.replace(target, path)
+            return None
     sync_folder(folder)
     sync_folder(path.parent)
     return target
@@ -117,7 +130,7 @@ def choose_free_name(path: Path) -> Path:
     """Give a path that does not exist yet: this one, or this one with `.1`, `.2` and so on appended."""
     free = path
     number = 0
-    while free.exists():
+    while os.path.lexists(free):
         number += 1
         free = path.with_name(f"{path.name}.{number}")
     return free

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, StoreError
 from featx.files import sync_folder
-from featx.keys import FeatureKey
 from featx.store.digest_index import DigestIndex
 from featx.store.key_summary import open_sound_parts
 from featx.store.part import PART_BYTES, Part, write_part
 from featx.store.paths import list_key_folders
+from featx.store.schema import MOST_FIGURE, MOST_ROWS, MOST_TEXT, read_key
 from featx.store.verify import check_part
 from featx.types import Progress
 
@@ -32,7 +33,7 @@ class SmallPart:
         As JSON.
     shape : tuple of int
         Shape of a row.
-    bytes : int
+    rows, bytes : int
         Size of its features.
     created : float
         When the features were computed, in seconds since 1970.
@@ -41,6 +42,7 @@ class SmallPart:
     path: Path
     key: str
     shape: tuple[int, ...]
+    rows: int
     bytes: int
     created: float
 
@@ -100,10 +102,10 @@ def find_small_parts(folder: Path, root: Path) -> Iterator[SmallPart]:
     for part in open_sound_parts(folder):
         header = part.header
         size = header.shape[0] * header.row_bytes
-        belongs_here = root / FeatureKey.from_json(header.key).folder == folder
+        belongs_here = root / read_key(header.key).folder == folder
         if belongs_here and size <= PART_BYTES // 2:
             created = float(header.provenance.get("created", 0))
-            yield SmallPart(part.path, header.key, header.shape[1:], size, created)
+            yield SmallPart(part.path, header.key, header.shape[1:], header.shape[0], size, created)
 
 
 def group_small_parts(folder: Path, root: Path) -> Iterator[list[SmallPart]]:
@@ -112,14 +114,18 @@ def group_small_parts(folder: Path, root: Path) -> Iterator[list[SmallPart]]:
     small_parts.sort(key=lambda part: (part.key, part.shape, part.created, part.path.name))
     group: list[SmallPart] = []
     group_bytes = 0
+    group_rows = 0
     for part in small_parts:
-        if group and (not part.fits_with(group[0]) or group_bytes + part.bytes > PART_BYTES):
+        is_full = group_bytes + part.bytes > PART_BYTES or group_rows + part.rows > MOST_ROWS
+        if group and (is_full or not part.fits_with(group[0])):
             if len(group) > 1:
                 yield group
             group = []
             group_bytes = 0
+            group_rows = 0
         group.append(part)
         group_bytes += part.bytes
+        group_rows += part.rows
     if len(group) > 1:
         yield group
 
@@ -149,7 +155,7 @@ def merge_parts(root: Path, folder: Path, group: Sequence[SmallPart]) -> bool:
     index = DigestIndex(digests)
     is_kept = index.are_first()
     merged_features: NDArray[Any] = np.concatenate(features)[is_kept]
-    key = FeatureKey.from_json(group[0].key)
+    key = read_key(group[0].key)
     target = write_part(folder, key, index.digests[is_kept], [merged_features], join_provenance(provenance))
     # Nothing is removed before what replaces it has been read back from the file and found sound.
     check = check_part(target, root)
@@ -166,10 +172,14 @@ def join_provenance(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Join the provenance of parts: costs add up, the earliest time counts, differing values become a list."""
     names = sorted(set().union(*parts))
     joined: dict[str, Any] = {name: join_values([part[name] for part in parts if name in part]) for name in names}
-    joined["seconds"] = round(sum(float(part.get("seconds", 0)) for part in parts), 4)
-    joined["created"] = min((float(part["created"]) for part in parts if "created" in part), default=0.0)
-    joined["merged"] = sum(int(part.get("merged", 1)) for part in parts)
-    return joined
+    figures = {
+        "seconds": round(min(MOST_FIGURE, sum(float(part.get("seconds", 0)) for part in parts)), 4),
+        "created": min((float(part["created"]) for part in parts if "created" in part), default=0.0),
+        "merged": min(int(MOST_FIGURE), sum(int(part.get("merged", 1)) for part in parts)),
+    }
+    joined |= figures
+    # Texts of many parts may be more than one part has room for: then the figures have to do.
+    return joined if len(json.dumps(joined)) <= MOST_TEXT // 2 else figures
 
 
 def join_values(values: Sequence[Any]) -> Any:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+SEARCHED_ROWS = 2**20
+"""Digests that are searched at a time: comparing them takes several times their memory."""
+
 
 class DigestIndex:
     """Finds digests among stored ones.
@@ -23,7 +26,8 @@ class DigestIndex:
     """
 
     def __init__(self, stored: Sequence[NDArray[np.uint8]]) -> None:
-        self.digests = np.concatenate([*stored, np.empty((0, 32), np.uint8)])
+        # One array is taken as it is: there may be millions of rows.
+        self.digests = stored[0] if len(stored) == 1 else np.concatenate([*stored, np.empty((0, 32), np.uint8)])
         # Only the first 8 bytes, the head, are sorted: ten times faster than all 32, and collisions are checked for.
         heads = self._heads(self.digests)
         # Several times faster than a stable sort, which only equal heads need.
@@ -65,6 +69,9 @@ class DigestIndex:
         """Find the first place of each digest: (n, 32) uint8 to (n,) int, -1 where it is missing."""
         if not len(self.digests):
             return np.full(len(digests), -1)
+        if len(digests) > SEARCHED_ROWS:
+            pieces = [digests[low : low + SEARCHED_ROWS] for low in range(0, len(digests), SEARCHED_ROWS)]
+            return np.concatenate([self.find(piece) for piece in pieces])
         heads = self._heads(digests)
         at = np.minimum(np.searchsorted(self._sorted_heads, heads), len(self._sorted_heads) - 1)
         places = self._order[at]

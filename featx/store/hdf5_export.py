@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +18,9 @@ from featx.errors import BrokenPart, MissingFeatures, StoreError
 from featx.files import atomic_file, remove_given_up_beside, write_all
 from featx.keys import FeatureKey
 from featx.store.hdf5_layout import lay_out
-from featx.store.part import Part
+from featx.store.header import PART_DTYPES
+from featx.store.key_summary import RowsOfShapes, choose_shape
+from featx.store.part import PART_BYTES, Part, are_finite
 from featx.store.store import FeatureStore
 
 
@@ -73,11 +76,14 @@ class RowTarget:
         row_shape = part.header.shape[1:]
         if row_shape != self.shape:
             raise BrokenPart(f"'{part.path}' holds rows of shape {row_shape}, others of {self.shape}")
-        # Not all at once: one image may be requested any number of times.
-        step = part.header.shape[0]
+        # Not all at once: one image may be requested any number of times, and a part may be of any size.
+        step = max(1, PART_BYTES // part.header.row_bytes)
         for low in range(0, len(rows), step):
             features: NDArray[Any] = np.empty((min(step, len(rows) - low), *self.shape), part.header.dtype)
             part.read(rows[low : low + step], features)
+            # Its checksum was right, so somebody meant it.
+            if not are_finite(features):
+                raise BrokenPart(f"'{part.path}' holds features that are not finite")
             self.write_rows(features, places[low : low + step])
 
     def write_rows(self, features: NDArray[Any], places: NDArray[np.intp]) -> None:
@@ -119,10 +125,12 @@ def write_export(
     StoreError
         If the file cannot be written; an older file of that name stays as it was.
     """
-    first_header = next(store.headers(key), None)
-    if first_header is None:
+    rows_of: RowsOfShapes = Counter()
+    for header in store.headers(key):
+        rows_of[header.shape[1:]] += header.shape[0]
+    if not rows_of:
         raise MissingFeatures(f"the cache '{store.root}' holds no features of {key.folder}: run featx extract")
-    row_shape = first_header.shape[1:]
+    row_shape = choose_shape(rows_of)
     text = h5py.string_dtype()
     # Names as the bytes that the file system holds: they need not be UTF-8.
     paths = [os.fsencode(path) for path in columns.paths]
@@ -134,7 +142,7 @@ def write_export(
         "split": np.array(columns.split, text),
     }
     shape = (len(columns.digests), *row_shape)
-    head, _ = lay_out({"key": key.to_json(), **attributes}, datasets, "features", shape, first_header.dtype)
+    head, _ = lay_out({"key": key.to_json(), **attributes}, datasets, "features", shape, PART_DTYPES[key.dtype])
     try:
         remove_given_up_beside(target)
         with atomic_file(target) as (handle, _):

@@ -19,6 +19,10 @@ MOST_TEMPLATES = 16
 """Templates that are kept: the parts of one extraction have few forms, one for each key and number of rows."""
 
 
+LARGEST_TEMPLATE = 2**20
+"""Bytes of a head that is kept: those of parts of extractions are much smaller."""
+
+
 class MemoryFile(io.BytesIO):
     """A file in memory that does not grow when the HDF5 library reserves space at its end."""
 
@@ -135,7 +139,7 @@ class TemplateLayouts:
             return template.fill(attributes, datasets), template.offsets
         head, offsets = lay_out(attributes, datasets, name, shape, dtype)
         text_places = find_texts(head, attributes)
-        if text_places is not None:
+        if text_places is not None and len(head) <= LARGEST_TEMPLATE:
             if len(self._templates) >= MOST_TEMPLATES:
                 self._templates.clear()
             self._templates[form] = Template(head, text_places, offsets)

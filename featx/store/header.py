@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,18 @@ import xxhash
 from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, NewerPart
-from featx.files import read_at
+from featx.files import check_regular, read_at, show_size
 from featx.keys import FeatureKey
 from featx.store.hdf5_layout import TemplateLayouts
+from featx.store.schema import (
+    MOST_ROWS,
+    HeaderFields,
+    check_fields,
+    check_part_size,
+    load_json,
+    read_key,
+    read_provenance,
+)
 
 PART_FORMAT = 1
 """Version of the layout of parts: raise it when an older featx could misread them."""
@@ -34,8 +42,11 @@ CHECKSUM_BLOCK_BYTES = 2**16
 FIRST_LINE_BYTES = 128
 """Length of the first line, its newline included."""
 
-FIRST_READ_BYTES = 2**14
-"""Bytes of a part that are read at first: the whole header of a part of up to about 280 rows."""
+MOST_DESCRIPTION_BYTES = 2**19
+"""Length of the line of JSON: key and provenance, JSON within JSON, of the most characters that they may have."""
+
+MOST_HEADER_BYTES = 32 * MOST_ROWS + 2**23
+"""Length of a header: digests of the most rows, and room for their checksums and everything else."""
 
 SMALLEST_USER_BLOCK = 512
 """HDF5 looks for its signature at byte 0, 512, 1024, 2048 and so on (HDF5 file format specification, II.A)."""
@@ -127,15 +138,22 @@ def encode_header(
     features : sequence of (m, ...) little-endian float
         Together n rows; every piece but the last ends where a block does.
     provenance : dict
-        Plain values, kept as JSON.
+        Plain values and lists of them, kept as JSON.
 
     Returns
     -------
     bytes
+
+    Raises
+    ------
+    ValueError
+        If nothing that was written so would be read again: rows that are too large, or other provenance.
     """
     block_rows = rows_per_block(features[0])
     shape = (len(digests), *features[0].shape[1:])
+    check_part_size(shape, block_rows, features[0].dtype.itemsize)
     provenance_text = json.dumps(provenance, sort_keys=True)
+    read_provenance(provenance_text)
     padded_length = -(-len(provenance_text) // PROVENANCE_STEP) * PROVENANCE_STEP
     attributes: dict[str, str | int] = {
         "format": PART_FORMAT,
@@ -143,12 +161,20 @@ def encode_header(
         "provenance": provenance_text.ljust(padded_length),
         "block_rows": block_rows,
     }
-    datasets: dict[str, NDArray[Any]] = {
-        "digest": np.ascontiguousarray(digests),
-        "checksums": checksum_blocks(features, block_rows),
-    }
-    hdf5_head, offsets = LAYOUTS.lay_out(attributes, datasets, "features", shape, features[0].dtype)
-    fields = {**attributes, "shape": shape, "dtype": key.dtype, **dict.fromkeys(datasets, 0)}
+    return lay_out_header(attributes, digests, checksum_blocks(features, block_rows), shape, key.dtype)
+
+
+def lay_out_header(
+    attributes: dict[str, str | int],
+    digests: NDArray[np.uint8],
+    checksums: NDArray[np.uint64],
+    shape: tuple[int, ...],
+    dtype: str,
+) -> bytes:
+    """Lay out a header whose attributes and checksums are known."""
+    datasets: dict[str, NDArray[Any]] = {"digest": np.ascontiguousarray(digests), "checksums": checksums}
+    hdf5_head, offsets = LAYOUTS.lay_out(attributes, datasets, "features", shape, PART_DTYPES[dtype])
+    fields = {**attributes, "shape": shape, "dtype": dtype, **dict.fromkeys(datasets, 0)}
     user_block = choose_user_block(fields)
     for name in datasets:
         fields[name] = user_block + offsets[name]
@@ -189,36 +215,51 @@ def read_part_header(handle: int, path: Path) -> PartHeader:
         If its format is newer than this version reads.
     """
     status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):
-        raise BrokenPart(f"'{path}' is not a regular file")
-    size = status.st_size
-    data = read_bytes(handle, FIRST_READ_BYTES, 0)
-    length = parse_header_length(data, path)
-    if length > size:
-        raise BrokenPart(f"'{path}' is cut short: {size} bytes, its header alone has {length}")
-    while len(data) < length and (more := read_bytes(handle, length - len(data), len(data))):
-        data += more
-    data = data[:length]
-    checksum = xxhash.xxh3_128_hexdigest(memoryview(data)[FIRST_LINE_BYTES:])
-    if data[:FIRST_LINE_BYTES] != make_first_line(length, checksum):
-        raise BrokenPart(f"'{path}' is damaged: its header fails its checksum")
+    try:
+        check_regular(status.st_mode)
+    except OSError as error:
+        raise BrokenPart(f"'{path}' {error}") from error
+    data = read_header_bytes(handle, status.st_size, path)
     try:
         header = parse_header(data)
     # The checksum was right, so a program wrote this on purpose, but not one of ours.
-    except (ValueError, KeyError, TypeError, IndexError, ZeroDivisionError) as error:
-        raise BrokenPart(f"'{path}' has a header that cannot be understood: {error!r}") from error
-    if header.file_bytes != size:
-        raise BrokenPart(f"'{path}' has {size} bytes instead of {header.file_bytes}")
+    except ValueError as error:
+        raise BrokenPart(f"'{path}' has a header that cannot be understood: {error}") from error
+    if header.file_bytes != status.st_size:
+        raise BrokenPart(f"'{path}' has {status.st_size} bytes instead of {header.file_bytes}")
     return header
 
 
-def read_bytes(handle: int, count: int, place: int) -> bytes:
-    """Read at most so many bytes from a place in a file."""
-    buffer = bytearray(count)
-    return bytes(buffer[: read_at(handle, memoryview(buffer), place)])
+def read_header_bytes(handle: int, size: int, path: Path) -> bytearray:
+    """Read the header of a file of so many bytes, and compare it with its checksum.
+
+    Raises
+    ------
+    BrokenPart, NewerPart
+        As `read_part_header` does.
+    """
+    first_line = bytearray(FIRST_LINE_BYTES)
+    del first_line[read_at(handle, memoryview(first_line), 0) :]
+    length = parse_header_length(first_line, path)
+    if length > size:
+        raise BrokenPart(f"'{path}' is cut short: {size} bytes, its header alone has {length}")
+    # The file may state any length, and holes cost it nothing: no memory is taken for what no part has.
+    if length > MOST_HEADER_BYTES:
+        raise BrokenPart(
+            f"'{path}' states a header of {show_size(length)}, more than the {show_size(MOST_HEADER_BYTES)} of any part"
+        )
+    buffer = bytearray(length)
+    view = memoryview(buffer)
+    count = 0
+    while count < length and (more := read_at(handle, view[count:], count)):
+        count += more
+    checksum = xxhash.xxh3_128_hexdigest(view[FIRST_LINE_BYTES:])
+    if buffer[:FIRST_LINE_BYTES] != make_first_line(length, checksum):
+        raise BrokenPart(f"'{path}' is damaged: its header fails its checksum")
+    return buffer
 
 
-def parse_header_length(data: bytes, path: Path) -> int:
+def parse_header_length(data: bytes | bytearray, path: Path) -> int:
     """Read the length of the header from the first line, which may be anything.
 
     Raises
@@ -239,7 +280,7 @@ def parse_header_length(data: bytes, path: Path) -> int:
     return int(match[2])
 
 
-def describe_beginning(data: bytes) -> str:
+def describe_beginning(data: bytes | bytearray) -> str:
     """Say what a file is that does not begin as parts do."""
     if not data:
         return "empty"
@@ -248,19 +289,46 @@ def describe_beginning(data: bytes) -> str:
     return "not a part"
 
 
-def parse_header(data: bytes) -> PartHeader:
-    """Take a header apart whose checksum was right."""
-    fields = json.loads(data[FIRST_LINE_BYTES : data.index(b"\n", FIRST_LINE_BYTES)])
-    rows = fields["shape"][0]
-    block_rows = fields["block_rows"]
-    blocks = -(-rows // block_rows)
+def parse_description(data: bytearray) -> HeaderFields:
+    """Read the line of JSON of a header.
+
+    Raises
+    ------
+    ValueError
+        If it is not one, or of fields that no part has.
+    """
+    end = data.find(b"\n", FIRST_LINE_BYTES, FIRST_LINE_BYTES + MOST_DESCRIPTION_BYTES)
+    if end < 0:
+        raise ValueError("its description does not end")
+    return check_fields(load_json(data[FIRST_LINE_BYTES:end]), HeaderFields)
+
+
+def parse_header(data: bytearray) -> PartHeader:
+    """Take a header apart whose checksum was right.
+
+    Raises
+    ------
+    ValueError
+        If it is not what featx writes.
+    """
+    fields = parse_description(data)
+    key = read_key(fields.key)
+    if key.dtype != fields.dtype:
+        raise ValueError(f"it holds {fields.dtype} where its key says {key.dtype}")
+    rows = fields.shape[0]
+    dtype = PART_DTYPES[fields.dtype]
+    check_part_size(fields.shape, fields.block_rows, dtype.itemsize)
+    blocks = -(-rows // fields.block_rows)
+    # Nobody may write into what was checked.
+    view = memoryview(data).toreadonly()
+    # numpy compares places and counts with what there is, and raises ValueError.
     return PartHeader(
-        key=fields["key"],
-        provenance=json.loads(fields["provenance"]),
-        digests=np.frombuffer(data, np.uint8, rows * 32, fields["digest"]).reshape(rows, 32),
-        shape=tuple(fields["shape"]),
-        dtype=PART_DTYPES[fields["dtype"]],
+        key=fields.key,
+        provenance=read_provenance(fields.provenance),
+        digests=np.frombuffer(view, np.uint8, rows * 32, fields.digest).reshape(rows, 32),
+        shape=fields.shape,
+        dtype=dtype,
         offset=len(data),
-        checksums=np.frombuffer(data, "<u8", blocks, fields["checksums"]),
-        block_rows=block_rows,
+        checksums=np.frombuffer(view, "<u8", blocks, fields.checksums),
+        block_rows=fields.block_rows,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from featx.keys import FeatureKey
 from featx.store.digest_index import DigestIndex
 from featx.store.part import Part
 from featx.store.paths import list_parts
+from featx.store.schema import read_key
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ class KeySummary:
     seconds: float
 
 
+RowsOfShapes = Counter[tuple[int, ...]]
+"""Shapes of a row to the number of rows that have it."""
+
+
+def choose_shape(rows_of: RowsOfShapes) -> tuple[int, ...]:
+    """Choose the shape that most rows of a key have, and so all of them should; () if there are none."""
+    # Of equally many, the first that was met.
+    return rows_of.most_common(1)[0][0] if rows_of else ()
+
+
 def open_sound_parts(folder: Path) -> Iterator[Part]:
     """Yield the parts in a folder whose headers are sound, each open until the next one is asked for."""
     for path in list_parts(folder):
@@ -57,7 +69,7 @@ def summarise_key(folder: Path, root: Path) -> KeySummary | None:
     """Sum up the sound parts in a folder of the cache `root`; None if none of them belongs there."""
     key: FeatureKey | None = None
     key_json = ""
-    shape: tuple[int, ...] = ()
+    rows_of: RowsOfShapes = Counter()
     digests = []
     size = 0
     seconds = 0.0
@@ -65,20 +77,20 @@ def summarise_key(folder: Path, root: Path) -> KeySummary | None:
     for part in open_sound_parts(folder):
         header = part.header
         if key is None:
-            stated = FeatureKey.from_json(header.key)
+            stated = read_key(header.key)
             if root / stated.folder != folder:
                 continue
             key = stated
             key_json = header.key
-            shape = header.shape[1:]
         if header.key != key_json:
             continue
         # A copy: the header's own array keeps alive all that was read.
         digests.append(header.digests.copy())
+        rows_of[header.shape[1:]] += header.shape[0]
         size += header.file_bytes
         seconds += float(header.provenance.get("seconds", 0))
         modified = max(modified, os.fstat(part.handle).st_mtime)
     if key is None:
         return None
     images = int(DigestIndex(digests).are_first().sum())
-    return KeySummary(key, images, shape, size, len(digests), modified, seconds)
+    return KeySummary(key, images, choose_shape(rows_of), size, len(digests), modified, seconds)

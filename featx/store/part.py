@@ -11,6 +11,7 @@ file.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, NotFinite, StoreError
-from featx.files import READ_FLAGS, atomic_file, digest, read_at, write_all
+from featx.files import atomic_file, digest, open_regular, read_at, write_all
 from featx.keys import FeatureKey
 from featx.store.header import PART_DTYPES, PartHeader, encode_header, read_part_header, rows_per_block
 
@@ -110,10 +111,13 @@ class Part:
         OSError
             If the file is gone or unreadable.
         """
-        if not hasattr(os, "O_NONBLOCK") and path.exists() and not path.is_file():
-            # Opening a pipe would wait for a writer for ever.
-            raise BrokenPart(f"'{path}' is not a regular file")
-        handle = os.open(path, READ_FLAGS)
+        try:
+            handle = open_regular(path)
+        except OSError as error:
+            # What the system refuses has a number; what is not a file, or a link in a circle, is not a part.
+            if error.errno in (None, errno.ELOOP):
+                raise BrokenPart(f"'{path}' {error.strerror or error}") from error
+            raise
         try:
             header = read_part_header(handle, path)
             expected_name = part_name(header.digests)
@@ -161,7 +165,7 @@ class Part:
             out[start:stop] = block[rows[start:stop] - first_row]
 
     def read_into(self, rows: NDArray[np.intp], places: NDArray[np.intp], out: NDArray[Any]) -> None:
-        """Read ascending rows to places of a larger array; takes memory for a quarter of the part at most.
+        """Read ascending rows to places of a larger array; takes memory for a quarter of a full part, or for a row.
 
         Parameters
         ----------
@@ -183,7 +187,8 @@ class Part:
             self.read(rows, out[places[0] : places[0] + len(places)])
             return
         # Not bounded by the rows of the part: one image may be requested any number of times.
-        step = -(-len(self.header.digests) // 4)
+        quarter = -(-len(self.header.digests) // 4)
+        step = min(quarter, max(1, PART_BYTES // self.header.row_bytes))
         for low in range(0, len(rows), step):
             some = np.empty((min(step, len(rows) - low), *out.shape[1:]), out.dtype)
             self.read(rows[low : low + step], some)

@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import BrokenPart
+from featx.errors import BrokenPart, StoreError
+from featx.files import show_size
 from featx.store.part import Part
 
 READER_THREADS = 4
@@ -72,7 +73,7 @@ class ParallelReader:
             If the disk fails.
         """
         if self.out is None:
-            self.out = np.empty((self.n, *part.header.shape[1:]), part.header.dtype)
+            self.out = self._make_array(part)
         # Picking scattered rows keeps Python busy, so that threads would only wait for one another.
         if 2 * len(rows) < part.header.shape[0]:
             part.read_into(rows, places, self.out)
@@ -81,6 +82,22 @@ class ParallelReader:
         self._postponed.append(PostponedRead(reopened, rows, places))
         if len(self._postponed) == self.max_open_parts:
             self._read_postponed()
+
+    def _make_array(self, part: Part) -> NDArray[Any]:
+        """Take the memory for all rows.
+
+        Raises
+        ------
+        StoreError
+            If there is not as much.
+        """
+        try:
+            return np.empty((self.n, *part.header.shape[1:]), part.header.dtype)
+        except MemoryError as error:
+            size = show_size(self.n * part.header.row_bytes)
+            raise StoreError(
+                f"{self.n} rows as '{part.path}' holds them take {size} of memory, more than there is"
+            ) from error
 
     def __enter__(self) -> Self:
         return self

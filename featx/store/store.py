@@ -19,7 +19,7 @@ from featx.store.digest_index import RequestedRows
 from featx.store.header import PartHeader
 from featx.store.key_summary import KeySummary, summarise_key
 from featx.store.part import Part, to_stored, write_part
-from featx.store.paths import list_key_folders, list_parts
+from featx.store.paths import list_base_folders, list_key_folders, list_parts
 from featx.store.reader import ParallelReader
 
 log = logging.getLogger(__name__)
@@ -159,6 +159,8 @@ class FeatureStore:
         stored = [to_stored(key, piece) for piece in pieces]
         try:
             path = write_part(self.folder(key), key, digests, stored, provenance)
+        except ValueError as error:
+            raise StoreError(f"features of {key.folder} cannot be stored: {error}") from error
         except OSError as error:
             raise self._unwritable(error) from error
         log.debug("committed %s", path)
@@ -321,9 +323,12 @@ class FeatureStore:
     def bases(self) -> list[StoredBase]:
         """List the bases that have a readable `base.json`, sorted by folder; others are skipped with a warning."""
         bases = []
-        for file in sorted(self.root.glob(f"*/{BASE_FILE}")):
+        for folder in list_base_folders(self.root):
+            file = folder / BASE_FILE
             try:
                 bases.append(read_base(file))
+            except FileNotFoundError:
+                continue
             except (OSError, ValueError) as error:
                 log.warning("'%s' is unreadable (%s) and is skipped", file, error)
         return bases
@@ -335,6 +340,12 @@ class FeatureStore:
             log.warning("%s. The part is skipped: run `featx cache verify` for details", problem)
 
     def _unwritable(self, error: OSError) -> StoreError:
+        if isinstance(error, IsADirectoryError):
+            # Renaming a file to the name of a folder: making room would not help.
+            return StoreError(
+                f"a folder is in the place of '{error.filename2 or error.filename}': move it away, or run "
+                "`featx cache clean` if it is named like a part"
+            )
         reason = error.strerror or str(error)
         return StoreError(
             f"the cache '{self.root}' cannot be written: {reason}. "

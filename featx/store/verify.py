@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import BrokenPart, StoreError
+from featx.errors import BrokenPart, StoreError, first_line
 from featx.files import TEMPORARY
-from featx.keys import FeatureKey
 from featx.store.base_json import BASE_FILE, read_base
+from featx.store.header import PartHeader, lay_out_header, parse_description, read_header_bytes
+from featx.store.key_summary import RowsOfShapes, choose_shape
 from featx.store.part import Part, are_finite
 from featx.store.paths import (
     PART_NAME,
@@ -24,16 +26,28 @@ from featx.store.paths import (
     list_parts,
     list_subfolders,
 )
+from featx.store.schema import read_key
 from featx.types import Progress
 
 
 @dataclass(frozen=True)
 class CacheProblem:
-    """What is wrong with a file; `is_broken` if it is a part that nothing can be read from safely."""
+    """What is wrong with a file.
+
+    Attributes
+    ----------
+    path : str
+    problem : str
+    is_broken : bool
+        Whether it is a part that nothing can be read from safely.
+    shape : tuple of int or None
+        What its rows should have, where only that tells that it is broken.
+    """
 
     path: str
     problem: str
     is_broken: bool = False
+    shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,8 +90,8 @@ class VerifyReport:
         if check.problem:
             self.problems.append(CacheProblem(check.path, check.problem, check.is_broken))
         elif check.shape != shape:
-            reason = f"holds rows of shape {check.shape} beside rows of shape {shape}"
-            self.problems.append(CacheProblem(check.path, reason))
+            reason = describe_other_shape(check.shape, shape)
+            self.problems.append(CacheProblem(check.path, reason, is_broken=True, shape=shape))
         else:
             self.rows += check.rows
             self.bytes += check.bytes
@@ -110,33 +124,55 @@ def verify(root: Path, progress: Progress | None = None) -> VerifyReport:
         If a folder cannot be read.
     """
     report = VerifyReport(problems=find_foreign_files(root) + check_bases(root))
-    paths = [path for folder in list_key_folders(root) for path in list_parts(folder)]
-    # Folder to the shape of a row in its first sound part, which all others of a key must have.
-    shapes: dict[Path, tuple[int, ...]] = {}
-    for done, path in enumerate(paths, 1):
-        check = check_part(path, root)
-        if check is not None:
+    parts_of = [list_parts(folder) for folder in list_key_folders(root)]
+    total = sum(map(len, parts_of))
+    done = 0
+    for paths in parts_of:
+        checks = []
+        for path in paths:
+            checks.append(check_part(path, root))
+            done += 1
+            if progress:
+                progress(done, total)
+        found = [check for check in checks if check is not None]
+        rows_of: RowsOfShapes = Counter()
+        for check in found:
             if not check.problem:
-                shapes.setdefault(path.parent, check.shape)
-            report.add(check, shapes.get(path.parent, ()))
-        if progress:
-            progress(done, len(paths))
+                rows_of[check.shape] += check.rows
+        shape = choose_shape(rows_of)
+        for check in found:
+            report.add(check, shape)
     return report
 
 
-def check_part(path: Path, root: Path) -> PartCheck | None:
-    """Read and check one part; None if another process has merged or removed it since it was listed."""
+def check_part(path: Path, root: Path, shape: tuple[int, ...] | None = None) -> PartCheck | None:
+    """Read and check one part; None if another process has merged or removed it since it was listed.
+
+    Parameters
+    ----------
+    shape : tuple of int, optional
+        What a row must have, where that is known.
+    """
     try:
         with Part.open(path) as part:
             header = part.header
             reasons = check_contents(part, root)
     except FileNotFoundError:
-        return None
+        if not path.is_symlink():
+            return None
+        return PartCheck(str(path), "is a link that leads nowhere", is_broken=True)
     except OSError as error:
         return PartCheck(str(path), describe_error(error, path), is_broken=isinstance(error, BrokenPart))
+    if shape is not None and header.shape[1:] != shape:
+        reasons.append(describe_other_shape(header.shape[1:], shape))
     if reasons:
         return PartCheck(str(path), "; ".join(reasons), is_broken=True)
     return PartCheck(str(path), shape=header.shape[1:], rows=header.shape[0], bytes=header.file_bytes)
+
+
+def describe_other_shape(found: tuple[int, ...], common: tuple[int, ...]) -> str:
+    """Say that a part's rows have another shape than most of its key, so that no reader could take both."""
+    return f"holds rows of shape {found} beside rows of shape {common}"
 
 
 def describe_error(error: OSError, path: Path) -> str:
@@ -158,19 +194,11 @@ def check_contents(part: Part, root: Path) -> list[str]:
 
 
 def check_key(part: Part, root: Path) -> list[str]:
-    """Check that a part lies in the folder of its key and holds what the key says."""
-    header = part.header
-    try:
-        key = FeatureKey.from_json(header.key)
-        dtype = np.dtype(key.dtype)
-    except (ValueError, TypeError) as error:
-        return [str(error)]
-    reasons = []
-    if root / key.folder != part.path.parent or key.to_json() != header.key:
-        reasons.append(f"belongs in '{key.folder}', not in this folder")
-    if header.dtype != dtype:
-        reasons.append(f"holds {header.dtype} where its key says {key.dtype}")
-    return reasons
+    """Check that a part lies in the folder of its key."""
+    key = read_key(part.header.key)
+    if root / key.folder == part.path.parent:
+        return []
+    return [f"belongs in '{key.folder}', not in this folder"]
 
 
 def find_damage(part: Part) -> Iterator[str]:
@@ -189,21 +217,70 @@ def find_damage(part: Part) -> Iterator[str]:
 
 
 def compare_with_hdf5(part: Part) -> list[str]:
-    """Compare what the HDF5 library reads of a sound part with its header."""
+    """Compare what other programs read of a sound part with its header.
+
+    A header that is, byte for byte, what this featx lays out needs no library to be understood. What another version of
+    the library laid out is read with it, but for datasets: where these lie says enough.
+    """
     header = part.header
+    data = read_header_bytes(part.handle, header.file_bytes, part.path)
+    if data == lay_out_again(data, header):
+        return []
     try:
         with open(part.handle, "rb", closefd=False) as raw, h5py.File(raw, "r") as file:
-            features = file["features"]
-            layout = (features.shape, features.dtype, features.id.get_offset())
-            is_same = {
-                "digests": np.array_equal(file["digest"][()], header.digests),
-                "checksums": np.array_equal(file["checksums"][()], header.checksums),
-                "attributes": (file.attrs["key"], file.attrs["block_rows"]) == (header.key, header.block_rows),
-                "features": layout == (header.shape, header.dtype, header.offset),
-            }
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        return [f"is not an HDF5 file: {error}"]
+            is_same = compare_layout(file, header, data)
+    # The library has met bytes of an unknown hand, and may raise anything.
+    except Exception as error:
+        return [f"is not an HDF5 file: {first_line(error)}"]
     return [f"HDF5 reads other {name} than the header states" for name, is_equal in is_same.items() if not is_equal]
+
+
+def lay_out_again(data: bytearray, header: PartHeader) -> bytes:
+    """Lay out anew what a header states."""
+    fields = parse_description(data)
+    attributes: dict[str, str | int] = {
+        "format": fields.format,
+        "key": fields.key,
+        "provenance": fields.provenance,
+        "block_rows": fields.block_rows,
+    }
+    try:
+        return lay_out_header(attributes, header.digests, header.checksums, header.shape, fields.dtype)
+    # Such as attributes that HDF5 cannot hold.
+    except (OSError, ValueError, RuntimeError):
+        return b""
+
+
+def compare_layout(file: Any, header: PartHeader, data: bytearray) -> dict[str, bool]:
+    """Compare what an HDF5 file says of its datasets and attributes with its header; by what may differ."""
+    fields = parse_description(data)
+    digest_layout = (header.digests.shape, header.digests.dtype, fields.digest)
+    checksum_layout = (header.checksums.shape, header.checksums.dtype, fields.checksums)
+    feature_layout = (header.shape, header.dtype, header.offset)
+    attributes = [read_scalar(file, name) for name in ("key", "block_rows")]
+    return {
+        "digests": describe_layout(file, "digest") == digest_layout,
+        "checksums": describe_layout(file, "checksums") == checksum_layout,
+        "attributes": attributes == [header.key, header.block_rows],
+        "features": describe_layout(file, "features") == feature_layout,
+    }
+
+
+def describe_layout(file: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any], int] | None:
+    """Give the shape, dtype and place of a contiguous dataset; None where its numbers lie anywhere else."""
+    # Links and external storage would lead to other files.
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        return None
+    dataset = file[name]
+    properties = dataset.id.get_create_plist()
+    if properties.get_layout() != h5py.h5d.CONTIGUOUS or properties.get_external_count():
+        return None
+    return dataset.shape, dataset.dtype, dataset.id.get_offset()
+
+
+def read_scalar(file: Any, name: str) -> Any:
+    """Read an attribute that is a single value; None for arrays, which may be of any size."""
+    return file.attrs[name] if file.attrs.get_id(name).shape == () else None
 
 
 def find_foreign_files(root: Path) -> list[CacheProblem]:

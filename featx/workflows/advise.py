@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -19,6 +20,7 @@ from featx.errors import MissingFeatures, WeightsError
 from featx.evaluation.layer_scores import LabelledRows, LayerScore, choose_layer, learning_curve, score_layer
 from featx.features.catalog import LayerSet
 from featx.features.dataset import Dataset, join_dataset, join_selections, list_dataset, select_of_dataset
+from featx.features.group_splits import tabulate_groups
 from featx.features.missing import complete_choice
 from featx.features.scaling import join
 from featx.requests import CompareRequest, column_flags, default_cache
@@ -223,8 +225,13 @@ def score_cached(
 
 
 def draw_sample(dataset: Dataset, seed: int) -> RowNumbers:
-    """Draw a sample of the training part: the classes in turn, each as long as it has images, up to a size in all."""
+    """Draw a sample of the training part: the classes in turn, each as long as it has images, up to a size in all.
+
+    Of a class, one image of each group comes first, then a second one, so that groups can be divided here, too.
+    """
     train = np.random.default_rng(seed).permutation(np.flatnonzero(~dataset.test))
+    if dataset.has_groups:
+        train = order_by_group(dataset, train)
     turn = np.empty(len(train), np.intp)
     for code in np.unique(dataset.y):
         is_of_class = dataset.y[train] == code
@@ -232,6 +239,19 @@ def draw_sample(dataset: Dataset, seed: int) -> RowNumbers:
     size = max(SAMPLE_IMAGES, SAMPLE_PER_CLASS * len(dataset.classes))
     chosen = train[np.argsort(turn, kind="stable")][:size]
     return np.sort(chosen)
+
+
+def order_by_group(dataset: Dataset, rows: RowNumbers) -> RowNumbers:
+    """Order rows of a data set so that the groups of each class take turns; groups that may validate begin."""
+    table = tabulate_groups(dataset.y[rows], dataset.groups[rows])
+    of_class_and_group = table.place * len(dataset.classes) + table.y
+    turn = np.empty(len(rows), np.intp)
+    seen: Counter[int] = Counter()
+    for place, number in enumerate(of_class_and_group.tolist()):
+        turn[place] = seen[number]
+        seen[number] += 1
+    always_trains = ~np.isin(table.place, table.free)
+    return rows[np.lexsort((always_trains, turn))]
 
 
 def load_sample_base(request: CompareRequest, stored_base: StoredBase | None) -> Base:
@@ -339,7 +359,7 @@ def compare_with_second(chosen: LayerScore, second: LayerScore) -> str:
 
 def next_command(request: CompareRequest, chosen: LayerScore, strategy: str, evidence: Sequence[LayerScore]) -> str:
     """Write the command that the advice comes to."""
-    columns = column_flags(request.path_column, request.label_column)
+    columns = [*column_flags(request.path_column, request.label_column), *request.group_flags()]
     if strategy == "finetune":
         words = ["featx", "finetune", request.data, *columns, *request.base.flags(), "--from", chosen.layer]
         words += ["--out", "model.featx"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 from featx.errors import MissingFeatures
 from featx.evaluation.comparison import Comparison, open_comparisons
 from featx.evaluation.evaluate import recall_finetuned
+from featx.evaluation.notes import note_data, note_row
 from featx.evaluation.result import Evaluation
 from featx.evaluation.side_by_side import evaluate_side_by_side
 from featx.evaluation.table_row import TableRow, compare_with_best, make_table_row
@@ -43,10 +45,13 @@ def compare_layer_sets(request: CompareRequest, progress: Progress | None = None
         raise MissingFeatures(
             "there is no fine-tuned result for this base and these images yet. Run: featx finetune --help"
         )
-    p_values = compare_with_best([evaluation for _, evaluation in evaluated], dataset.y[dataset.test])
+    tests = compare_with_best([evaluation for _, evaluation in evaluated], dataset.y[dataset.test])
+    positive = comparisons[0].positive
+    data_notes = note_data(dataset)
     rows = []
-    for (layer_set, evaluation), p_value in zip(evaluated, p_values, strict=True):
-        rows.append(make_table_row(evaluation, layer_set, p_value))
+    for (layer_set, evaluation), test in zip(evaluated, tests, strict=True):
+        notes = note_row(evaluation, dataset, request.class_weight)
+        rows.append(make_table_row(evaluation, layer_set, positive, notes=notes, data_notes=data_notes, **test))
     return rows
 
 
@@ -58,11 +63,13 @@ def evaluate_all(
     total = sum(len(comparison.classifiers) for comparison, _ in tasks)
     done = 0
     by_place: dict[int, list[Evaluation]] = {}
-    for place, evaluations in evaluate_side_by_side(tasks):
-        by_place[place] = evaluations
-        done += len(evaluations)
-        if progress:
-            progress(done, total)
+    # Closed at once when something stops this: its processes end with it.
+    with closing(evaluate_side_by_side(tasks)) as results:
+        for place, evaluations in results:
+            by_place[place] = evaluations
+            done += len(evaluations)
+            if progress:
+                progress(done, total)
     evaluated: list[tuple[LayerSet | None, Evaluation]] = []
     for place, (_, layer_set) in enumerate(tasks):
         evaluated += [(layer_set, evaluation) for evaluation in by_place[place]]

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from featx.base_choice import BaseChoice
+from featx.base_choice import GROUP_FIELDS, BaseChoice
 from featx.bases.names import is_python_file
 from featx.bases.weights import is_file_name
 from featx.classifiers.registry import find_classifier
@@ -30,10 +30,10 @@ from featx.requests import CompareRequest, ExtractRequest, FinetuneRequest
 
 Values = dict[str, Any]
 
-GIVEN = ("cache", "rehash", "refit", "shard", "memory", "beside")
+GIVEN = ("cache", "rehash", "refit", "shard", "memory", "beside", "groups")
 """Fields that belong to one run of an experiment, not to the experiment."""
 
-SHARED = ("data", "base", "seed", "device", "workers", "path_column", "label_column")
+SHARED = ("data", "base", "seed", "device", "workers", "path_column", "label_column", "class_weight", *GROUP_FIELDS)
 """Fields of fine-tuning that the experiment states once for all of its requests."""
 
 
@@ -98,7 +98,8 @@ def resolve_paths(values: Values, folder: Path) -> Values:
     if isinstance(base, str) and is_python_file(base):
         resolved["base"] = str(folder / expand_home(base))
     weights = values.get("weights")
-    if isinstance(weights, str) and is_file_name(weights):
+    # Also a file whose suffix does not tell it, wherever the command is given.
+    if isinstance(weights, str) and (is_file_name(weights) or is_file_name(weights, folder)):
         resolved["weights"] = str(folder / expand_home(weights))
     return resolved
 
@@ -226,6 +227,8 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
             cache=cache,
             path_column=extract.path_column,
             label_column=extract.label_column,
+            class_weight=compare.class_weight,
+            **compare.group_fields(),
             **convert_fields(FinetuneRequest, tuning)[0],
         )
     return Pipeline(extract, compare, finetune)

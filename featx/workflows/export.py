@@ -49,7 +49,7 @@ def export(request: ExportRequest) -> ExportSummary:
     store = FeatureStore(wanted.cache)
     # A base of which nothing is cached is known before all images are read for their digests.
     candidates = list_candidates(store, wanted)
-    manifest = list_dataset(wanted)
+    manifest = list_dataset(wanted, is_split=False)
     selection = select_of_dataset(manifest, store, wanted, candidates)
     keys = list(dict.fromkeys(key for layer_set in selection.layer_sets for key in layer_set.keys))
     if len(keys) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +12,13 @@ from numpy.typing import NDArray
 
 from featx.bases.state_dict import is_unused
 from featx.bases.weights import as_arrays, digest_tensors, is_file_name
-from featx.errors import ModelError, RequestError, shorten
+from featx.errors import ModelError, RequestError, WeightsError, shorten
 from featx.evaluation.comparison import Comparison, open_comparison
 from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.evaluate import evaluate_layer_set
 from featx.evaluation.fit_report import FitReport, report_fit
-from featx.evaluation.protocol import PROTOCOL_IN_WORDS, ModelBase, locate_weights, make_model
+from featx.evaluation.notes import note_data, note_row
+from featx.evaluation.protocol import ModelBase, describe_groups, describe_protocol, locate_weights, make_model
 from featx.evaluation.result import Evaluation
 from featx.evaluation.table_row import make_table_row
 from featx.features.catalog import LayerSet
@@ -64,7 +66,9 @@ def fit_classifier(request: CompareRequest, keep_model: bool = True, with_base: 
         model = assemble_model(comparison, layer_set, evaluation, with_base)
     dataset = comparison.dataset
     held_out = take_held_out(dataset, np.flatnonzero(dataset.test))
-    return report_fit(evaluation, held_out, model, make_table_row(evaluation, layer_set))
+    notes = note_row(evaluation, dataset, request.class_weight)
+    row = make_table_row(evaluation, layer_set, comparison.positive, notes=notes, data_notes=note_data(dataset))
+    return report_fit(evaluation, held_out, model, row)
 
 
 def choose_only_one(comparison: Comparison) -> LayerSet:
@@ -102,7 +106,11 @@ def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Eval
     weights = locate_weights(request.base, stored.source, stored)
     tensors = load_base_tensors(comparison) if with_base else {}
     base = ModelBase(layer_set.keys, stored.source, weights, tensors)
-    protocol = {"words": PROTOCOL_IN_WORDS, "seed": request.seed, "rows": comparison.dataset.digest}
+    words = describe_protocol(evaluation.result.clf)
+    protocol = {"words": words, "seed": request.seed, "rows": comparison.dataset.digest}
+    if evaluation.result.class_weight is not None:
+        protocol["class_weight"] = evaluation.result.class_weight
+    protocol |= describe_groups(comparison.dataset)
     return make_model(evaluation, base, comparison.dataset.classes, protocol)
 
 
@@ -118,9 +126,23 @@ def load_base_tensors(comparison: Comparison) -> Mapping[str, NDArray[Any]]:
     """
     # Only here: evaluating cached features needs no torch, whose import takes seconds.
     from featx.bases.loading import open_base, read_choice
+    from featx.bases.registry import describe_download
 
     stored = comparison.base
     choice = complete_choice(comparison.request.base, stored)
+    weights = choice.weights or ""
+    if comparison.request.base.weights is None and is_file_name(weights):
+        # A cache may come from anybody, too.
+        raise WeightsError(
+            f"the features were computed with weights from the file '{weights}', and a file that a cache names is "
+            f"opened only where you name it: add --weights {shlex.quote(weights)}"
+        )
+    download = describe_download(choice.name, weights)
+    if comparison.request.base.weights is None and download is not None:
+        raise WeightsError(
+            f"the features were computed with weights '{weights}', which are not on this machine: "
+            f"add --weights {shlex.quote(weights)} to download {download}"
+        )
     base = open_base(choice)
     tensors: dict[str, NDArray[Any]] = {}
     if base.network is not None:

@@ -18,8 +18,8 @@ from featx.errors import DataError, did_you_mean, shorten
 from featx.evaluation.error_analysis import HeldOut
 from featx.evaluation.fit_report import FitReport, report_fit
 from featx.evaluation.protocol import Subject, Training, make_evaluation
-from featx.evaluation.table_row import make_row
-from featx.features.dataset import join_dataset
+from featx.features.dataset import Dataset, join_dataset
+from featx.features.duplicates import count_once
 from featx.images.range_report import RangeReport
 from featx.models.base_of_model import open_model
 from featx.models.labelling import label_listing
@@ -187,17 +187,17 @@ def keep_held_out(model: Model, request: ScoreRequest, scored: Scored, labelled:
     labelled : Scored
         The same with repetitions, as the data set lists them.
     """
-    seed = model.protocol.get("seed")
-    if not isinstance(seed, int) or not 0 <= seed < 2**32 or "rows" not in model.protocol:
-        return scored
     digests = np.frombuffer(b"".join(labelled.digests), np.uint8).reshape(-1, 32)
-    fitted_on = CompareRequest(request.data, BaseChoice(model.keys[0].base.architecture), seed=seed)
+    digested = DigestedListing(labelled.listing, digests)
     try:
-        dataset = join_dataset(fitted_on, DigestedListing(labelled.listing, digests))
+        if "groups" in model.protocol:
+            dataset = recall_groups(model.protocol["groups"], digested)
+        else:
+            dataset = recall_split(model, request, digested)
     except DataError:
         # Too few images to be fitted on, so the model was fitted on others.
         return scored
-    if dataset.digest != model.protocol["rows"]:
+    if dataset is None:
         return scored
     held_out = {dataset.listing.paths[row] for row in np.flatnonzero(dataset.test).tolist()}
     places = [place for place, path in enumerate(scored.listing.paths) if path in held_out]
@@ -207,6 +207,51 @@ def keep_held_out(model: Model, request: ScoreRequest, scored: Scored, labelled:
         len(places),
     )
     return scored.subset(places)
+
+
+def recall_split(model: Model, request: ScoreRequest, digested: DigestedListing) -> Dataset | None:
+    """Split images as `fit` does; None if these are not the very images that the model was fitted on.
+
+    Raises
+    ------
+    DataError
+        If nothing could be fitted on them.
+    """
+    seed = model.protocol.get("seed")
+    if not isinstance(seed, int) or not 0 <= seed < 2**32 or "rows" not in model.protocol:
+        return None
+    fitted_on = CompareRequest(request.data, BaseChoice(model.keys[0].base.architecture), seed=seed)
+    dataset = join_dataset(fitted_on, digested)
+    return dataset if dataset.digest == model.protocol["rows"] else None
+
+
+def recall_groups(stated: Any, digested: DigestedListing) -> Dataset | None:
+    """Hold out the rows that a model states; None if these are not the very images that it was fitted on.
+
+    Parameters
+    ----------
+    stated : any
+        What a model file says that `describe_groups` wrote.
+
+    Raises
+    ------
+    DataError
+        If nothing could be fitted on them.
+    """
+    rows = count_once(digested).rows
+    try:
+        bits = np.frombuffer(bytes.fromhex(stated["held_out"]), np.uint8)
+        test = np.unpackbits(bits)[: len(rows)].astype(bool)
+    # None of these where another program wrote it, or the data set had a split of its own.
+    except (TypeError, ValueError, KeyError):
+        return None
+    if len(test) < len(rows):
+        return None
+    listing = digested.listing.subset(rows)
+    classes, y = np.unique(np.array(listing.labels), return_inverse=True)
+    manifest = DigestedListing(listing, digested.digests[rows])
+    dataset = Dataset(manifest, classes.tolist(), y, np.arange(len(rows)), test)
+    return dataset if dataset.digest == stated.get("rows") else None
 
 
 def choose_part(listing: Listing, part: ScoredPart) -> Listing:
@@ -292,7 +337,7 @@ def make_report(
     truth = np.array([classes.index(label) for label in listing.labels])
     output = scored.codes, scored.probabilities
     evaluation = make_evaluation(describe_subject(model), recall_training(model), truth, output, model.classifier)
-    report = report_fit(evaluation, HeldOut(list(listing.paths), truth, classes), model, make_row(evaluation))
+    report = report_fit(evaluation, HeldOut(list(listing.paths), truth, classes), model)
     images: list[tuple[str, str, str, float]] = []
     confidence = evaluation.predictions.confidence.tolist()
     for path, label, code, probability in zip(

@@ -48,7 +48,7 @@ def write(content: Any, path: Path) -> None:
     ("content", "message"),
     [
         (Whole(), r"is a whole pickled model \(Whole\): save its state_dict"),
-        ("legacy", r"holds objects \('tests.bases.test_checkpoint.Whole'\) beside tensors: save the state_dict"),
+        ("legacy", r"is a whole pickled model \(Whole\): save its state_dict"),
         ("torchscript", "is a TorchScript program: save its state_dict"),
         ("npz", "is an archive, but none that torch.save wrote"),
         ("truncated", "is truncated or damaged"),
@@ -56,6 +56,7 @@ def write(content: Any, path: Path) -> None:
         (torch.zeros(3), "holds no named tensors but a Tensor"),
         ({"epoch": 3}, "holds no named tensors but a dict"),
         (b"", "it is empty"),
+        (save({}), "it holds no tensors"),
         (b"<!doctype html><html>404", "is a web page: the download failed"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\n", "is a Git LFS pointer"),
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),

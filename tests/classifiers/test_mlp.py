@@ -58,3 +58,26 @@ def test_dropout_keeps_the_size_of_what_it_lets_through() -> None:
     y = random.integers(0, 2, 300)
     scores = [MLP(dropout=dropout, epochs=30).fit(X, y).decision_function(X) for dropout in (0.0, 0.5)]
     assert np.abs(scores[0]).mean() > np.abs(scores[1]).mean() > 0, "dropout regularises"
+
+
+def test_weighted_gradients_are_those_of_repeated_rows() -> None:
+    random = np.random.default_rng(0)
+    weights = draw_weights((7, 5, 3), random)
+    X = random.standard_normal((6, 7)).astype(np.float32)
+    y = np.array([0, 1, 2, 0, 1, 2])
+    counts = np.array([1, 3, 0, 2, 1, 5])
+    repeated = X.repeat(counts, axis=0), y.repeat(counts)
+    scale = np.ones((6, 5), np.float32)
+    expected = compute_gradients(weights, *repeated, scale.repeat(counts, axis=0))
+    normalised = (counts / counts.mean()).astype(np.float32)
+    for slope, wanted in zip(compute_gradients(weights, X, y, scale, normalised), expected, strict=True):
+        np.testing.assert_allclose(slope, wanted, atol=1e-6)
+
+
+def test_equal_weights_train_the_same_network_and_a_heavy_class_is_found_more_often() -> None:
+    X, y = make_moons(300, noise=0.6, random_state=0)
+    plain = MLP(epochs=10).fit(X, y)
+    even = MLP(epochs=10).fit(X, y, np.full(300, 0.3))
+    assert all(map(np.array_equal, plain.weights_, even.weights_))
+    heavy = MLP(epochs=10).fit(X, y, np.where(y == 1, 20.0, 1.0))
+    assert (heavy.predict(X) == 1).mean() > (plain.predict(X) == 1).mean() + 0.1

@@ -97,7 +97,7 @@ def heic(grey: Values) -> bytes:
 
 def dicom(grey: Values) -> bytes:
     """A DICOM picture of 12 bits."""
-    from tests.images.test_dicom import dicom as write_dicom
+    from tests.images.formats.test_dicom import dicom as write_dicom
 
     return write_dicom(scaled(grey, 4095))
 

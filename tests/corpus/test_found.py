@@ -52,11 +52,11 @@ WRONG_TABLES = {
 }
 
 WRONG_TOML = {
-    "batch_size.toml": "'batch_size' must be an integer of at least 1, not -1",
+    "batch_size.toml": "'batch_size' must be an integer of at least 1 and at most 65536, not -1",
     "dropout.toml": "'dropout' must be a number of at least 0 and below 1, not 2",
     "precision.toml": "unknown precision 'fp16'",
     "seed.toml": "'seed' must be an integer of at least 0 and at most 4294967295, not -1",
-    "workers.toml": "'workers' must be an integer of at least 1, not -2",
+    "workers.toml": "'workers' must be an integer of at least 1 and at most 1024, not -2",
 }
 
 SOUND_CHECKPOINTS = {
@@ -273,7 +273,7 @@ def test_weights_that_give_nothing_are_named(found: Path, here: Path) -> None:
     (here / "wt").mkdir()
     make(found, "make_nan_zero_weights.py", WEIGHTS)
     for name in ("nan.pth", "huge.pth"):
-        check_error(type_here("extract", "photos", *LAYER, "--weights", f"wt/{name}"), "are not finite (NaN or inf)")
+        check_error(type_here("extract", "photos", *LAYER, "--weights", f"wt/{name}"), "are NaN or infinite")
     zero = ("--weights", "wt/zero.pth")
     assert type_here("extract", "photos", *LAYER, *zero).code == 0
     fitted = type_here("fit", "photos", *LAYER, *zero, "--clf", "logreg")

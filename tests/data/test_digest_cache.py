@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from featx.data.digest_cache import digest_all, load_digests
+from featx.data.digest_cache import digest_all, load_digests, locate_file
 from featx.data.listing import Listing
 from featx.data.sources import list_images
 
@@ -25,6 +27,11 @@ def counting(listing: Listing) -> tuple[Listing, list[str]]:
     return replace(listing, read=read), reads
 
 
+def later() -> int:
+    """A clock by which files that were just written are old."""
+    return time.time_ns() + 10**10
+
+
 def test_digests_are_those_of_the_bytes(photos: Path, cache: Path) -> None:
     digested = digest_all(cache, list_images(str(photos)))
     assert len(digested) == 36
@@ -33,7 +40,7 @@ def test_digests_are_those_of_the_bytes(photos: Path, cache: Path) -> None:
 
 
 def test_a_second_scan_reads_nothing(photos: Path, cache: Path) -> None:
-    first = digest_all(cache, list_images(str(photos)))
+    first = digest_all(cache, list_images(str(photos)), now=later)
     listing, reads = counting(list_images(str(photos)))
     second = digest_all(cache, listing)
     assert reads == []
@@ -41,31 +48,112 @@ def test_a_second_scan_reads_nothing(photos: Path, cache: Path) -> None:
 
 
 def test_rehash_reads_everything(photos: Path, cache: Path) -> None:
-    digest_all(cache, list_images(str(photos)))
+    digest_all(cache, list_images(str(photos)), now=later)
     listing, reads = counting(list_images(str(photos)))
     digest_all(cache, listing, rehash=True)
     assert len(reads) == 36
 
 
-@pytest.mark.parametrize("change", ["contents", "time"])
+def write_more(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"more")
+
+
+def write_in_place(path: Path) -> None:
+    """Other contents of the same size, in the same inode, with the old modification time."""
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    with path.open("r+b") as file:
+        file.write(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "contents": write_more,
+    "contents, with size and time as before": write_in_place,
+    "time": lambda path: os.utime(path, ns=(1, 1)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_file_is_read_again(photos: Path, cache: Path, change: str) -> None:
-    digest_all(cache, list_images(str(photos)))
+    digest_all(cache, list_images(str(photos)), now=later)
     changed = photos / "red" / "03.png"
-    if change == "contents":
-        changed.write_bytes(changed.read_bytes() + b"more")
-    else:
-        os.utime(changed, ns=(1, 1))
+    CHANGES[change](changed)
     listing, reads = counting(list_images(str(photos)))
-    digest_all(cache, listing)
+    digested = digest_all(cache, listing)
     assert reads == [str(changed)]
+    row = list(listing.paths).index(str(changed))
+    assert digested.digests[row].tobytes() == hashlib.sha256(changed.read_bytes()).digest()
 
 
-def test_a_damaged_cache_costs_time_but_no_truth(photos: Path, cache: Path) -> None:
-    first = digest_all(cache, list_images(str(photos)))
+def test_a_time_that_is_young_or_in_the_future_is_not_trusted(photos: Path, cache: Path) -> None:
+    in_future = photos / "red" / "03.png"
+    os.utime(in_future, ns=(1, later() + 10**12))
+    digest_all(cache, list_images(str(photos)))
+    listing, reads = counting(list_images(str(photos)))
+    digest_all(cache, listing, now=later)
+    assert len(reads) == 36, "all were younger than two seconds when they were read"
+    reads.clear()
+    digest_all(cache, listing, now=later)
+    assert reads == [str(in_future)]
+
+
+def test_times_that_64_bits_do_not_hold_are_no_error(photos: Path, cache: Path) -> None:
+    file = photos / "red" / "03.png"
+    os.utime(file, (1, 13_000_000_000))
+    digest_all(cache, list_images(str(photos)), now=later)
+    assert len(digest_all(cache, list_images(str(photos)), now=later)) == 36
+
+
+def test_a_file_under_another_name_is_read_once_more(photos: Path, cache: Path) -> None:
+    first = digest_all(cache, list_images(str(photos)), now=later)
+    (photos / "red" / "03.png").rename(photos / "red" / "moved.png")
+    listing, reads = counting(list_images(str(photos)))
+    again = digest_all(cache, listing, now=later)
+    assert reads == [str(photos / "red" / "moved.png")]
+    assert sorted(again.digests.tolist()) == sorted(first.digests.tolist())
+
+
+def flip(data: bytes, place: int) -> bytes:
+    changed = bytearray(data)
+    changed[place] ^= 1
+    return bytes(changed)
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda data: b"",
+    "cut": lambda data: data[:100],
+    "cut by one": lambda data: data[:-1],
+    "longer": lambda data: data + b"x",
+    "a bit of the digests": lambda data: flip(data, -1),
+    "a bit of the stamps": lambda data: flip(data, 128 + 32 + 36 * 16),
+    "another version": lambda data: data.replace(b"version 3", b"version 4", 1),
+    "more rows": lambda data: data.replace(b"; 36 rows", b"; 99 rows", 1),
+    "something else": lambda data: b"PK\3\4" + data,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_cache_costs_time_but_no_truth(photos: Path, cache: Path, damage: str) -> None:
+    first = digest_all(cache, list_images(str(photos)), now=later)
     (file,) = (cache / "scans").iterdir()
-    file.write_bytes(file.read_bytes()[:100])
+    file.write_bytes(DAMAGES[damage](file.read_bytes()))
     assert not load_digests(cache, list_images(str(photos))).known.any()
     assert np.array_equal(digest_all(cache, list_images(str(photos))).digests, first.digests)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_something_else_in_its_place_is_passed_over(
+    photos: Path, cache: Path, make: Callable[[Path], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    file = locate_file(cache, list_images(str(photos)))
+    file.parent.mkdir(parents=True)
+    make(file)
+    assert len(digest_all(cache, list_images(str(photos)), now=later)) == 36
+    assert "not a file): files are hashed again" in caplog.text
 
 
 def test_a_file_that_vanished_is_named_and_the_rest_kept(photos: Path, cache: Path) -> None:

@@ -172,3 +172,30 @@ def test_decoded_rows_come_one_by_one_in_order_with_their_pixels(workers: int) -
     images = list(make_loader(workers).decoded(rows))
     assert [image.row for image in images] == rows
     assert {image.row for image in images if not image.pixels} == {5, 7}
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("no such size\nat all"), RuntimeError()])
+def test_whatever_goes_wrong_with_one_picture_is_one_failed_image(error: Exception) -> None:
+    def prepare(image: Image.Image, digest: bytes) -> dict[int, Pixels]:
+        if image.getpixel((0, 0)) == (8, 8, 8):
+            raise error
+        return {0: np.asarray(image)}
+
+    loader = replace(make_loader(), prepare=prepare)
+    rows = [loaded for batch in loader([7, 8, 9], brightness, ready) for loaded in batch.loaded]
+    assert [bool(loaded.reason) for loaded in rows] == [True, True, False]
+    assert str(rows[1].reason).startswith("4 x 4 pixels cannot be resized: ")
+    assert "\n" not in str(rows[1].reason)
+
+
+@pytest.mark.parametrize("error", [ValueError("embedded null byte"), MemoryError()])
+def test_a_file_that_cannot_be_read_for_any_reason_is_one_failed_image(error: Exception) -> None:
+    def read(path: str) -> bytes:
+        if path == "8":
+            raise error
+        return FILES[path]
+
+    loader = make_loader()
+    loader = replace(loader, listing=replace(loader.listing, read=read))
+    rows = [loaded for batch in loader([8, 9], brightness, ready) for loaded in batch.loaded]
+    assert [bool(loaded.reason) for loaded in rows] == [True, False]

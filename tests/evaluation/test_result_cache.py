@@ -83,7 +83,7 @@ def test_a_record_holds_what_the_evaluation_gave_and_nothing_of_the_table(reques
     compare_layer_sets(replace(request_, layers=("layer1",), classifiers=("svm",)))
     (record,) = (request_.cache / "results").iterdir()
     stored = json.loads(record.read_text())
-    assert set(stored) == {"request", "result", "predicted", "confidence"}
+    assert set(stored) == {"request", "result", "predicted", "confidence", "figures", "checksum"}
     assert not {"p_value", "megabytes", "ms_per_image", "recalled"} & set(stored["result"])
     assert set(stored["request"]) == {"keys", "rows", "clf", "grid", "seed", "protocol"}
 
@@ -124,6 +124,28 @@ def test_a_damaged_record_is_made_again(request_: CompareRequest, damage: str) -
     assert not again.recalled
     assert replace(again, fit_seconds=0) == replace(first, fit_seconds=0)
     assert compare_layer_sets(request)[0].recalled
+
+
+def test_a_digit_that_changed_is_noticed(request_: CompareRequest) -> None:
+    request = replace(request_, layers=("layer1",), classifiers=("logreg",))
+    (first,) = compare_layer_sets(request)
+    (record,) = (request_.cache / "results").iterdir()
+    record.write_text(record.read_text().replace('"ci_low": 0.', '"ci_low": 0.1', 1))
+    (again,) = compare_layer_sets(request)
+    assert not again.recalled
+    assert again.ci_low == first.ci_low
+
+
+def test_a_record_of_an_earlier_version_is_recalled_without_checksum(request_: CompareRequest) -> None:
+    request = replace(request_, layers=("layer1",), classifiers=("logreg",))
+    (first,) = compare_layer_sets(request)
+    (record,) = (request_.cache / "results").iterdir()
+    stored = json.loads(record.read_text())
+    del stored["checksum"]
+    record.write_text(json.dumps(stored))
+    (again,) = compare_layer_sets(request)
+    assert again.recalled
+    assert again == first
 
 
 def test_a_cache_that_cannot_take_records_is_no_error(request_: CompareRequest) -> None:

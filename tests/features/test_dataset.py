@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from featx.base_choice import BaseChoice
+from featx.data.listing import DigestedListing
 from featx.errors import DataError
 from featx.evaluation.comparison import open_comparisons
-from featx.features.dataset import load_dataset
+from featx.features.dataset import join_dataset, list_dataset, load_dataset
 from featx.requests import CompareRequest, ExtractRequest
 from featx.store.store import FeatureStore
 from featx.workflows.compare import compare_layer_sets
@@ -119,3 +120,60 @@ def test_where_no_image_can_be_read_no_extraction_is_advised(photos: Path, cache
     request = CompareRequest(str(tmp_path / "broken"), RANDOM, ("layer1",), cache=cache)
     with pytest.raises(DataError, match=r"none of its 2 images can be read, '.*/a/1.jpg': "):
         open_comparisons(request)
+
+
+def weigh(manifest: DigestedListing, weights: list[float]) -> DigestedListing:
+    """Give the images of a data set weights."""
+    return replace(manifest, listing=replace(manifest.listing, weights=np.array(weights)))
+
+
+def test_an_image_of_weight_zero_is_not_there(photos: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    request = CompareRequest(str(photos), RANDOM, cache=cache)
+    manifest = list_dataset(request)
+    caplog.set_level("INFO")
+    weighted = join_dataset(request, weigh(manifest, [0.0, 0.0] + [1.0] * 34))
+    rows = list(range(2, 36))
+    removed = DigestedListing(manifest.listing.subset(rows), manifest.digests[rows])
+    assert weighted.digest == join_dataset(request, removed).digest
+    assert weighted.weights is None
+    assert "2 images have weight 0 and are left out" in caplog.messages
+
+
+def test_weights_belong_to_their_images_and_to_what_results_depend_on(photos: Path, cache: Path) -> None:
+    request = CompareRequest(str(photos), RANDOM, cache=cache)
+    manifest = list_dataset(request)
+    plain = join_dataset(request, manifest)
+    weights = [1.0 + row for row in range(36)]
+    weighted = join_dataset(request, weigh(manifest, weights))
+    assert weighted.weights is not None
+    assert weighted.weights.tolist() == weights
+    assert weighted.digest != plain.digest
+    assert join_dataset(request, weigh(manifest, [1.0] * 36)).digest == plain.digest
+    assert plain.weighting("none") is None
+    weighting = weighted.weighting("red=2")
+    assert weighting is not None
+    assert weighting.classes == {2: 2.0}
+    assert weighting.take(np.array([3])).rows == pytest.approx([4.0])
+
+
+def test_copies_take_the_weight_of_the_row_that_counts(
+    photos: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copy(photos / "red" / "00.png", photos / "red" / "copy.png")
+    request = CompareRequest(str(photos), RANDOM, cache=cache)
+    manifest = list_dataset(request)
+    first = next(row for row, path in enumerate(manifest.listing.paths) if path.endswith("red/00.png"))
+    weights = [1.0] * 37
+    weights[first] = 3.0
+    dataset = join_dataset(request, weigh(manifest, weights))
+    assert dataset.weights is not None
+    assert sorted(dataset.weights.tolist()) == [1.0] * 35 + [3.0]
+    assert "1 image has two weights" in caplog.text
+    assert "the weight of the row that counts is taken" in caplog.text
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+def test_weights_of_images_that_make_no_sense_are_refused(photos: Path, cache: Path, bad: float) -> None:
+    request = CompareRequest(str(photos), RANDOM, cache=cache)
+    with pytest.raises(DataError, match="photos': 1 of 36 weights cannot be used, such as .* of row 0"):
+        join_dataset(request, weigh(list_dataset(request), [bad] + [1.0] * 35))

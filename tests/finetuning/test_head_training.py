@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from featx.errors import RequestError
 from featx.features.scaling import join
 from featx.finetuning.head_training import FrozenFeatures
 from featx.keys import FeatureKey
+from featx.linear.weighting import Weighting
 from featx.store.store import FeatureStore
 from tests.conftest import load_base
 
@@ -42,3 +44,15 @@ def test_features_beyond_the_memory_are_refused_in_one_clear_line(features: Froz
         r"machine's memory \(0.1 GB\). Ask for fewer views, or for a part of the images",
     ):
         features.check_memory(1_000_000, 6, limit=10**8)
+
+
+def test_losses_are_weighed_by_class_and_row_with_a_mean_of_one_over_what_is_trained_on(
+    features: FrozenFeatures,
+) -> None:
+    assert features.weigh_losses(np.arange(10)) is None
+    rows = 1.0 + np.arange(20) % 2
+    weighted = replace(features, weighting=Weighting({0: 3.0}, rows))
+    weights = weighted.weigh_losses(np.arange(10))
+    assert weights is not None
+    expected = rows * np.where(features.y == 0, 3.0, 1.0)
+    np.testing.assert_allclose(weights.numpy(), expected / expected[:10].mean(), rtol=1e-6)

@@ -184,3 +184,39 @@ def test_the_best_epoch_is_kept_where_images_broke_meanwhile() -> None:
     trainer.state = TrainingState(3, 3, 0.1, 0.9, 0.2, 0.9, [True, False], [True])
     trainer.reject_chance()
     assert trainer.state.best_epoch == 3
+
+
+def test_weights_that_are_all_one_train_the_same_network() -> None:
+    plain = make_trainer(TrainingSchedule(3, 9, 7))
+    weighted = make_trainer(
+        TrainingSchedule(3, 9, 7), data=replace(make_data(), weights=torch.ones(60), val_weights=torch.ones(60))
+    )
+    plain.run()
+    weighted.run()
+    for one, other in zip(weighted.network.parameters(), plain.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_loss_is_weighted_and_the_accuracy_is_not() -> None:
+    heavy = torch.where(clouds(1)[1] == 0, 4.0, 0.5)
+    trainer = make_trainer(TrainingSchedule(1, 9, 7), data=replace(make_data(), val_weights=heavy))
+    validation = trainer.evaluate()
+    plain = make_trainer(TrainingSchedule(1, 9, 7)).evaluate()
+    x, y = clouds(1)
+    with torch.inference_mode():
+        losses = nn.functional.cross_entropy(trainer.network(x), y, reduction="none")
+    assert validation.loss == pytest.approx(float((losses * heavy).sum() / heavy.sum()), rel=1e-5)
+    assert validation.accuracy == plain.accuracy
+    assert validation.score == pytest.approx(float(heavy[torch.tensor(validation.correct)].sum() / heavy.sum()))
+    per_image = trainer.compute_loss(torch.zeros(2, 3), torch.tensor([0, 1]), torch.tensor([3.0, 1.0]))
+    assert float(per_image) == pytest.approx(2 * math.log(3), rel=1e-5)
+
+
+@pytest.mark.parametrize(("weight", "kept"), [(10.0, 3), (0.1, 0)])
+def test_images_toss_coins_of_their_weight(weight: float, kept: int) -> None:
+    trainer = make_trainer(TrainingSchedule(5, 3, 0, keep_if_significant=True))
+    first = [True] * 4 + [False] * 4
+    best = [False] * 4 + [True] * 4
+    trainer.state = TrainingState(3, 3, 0.1, 0.9, 0.2, 0.9, first, best, val_weights=[1.0] * 4 + [weight] * 4)
+    trainer.reject_chance()
+    assert trainer.state.best_epoch == kept

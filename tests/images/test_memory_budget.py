@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 
@@ -41,3 +44,35 @@ def test_an_error_gives_the_share_back() -> None:
     with pytest.raises(ValueError, match="broken"), budget.hold(60):
         raise ValueError("broken")
     assert budget.held == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_memory_that_threads_have_freed_is_returned_before_more_is_taken() -> None:
+    program = """
+        import threading
+        from PIL import Image
+        from featx.images.memory_budget import FreedMemory, MemoryBudget, count_resident_bytes
+
+        freed = FreedMemory()
+        budget = MemoryBudget(400_000_000)
+        freed.make_room(0, budget)
+        before = count_resident_bytes()
+        kept = []
+
+        def use() -> None:
+            # A small piece behind a large picture keeps its memory from being returned.
+            for _ in range(4):
+                picture = Image.new("RGB", (4000, 4000))
+                kept.append(Image.new("RGB", (100, 100)))
+                del picture
+
+        threads = [threading.Thread(target=use) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with budget.hold(350_000_000):
+            freed.make_room(350_000_000, budget)
+            assert count_resident_bytes() - before < 50_000_000
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)

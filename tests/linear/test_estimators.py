@@ -159,7 +159,7 @@ def test_a_grid_search_over_a_pipeline_finds_what_it_finds_with_scikit_learn(kin
 
 def test_parameters_are_named_as_in_scikit_learn_and_cloned() -> None:
     estimator = LogisticRegression(C=3.0, tol=1e-6, max_iter=50)
-    assert clone(estimator).get_params() == {"C": 3.0, "tol": 1e-6, "max_iter": 50}
+    assert clone(estimator).get_params() == {"C": 3.0, "tol": 1e-6, "max_iter": 50, "class_weight": None}
     assert set(LinearSVC().get_params()) < set(REFERENCES["svm"](1.0).get_params())
 
 

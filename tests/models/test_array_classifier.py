@@ -12,6 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from featx.classifiers.knn import fit_neighbours
+from featx.classifiers.majority import fit_majority
 from featx.classifiers.mlp import MLP
 from featx.classifiers.to_arrays import to_arrays
 from featx.linear.fit import fit_linear
@@ -27,6 +29,10 @@ def make_rows(classes: int = 3) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
 def fit(kind: str, X: NDArray[np.float32], y: NDArray[np.intp]) -> Any:
     if kind == "mlp":
         return make_pipeline(StandardScaler(), MLP()).fit(X, y)
+    if kind == "knn":
+        return fit_neighbours(X, y, k=5)
+    if kind == "dummy":
+        return fit_majority(y, X.shape[1])
     return fit_linear(X, y, kind, 0.1)
 
 

@@ -163,6 +163,22 @@ def test_a_header_that_claims_to_be_huge_takes_no_memory(length: int, tmp_path: 
         load_model(tmp_path / "m.featx")
 
 
+def test_more_arrays_than_any_base_has_are_not_read(path: Path) -> None:
+    facts, header, body = facts_of(path.read_bytes())
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [len(body), len(body)]}
+    path.write_bytes(put_together(facts, {**header, **{f"base.{n}": empty for n in range(20_001)}}, body))
+    with pytest.raises(ModelError, match="it holds 20005 arrays, more than the 20000 that are read"):
+        load_model(path)
+
+
+def test_the_tensors_of_a_base_can_be_left_in_the_file(tmp_path: Path) -> None:
+    model = replace(make("svm"), base_tensors={"conv.weight": np.ones((8, 3), np.float32)})
+    model.save(tmp_path / "m.featx")
+    left = load_model(tmp_path / "m.featx", with_base=False)
+    assert (left.base_tensors, left.base_bytes, left.is_read) == ({}, 96, True)
+    assert load_model(tmp_path / "m.featx").base_bytes == model.base_bytes == 96
+
+
 def test_a_long_header_that_is_there_takes_no_memory_either(tmp_path: Path) -> None:
     entry = b'"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
     header = b"{" + b",".join(entry % number for number in range(400_000)) + b"}"
@@ -197,6 +213,8 @@ def with_array(path: Path, name: str, change: Callable[[NDArray[Any]], NDArray[A
         (lambda a: a * np.nan, "holds NaN or infinity"),
         (lambda a: a * np.inf, "holds NaN or infinity"),
         (lambda a: a * 0, "not positive"),
+        (lambda a: a * 0 + 1e-320, "'scale' holds numbers below 1.2e-38"),
+        (lambda a: a * 0 + 1e39, "'scale' holds numbers beyond those of float32"),
         (lambda a: a[:-1], r"'scale' is F64 \[6\], expected F64 \[7\]"),
         (lambda a: a.astype(np.float32), r"'scale' is F32 \[7\], expected F64"),
         (lambda a: a.astype(np.int64), r"'scale' is I64 \[7\], expected F64"),

@@ -4,13 +4,22 @@ import json
 from dataclasses import asdict
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
 import pytest
 
 from featx.errors import ModelError
 from featx.images.transform import FILTERS
 from featx.keys import BaseId, InputTransform
 from featx.models.array_classifier import CALIBRATIONS
-from featx.models.schema import MODEL_FORMAT, MODEL_VERSION, ModelFacts, TransformFacts, check_arrays, check_facts
+from featx.models.schema import (
+    MODEL_FORMAT,
+    MODEL_VERSION,
+    ModelFacts,
+    TransformFacts,
+    check_arrays,
+    check_facts,
+    check_neighbours,
+)
 
 FACTS: dict[str, Any] = json.loads(
     json.dumps(
@@ -49,6 +58,21 @@ def test_sound_facts_are_read_whatever_a_later_version_adds() -> None:
     facts = check_facts({**FACTS, "more": 1, "views": 3})
     assert (facts.kind, facts.inverse_temperature, facts.views) == ("svm", 1.5, 3)
     assert check_facts(FACTS).views == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["tiny", "regnet_x_1_6gf", "timm:vit_tiny.x", "my net (2).py@0123456789ab", "é.py@" + "0" * 12]
+)
+def test_names_of_architectures_are_read(name: str) -> None:
+    assert check_facts({**FACTS, **with_base(architecture=name)}).base.architecture == name
+
+
+def test_a_class_of_a_folder_that_is_not_utf8_is_read() -> None:
+    assert check_facts({**FACTS, "classes": ["a", "b", "gr\udcfcn"]}).classes[2] == "gr\udcfcn"
+
+
+def test_accuracies_that_nothing_could_be_said_of_are_read() -> None:
+    assert check_facts({**FACTS, "scores": {"cv_accuracy": float("nan"), "top5_accuracy": None}}).scores
 
 
 def test_whole_numbers_of_a_transform_stay_whole() -> None:
@@ -95,6 +119,35 @@ def test_whole_numbers_of_a_transform_stay_whole() -> None:
         (with_transform(std=[1, 1, 0]), r"'base.transform': its std \[1, 1, 0\] is not positive"),
         (with_transform(mean=[0, 0, float("nan")]), "'base.transform': its mean or std is not finite"),
         (with_transform(mean=[0, 0]), "'base.transform.mean': Expected `array` of length 3"),
+        (with_transform(mean=[10**400, 0, 0]), "'base.transform': its mean or std is not finite"),
+        (with_transform(std=[1e39, 1, 1]), "'base.transform': its mean or std is not finite"),
+        (with_transform(std=[1e-320, 1, 1]), "'base.transform': its std .* is not positive"),
+        (with_transform(value_range=[0, 10**400]), "'base.transform': its value range is not one"),
+        (with_transform(value_range=[1, 0]), "'base.transform': its value range is not one"),
+        (with_transform(resize=8192, crop=2897), "its 1 views of an image are 8392609 pixels, more than 8388608"),
+        ({"views": 1000, **with_transform(resize=2048, crop=2048)}, "its 1000 views of an image are 4194304000 pixels"),
+        (with_base(recipe=10**400), "'base.recipe': Expected `int` <= 1000000"),
+        *[
+            (with_base(architecture=name), "'base.architecture' is not a name of an architecture")
+            for name in (
+                "evil.py",
+                "evil.PY",
+                "timm:evil.py",
+                "evil.py@",
+                "evil.py@0123",
+                "/evil.py@0123456789ab",
+                "a:b",
+            )
+        ],
+        ({"sharpness": 1e39}, "sharpness is not finite"),
+        ({"sharpness": 1e-320}, "sharpness is not finite"),
+        ({"classes": ["a", "b", "\ud800"]}, "the name of a class is not text"),
+        ({"classes": ["a", "b", "c" * 5000]}, r"'classes\[2\]': Expected `str` of length <= 4096"),
+        ({"params": {"C": [1]}}, r"'params\[...\]': Expected `int \| float`, got `array`"),
+        ({"protocol": {"a": [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}}, "its facts are nested more than 16 deep"),
+        ({"scores": {"n_train": "many"}}, "'n_train': Expected `int`, got `str`"),
+        ({"scores": {"test_accuracy": 10**400}}, "an accuracy is not from 0 to 1"),
+        ({"scores": {"clf": "\x1b[2J"}}, "its clf is not a line of text"),
     ],
 )
 def test_facts_that_cannot_be_are_named(change: dict[str, Any], message: str) -> None:
@@ -148,3 +201,54 @@ def test_tensors_of_a_base_may_have_any_shape() -> None:
 def test_a_file_may_name_whatever_this_featx_computes() -> None:
     assert set(get_args(get_type_hints(TransformFacts)["interpolation"])) == set(FILTERS)
     assert set(get_args(get_type_hints(ModelFacts)["kind"])) == set(CALIBRATIONS)
+
+
+KNN_HEADER = {
+    "mean": ("F64", (7,)),
+    "scale": ("F64", (7,)),
+    "neighbours": ("F32", (20, 7)),
+    "labels": ("I64", (10,)),
+    "k": ("I64", (1,)),
+}
+
+
+def test_arrays_of_neighbours_are_checked_by_their_shapes() -> None:
+    facts = check_facts({**FACTS, "clf": "knn"})
+    check_arrays(facts, KNN_HEADER)
+    for name, entry in (
+        ("neighbours", ("F64", (20, 7))),
+        ("neighbours", ("F32", (20, 8))),
+        ("neighbours", ("F32", ())),
+        ("labels", ("I32", (10,))),
+        ("labels", ("I64", (0,))),
+        ("k", ("I64", (2,))),
+    ):
+        with pytest.raises(ModelError, match=f"'{name}'"):
+            check_arrays(facts, {**KNN_HEADER, name: entry})
+    with pytest.raises(ModelError, match="its arrays are k, labels, mean, scale; expected are"):
+        check_arrays(facts, {name: entry for name, entry in KNN_HEADER.items() if name != "neighbours"})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"neighbours": np.zeros((19, 7))}, "'neighbours' has 19 rows, which are not views of 10 pictures"),
+        ({"neighbours": np.zeros((0, 7))}, "'neighbours' has 0 rows"),
+        ({"labels": np.array([0, 1] * 5)}, "'labels' are not places of 3 classes, each of which has a picture"),
+        ({"labels": np.array([0, 1, 3, 0, 1, 2, 0, 1, 2, 0])}, "'labels' are not places of 3 classes"),
+        ({"labels": np.array([0, 1, -1, 0, 1, 2, 0, 1, 2, 0])}, "'labels' are not places of 3 classes"),
+        ({"k": np.array([0])}, "'k' is 0, not a number of neighbours from 1 to 10"),
+        ({"k": np.array([11])}, "'k' is 11, not a number of neighbours from 1 to 10"),
+    ],
+)
+def test_neighbours_that_cannot_vote_are_refused(change: dict[str, Any], message: str) -> None:
+    arrays = {"neighbours": np.zeros((20, 7)), "labels": np.arange(10) % 3, "k": np.array([3])}
+    check_neighbours(arrays, 3)
+    with pytest.raises(ModelError, match=message):
+        check_neighbours({**arrays, **change}, 3)
+
+
+def test_more_than_a_thousand_neighbours_are_not_asked() -> None:
+    arrays = {"neighbours": np.zeros((3000, 1)), "labels": np.arange(3000) % 3, "k": np.array([1001])}
+    with pytest.raises(ModelError, match="from 1 to 1000"):
+        check_neighbours(arrays, 3)

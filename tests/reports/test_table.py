@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from featx.evaluation.table_row import TableRow
-from featx.reports.table import closing_lines, cut_in_middle, sentence, sort_results, table, to_csv
+from featx.reports.table import closing_lines, cut_in_middle, further_figures, sentence, sort_results, table, to_csv
 
 ROW = TableRow(
     base="mobilenet_v2",
@@ -27,11 +27,15 @@ ROW = TableRow(
     balanced_accuracy=0.91,
     top5_accuracy=0.99,
     calibration_error=0.02,
-    p_value=0.2,
+    p_value=0.1,
+    p_adjusted=0.2,
+    roc_auc=0.98,
+    average_precision=0.97,
+    matthews=0.8,
     megabytes=12.5,
     ms_per_image=3.2,
 )
-ROWS = [ROW, replace(ROW, clf="svm", cv_accuracy=0.95, p_value=1.0), replace(ROW, clf="finetuned", p_value=0.01)]
+ROWS = [ROW, replace(ROW, clf="svm", cv_accuracy=0.95, p_adjusted=1.0), replace(ROW, clf="finetuned", p_adjusted=0.01)]
 ESSENTIAL = ["layer", "clf", "cv acc", "test acc", "95 % CI", "p"]
 
 
@@ -63,7 +67,8 @@ def test_bases_and_poolings_are_essential_where_there_are_several(width: int) ->
 
 def test_columns_that_are_left_out_are_named_in_one_line() -> None:
     text = table(ROWS, width=80)
-    left_out = "not shown: balanced, macro F1, top 5, ECE, MB, ms/image, seconds (--wide shows all columns)"
+    figures = "balanced, macro F1, top 5, ECE, ROC AUC, AP, MCC"
+    left_out = f"not shown: {figures}, MB, ms/image, seconds (--wide shows all columns)"
     assert left_out in text.splitlines()
     shown = table(ROWS)
     assert "not shown" not in shown
@@ -72,7 +77,7 @@ def test_columns_that_are_left_out_are_named_in_one_line() -> None:
 
 def test_markdown_and_csv_keep_all_columns() -> None:
     assert "ms/image" in headings(table(ROWS, "github"))
-    assert to_csv(ROWS).splitlines()[0].count(",") == 20
+    assert to_csv(ROWS).splitlines()[0].count(",") == 27
 
 
 def test_the_winner_and_its_equals_are_marked() -> None:
@@ -108,7 +113,7 @@ def test_a_sentence_says_views_and_earlier_runs_only_where_there_are_any() -> No
 
 
 def test_the_closing_lines_compare_the_winner_with_the_deepest_layer() -> None:
-    deepest = replace(ROW, layer="features.18", test_accuracy=0.8, p_value=0.001)
+    deepest = replace(ROW, layer="features.18", test_accuracy=0.8, p_adjusted=0.001)
     lines = closing_lines([*ROWS[:2], deepest], extracted=0, seconds=0)
     assert lines[1].startswith(
         "The deepest layer, features.18 with logreg, scores 5.0 points lower in cross-validation"
@@ -120,3 +125,33 @@ def test_the_closing_lines_compare_the_winner_with_the_deepest_layer() -> None:
 def test_long_names_keep_both_ends() -> None:
     assert cut_in_middle("features.13+features.18", 11) == "featu…es.18"
     assert cut_in_middle("layer3", 8) == "layer3"
+
+
+def test_rows_can_be_sorted_by_the_figure_that_was_asked_for_whichever_way_is_better() -> None:
+    losses = [replace(ROW, select="log_loss", cv_figure=loss) for loss in (0.5, 0.2, 0.9)]
+    assert [row.cv_figure for row in sort_results(losses, "cv_figure")] == [0.2, 0.5, 0.9]
+    areas = [replace(ROW, select="roc_auc", cv_figure=area) for area in (0.5, 0.2, 0.9)]
+    assert [row.cv_figure for row in sort_results(areas, "cv_figure")] == [0.9, 0.5, 0.2]
+
+
+@pytest.mark.parametrize("width", [80, 100, 160, None])
+def test_the_figure_to_choose_by_has_a_column_of_its_own_and_marks_the_best(width: int | None) -> None:
+    rows = [replace(row, select="log_loss", cv_figure=loss) for row, loss in zip(ROWS, (0.3, 0.4, 0.1), strict=True)]
+    text = table(rows, width=width)
+    assert "cv log-loss" in headings(text)
+    assert "(*) best by cross-validation (log-loss)" in text
+    assert text.splitlines()[2].startswith("*"), "the fine-tuned row does not win"
+    if width:
+        assert longest_line(text, 3) <= width
+
+
+def test_figures_of_two_classes_are_shown_with_all_columns_and_say_of_which_class() -> None:
+    rows = [replace(row, sensitivity=0.9, specificity=0.7, positive="ill") for row in ROWS]
+    assert headings(table(rows)).split()[-8:-3] == ["ROC", "AUC", "AP", "MCC", "sens.", "spec."][1:]
+    assert "sensitivity, specificity of 'ill' (--positive)" in table(rows)
+    assert "'ill'" not in table(rows, width=80)
+    assert further_figures(rows[0]) == (
+        "ROC AUC 0.980, average precision 0.970, Matthews correlation 0.800, sensitivity 0.900, specificity 0.700 "
+        "(positive class: 'ill')"
+    )
+    assert further_figures(ROW).endswith("Matthews correlation 0.800 (each class against the rest, averaged)")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,8 @@ from featx.data.digest_cache import digest_all
 from featx.data.listing import FailedImage
 from featx.data.sources import list_images
 from featx.engines.threads import count_cores
-from featx.errors import RequestError, UnknownName
+from featx.errors import UnknownName
+from featx.processes.workers import WorkerEnded, Workers
 from featx.requests import ExtractRequest
 from featx.runners.devices import collect_summaries, divide_request
 from featx.runners.local import list_feature_keys
@@ -77,10 +76,10 @@ def test_a_wrong_layer_is_refused_before_anything_is_hashed(request_: ExtractReq
 
 
 def test_a_process_that_the_system_ends_is_one_clear_line() -> None:
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        ended = [pool.submit(os._exit, 9)]
-        with pytest.raises(RequestError, match="ended one of the processes"):
-            collect_summaries(ended)
+    with Workers(1) as workers:
+        workers.call(0, os._exit, 9)
+        with pytest.raises(WorkerEnded, match="ended one of the processes.* with a smaller --batch-size"):
+            collect_summaries(workers, None)
 
 
 def test_summaries_of_shards_add_up_and_name_an_unreadable_file_once() -> None:

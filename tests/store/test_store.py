@@ -68,6 +68,19 @@ def test_getting_nothing_gives_rows_of_the_right_shape(cache: Path) -> None:
     assert store.get(KEY, every[:0]).shape == (0, WIDTH)
 
 
+@pytest.mark.parametrize(
+    ("shape", "provenance", "match"),
+    [((1,), {"host": {"name": "here"}}, "wrong type"), ((2**27,), {}, "537 MB of one image are more than 268 MB")],
+)
+def test_what_would_not_be_read_again_is_not_written(
+    cache: Path, shape: tuple[int, ...], provenance: dict[str, object], match: str
+) -> None:
+    features = np.broadcast_to(np.float32(1), (1, *shape))
+    with pytest.raises(StoreError, match=f"features of tiny-.* cannot be stored: .*{match}"):
+        FeatureStore(cache).add(KEY, make_digests(1), features, provenance)
+    assert part_files(cache) == []
+
+
 @pytest.mark.parametrize(("digests", "features"), [(0, 0), (3, 2)])
 def test_adding_unequal_numbers_of_rows_is_refused(cache: Path, digests: int, features: int) -> None:
     with pytest.raises(ValueError, match=f"{digests} digests for {features} features"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -12,8 +13,10 @@ import xxhash
 
 from featx.errors import BrokenPart, MissingFeatures
 from featx.keys import FeatureKey
+from featx.store.clean import clean
+from featx.store.hdf5_layout import lay_out
 from featx.store.header import CHECKSUM_BLOCK_BYTES, FIRST_LINE_BYTES, make_first_line, parse_header_length
-from featx.store.part import write_part
+from featx.store.part import Part, write_part
 from featx.store.store import FeatureStore
 from featx.store.verify import verify
 from tests.store.samples import BASE, KEY, OTHER, features_of, fill, make_digests, part_files
@@ -140,6 +143,40 @@ def test_a_part_of_which_hdf5_reads_something_else_is_one_problem(
     (problem,) = problems(cache)
     assert problem[0] == path.name
     assert problem[1].startswith(expected)
+
+
+def test_a_part_that_another_version_of_hdf5_laid_out_is_sound(cache: Path) -> None:
+    store, every = fill(cache, parts=1)
+    (path,) = part_files(cache)
+    with Part.open(path) as part:
+        header = part.header
+    features = path.read_bytes()[header.offset :]
+    attributes = {"key": header.key, "block_rows": header.block_rows, "written by": "another library"}
+    datasets = {"digest": header.digests, "checksums": header.checksums}
+    hdf5, offsets = lay_out(attributes, datasets, "features", header.shape, header.dtype)
+    fields = {"format": 1, "provenance": "{}", "shape": header.shape, "dtype": "float32", **attributes}
+    places = {name: 2048 + offsets[name] for name in datasets}
+    rest = json.dumps(fields | places).encode() + b"\n"
+    rest = rest.ljust(2048 - FIRST_LINE_BYTES, b"\0") + hdf5
+    path.write_bytes(make_first_line(2048 + len(hdf5), xxhash.xxh3_128_hexdigest(rest)) + rest + features)
+    assert problems(cache) == []
+    assert np.array_equal(store.get(KEY, every), features_of(every))
+
+
+def test_rows_of_the_shape_that_fewer_have_are_broken(cache: Path) -> None:
+    store, every = fill(cache)
+    for seed in range(40):
+        few = write_part(store.folder(KEY), KEY, make_digests(2, 100 + seed), [np.ones((2, 5), np.float32)], {})
+        if few == min(part_files(cache)):
+            break
+    (problem,) = {reason for _, reason in problems(cache)}
+    assert problem == "holds rows of shape (5,) beside rows of shape (24,)"
+    assert store.keys()[0].shape == (24,)
+    with pytest.raises(BrokenPart, match="rows of shape .* Run `featx cache clean`, then extract again"):
+        store.get(KEY, np.concatenate([make_digests(2, 100 + seed), every]))
+    clean(cache)
+    assert problems(cache) == []
+    assert np.array_equal(store.get(KEY, every), features_of(every))
 
 
 def test_all_problems_are_reported_at_once(cache: Path) -> None:

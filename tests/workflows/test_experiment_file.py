@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,25 @@ def test_paths_count_from_the_experiments_own_folder(tmp_path: Path, cache: Path
     assert pipeline.extract.data == str(tmp_path / "photos")
     assert pipeline.extract.base.weights == str(tmp_path / "w/r.pth")
     assert (pipeline.compare.seed, pipeline.compare.layers, pipeline.compare.cache) == (7, ("layer3",), cache)
+
+
+def test_files_beside_an_experiment_are_found_from_any_folder(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "experiment"
+    (tmp_path / "elsewhere").mkdir()
+    folder.mkdir()
+    (folder / "net.py").write_text("def stages(): return []")
+    # Its suffix does not tell that it is a file.
+    (folder / "moco.v2").write_bytes(b"")
+    experiment = write(folder, 'data = "digits"\nbase = "net.py"\nweights = "moco.v2"\nlayers = ["a"]')
+    for place in (tmp_path, folder, tmp_path / "elsewhere"):
+        monkeypatch.chdir(place)
+        for path in (experiment, os.path.relpath(experiment)):
+            base = load_pipeline(path, cache).extract.base
+            assert Path(base.name).samefile(folder / "net.py")
+            assert base.weights is not None
+            assert Path(base.weights).samefile(folder / "moco.v2")
 
 
 def test_names_of_weights_and_data_sets_stay_names(tmp_path: Path, cache: Path) -> None:
@@ -100,7 +120,7 @@ def test_what_is_not_toml_says_where_it_breaks(tmp_path: Path, cache: Path) -> N
         (b'data = "a"\nbase = "tiny"\nlayers = "a"', "'layers' must be a list of strings .at least 1., not 'a'$"),
         (
             b'data = "a"\nbase = "tiny"\nlayers = ["a"]\nworkers = -2',
-            "'workers' must be an integer of at least 1, not -2$",
+            "'workers' must be an integer of at least 1 and at most 1024, not -2$",
         ),
         (b'data = "a"\nbase = "tiny"\nlayers = ["a"]\nfinetune = {from = "a", lr = inf}', "a number above 0, not inf"),
         (b'data = "a"\nbase = "tiny"\nlayers = ["a"]\nfinetune = {from = "a", dropout = 2}', "below 1, not 2"),

@@ -168,7 +168,8 @@ def test_a_model_that_moved_is_a_base_of_its_own_key(request_: FinetuneRequest, 
     asked = CompareRequest(request_.data, choice, ("layer4",), ("logreg",), cache=request_.cache)
     outcome = fit_classifier(asked)
     outcome.model.save(tmp_path / "second.featx")
-    assert len(label_images(PredictRequest(tmp_path / "second.featx", [request_.data])).labelled) == 36
+    second = PredictRequest(tmp_path / "second.featx", [request_.data], weights=str(moved))
+    assert len(label_images(second).labelled) == 36
     assert len(label_images(PredictRequest(moved, [request_.data])).labelled) == 36
     with pytest.raises(WeightsError, match="a model without the tensors of its base"):
         open_base(BaseChoice("tiny", str(tmp_path / "second.featx")))

@@ -15,7 +15,7 @@ import pytest
 
 from featx.base_choice import BaseChoice
 from featx.bases.weights import digest_tensors
-from featx.errors import DataError, MissingFeatures, RequestError, UnknownName
+from featx.errors import DataError, MissingFeatures, RequestError, UnknownName, WeightsError
 from featx.evaluation.result import best
 from featx.requests import CompareRequest, ExtractRequest, PredictRequest
 from featx.workflows.compare import compare_layer_sets
@@ -213,7 +213,9 @@ def test_the_predict_line_that_fit_prints_works_from_any_folder(photos: Path, tm
     model = work / "models" / "m.featx"
     printed = run_in(work, "fit", photos, *base, "--layer", "layer1", "--clf", "logreg", "--out", model)
     line = printed.strip().splitlines()[-1]
-    assert line.startswith(f"The model is '{model}'. Label new images with: featx predict {model} IMAGES")
+    weights = work / "weights" / "w.safetensors"
+    command = f"featx predict {model} --weights {weights} IMAGES"
+    assert line.startswith(f"The model is '{model}'. Label new images with: {command}")
     image = photos / "red" / "00.png"
     words = shlex.split(line.split("with: featx ")[1].replace("IMAGES", str(image)))
     labelled = run_in(elsewhere, *words, "--json", "-q")
@@ -226,13 +228,22 @@ def test_a_model_with_its_base_predicts_where_the_weights_are_not(photos: Path, 
     run_in(tmp_path, "extract", photos, *base, "--layer", "layer1")
     fit_words = ("fit", photos, *base, "--layer", "layer1", "--clf", "logreg")
     run_in(tmp_path, *fit_words, "--out", "without.featx")
-    expected = run_in(tmp_path, "predict", "without.featx", photos, "--json", "-q")
+    expected = run_in(tmp_path, "predict", "without.featx", "--weights", weights, photos, "--json", "-q")
     run_in(tmp_path, *fit_words, "--out", "with.featx", "--with-base")
     weights.unlink()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     shutil.move(tmp_path / "with.featx", elsewhere)
     assert json.loads(run_in(elsewhere, "predict", "with.featx", photos, "--json", "-q")) == json.loads(expected)
+
+
+def test_no_file_is_opened_because_a_cache_names_it(photos: Path, cache: Path, tmp_path: Path) -> None:
+    weights = make_weights(tmp_path / "w.safetensors")
+    extract_features(ExtractRequest(str(photos), BaseChoice("tiny", str(weights)), ("layer1",), cache=cache))
+    unnamed = CompareRequest(str(photos), BaseChoice("tiny"), ("layer1",), ("svm",), cache=cache)
+    assert fit_classifier(unnamed).model.weights_file == str(weights)
+    with pytest.raises(WeightsError, match=r"a cache names is opened only where you name it: add --weights .*w\.safe"):
+        fit_classifier(unnamed, with_base=True)
 
 
 def test_a_model_can_hold_a_base_whose_file_has_a_classifier_of_other_classes(

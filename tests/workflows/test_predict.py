@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,7 +25,7 @@ from featx.bases.architecture import Architecture
 from featx.bases.loading import open_base
 from featx.bases.weights import as_arrays
 from featx.cli.main import main
-from featx.errors import DataError, ModelError, UnknownName, WeightsError
+from featx.errors import DataError, FeatxError, ModelError, UnknownName, WeightsError
 from featx.evaluation.fit_report import FitReport
 from featx.features.dataset import load_dataset
 from featx.models.model import load_model
@@ -112,7 +114,10 @@ def test_weights_of_any_suffix_and_wrapping_are_found_again_by_fit_and_predict(
         assert fitted.model.weights == str(tmp_path / Path(weights).name)
         fitted.model.save(tmp_path / "m.featx")
         monkeypatch.chdir(photos)
-        assert len(label_images(PredictRequest(tmp_path / "m.featx", [str(photos / "red")])).labelled) == 12
+        request = PredictRequest(tmp_path / "m.featx", [str(photos / "red")], weights=fitted.model.weights_file)
+        assert len(label_images(request).labelled) == 12
+        in_hand = PredictRequest(fitted.model, [str(photos / "red")])
+        assert label_images(in_hand).labelled == label_images(request).labelled
         monkeypatch.chdir(tmp_path)
     with_base = fit_classifier(
         CompareRequest(str(photos), BaseChoice("tiny", "moco.v2"), ("layer3",), ("logreg",), cache=cache),
@@ -126,9 +131,7 @@ def test_other_weights_are_refused_in_one_line(model: Path, photos: Path) -> Non
         label_images(PredictRequest(model, [str(photos)], weights="CIFAR100"))
 
 
-def test_weights_of_a_file_are_found_where_they_were_or_beside_the_model(
-    photos: Path, cache: Path, tmp_path: Path
-) -> None:
+def test_a_file_of_weights_is_opened_only_where_the_user_names_it(photos: Path, cache: Path, tmp_path: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
@@ -142,14 +145,61 @@ def test_weights_of_a_file_are_found_where_they_were_or_beside_the_model(
     model = tmp_path / "models" / "m.featx"
     fit_classifier(CompareRequest(str(photos), choice, ("layer3",), ("logreg",), cache=cache)).model.save(model)
     image = str(photos / "red" / "00.png")
-    first = label_images(PredictRequest(model, [image])).labelled
-    shutil.move(tmp_path / "w.safetensors", tmp_path / "models")
-    assert label_images(PredictRequest(model, [image])).labelled == first
-    shutil.move(tmp_path / "models" / "w.safetensors", tmp_path / "elsewhere.safetensors")
+    advice = re.escape(f"opened only where you name it: add --weights {tmp_path / 'w.safetensors'}")
+    for given in (model, load_model(model)):
+        with pytest.raises(ModelError, match=advice):
+            label_images(PredictRequest(given, [image]))
+    named = PredictRequest(model, [image], weights=str(tmp_path / "w.safetensors"))
+    first = label_images(named).labelled
+    shutil.move(tmp_path / "w.safetensors", tmp_path / "elsewhere.safetensors")
     with pytest.raises(WeightsError, match=r"does not exist.*tiny with weights 'w.safetensors'.*--weights"):
-        label_images(PredictRequest(model, [image]))
-    named = PredictRequest(model, [image], weights=str(tmp_path / "elsewhere.safetensors"))
-    assert label_images(named).labelled == first
+        label_images(named)
+    elsewhere = PredictRequest(model, [image], weights=str(tmp_path / "elsewhere.safetensors"))
+    assert label_images(elsewhere).labelled == first
+
+
+def test_the_command_that_fit_prints_names_the_file_of_weights(
+    featx: Featx, photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import save_file
+
+    from featx.bases.architectures.tiny import tiny
+
+    (tmp_path / "some dir").mkdir()
+    save_file(tiny().state_dict(), tmp_path / "some dir" / "w.safetensors")
+    monkeypatch.chdir(tmp_path)
+    words = (photos, "--base", "tiny", "--cache", cache, "-l", "layer3", "-q")
+    assert featx("extract", *words, "--weights", "some dir/w.safetensors").exit_code == 0
+    printed = featx("fit", *words, "--clf", "logreg", "--out", "m.featx").stdout.rpartition("images with: featx ")[2]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    command = shlex.split(printed.replace("IMAGES", shlex.quote(str(photos))))
+    assert featx(*command, "-q").exit_code == 0
+
+
+def test_weights_are_downloaded_for_a_model_only_where_the_user_agrees(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    (key,) = load_model(model).keys
+    base = replace(key.base, architecture="resnet18")
+    for weights in ("IMAGENET1K_V1", "DEFAULT", ""):
+        replace(load_model(model), keys=(replace(key, base=base),), weights=weights).save(tmp_path / "named.featx")
+        with pytest.raises(ModelError, match=r"not on this machine: add --yes to download 45 MB from https://\S+\.pth"):
+            label_images(PredictRequest(tmp_path / "named.featx", [str(photos / "red" / "00.png")]))
+    # Once they lie where torch keeps them, they are read; these are not weights.
+    (tmp_path / "torch" / "hub" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "torch" / "hub" / "checkpoints" / "resnet18-f37072fd.pth").write_bytes(b"nothing")
+    with pytest.raises(WeightsError, match=r"of resnet18 cannot be read from '.*-f37072fd.pth'.*Remove that file"):
+        label_images(PredictRequest(tmp_path / "named.featx", [str(photos)]))
+
+
+def test_large_networks_of_random_numbers_are_built_only_where_they_are_named(model: Path, photos: Path) -> None:
+    (key,) = load_model(model).keys
+    base = replace(key.base, architecture="regnet_y_128gf")
+    replace(load_model(model), keys=(replace(key, base=base),)).save(model)
+    with pytest.raises(ModelError, match="random weights of regnet_y_128gf, 2.6 GB of them: add --base regnet_y_128gf"):
+        label_images(PredictRequest(model, [str(photos)]))
 
 
 def test_broken_and_missing_images_are_named_and_the_rest_labelled(
@@ -281,6 +331,7 @@ def test_a_model_that_does_not_fit_this_featx_says_so(model: Path, photos: Path)
         ({"base": replace(key.base, architecture="tyni")}, UnknownName, "unknown base 'tyni'. Did you mean 'tiny'"),
         ({"layer": "layer9"}, UnknownName, "unknown layer of tiny 'layer9'"),
         ({"pooling": "mean"}, UnknownName, "unknown pooling 'mean'"),
+        ({"pooling": "pyramid"}, ModelError, "its classifier takes 128 numbers, and its layers give 640. Fit it anew"),
     ):
         replace(sound, keys=(replace(key, **change),)).save(model)  # type: ignore[arg-type]
         with pytest.raises(error, match=message):
@@ -289,5 +340,29 @@ def test_a_model_that_does_not_fit_this_featx_says_so(model: Path, photos: Path)
 
 def test_a_model_cannot_make_featx_read_any_file_it_likes(model: Path, photos: Path) -> None:
     replace(load_model(model), weights="/etc/passwd").save(model)
-    with pytest.raises(ModelError, match="names weights '/etc/passwd', which is not a weights file: name one with"):
+    with pytest.raises(ModelError, match="opened only where you name it: add --weights /etc/passwd"):
+        label_images(PredictRequest(model, [str(photos)]))
+
+
+@pytest.mark.parametrize("name", ["evil.py", "./evil.py", "timm:evil.py", "evil.py@0123456789ab"])
+def test_no_python_file_runs_because_a_model_names_it(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("evil.py").write_text("from pathlib import Path\nPath('ran').touch()\ndef stages(): return []")
+    (key,) = load_model(model).keys
+    evil = replace(load_model(model), keys=(replace(key, base=replace(key.base, architecture=name)),))
+    evil.save(model)
+    with pytest.raises(ModelError, match="not a name of an architecture|a Python file runs only where it is named"):
+        label_images(PredictRequest(model, [str(photos)]))
+    with pytest.raises(FeatxError):
+        label_images(PredictRequest(evil, [str(photos)]))
+    assert not Path("ran").exists()
+
+
+def test_a_prediction_that_is_not_finite_is_an_error(model: Path, photos: Path) -> None:
+    (key,) = load_model(model).keys
+    transform = replace(key.base.transform, mean=(3e38, 3e38, 3e38), std=(2e-38, 2e-38, 2e-38))
+    replace(load_model(model), keys=(replace(key, base=replace(key.base, transform=transform)),)).save(model)
+    with pytest.raises(ModelError, match="probabilities that are not finite numbers"):
         label_images(PredictRequest(model, [str(photos)]))

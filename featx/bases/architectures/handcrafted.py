@@ -22,6 +22,9 @@ Image = NDArray[np.float32]
 GRID = 4
 """Histograms are taken of 4 x 4 parts of an image, so that the pooling `pyramid` knows where things are."""
 
+SIFT_NUMBERS = 128
+"""Numbers in one descriptor: 4 x 4 histograms of 8 directions."""
+
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue in the brightness (ITU-R BT.601)."""
 
@@ -111,6 +114,27 @@ def compute_daisy(image: Image) -> NDArray[Any]:
     return descriptors.transpose(2, 0, 1)
 
 
+def compute_sift(image: Image) -> NDArray[np.float32]:
+    """Summarise the keypoints of an image by mean and deviation of their descriptors: (256, 1, 1).
+
+    SIFT (Lowe, 2004), each descriptor as the square root of its shares (RootSIFT: Arandjelovic and Zisserman, 2012,
+    "Three things everyone should know to improve object retrieval"). An image without keypoints gives zeros.
+    """
+    from skimage.feature import SIFT
+
+    sift = SIFT()
+    try:
+        sift.detect_and_extract(to_grey(image))
+    # How scikit-image says that there is not one keypoint.
+    except RuntimeError:
+        return np.zeros((2 * SIFT_NUMBERS, 1, 1), np.float32)
+    descriptors = np.asarray(sift.descriptors, np.float64)
+    sums = descriptors.sum(axis=1, keepdims=True)
+    roots = np.sqrt(descriptors / np.where(sums > 0, sums, 1))
+    summary = np.concatenate([roots.mean(axis=0), roots.std(axis=0)])
+    return summary.astype(np.float32).reshape(-1, 1, 1)
+
+
 def compute_color_histogram(image: Image) -> NDArray[np.float32]:
     """Count colours, 8 hues by 3 saturations by 3 values (Swain and Ballard, 1991): square roots, (72, GRID, GRID)."""
     from skimage.color import rgb2hsv
@@ -153,6 +177,11 @@ def build_daisy() -> nn.Sequential:
     return build_sequence(daisy=Descriptor(compute_daisy))
 
 
+def build_sift() -> nn.Sequential:
+    """Build `sift`: descriptors of keypoints, summarised over the image."""
+    return build_sequence(sift=Descriptor(compute_sift))
+
+
 def build_color_histogram() -> nn.Sequential:
     """Build `color-histogram`: histograms of hue, saturation and value."""
     return build_sequence(color_histogram=Descriptor(compute_color_histogram))
@@ -162,6 +191,7 @@ DESCRIPTORS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "hog": (build_hog, 128),
     "lbp": (build_lbp, 224),
     "daisy": (build_daisy, 224),
+    "sift": (build_sift, 224),
     "color-histogram": (build_color_histogram, 224),
 }
 """Name of a base: what builds it, and the side in pixels of the square of the image that it describes."""

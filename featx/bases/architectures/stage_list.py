@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
 from torch import nn
 
 from featx.bases.architecture import CUSTOM_WEIGHTS, Architecture
-from featx.bases.architectures.python_file import architecture_name, run_file
+from featx.bases.architectures.python_file import Definitions, architecture_name, run_file
 from featx.bases.architectures.torchvision_stages import NamedStage, Stages
 from featx.errors import RequestError
 from featx.keys import InputTransform
@@ -40,10 +40,10 @@ class StageList(nn.Module):
             yield (name, module, *layout)  # type: ignore[misc]
 
 
-def build_stage_list(stages: Callable[[], Iterable[NamedStage]]) -> nn.Module:
-    """Build the network whose stages a function lists, on the CPU whatever torch's default device is."""
-    with torch.device("cpu"):
-        return StageList(list(stages()))
+def build_stage_list(definitions: Definitions) -> nn.Module:
+    """Build the network whose stages a file's function lists, on the CPU whatever torch's default device is."""
+    with torch.device("cpu"), definitions.imports.active():
+        return StageList(list(definitions.stages()))
 
 
 def describe_python_file(path: str) -> Architecture:
@@ -56,14 +56,14 @@ def describe_python_file(path: str) -> Architecture:
     """
     name = architecture_name(path)
     definitions = run_file(path, name)
-    fields = {**DEFAULT_TRANSFORM, **definitions.get("transform", {})}
+    fields = {**DEFAULT_TRANSFORM, **definitions.transform}
     try:
         transform = InputTransform.from_dict(fields)
     except TypeError as error:
         raise RequestError(
             f"base '{path}' states an invalid transform ({error}): it may set resize, crop, interpolation, mean and std"
         ) from error
-    build = partial(build_stage_list, definitions["stages"])
+    build = partial(build_stage_list, definitions)
     return Architecture(
         name,
         build,

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from featx.bases.architecture import RANDOM_WEIGHTS, Architecture
 from featx.bases.architectures.timm_stages import attach_layouts, choose_adapters, compare_stages, scatter
+from featx.bases.architectures.torchvision_models import downloaded_file
+from featx.bases.meta_device import count_tensor_bytes
 from featx.bases.names import TIMM_PREFIX
 from featx.errors import RequestError, UnknownName, WeightsError, did_you_mean, first_line, shorten, unknown
 from featx.images.transform import FILTERS
@@ -150,6 +152,30 @@ def read_config(name: str, config: dict[str, Any]) -> InputTransform:
         )
     resize = math.floor(height / config["crop_pct"])
     return InputTransform(resize, height, config["interpolation"], tuple(config["mean"]), tuple(config["std"]))
+
+
+def count_timm_bytes(name: str) -> int:
+    """Count the bytes of a network's tensors without taking memory for them."""
+    timm = import_timm(name)
+    return count_tensor_bytes(partial(timm.create_model, full_name(name, list_tags(name)[0])))
+
+
+def describe_timm_download(name: str, weights: str | None) -> str | None:
+    """Say what `download_timm` would fetch; None where it lies here already, or there are no such weights."""
+    tags = list_tags(name)
+    tag = weights or tags[0]
+    if tag not in tags or tag == UNNAMED:
+        return None
+    about = import_timm(name).get_pretrained_cfg(full_name(name, tag))
+    if not about.hf_hub_id:
+        return None if downloaded_file(about.url).is_file() else about.url
+    from huggingface_hub import try_to_load_from_cache
+
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        # It also gives a mark that stands for "known to be missing".
+        if isinstance(try_to_load_from_cache(about.hf_hub_id, file), str):
+            return None
+    return f"it from https://huggingface.co/{about.hf_hub_id}"
 
 
 def download_timm(name: str, weights: str) -> Mapping[str, Tensor]:

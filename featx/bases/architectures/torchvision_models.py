@@ -13,7 +13,7 @@ from torch import Tensor
 
 from featx.bases.architecture import RANDOM_WEIGHTS, Architecture
 from featx.bases.architectures.torchvision_stages import ADAPTERS
-from featx.bases.tensor_names import take_plain
+from featx.bases.weights import read_weights
 from featx.errors import WeightsError, unknown
 from featx.keys import InputTransform
 
@@ -44,6 +44,7 @@ def describe_torchvision(name: str, family: str) -> Architecture:
         default_weights=default,
         presets=presets,
         download=partial(download_torchvision, name),
+        describe_download=partial(describe_torchvision_download, name),
     )
 
 
@@ -82,13 +83,34 @@ def download_torchvision(name: str, weights: str) -> Mapping[str, Tensor]:
     if weights not in names:
         raise unknown(f"weights of {name}", weights, names, "Or give the path of a .safetensors or .pth file.")
     chosen = published[weights]
+    place = downloaded_file(chosen.url)
     try:
-        return take_plain({"": chosen.get_state_dict(progress=True, check_hash=True, weights_only=True)})
-    # URLError is an OSError; a wrong hash is a RuntimeError.
-    except (OSError, RuntimeError) as error:
-        file = chosen.url.rsplit("/", 1)[-1]
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        if not place.is_file():
+            # Its hash is checked, and it stays in the folder.
+            chosen.get_state_dict(progress=True, check_hash=True, weights_only=True)
+        return read_weights(place)
+    # URLError is an OSError; a wrong hash is a RuntimeError; what a damaged file raises is anything.
+    except Exception as error:
+        if place.exists():
+            raise WeightsError(
+                f"weights '{weights}' of {name} cannot be read from '{place}' ({type(error).__name__}). Remove that "
+                "file, so that it is downloaded anew"
+            ) from error
         raise WeightsError(
             f"weights '{weights}' of {name} are not on this machine and cannot be downloaded ({error}). "
-            f"Bring the file {file} from {chosen.url} and put it into '{folder}', or name it with --weights PATH"
+            f"Bring the file {place.name} from {chosen.url} and put it into '{place.parent}', or name it with "
+            "--weights PATH"
         ) from error
+
+
+def downloaded_file(url: str) -> Path:
+    """Give the path at which torch keeps what it downloads."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+
+
+def describe_torchvision_download(name: str, weights: str) -> str | None:
+    """Say what `download_torchvision` would fetch; None where it lies here already, or there are no such weights."""
+    chosen = torchvision.models.get_model_weights(name).__members__.get(weights)
+    if chosen is None or downloaded_file(chosen.url).is_file():
+        return None
+    return f"{chosen.meta['_file_size']:.0f} MB from {chosen.url}"

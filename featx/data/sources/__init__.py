@@ -88,7 +88,7 @@ def list_images(
     """
     data = expand_home(data)
     try:
-        listing = list_source_rows(data, cache, strict, choice or ColumnChoice())
+        listing = list_source_rows(data, cache, strict, ColumnChoice() if choice is None else choice)
     except OSError as error:
         if isinstance(error, FeatxError):
             raise
@@ -136,4 +136,7 @@ def check_unchosen(data: str, choice: ColumnChoice) -> None:
         If columns were named.
     """
     if choice:
-        raise DataError(f"'{data}' is not a table: --path-column and --label-column are for CSV and JSON Lines files")
+        flags = "--path-column and --label-column are"
+        if choice.group and not (choice.path or choice.label):
+            flags = "--group-column is"
+        raise DataError(f"'{data}' is not a table: {flags} for CSV and JSON Lines files")

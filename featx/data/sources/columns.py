@@ -1,8 +1,9 @@
-"""Which columns of a table hold paths, labels and splits."""
+"""Which columns of a table hold paths, labels, splits, weights and groups."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from featx.data.listing import SPLITS
@@ -28,6 +29,16 @@ MAYBE_SPLIT_NAMES = ("fold", "phase", "stage", "mode", "usage", "part", "type", 
 """Names of columns that often hold something else: they count as splits where every value names one. So does
 a column of any other name whose values name several."""
 
+WEIGHT_NAMES = ("weight", "sample_weight")
+"""Names of the column that says how often an image counts in training, if it holds numbers."""
+GROUP_NAMES = (
+    *("group", "group_id", "groups"),
+    *("patient", "patient_id", "patientid", "subject", "subject_id", "participant", "participant_id"),
+    *("person", "person_id", "individual", "individual_id", "animal_id", "specimen", "specimen_id"),
+    *("site", "site_id", "session", "session_id", "burst", "burst_id", "case", "case_id", "study_id", "video_id"),
+)
+"""Names of columns whose values say which pictures belong together; of several in one table the first here counts."""
+
 TRUE_OR_FALSE = {
     "is_valid": ("val", "train"),
     "is_val": ("val", "train"),
@@ -44,23 +55,34 @@ NO = frozenset({"false", "f", "no", "n", "0", "0.0"})
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """The columns that a user named: `--path-column` and `--label-column`; None where featx is to find them."""
+    """The columns that a user named: `--path-column` and its like; None where featx is to find them.
+
+    Attributes
+    ----------
+    path, label, group : str or None
+    finds_groups : bool
+        Whether a column of groups is looked for where none was named: only where there is something to split.
+    """
 
     path: str | None = None
     label: str | None = None
+    group: str | None = None
+    finds_groups: bool = False
 
     def __bool__(self) -> bool:
         """Whether any was named."""
-        return bool(self.path or self.label)
+        return bool(self.path or self.label or self.group)
 
 
 @dataclass(frozen=True)
 class ChosenColumns:
-    """The columns of a table that are read, by their names in the file; `split` is None where there is none."""
+    """The columns of a table that are read, by their names in the file; None where there is none of a kind."""
 
     path: str
     label: str
     split: str | None = None
+    weight: str | None = None
+    group: str | None = None
 
 
 def choose_columns(names: Sequence[str], choice: ColumnChoice, naming_splits: Collection[str] = ()) -> ChosenColumns:
@@ -91,8 +113,13 @@ def choose_columns(names: Sequence[str], choice: ColumnChoice, naming_splits: Co
             f"there is no {columns} {' or '.join(missing)}. The columns are {shorten(map(repr, filter(None, names)))}: "
             f"choose with {flags}, or name the columns path,label or path,label,split"
         )
-    others = [name for name in names if name not in (path, label)]
-    return ChosenColumns(path, label, choose_split(others, naming_splits))
+    group = choose_column(names, (), choice.group, "group") if choice.group else None
+    others = [name for name in names if name not in (path, label, group)]
+    split = choose_split(others, naming_splits)
+    weight = choose_weight(others)
+    if choice.finds_groups and group is None:
+        group = find_group_column([name for name in others if name not in (split, weight)])
+    return ChosenColumns(path, label, split, weight, group)
 
 
 def choose_column(names: Sequence[str], known: Sequence[str], chosen: str | None, standard: str) -> str | None:
@@ -173,6 +200,58 @@ def choose_split(names: Sequence[str], naming_splits: Collection[str]) -> str | 
     return found[0] if found else None
 
 
+def choose_weight(names: Sequence[str]) -> str | None:
+    """Choose the column of weights, if there is one.
+
+    Raises
+    ------
+    DataError
+        If several may be meant.
+    """
+    found = find_known(names, WEIGHT_NAMES)
+    if len(found) > 1:
+        raise DataError(
+            f"the columns {' and '.join(map(repr, found))} may all hold the weight: rename all but one of them"
+        )
+    return found[0] if found else None
+
+
+def read_weight(value: str) -> float | None:
+    """Read how often a row counts: once where it says nothing, None where that is not a finite number of at least 0."""
+    if not value.strip():
+        return 1.0
+    try:
+        weight = float(value)
+    except ValueError:
+        return None
+    return weight if 0 <= weight < math.inf else None
+
+
+def holds_numbers(values: Iterable[str]) -> bool:
+    """Whether any value of a column is a number; a weight that is only ever "heavy" or "light" is something else."""
+    for value in values:
+        try:
+            float(value)
+        except ValueError:
+            continue
+        return True
+    return False
+
+
+def describe_weights(values: Iterable[str]) -> list[str]:
+    """Say how many rows have no weight where others have one."""
+    without = sum(not value.strip() for value in values)
+    if not without:
+        return []
+    return ["1 row has no weight and counts once" if without == 1 else f"{without} rows have no weight and count once"]
+
+
+def find_group_column(names: Sequence[str]) -> str | None:
+    """Find the column of groups by its name, if there is one."""
+    found = find_known(names, GROUP_NAMES)
+    return min(found, key=lambda name: GROUP_NAMES.index(simplify_column(name)), default=None)
+
+
 def simplify_column(name: str) -> str:
     """Write the name of a column in small letters, with underscores for blanks and hyphens."""
     return name.strip().lower().replace(" ", "_").replace("-", "_")
@@ -200,7 +279,13 @@ def describe_columns(columns: ChosenColumns, names: Sequence[str], choice: Colum
         taken.append(f"labels are from column '{columns.label}'")
     if columns.split not in (None, "split"):
         taken.append(f"splits are from column '{columns.split}'{explain_true_or_false(str(columns.split))}")
-    used = (columns.path, columns.label, columns.split)
+    if columns.weight is not None:
+        taken.append(
+            f"images are weighted in training by column '{columns.weight}' (rename it if it is something else)"
+        )
+    if columns.group is not None and choice.group is None:
+        taken.append(f"images of one '{columns.group}' are kept together (--group-column names another column)")
+    used = (columns.path, columns.label, columns.split, columns.weight, columns.group)
     ignored = [name for name in names if name and name not in used]
     if ignored:
         noun = "ignored column" if len(ignored) == 1 else "ignored columns"

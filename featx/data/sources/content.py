@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from featx.files import open_regular
+
 HEAD_BYTES = 256
 """Bytes that are looked at: DICOM states itself at byte 128."""
 
@@ -117,7 +119,7 @@ def is_picture(path: str) -> bool:
     if suffix in PICTURE_SUFFIXES:
         return True
     try:
-        with open(path, "rb") as file:
+        with open(open_regular(path), "rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError:
         # Nobody can tell: reading it will fail, with the reason.

@@ -40,7 +40,7 @@ def list_csv(data: str, choice: ColumnChoice | None = None) -> Listing:
     DataError
         If the file is not UTF-8, the header lacks a column, or rows are incomplete; all problems are named at once.
     """
-    choice = choice or ColumnChoice()
+    choice = ColumnChoice() if choice is None else choice
     return list_table(read_csv(data, choice), choice, data)
 
 
@@ -101,7 +101,8 @@ def find_header(file: str, text: str) -> tuple[str, int, str | None]:
 
 def find_delimiter(header: str, choice: ColumnChoice) -> str:
     """Choose the delimiter by which the header has the columns that are wanted, else the most fields."""
-    wanted = {*PATH_NAMES, *LABEL_NAMES, simplify_column(choice.path or ""), simplify_column(choice.label or "")} - {""}
+    chosen = [simplify_column(name or "") for name in (choice.path, choice.label, choice.group)]
+    wanted = {*PATH_NAMES, *LABEL_NAMES, *chosen} - {""}
 
     def count(delimiter: str) -> tuple[int, int]:
         names = {simplify_column(name.strip(' "\r\n')) for name in header.split(delimiter)}

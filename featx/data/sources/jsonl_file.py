@@ -28,7 +28,7 @@ def list_jsonl(data: str, choice: ColumnChoice | None = None) -> Listing:
     DataError
         If a line is not a JSON object, or as for a CSV file; all problems are named at once.
     """
-    return list_table(read_jsonl(data), choice or ColumnChoice(), data)
+    return list_table(read_jsonl(data), ColumnChoice() if choice is None else choice, data)
 
 
 def read_jsonl(file: str) -> ImageTable:

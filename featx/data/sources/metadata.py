@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from featx.data.listing import SPLITS, Listing
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.data.listing import SPLITS, Listing, RowGroups
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import is_csv_file, read_csv
 from featx.data.sources.image_files import read_file
@@ -136,4 +139,24 @@ def join_listings(data: str, listings: Sequence[Listing], files: Sequence[str]) 
         labels += listing.labels
         splits += [split or of_folder for split in listing.splits]
         notes += listing.notes
-    return Listing(data, paths, labels, splits, read_file, notes=notes)
+    weights = join_weights(listings)
+    return Listing(data, paths, labels, splits, read_file, notes=notes, weights=weights, groups=join_groups(listings))
+
+
+def join_weights(listings: Sequence[Listing]) -> NDArray[np.float64] | None:
+    """Join the weights of several tables; rows of a table without weights count once."""
+    if all(listing.weights is None for listing in listings):
+        return None
+    parts = [np.ones(len(listing)) if listing.weights is None else listing.weights for listing in listings]
+    return np.concatenate(parts)
+
+
+def join_groups(listings: Sequence[Listing]) -> RowGroups | None:
+    """Join the groups of several tables by their names; rows of a table that says nothing belong to no others."""
+    given = [listing.groups for listing in listings if listing.groups is not None]
+    if not given:
+        return None
+    names: list[str] = []
+    for listing in listings:
+        names += listing.groups.names if listing.groups else [""] * len(listing)
+    return replace(given[0], names=names)

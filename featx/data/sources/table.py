@@ -8,12 +8,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from featx.data.class_names import clean_name, warn_of_similar_classes
-from featx.data.listing import Listing, find_split
+from featx.data.groups import clean_group
+from featx.data.listing import Listing, RowGroups, find_split
 from featx.data.sources.columns import (
     MAYBE_SPLIT_NAMES,
     PATH_NAMES,
@@ -22,13 +25,17 @@ from featx.data.sources.columns import (
     choose_column,
     choose_columns,
     describe_columns,
+    describe_weights,
+    holds_numbers,
     read_split,
+    read_weight,
     simplify_column,
 )
 from featx.data.sources.image_files import read_file
+from featx.data.sources.written_paths import describe_absence, find_path, suggest_folder
 from featx.errors import DataError, FeatxError, shorten
 from featx.log import note
-from featx.paths import exists, expand_home, is_file
+from featx.paths import exists, is_file
 
 log = logging.getLogger(__name__)
 
@@ -136,12 +143,31 @@ def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
     remarks = [*table.remarks, *describe_columns(columns, table.columns, choice), *describe_rows(table, columns, paths)]
     if "" in splits and {"val", "test"} & set(splits):
         remarks.append(f"rows without a split count as training: {splits.count('')}")
+    weights = None
+    if columns.weight is not None:
+        written = list_values(table, columns.weight)
+        weights = np.array([read_weight(value) for value in written], np.float64)
+        remarks += describe_weights(written)
     notes = (f"'{table.file}': {'; '.join(remarks)}",) if remarks else ()
     for line in notes:
         note(log, line)
     warn_of_no_labels(labels, table.file)
     warn_of_similar_classes(labels, table.file)
-    return Listing(data, paths, labels, splits, read_file, notes=notes)
+    groups = read_groups(table, columns, choice)
+    return Listing(data, paths, labels, splits, read_file, notes=notes, weights=weights, groups=groups)
+
+
+def list_values(table: ImageTable, column: str) -> list[str]:
+    """List what the rows of a table have in a column; "" where they have nothing."""
+    return [row.values.get(column, "") for row in table.rows]
+
+
+def read_groups(table: ImageTable, columns: ChosenColumns, choice: ColumnChoice) -> RowGroups | None:
+    """Read which rows belong together; None where the table does not say."""
+    if columns.group is None:
+        return None
+    names = [clean_group(value) for value in list_values(table, columns.group)]
+    return RowGroups(names, f"column '{columns.group}'", is_guess=choice.group is None)
 
 
 def check_filled(table: ImageTable) -> None:
@@ -193,7 +219,13 @@ def find_columns(table: ImageTable, choice: ColumnChoice) -> ChosenColumns:
         if len(splits) > 1 or (splits and simplify_column(name) in MAYBE_SPLIT_NAMES):
             naming_splits.append(name)
     with naming_file(table):
-        return choose_columns(table.columns, choice, naming_splits)
+        columns = choose_columns(table.columns, choice, naming_splits)
+    if columns.weight is not None and not holds_numbers(list_values(table, columns.weight)):
+        columns = replace(columns, weight=None)
+    # Only what was asked for must be sound.
+    if choice.group is None and any(column == columns.group for _, column in table.nested):
+        columns = replace(columns, group=None)
+    return columns
 
 
 def find_named_splits(table: ImageTable, column: str) -> set[str]:
@@ -218,21 +250,42 @@ def naming_file(table: ImageTable) -> Iterator[None]:
 
 
 def find_problems(table: ImageTable, columns: ChosenColumns) -> list[str]:
-    """List the rows that are incomplete or whose split is unknown, by their line numbers."""
+    """List the rows that are incomplete, or whose split or weight is unknown, by their line numbers."""
     problems = []
     nouns = {columns.path: "path", columns.label: "label"}
     for row in table.rows:
         problems += find_row_problems(table, row, nouns)
-        if columns.split is None:
-            continue
-        split = row.values.get(columns.split, "")
-        kind = table.nested.get((row.line, columns.split))
+        kind = table.nested.get((row.line, columns.group or ""))
         if kind:
-            problems.append(f"line {row.line}: '{columns.split}' is {kind}, not a text or a number")
-        elif read_split(columns.split, split) is None:
-            expected = "true or false" if simplify_column(columns.split).startswith("is_") else "train, val or test"
-            problems.append(f"line {row.line}: unknown split '{split.strip()}' ({expected})")
+            problems.append(f"line {row.line}: '{columns.group}' is {kind}, not a text or a number")
+        if columns.split is not None:
+            problems += find_split_problems(table, row, columns.split)
+        if columns.weight is not None:
+            problems += find_weight_problems(table, row, columns.weight)
     return problems
+
+
+def find_split_problems(table: ImageTable, row: ImageRow, column: str) -> list[str]:
+    """Say if what a row has in its column of splits is not known."""
+    split = row.values.get(column, "")
+    kind = table.nested.get((row.line, column))
+    if kind:
+        return [f"line {row.line}: '{column}' is {kind}, not a text or a number"]
+    if read_split(column, split) is None:
+        expected = "true or false" if simplify_column(column).startswith("is_") else "train, val or test"
+        return [f"line {row.line}: unknown split '{split.strip()}' ({expected})"]
+    return []
+
+
+def find_weight_problems(table: ImageTable, row: ImageRow, column: str) -> list[str]:
+    """Say if what a row has in its column of weights is none."""
+    weight = row.values.get(column, "")
+    kind = table.nested.get((row.line, column))
+    if kind:
+        return [f"line {row.line}: '{column}' is {kind}, not a number"]
+    if read_weight(weight) is None:
+        return [f"line {row.line}: the weight '{weight.strip()}' is not a number of at least 0"]
+    return []
 
 
 def find_row_problems(table: ImageTable, row: ImageRow, nouns: Mapping[str, str]) -> list[str]:
@@ -304,40 +357,6 @@ def find_paths(table: ImageTable, column: str) -> list[str]:
             f"the table, '{Path(folder).resolve()}'{suggest_folder(first)}"
         )
     return paths
-
-
-def describe_absence(count: int) -> str:
-    """Say that none of the files of a table is there."""
-    return "the only file that it names does not exist" if count == 1 else f"none of its {count} files exists"
-
-
-def suggest_folder(path: str) -> str:
-    """Say that a path exists counted from the current folder, if it does."""
-    if Path(path).is_absolute() or not exists(path):
-        return ""
-    return f". It exists in the current folder, '{Path.cwd()}': move the table there"
-
-
-def find_path(folder: str, written: str) -> str:
-    """Turn a path as it is written in a table into one that can be opened.
-
-    `~` is the home folder. Blanks around a path are taken off, and backslashes are read as slashes, unless there is a
-    file of the very name.
-    """
-    path = join_folder(folder, written.strip())
-    if written == written.strip() and "\\" not in written:
-        return path
-    for spelling in (written, written.strip(), written.strip().replace("\\", "/")):
-        if exists(join_folder(folder, spelling)):
-            return join_folder(folder, spelling)
-    return path
-
-
-def join_folder(folder: str, path: str) -> str:
-    """Let a path count from a folder."""
-    expanded = expand_home(path)
-    # As text: Path objects are slow at a million rows. A Path also takes off "./", so that a row has one path only.
-    return str(Path(folder) / expanded)
 
 
 def describe_rows(table: ImageTable, columns: ChosenColumns, paths: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from featx.base_choice import BaseChoice
+from featx.bases.architectures.handcrafted import to_grey
 from featx.bases.registry import BASES, resolve
 from featx.errors import RequestError
 from tests.conftest import load_base
@@ -62,6 +63,31 @@ def test_local_patterns_see_texture_and_not_brightness() -> None:
     noise = np.random.default_rng(0).random((224, 224, 3), np.float32)
     bright, dark, flat = features("lbp", np.stack([0.5 * noise + 0.5, 0.5 * noise, np.full_like(noise, 0.5)]))
     assert torch.dist(bright, dark) < 0.1 < 0.5 < torch.dist(bright, flat)
+
+
+def textured(side: int = 224, seed: int = 0) -> np.ndarray[Any, Any]:
+    """Grey noise of large and small grains, in which SIFT finds keypoints."""
+    random = np.random.default_rng(seed)
+    grains = sum(np.kron(random.random((side // size, side // size)), np.ones((size, size))) for size in (4, 16, 32))
+    return np.repeat((grains / 3)[:, :, None], 3, axis=2).astype(np.float32)
+
+
+def test_keypoints_are_summarised_by_mean_and_deviation_of_their_root_descriptors() -> None:
+    from skimage.feature import SIFT
+
+    image = textured()
+    sift = SIFT()
+    sift.detect_and_extract(to_grey(image))
+    shares = sift.descriptors / sift.descriptors.sum(axis=1, keepdims=True, dtype=float)
+    expected = np.concatenate([np.sqrt(shares).mean(axis=0), np.sqrt(shares).std(axis=0)])
+    feature = features("sift", image[None])[0].numpy()
+    assert np.allclose(feature, expected, atol=1e-6)
+    assert np.array_equal(feature, features("sift", image[None])[0].numpy())
+
+
+@pytest.mark.parametrize("grey", [0.0, 0.5, 1.0])
+def test_an_image_without_keypoints_is_all_zeros(grey: float) -> None:
+    assert not features("sift", np.full((1, 224, 224, 3), grey, np.float32)).any()
 
 
 def test_colour_histograms_see_colour_and_not_place() -> None:

@@ -288,3 +288,40 @@ def test_a_file_that_may_not_be_read_is_one_line(tmp_path: Path) -> None:
     Path(file).chmod(0)
     with pytest.raises(DataError, match="data.csv' cannot be read: Permission denied"):
         list_csv(file)
+
+
+@pytest.mark.parametrize("name", ["weight", "Weight", "sample_weight", "Sample Weight"])
+def test_a_column_of_weights_is_read_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    listing = list_csv(write(tmp_path, f"path,label,{name}\nx/1.jpg,a,2\nx/2.jpg,b,0\nx/3.jpg,b,\nx/4.jpg,b,.5\n"))
+    assert listing.weights is not None
+    assert listing.weights.tolist() == [2.0, 0.0, 1.0, 0.5]
+    kept = listing.subset([3, 0]).weights
+    assert kept is not None
+    assert kept.tolist() == [0.5, 2.0]
+    assert f"images are weighted in training by column '{name}'" in said(caplog)
+    assert "1 row has no weight and counts once" in said(caplog)
+    assert "ignored" not in said(caplog)
+
+
+def test_a_column_of_weights_without_numbers_is_something_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    listing = list_csv(write(tmp_path, "path,label,weight\nx/1.jpg,a,heavy\nx/2.jpg,b,light\n"))
+    assert listing.weights is None
+    assert "ignored column: weight" in said(caplog)
+    assert list_csv(write(tmp_path, "path,label\nx/1.jpg,a\nx/2.jpg,b\n")).weights is None
+
+
+@pytest.mark.parametrize("bad", ["-1", "heavy", "nan", "inf", "1e999", '"0,5"'])
+def test_weights_that_make_no_sense_are_named_by_their_lines(tmp_path: Path, bad: str) -> None:
+    text = f"path,label,weight\nx/1.jpg,a,2\nx/2.jpg,b,{bad}\n"
+    message = f"line 3: the weight '{bad.strip(chr(34))}' is not a number of at least 0"
+    with pytest.raises(DataError, match=message):
+        list_csv(write(tmp_path, text))
+
+
+def test_two_columns_that_may_be_the_weight_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match="the columns 'Weight' and 'WEIGHT' may all hold the weight: rename all but one"
+    ):
+        list_csv(write(tmp_path, "path,label,Weight,WEIGHT\nx/1.jpg,a,2,3\n"))

@@ -69,6 +69,10 @@ def test_columns_can_be_chosen(tmp_path: Path) -> None:
         (['{"path": "1.jpg\\u0000", "label": "a"}'], "line 1: the path holds a character that cannot be stored"),
         (['{"path": "1.jpg", "label": ' + "9" * 5000 + "}"], "line 1: not valid JSON .a number is too long."),
         ([{"path": "1.jpg", "label": "a", "split": ["x"]}], "line 1: 'split' is a list, not a text or a number"),
+        (
+            [{"path": "1.jpg", "label": "a", "weight": 2}, {"path": "2.jpg", "label": "a", "weight": [1]}],
+            "line 2: 'weight' is a list, not a number",
+        ),
         (["[" * 100_000], "line 1: not valid JSON .it is nested too deeply."),
         ([{"path": "9.jpg", "label": "a"}], "the only file that it names does not exist. The first is '9.jpg'"),
     ],

@@ -59,3 +59,13 @@ def test_columns_are_refused_for_what_has_none(tmp_path: Path) -> None:
     for data in (str(root), "digits"):
         with pytest.raises(DataError, match="is not a table: --path-column and --label-column are for CSV and JSON"):
             list_images(data, choice=ColumnChoice(label="k"))
+
+
+def test_weights_of_one_table_are_joined_with_rows_that_have_none(tmp_path: Path) -> None:
+    root = make(tmp_path / "set", "train/1.jpg", "test/2.jpg")
+    (root / "train/metadata.jsonl").write_text('{"file_name": "1.jpg", "label": "a", "weight": 2.5}\n')
+    (root / "test/metadata.csv").write_text("file_name,label\n2.jpg,b\n")
+    listing = list_images(str(root))
+    assert listing.weights is not None
+    rows = sorted(zip(listing.paths, listing.weights.tolist(), strict=True))
+    assert rows == [(f"{root}/test/2.jpg", 1.0), (f"{root}/train/1.jpg", 2.5)]

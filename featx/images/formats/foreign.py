@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from featx.images.tiff import DNG_VERSION, NEW_SUBFILE_TYPE, SUB_IFDS, read_first_page
+from featx.images.formats.tiff import DNG_VERSION, NEW_SUBFILE_TYPE, SUB_IFDS, read_first_page
 
 HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"}
 """Brands of the ISO base media format (ISO 23008-12) under which HEVC pictures come."""

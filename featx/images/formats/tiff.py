@@ -41,8 +41,18 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 18: "Q"}
 """Type of a tag's values to their `struct` format; fractions are not among the tags that are wanted."""
 
+BYTE_KINDS = {1, 2, 7}
+FLOAT_KINDS = {11, 12}
+
 MOST_VALUES = 32
 """Values of a tag that are read: a sample each, or the letters of a maker's name."""
+
+MOST_ENTRIES = 2**16 - 1
+"""Tags of a page: what a TIFF can state. A BigTIFF can state any number, and real ones have some dozens."""
+
+
+class TooManyTags(ValueError):
+    """A page with more than `MOST_ENTRIES` tags."""
 
 
 @dataclass(frozen=True)
@@ -146,19 +156,10 @@ class TiffPage:
 
 def read_first_page(data: bytes) -> TiffPage | None:
     """Read the tags of a TIFF's or BigTIFF's first page; None if it is not one, or damaged."""
-    orders = {b"II": "<", b"MM": ">"}
-    order = orders.get(data[:2])
-    if order is None:
-        return None
     try:
-        version = struct.unpack_from(order + "H", data, 2)[0]
-        if version == 42:
-            return read_directory(data, order, is_big=False)
-        if version == 43:
-            return read_directory(data, order, is_big=True)
-    except (struct.error, UnicodeDecodeError, ValueError):
-        pass
-    return None
+        return read_directory(data)
+    except (struct.error, OverflowError, UnicodeDecodeError, ValueError):
+        return None
 
 
 def make_contiguous(data: bytes) -> bytes:
@@ -176,26 +177,89 @@ def make_contiguous(data: bytes) -> bytes:
     return bytes(changed)
 
 
-def read_directory(data: bytes, order: str, is_big: bool) -> TiffPage:
-    """Read the first directory of tags.
+@dataclass(frozen=True)
+class TiffDirectory:
+    """Where the first directory of tags lies in a file.
+
+    Attributes
+    ----------
+    order : str
+        Of bytes, as `struct` writes it.
+    word : str
+        `struct` format of offsets and counts.
+    place : int
+        Of the first tag.
+    entries : int
+    """
+
+    order: str
+    word: str
+    place: int
+    entries: int
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of an offset."""
+        return struct.calcsize(self.order + self.word)
+
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes of a tag."""
+        return 4 + 2 * self.word_bytes
+
+
+def find_directory(data: bytes) -> TiffDirectory | None:
+    """Find the first directory of tags of a TIFF or BigTIFF; None if it is not one.
 
     Raises
     ------
     struct.error
         If the file ends before it.
+    TooManyTags
+        If it states more tags than a page can have.
     """
-    word, count_format, size = ("Q", "Q", 8) if is_big else ("I", "H", 4)
-    start = struct.unpack_from(order + word, data, 8 if is_big else 4)[0]
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None:
+        return None
+    version = struct.unpack_from(order + "H", data, 2)[0]
+    if version not in (42, 43):
+        return None
+    word, count_format, header = ("Q", "Q", 8) if version == 43 else ("I", "H", 4)
+    start = struct.unpack_from(order + word, data, header)[0]
+    if start >= len(data):
+        raise struct.error("the first page lies behind the end of the file")
     entries = struct.unpack_from(order + count_format, data, start)[0]
-    place = start + struct.calcsize(order + count_format)
-    entry_size = 4 + 2 * size
+    directory = TiffDirectory(order, word, start + struct.calcsize(order + count_format), entries)
     # A directory that claims more entries than the file has bytes ends in an error, not in a long loop.
-    struct.unpack_from("B", data, place + entries * entry_size - 1)
+    if directory.place + entries * directory.entry_bytes > len(data):
+        raise struct.error("the file ends within its tags")
+    if entries > MOST_ENTRIES:
+        raise TooManyTags(f"a TIFF with {entries} tags, of which a page has some dozens: save it anew")
+    return directory
+
+
+def read_directory(data: bytes) -> TiffPage | None:
+    """Read the wanted tags of the first page.
+
+    Raises
+    ------
+    struct.error
+        If the file ends before it.
+    TooManyTags
+        If it states more tags than a page can have.
+    """
+    directory = find_directory(data)
+    if directory is None:
+        return None
+    order = directory.order
+    word = directory.word
+    size = directory.word_bytes
+    place = directory.place
     tags = {}
     planar_field = None
-    for _ in range(entries):
+    for _ in range(directory.entries):
         tag, kind = struct.unpack_from(order + "HH", data, place)
-        if tag in WANTED and kind in TYPES:
+        if tag in WANTED and is_kind_of(tag, kind):
             count = struct.unpack_from(order + word, data, place + 4)[0]
             value_format = f"{order}{min(count, MOST_VALUES)}{TYPES[kind]}"
             value_place = place + 4 + size
@@ -206,6 +270,15 @@ def read_directory(data: bytes, order: str, is_big: bool) -> TiffPage:
                 tags[tag] = values
             if tag == PLANAR_CONFIGURATION and count == 1:
                 planar_field = order + TYPES[kind], value_place
-        place += entry_size
+        place += directory.entry_bytes
     following = data[place : place + size]
     return TiffPage(tags, any(following), planar_field)
+
+
+def is_kind_of(tag: int, kind: int) -> bool:
+    """Whether a wanted tag may have values of a type: a width that is NaN, or a name of floats, is none."""
+    if tag == MAKE:
+        return kind in BYTE_KINDS
+    if tag in (S_MIN_SAMPLE_VALUE, S_MAX_SAMPLE_VALUE):
+        return kind in TYPES
+    return kind in TYPES and kind not in FLOAT_KINDS

@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from featx.errors import first_line
 from featx.images.depth import BAND_PIXELS, Depth, RangeUse, find_stated_range, scale_to_8_bits
-from featx.images.tiff import RGB, UNCOMPRESSED, WHITE_IS_ZERO, TiffPage, read_first_page
+from featx.images.formats.tiff import RGB, UNCOMPRESSED, WHITE_IS_ZERO, TiffPage, read_first_page
 from featx.keys import ValueRange
 
 DEFLATE = {8, 32946}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from featx.images.decode import BrokenImage, decode, decoding
-from featx.images.tiff_arrays import is_tiff_array
+from featx.images.formats.tiff_arrays import is_tiff_array
 from tests.images.files import scaled, tiff_of
 
 tifffile = pytest.importorskip("tifffile")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featx.images import foreign
 from featx.images.decode import BrokenImage, decode
+from featx.images.formats import foreign
 from tests.images.files import encoded, tiff_of
 
 SMALL = np.zeros((4, 4, 3), np.uint8)

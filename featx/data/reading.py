@@ -1,0 +1,49 @@
+"""Reads images with a bound on what all threads hold of files at one time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from featx.data.listing import Listing
+from featx.data.sources import MAX_IMAGE_BYTES
+from featx.images.memory_budget import MemoryBudget
+
+READING_MEMORY = 100_000_000
+"""Bytes of files that all threads hold at one time; a larger file is read when nothing else is."""
+
+READING_BUDGET = MemoryBudget(READING_MEMORY)
+"""What all threads of this process share while they read images and use what they have read."""
+
+
+@contextmanager
+def reading(listing: Listing, row: int) -> Iterator[bytes]:
+    """Read an image of a listing, and keep its share of the memory until its bytes have been used.
+
+    Yields
+    ------
+    bytes
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    path = listing.paths[row]
+    with READING_BUDGET.hold(find_size(path)):
+        try:
+            data = listing.read(path)
+        # A NUL in the path, or a file that is larger than what memory is left.
+        except (ValueError, MemoryError) as error:
+            raise OSError(str(error) or "not enough memory to read it") from error
+        yield data
+
+
+def find_size(path: str) -> int:
+    """Ask for a file's size; 0 where there is no such file, as of pictures in memory, or where it is not read."""
+    try:
+        size = os.stat(path).st_size  # noqa: PTH116 - a Path a row is slow at a million rows
+    except (OSError, ValueError):
+        return 0
+    return size if size <= MAX_IMAGE_BYTES else 0

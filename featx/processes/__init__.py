@@ -1,0 +1,13 @@
+"""Processes that do a part of the work, and end with the process that started them, however that ends.
+
+`workers.py` is the side of the one that starts them: `Workers` sends calls to processes and collects what comes back.
+`worker.py` is what such a process runs; `parent.py` ends it when its parent is gone. `machine.py` says how much memory
+there is to share.
+
+A worker is Python started anew, and three pipes: calls arrive on its stdin, replies leave by what was its stdout, and
+stderr is its parent's. The pipe of calls is also the lifeline: it closes when the parent dies, whatever it dies of. So
+there are no locks, semaphores, temporary files or helper processes that somebody would have to clean up, a worker never
+holds the parent's stdout, and a script needs no `if __name__ == "__main__"`.
+
+Proved by `tests/processes`, and through the command line by `tests/cli/test_interruption.py`.
+"""

@@ -1,0 +1,44 @@
+"""What a user asks for: one dataclass a request, filled from flags, from keywords or from TOML.
+
+The annotations of the fields say what is allowed; see `featx.fields`.
+
+Read the files in this order: `values` (what several requests share), `extraction`, `evaluation`, `finetuning`,
+`prediction`. Proof: `tests/test_requests.py`.
+"""
+
+from featx.requests.evaluation import CompareRequest, ExportRequest
+from featx.requests.extraction import ExtractRequest, column_flags
+from featx.requests.finetuning import FinetuneRequest
+from featx.requests.prediction import PredictRequest, ScoreRequest
+from featx.requests.values import (
+    AugmentPreset,
+    ClassWeight,
+    EngineName,
+    HeadKind,
+    KeepRule,
+    Names,
+    ScoredPart,
+    Seed,
+    SelectedFigure,
+    default_cache,
+)
+
+__all__ = [
+    "AugmentPreset",
+    "ClassWeight",
+    "CompareRequest",
+    "EngineName",
+    "ExportRequest",
+    "ExtractRequest",
+    "FinetuneRequest",
+    "HeadKind",
+    "KeepRule",
+    "Names",
+    "PredictRequest",
+    "ScoreRequest",
+    "ScoredPart",
+    "Seed",
+    "SelectedFigure",
+    "column_flags",
+    "default_cache",
+]

@@ -1,0 +1,123 @@
+"""The requests for evaluation, and for the export of the features that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from featx.base_choice import BaseChoice, Count, GroupChoice
+from featx.fields import CheckedFields, check_class_weight, format_class_weight
+from featx.keys import StoredDtype
+from featx.requests.extraction import ExtractRequest
+from featx.requests.values import ClassWeight, Seed, SelectedFigure, default_cache
+
+
+@dataclass(frozen=True)
+class CompareRequest(GroupChoice):
+    """Evaluation: classifiers trained on cached layers, and scored on the held-out part.
+
+    Attributes
+    ----------
+    layers : sequence of str
+        Names joined by "+" are a layer set, whose features are concatenated. Empty: every layer that is cached.
+    classifiers : sequence of str
+        Names in `CLASSIFIERS`; empty: `DEFAULT_CLASSIFIERS`.
+    poolings : sequence of str
+        Empty: every pooling that is cached.
+    seed : int
+        Of the split, the folds and the classifiers.
+    rehash : bool
+        Read every file, also those that look unchanged.
+    store_dtype : {"float32", "float16"} or None
+        None is whatever is cached, float32 where both are.
+    refit : bool
+        Fit again even where an earlier run left the result.
+    views : int
+        Views of each training image that are trained on.
+    test_views : int
+        Views of each test image whose scores are averaged; at most `views`.
+    beside : sequence of BaseChoice
+        Other bases for the same table, each with every layer that is cached.
+    memory : int or None
+        Bytes that fitting may take; linear classifiers are fitted out-of-core on larger features. None: half of what
+        the machine has.
+    path_column, label_column : str or None
+        As in `ExtractRequest`.
+    select : str or None
+        The cross-validated figure by which C, the number of neighbours and the best row are chosen. None: log-loss for
+        C of logistic regression, accuracy for all else.
+    positive : str or None
+        Of two classes the one that sensitivity, specificity and average precision are of; None: the second one.
+    class_weight : str or mapping of str to float
+        What errors on classes cost in training: "none", "balanced" (all classes together the same), or weights by name,
+        also as text, "NAME=W,NAME=W"; a class that is not named has 1.
+    """
+
+    data: str
+    base: BaseChoice
+    layers: Sequence[str] = ()
+    classifiers: Sequence[str] = ()
+    poolings: Sequence[str] = ()
+    seed: Seed = 42
+    rehash: bool = False
+    cache: Path = field(default_factory=default_cache)
+    store_dtype: StoredDtype | None = None
+    refit: bool = False
+    views: Count = 1
+    test_views: Count = 1
+    beside: Sequence[BaseChoice] = ()
+    memory: Count | None = None
+    path_column: str | None = None
+    label_column: str | None = None
+    select: SelectedFigure | None = None
+    positive: str | None = None
+    class_weight: ClassWeight = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "class_weight", format_class_weight(self.class_weight))
+
+    def contradictions(self) -> list[str]:
+        """Report more test views than training views, and class weights that make no sense."""
+        problems = [*super().contradictions(), *check_class_weight(self.class_weight)]
+        if self.test_views > self.views:
+            problems.append(
+                f"'test_views' is {self.test_views}, but 'views' is {self.views}: "
+                "only views that are trained on can be averaged"
+            )
+        return problems
+
+    def others(self) -> list[CompareRequest]:
+        """Write the requests for the other bases of a table: every layer of each, whatever is asked of the first."""
+        return [replace(self, base=base, layers=(), poolings=(), beside=()) for base in self.beside]
+
+    def extraction(self, layers: Sequence[str], poolings: Sequence[str]) -> ExtractRequest:
+        """Build the request that computes what this one needs."""
+        return ExtractRequest(
+            self.data,
+            self.base,
+            layers,
+            poolings or ("avg",),
+            cache=self.cache,
+            store_dtype=self.store_dtype or "float32",
+            views=self.views,
+            path_column=self.path_column,
+            label_column=self.label_column,
+        )
+
+
+@dataclass(frozen=True)
+class ExportRequest(CheckedFields):
+    """Export: one key's features of a data set as one ordinary HDF5 file.
+
+    Attributes
+    ----------
+    features : CompareRequest
+        Data set, base, one layer and at most one pooling.
+    out : pathlib.Path
+        The file to be written.
+    """
+
+    features: CompareRequest
+    out: Path

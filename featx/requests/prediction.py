@@ -1,0 +1,76 @@
+"""The requests for prediction, and for scoring what a model predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from featx.base_choice import BatchSize, ThreadCount
+from featx.fields import CheckedFields
+from featx.requests.values import ScoredPart
+
+
+@dataclass(frozen=True)
+class PredictRequest(CheckedFields):
+    """Prediction: labels of new images from a model.
+
+    Attributes
+    ----------
+    model : str, pathlib.Path or Model
+        A file that `featx fit --out` wrote, or a model in hand.
+    images : sequence
+        Paths of files, of folders that are searched recursively, and of tables (`.csv`, `.tsv`, `.jsonl`) that list
+        files; from Python also pictures in memory.
+    weights : str or None
+        As for a base; None: those that the model holds or names. A file that it names has to be named here, too.
+    device, batch_size, workers
+        As in `ExtractRequest`.
+    base : str or None
+        The Python file that defines the base of the model, if one does: a file runs only where it is named.
+    path_column : str or None
+        Column of the tables among the images that holds the paths; None finds it by its name.
+    yes : bool
+        Whether published weights that the model names may be downloaded.
+    """
+
+    model: Any
+    images: Sequence[Any]
+    weights: str | None = None
+    device: str = "auto"
+    batch_size: BatchSize | None = None
+    workers: ThreadCount | None = None
+    base: str | None = None
+    path_column: str | None = None
+    yes: bool = False
+
+
+@dataclass(frozen=True)
+class ScoreRequest(CheckedFields):
+    """Scoring: how well a saved model labels images whose labels are known.
+
+    Attributes
+    ----------
+    model : str, pathlib.Path or Model
+        As in `PredictRequest`.
+    data : str
+        A folder, a CSV file or the name of a built-in data set, as in `ExtractRequest`.
+    split : {"auto", "train", "val", "test", "all"}
+        The part that is scored. "auto": what `fit` would hold out where the data set names splits, else all.
+    weights, device, batch_size, workers, base, yes
+        As in `PredictRequest`.
+    path_column, label_column : str or None
+        As in `ExtractRequest`.
+    """
+
+    model: Any
+    data: str
+    split: ScoredPart = "auto"
+    weights: str | None = None
+    device: str = "auto"
+    batch_size: BatchSize | None = None
+    workers: ThreadCount | None = None
+    base: str | None = None
+    path_column: str | None = None
+    label_column: str | None = None
+    yes: bool = False

@@ -1,0 +1,33 @@
+"""What the values of requests may be, where several requests ask for the same thing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from featx.paths import expand_home
+
+EngineName = Literal["auto", "torch", "compile", "openvino", "eager"]
+HeadKind = Literal["linear", "mlp"]
+AugmentPreset = Literal["none", "light", "standard"]
+ScoredPart = Literal["auto", "train", "val", "test", "all"]
+SelectedFigure = Literal["accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss", "average_precision"]
+KeepRule = Literal["proven", "best"]
+
+Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+"""What numpy and scikit-learn take as a seed."""
+
+Names = Annotated[Sequence[str], Meta(min_length=1)]
+"""Names, one at least."""
+
+ClassWeight = str | dict[str, float]
+"""What errors on classes cost; always text once a request is made."""
+
+
+def default_cache() -> Path:
+    """Return `$FEATX_CACHE`, else `./cache`."""
+    return Path(expand_home(os.environ.get("FEATX_CACHE") or "cache"))
