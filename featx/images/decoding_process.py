@@ -1,7 +1,7 @@
 """Decodes files in a process beside this one: it gets so much memory and so many seconds, and is ended beyond them.
 
 Decoders are written in C, run at the speed of what a file demands, and cannot be stopped within a process. Starting one
-takes a tenth of a second or two, once; handing a picture over takes some nanoseconds a byte. So it serves the files that
+takes a tenth of a second or two, once; handing a picture over takes some nanoseconds a byte. So it serves files that
 are not plain (`file_structure`), and all others are decoded where they are needed.
 
 A request is a line of JSON and the file's bytes; so is the answer, with the pixels. What the process runs is
