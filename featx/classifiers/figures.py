@@ -16,7 +16,7 @@ from featx.linear.weighting import UNWEIGHTED_ROWS, ValWeights, average_weighted
 from featx.requests import SelectedFigure
 from featx.types import Codes
 
-SMALLEST_PROBABILITY = 1e-300
+LEAST_PROBABILITY = 1e-300
 """A probability of 0 counts as this in a log-loss, which is then large and not infinite."""
 
 
@@ -117,7 +117,7 @@ def pick_or_average(of_classes: NDArray[np.float64], positive: int) -> float:
 def mean_log_loss(truth: Codes, probabilities: NDArray[np.float64], weights: MaybeWeights = None) -> float:
     """Average minus the logarithm of the true class's probability: (n,) int and (n, k) float64."""
     of_truth = probabilities[np.arange(len(truth)), truth]
-    return average_weighted(-np.log(np.maximum(of_truth, SMALLEST_PROBABILITY)), weights)
+    return average_weighted(-np.log(np.maximum(of_truth, LEAST_PROBABILITY)), weights)
 
 
 @dataclass(frozen=True)

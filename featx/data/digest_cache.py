@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 DIGESTS_VERSION = 3
 """Of what is remembered: 3 since change times are. What earlier versions remembered lacks them, and is not read."""
 
-HEAD_BYTES = 128
+HEAD_LINE_BYTES = 128
 """Length of the first line, its newline included."""
 
 ROW_BYTES = 16 + 4 * 8 + 32
@@ -50,7 +50,7 @@ read, so that none takes more memory than its data set."""
 YOUNG_SECONDS = 2.0
 """Age up to which a file's time proves nothing: FAT keeps modification times to two seconds, others to 10 ms."""
 
-LARGEST = 2**63 - 1
+LARGEST_STAMP = 2**63 - 1
 """The largest number in a stamp."""
 
 Now = Callable[[], int]
@@ -149,8 +149,8 @@ def read_stamp(path: str) -> tuple[int, int, int, int]:
     except (OSError, ValueError):
         return (-1, -1, -1, -1)
     # Times after 2262 and some inodes leave 64 bits with a sign.
-    modified, changed = (min(LARGEST, nanoseconds) for nanoseconds in (status.st_mtime_ns, status.st_ctime_ns))
-    return (status.st_size, modified, changed, status.st_ino & LARGEST)
+    modified, changed = (min(LARGEST_STAMP, nanoseconds) for nanoseconds in (status.st_mtime_ns, status.st_ctime_ns))
+    return (status.st_size, modified, changed, status.st_ino & LARGEST_STAMP)
 
 
 def locate_file(cache: Path, listing: Listing) -> Path:
@@ -162,7 +162,7 @@ def locate_file(cache: Path, listing: Listing) -> Path:
 def make_head(rows: int, checksum: str) -> bytes:
     """Make the first line: the version, the number of rows, and the checksum of all that follows."""
     text = f"featx digests, version {DIGESTS_VERSION}; {rows} rows; xxh3_128 of what follows: {checksum}"
-    return text.ljust(HEAD_BYTES - 1).encode() + b"\n"
+    return text.ljust(HEAD_LINE_BYTES - 1).encode() + b"\n"
 
 
 def read_stored(file: Path, most_rows: int) -> StoredDigests:
@@ -181,14 +181,14 @@ def read_stored(file: Path, most_rows: int) -> StoredDigests:
     ValueError
         If it is damaged.
     """
-    most_bytes = HEAD_BYTES + 32 + most_rows * ROW_BYTES
+    most_bytes = HEAD_LINE_BYTES + 32 + most_rows * ROW_BYTES
     data = memoryview(read_regular_file(file, most_bytes, "remembered digests"))
-    body = data[HEAD_BYTES:]
-    head = re.match(rb"featx digests, version \d+; (\d{1,12}) rows;", data[:HEAD_BYTES])
+    body = data[HEAD_LINE_BYTES:]
+    head = re.match(rb"featx digests, version \d+; (\d{1,12}) rows;", data[:HEAD_LINE_BYTES])
     rows = int(head[1]) if head is not None else -1
     if len(body) != 32 + rows * ROW_BYTES:
         raise ValueError("it is cut short, or not a file of remembered digests")
-    if data[:HEAD_BYTES] != make_head(rows, xxhash.xxh3_128_hexdigest(body)):
+    if data[:HEAD_LINE_BYTES] != make_head(rows, xxhash.xxh3_128_hexdigest(body)):
         raise ValueError("it fails its checksum, or is of another version")
     names_end = 32 + rows * 16
     stamps_end = names_end + rows * 32

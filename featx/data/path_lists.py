@@ -17,7 +17,7 @@ from featx.paths import exists, is_file
 
 TABLE_SUFFIXES = (*CSV_SUFFIXES, *JSONL_SUFFIXES)
 
-STDIN = "stdin"
+STDIN_NAME = "stdin"
 """How errors call what was written to it."""
 
 
@@ -54,12 +54,12 @@ def read_stdin(data: bytes, path_column: str | None = None) -> list[str]:
         return lines
     choice = ColumnChoice(path_column)
     if lines[0].lstrip().startswith("{"):
-        return list_paths(parse_jsonl(STDIN, decode_text(STDIN, data)), choice)
+        return list_paths(parse_jsonl(STDIN_NAME, decode_text(STDIN_NAME, data)), choice)
     delimiter = find_delimiter(lines[0], choice)
     names = {simplify_column(name.strip(' "')) for name in lines[0].split(delimiter)}
     if names.isdisjoint((*PATH_NAMES, simplify_column(path_column or PATH_NAMES[0]))):
         return lines
-    table = parse_csv(STDIN, decode_text(STDIN, data), choice)
+    table = parse_csv(STDIN_NAME, decode_text(STDIN_NAME, data), choice)
     # A header alone is an empty list, such as a program writes that found nothing.
     return list_paths(table, choice) if table.rows else []
 

@@ -67,7 +67,7 @@ class ResultFields(Struct, frozen=True, forbid_unknown_fields=True):
     weighted_images: bool = False
 
 
-class FigureFields(Struct, frozen=True, forbid_unknown_fields=True):
+class StoredFigures(Struct, frozen=True, forbid_unknown_fields=True):
     """A `Figures`, as a record states it."""
 
     matthews: Annotated[float, Meta(ge=-1, le=1)] | None
@@ -85,7 +85,7 @@ class Record(Struct, frozen=True):
     confidence: list[Share]
     degenerate: Literal["all zero", "constant"] | None = None
     edge: Edge | None = None
-    figures: FigureFields | None = None
+    figures: StoredFigures | None = None
     checksum: str | None = None
 
 

@@ -76,7 +76,7 @@ def count_once(digested: DigestedListing) -> CountedOnce:
         )
     on_both_sides = word_two_sides(listing, two_sides)
     remarks = word_remarks(listing, repeated, two_labels, on_both_sides)
-    return CountedOnce(kept_rows, [*remarks, *word_weights(listing, two_weights)], on_both_sides)
+    return CountedOnce(kept_rows, [*remarks, *word_two_weights(listing, two_weights)], on_both_sides)
 
 
 def differ(rows: Sequence[int], column: Sequence[object]) -> bool:
@@ -94,7 +94,7 @@ def word_two_sides(listing: Listing, two_sides: Sequence[Sequence[int]]) -> str 
     return f"{lies} in two splits: {pair} are the same picture; {fate} trained on and not held out"
 
 
-def word_weights(listing: Listing, two_weights: Sequence[Sequence[int]]) -> list[str]:
+def word_two_weights(listing: Listing, two_weights: Sequence[Sequence[int]]) -> list[str]:
     """Say which weight counts where copies of an image have several."""
     if not two_weights or listing.weights is None:
         return []

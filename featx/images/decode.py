@@ -17,7 +17,7 @@ from featx.images.depth import Depth, find_depth, needs_low_bytes, to_8_bits
 from featx.images.formats.dicom import DicomPicture, open_dicom
 from featx.images.formats.file_structure import is_plain
 from featx.images.formats.foreign import describe_foreign, describe_unread_tiff, has_package, is_dicom, is_heic
-from featx.images.formats.tiff import make_contiguous, read_first_page
+from featx.images.formats.tiff import ORIENTATION, declare_contiguous, read_first_page
 from featx.images.formats.tiff_arrays import TiffArray, is_tiff_array, open_tiff_array
 from featx.images.formats.tiff_layout import read_layout
 from featx.images.memory_budget import FreedMemory, MemoryBudget
@@ -110,7 +110,7 @@ def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Dec
     if foreign := describe_foreign(data):
         raise BrokenImage(foreign)
     with raising_broken_image():
-        data = make_contiguous(data)
+        data = declare_contiguous(data)
         is_array = is_tiff_array(data)
         is_apart = is_array or not is_plain(data)
     if is_array and not has_package("tifffile"):
@@ -299,9 +299,6 @@ def has_more_pages(opened: Image.Image, data: bytes) -> bool:
     except Exception:  # whatever is wrong with the second frame, the first one is sound
         return False
 
-
-ORIENTATION = 0x0112
-"""Number of the tag Orientation in EXIF 2.3."""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

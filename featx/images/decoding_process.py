@@ -45,7 +45,7 @@ PIPE_BYTES = 2**20
 RGB_BYTES = 3
 """Bytes of a pixel on its way."""
 
-START = """
+DECODING_SCRIPT = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from featx.images.decoding_worker import serve
@@ -117,7 +117,7 @@ class DecodingProcess:
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-c", START, json.dumps(folders)],
+                [sys.executable, "-I", "-c", DECODING_SCRIPT, json.dumps(folders)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -130,7 +130,7 @@ def compute_taps(length: int, goal: int, span: tuple[int, int], interpolation: s
     scale = float(np.float32(length)) / goal
     if interpolation == "nearest":
         whole = np.full((span[1] - span[0], 1), 2**WEIGHT_BITS, np.int64)
-        return Taps(find_nearest(length, scale, span), whole)
+        return Taps(find_nearest_pixels(length, scale, span), whole)
     reach, weigh = KERNELS[interpolation]
     stretch = max(scale, 1.0)
     centre = (np.arange(*span) + 0.5) * scale
@@ -147,7 +147,7 @@ def compute_taps(length: int, goal: int, span: tuple[int, int], interpolation: s
     return Taps(first, (shares * 2.0**WEIGHT_BITS + np.where(shares < 0, -0.5, 0.5)).astype(np.int64))
 
 
-def find_nearest(length: int, scale: float, span: tuple[int, int]) -> NDArray[np.int64]:
+def find_nearest_pixels(length: int, scale: float, span: tuple[int, int]) -> NDArray[np.int64]:
     """Find the source pixel of each pixel of a span."""
     if span[1] <= MOST_NEAREST_STEPS:
         steps = np.full(span[1], scale)

@@ -21,7 +21,7 @@ MOST_NEIGHBOURS = 1000
 """More neighbours are not asked for their votes, which would take long."""
 
 # A transform of more pixels would take all memory with the first image.
-Side = Annotated[int, Meta(ge=1, le=2**13)]
+PictureSide = Annotated[int, Meta(ge=1, le=2**13)]
 Views = Annotated[int, Meta(ge=1, le=1000)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Number = int | float  # whole numbers stay whole, so that a loaded model is saved as the same bytes
@@ -59,8 +59,8 @@ Shaped = tuple[str, tuple[int, ...]]
 class TransformFacts(Struct, frozen=True, forbid_unknown_fields=True):
     """An `InputTransform`, as a model file names it."""
 
-    resize: Side
-    crop: Side
+    resize: PictureSide
+    crop: PictureSide
     interpolation: Literal["nearest", "bilinear", "bicubic"]
     mean: tuple[Number, Number, Number]
     std: tuple[Number, Number, Number]

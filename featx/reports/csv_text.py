@@ -15,7 +15,7 @@ FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 With apostrophes in front, such text has one more: so who reads takes one away from each text of this form.
 """
 
-NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|[+-]", re.IGNORECASE | re.ASCII)
+HARMLESS_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|[+-]", re.IGNORECASE | re.ASCII)
 """Names of classes that look like formulas and are harmless: `-1`, `+1`, `+`."""
 
 
@@ -44,5 +44,5 @@ def write_csv(rows: Iterable[Sequence[Cell]]) -> str:
 
 def defuse(text: str) -> str:
     """Put an apostrophe in front of text that a spreadsheet would take for a formula."""
-    is_formula = FORMULA.match(text) is not None and NUMBER.fullmatch(text) is None
+    is_formula = FORMULA.match(text) is not None and HARMLESS_NUMBER.fullmatch(text) is None
     return f"'{text}" if is_formula else text

@@ -44,7 +44,7 @@ MOST_MESSAGE = 200
 
 WholeNumber = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
-Number = WholeNumber | Finite  # whole numbers stay whole, so that a key is written again as the same text
+StoredNumber = WholeNumber | Finite  # whole numbers stay whole, so that a key is written again as the same text
 Plain = str | int | float | bool | None
 Side = Annotated[int, Meta(ge=1, le=2**31)]
 Length = Annotated[int, Meta(ge=1, le=2**40)]
@@ -59,9 +59,9 @@ class TransformFields(Struct, frozen=True, forbid_unknown_fields=True):
     resize: Side
     crop: Side
     interpolation: Name
-    mean: tuple[Number, Number, Number]
-    std: tuple[Number, Number, Number]
-    value_range: tuple[Number, Number] | None = None
+    mean: tuple[StoredNumber, StoredNumber, StoredNumber]
+    std: tuple[StoredNumber, StoredNumber, StoredNumber]
+    value_range: tuple[StoredNumber, StoredNumber] | None = None
 
 
 class BaseFields(Struct, frozen=True, forbid_unknown_fields=True):

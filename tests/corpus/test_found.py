@@ -38,7 +38,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "is_valid.csv": ("splits are from column 'is_valid' (true: val, false: train)",),
     "duplicate_rows.csv": (),
     "trailing_space.csv": ("blanks around labels are taken off",),
-    "patient.csv": ("ignored column: patient",),
+    "patient.csv": ("column 'patient' is for training and evaluation only",),
     "semicolon.csv": ("fields are separated by ';'",),
     "upper_header.csv": ("paths are from column 'Path'; labels are from column 'Label'",),
     "file_name.csv": ("paths are from column 'file_name'",),

@@ -18,7 +18,7 @@ import pytest
 import xxhash
 from numpy.typing import NDArray
 
-from featx.data.digest_cache import HEAD_BYTES, digest_all, locate_file, make_head
+from featx.data.digest_cache import HEAD_LINE_BYTES, digest_all, locate_file, make_head
 from featx.data.sources import list_images
 from featx.errors import BrokenPart, MissingFeatures
 from featx.keys import FeatureKey
@@ -335,7 +335,7 @@ def remember(rows: int) -> Callable[[Path], object]:
     """State so many rows, with a right checksum of what is there."""
 
     def forge(path: Path) -> None:
-        body = path.read_bytes()[HEAD_BYTES:]
+        body = path.read_bytes()[HEAD_LINE_BYTES:]
         path.write_bytes(make_head(rows, xxhash.xxh3_128_hexdigest(body)) + body)
 
     return forge
@@ -350,13 +350,13 @@ MEMORIES: dict[str, Callable[[Path], object]] = {
     **SPECIAL,
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-1]),
     "longer": lambda path: path.write_bytes(path.read_bytes() + b"\0"),
-    "a head alone": lambda path: path.write_bytes(path.read_bytes()[:HEAD_BYTES]),
+    "a head alone": lambda path: path.write_bytes(path.read_bytes()[:HEAD_LINE_BYTES]),
     "no rows": remember(0),
     "a row more": remember(21),
     "rows without end": remember(10**12 - 1),
     "a digest flipped": flip(-1),
-    "a stamp flipped": flip(HEAD_BYTES + 32 + 20 * 16 + 1),
-    "a name flipped": flip(HEAD_BYTES + 33),
+    "a stamp flipped": flip(HEAD_LINE_BYTES + 32 + 20 * 16 + 1),
+    "a name flipped": flip(HEAD_LINE_BYTES + 33),
     "the head flipped": flip(3),
     "an archive": lambda path: path.write_bytes(b"PK\3\4" + bytes(1000)),
     "of an earlier version": save_arrays,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xxhash
 
-from featx.data.digest_cache import HEAD_BYTES, digest_all, load_digests, locate_file, make_head
+from featx.data.digest_cache import HEAD_LINE_BYTES, digest_all, load_digests, locate_file, make_head
 from featx.data.listing import Listing
 from featx.errors import FeatxError
 from featx.features.catalog import exact_name
@@ -219,7 +219,7 @@ def test_no_mutation_of_remembered_digests_crashes_a_reader_or_gives_another_dig
         is_forged = dice.random() < 0.3
         if is_forged:
             # Whoever forges the checksum, too, may state any digest; but no reader crashes.
-            body = mutate_bytes(dice, data[HEAD_BYTES:])
+            body = mutate_bytes(dice, data[HEAD_LINE_BYTES:])
             rows = dice.choice((12, 0, 13, len(body) // 80, 10**11))
             file.write_bytes(make_head(rows, xxhash.xxh3_128_hexdigest(body)) + body)
         else:

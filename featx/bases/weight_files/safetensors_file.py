@@ -20,7 +20,7 @@ from featx.files import show_size
 HEADER_START = 8
 """A file begins with eight bytes, the length of its header."""
 
-MAX_HEADER_BYTES = 2**24
+MAX_TENSOR_HEADER_BYTES = 2**24
 """Bytes of a header; that of a network of a thousand tensors has 100 KiB."""
 
 SHOWN_CHARACTERS = 100
@@ -28,7 +28,7 @@ SHOWN_CHARACTERS = 100
 
 METADATA = "__metadata__"
 
-DTYPES = {
+TENSOR_DTYPES = {
     "F64": "float64",
     "F32": "float32",
     "F16": "float16",
@@ -68,8 +68,8 @@ def read_safetensors(file: WeightsFile) -> dict[str, AnyTensor]:
         If it is damaged, or states what it does not hold.
     """
     length = int.from_bytes(file.read(0, HEADER_START), "little")
-    if length > MAX_HEADER_BYTES:
-        raise NotWeights(f"its header is longer than {show_size(MAX_HEADER_BYTES)}: it is damaged")
+    if length > MAX_TENSOR_HEADER_BYTES:
+        raise NotWeights(f"its header is longer than {show_size(MAX_TENSOR_HEADER_BYTES)}: it is damaged")
     header = bytes(file.read(HEADER_START, length))
     try:
         raw = msgspec.json.decode(header, type=dict[str, msgspec.Raw])
@@ -110,7 +110,7 @@ def describe(file: WeightsFile, start: int, name: str, entry: Entry) -> AnyTenso
     shape = tuple(entry.shape)
     shown = show_name(name[:SHOWN_CHARACTERS])
     check_shape(shown, shape)
-    dtype = DTYPES.get(entry.dtype)
+    dtype = TENSOR_DTYPES.get(entry.dtype)
     if dtype is None:
         if entry.dtype.startswith("C"):
             return RefusedTensor(shape, "holds complex numbers")

@@ -27,7 +27,7 @@ from featx.bases.weight_files.stored_tensor import (
     show_name,
 )
 from featx.bases.weight_files.weights_file import NotWeights, Span, WeightsFile
-from featx.bases.weight_files.zip_directory import Member, read_directory
+from featx.bases.weight_files.zip_directory import Member, read_central_directory
 
 STORAGE_DTYPES = {
     "DoubleStorage": "float64",
@@ -122,7 +122,7 @@ class TorchFile:
         given = value.arguments
         if not isinstance(given, tuple):
             return None
-        if kind in WRAPPERS:
+        if kind in TENSOR_WRAPPERS:
             return self.tensor(given[0], depth - 1) if given else None
         if kind == "_rebuild_from_type_v2" and len(given) > 2:
             # What would have made a plain tensor, the class that it would have become, and the arguments of the first.
@@ -174,7 +174,7 @@ class TorchFile:
         return SparseTensor(indices, values, shape)
 
 
-WRAPPERS = (
+TENSOR_WRAPPERS = (
     "Parameter",
     "Buffer",
     "_rebuild_parameter",
@@ -230,7 +230,7 @@ def read_archive(file: WeightsFile) -> TorchFile:
     NotWeights
         If it is damaged, a program, or no archive of torch.
     """
-    members = read_directory(file)
+    members = read_central_directory(file)
     by_end = [name.rpartition("/")[2] for name in members]
     if "constants.pkl" in by_end:
         raise NotWeights("it is a TorchScript program: save its state_dict()")

@@ -19,7 +19,7 @@ from featx.bases.weight_files.torch_file import (
 )
 from featx.bases.weight_files.weights_file import NotWeights, Span, WeightsFile
 
-MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
 """First two values of a file."""
 
@@ -34,16 +34,16 @@ REFUSED_ITEM_BYTES = {
 }
 """Bytes of the numbers that are passed over, to find those behind them."""
 
-LENGTH_BYTES = 8
+STORAGE_LENGTH_BYTES = 8
 """Before the numbers of a storage stands how many there are."""
 
-WORDS = 6
+REFERENCE_WORDS = 6
 """A reference to a storage: the word, torch's class, key, device, count, and the part of it that a tensor sees."""
 
 
 def is_legacy(beginning: bytes) -> bool:
     """Whether a file begins as torch once wrote it: the protocol, then a number of ten bytes."""
-    return beginning[2:14] == b"\x8a\n" + MAGIC.to_bytes(10, "little")
+    return beginning[2:14] == b"\x8a\n" + LEGACY_MAGIC.to_bytes(10, "little")
 
 
 def read_legacy(file: WeightsFile) -> TorchFile:
@@ -64,17 +64,17 @@ def read_legacy(file: WeightsFile) -> TorchFile:
         reader = PickleReader(source)
         content = reader.read()
         keys = PickleReader(source).read()
-    if magic != MAGIC or version != VERSION or not isinstance(keys, list):
+    if magic != LEGACY_MAGIC or version != VERSION or not isinstance(keys, list):
         raise NotWeights("it is truncated or damaged")
     dtypes = {}
     for reference in reader.references:
-        if isinstance(reference.id, tuple) and len(reference.id) == WORDS:
-            kind, key, _ = read_reference(reference, WORDS)
+        if isinstance(reference.id, tuple) and len(reference.id) == REFERENCE_WORDS:
+            kind, key, _ = read_reference(reference, REFERENCE_WORDS)
             dtypes[key] = storage_dtype(kind)
     spans = find_spans(file, keys, dtypes, MAX_PICKLE_BYTES - source.left)
 
     def find(reference: Reference) -> Storage:
-        kind, key, count = read_reference(reference, WORDS)
+        kind, key, count = read_reference(reference, REFERENCE_WORDS)
         dtype = storage_dtype(kind)
         if key not in spans:
             return Storage(dtype)
@@ -98,8 +98,8 @@ def find_spans(file: WeightsFile, keys: list[Any], dtypes: Mapping[str, str], pl
         item = item_bytes.get(dtypes.get(key, ""))
         if item is None:
             raise NotWeights("it is truncated or damaged")
-        count = int.from_bytes(file.read(place, LENGTH_BYTES), "little")
-        place += LENGTH_BYTES
+        count = int.from_bytes(file.read(place, STORAGE_LENGTH_BYTES), "little")
+        place += STORAGE_LENGTH_BYTES
         if place + count * item > file.size:
             raise NotWeights("it is truncated or damaged")
         spans[key] = Span(file, place, count * item)

@@ -31,7 +31,7 @@ EXTRA64 = 1
 ENCRYPTED = 1
 
 STORED = 0
-DEFLATED = 8
+DEFLATE_METHOD = 8
 
 MAX_DIRECTORY_BYTES = 2**25
 """An archive of a hundred thousand tensors has a directory of a third of that."""
@@ -58,20 +58,20 @@ class Member:
         """
         if self.flags & ENCRYPTED:
             raise NotWeights("it is an archive with a password")
-        if self.method not in (STORED, DEFLATED):
+        if self.method not in (STORED, DEFLATE_METHOD):
             raise NotWeights("it is compressed in a way that is not read: save it with torch.save")
         signature, *_, name_bytes, extra_bytes = LOCAL.unpack(file.read(self.header, LOCAL.size))
         place = self.header + LOCAL.size + name_bytes + extra_bytes
         if signature != LOCAL_SIGNATURE or place + self.packed_size > file.size:
             raise NotWeights("it is truncated or damaged")
-        if self.method == DEFLATED:
+        if self.method == DEFLATE_METHOD:
             return Span(file, place, self.size, self.packed_size)
         if self.size != self.packed_size:
             raise NotWeights("it is damaged: a member has another size than it states")
         return Span(file, place, self.size)
 
 
-def read_directory(file: WeightsFile) -> dict[str, Member]:
+def read_central_directory(file: WeightsFile) -> dict[str, Member]:
     """Read the directory of an archive.
 
     Raises
@@ -79,7 +79,7 @@ def read_directory(file: WeightsFile) -> dict[str, Member]:
     NotWeights
         If it is damaged, too large, or names a member twice.
     """
-    place, size = find_directory(file)
+    place, size = find_central_directory(file)
     if size > MAX_DIRECTORY_BYTES:
         raise NotWeights("it is an archive of more members than any network has")
     members: dict[str, Member] = {}
@@ -90,7 +90,7 @@ def read_directory(file: WeightsFile) -> dict[str, Member]:
     return members
 
 
-def find_directory(file: WeightsFile) -> tuple[int, int]:
+def find_central_directory(file: WeightsFile) -> tuple[int, int]:
     """Find where the directory of an archive begins and how long it is.
 
     Raises

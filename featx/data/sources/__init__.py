@@ -6,7 +6,7 @@ as images, and how one is read. To add a kind, write a function from DATA to a `
 in `TABLES` if the user may choose columns; `list_images` and every command then take it.
 
 Of folders, read `folder`, then `layout` (classes, splits, or neither) and `tree` (what is below a folder, without side
-files, stores and loops); `side_files` and `content` say what is no picture, `passed_over` words it, and
+files, stores and loops); `side_files` and `content` say what is not a picture, `passed_over` words it, and
 `doubts` says what may have been meant instead.
 
 Proof: tests/data/sources/, one file of tests for each file here.
@@ -74,7 +74,7 @@ def list_images(
     strict : bool
         Whether files in class folders that are not pictures are listed, and so fail.
     choice : ColumnChoice, optional
-        ChosenColumns of a table that the user named.
+        Columns of a table that the user named.
 
     Returns
     -------

@@ -285,7 +285,12 @@ def describe_columns(columns: ChosenColumns, names: Sequence[str], choice: Colum
         )
     if columns.group is not None and choice.group is None:
         taken.append(f"images of one '{columns.group}' are kept together (--group-column names another column)")
-    used = (columns.path, columns.label, columns.split, columns.weight, columns.group)
+    used = [columns.path, columns.label, columns.split, columns.weight, columns.group]
+    # Extraction and scoring divide nothing: the same table's groups count later.
+    unread = None if choice.finds_groups or choice.group else find_group_column([n for n in names if n not in used])
+    if unread is not None:
+        taken.append(f"column '{unread}' is for training and evaluation only")
+        used.append(unread)
     ignored = [name for name in names if name and name not in used]
     if ignored:
         noun = "ignored column" if len(ignored) == 1 else "ignored columns"

@@ -71,9 +71,9 @@ MOST_SCALED_PIXELS = 2**18
 MOST_COMMENTS = 100
 
 PPM_HEADER_BYTES = 2**12
-GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
-PPM_SIZE = re.compile(rb"P[123456Ff]" + GAP + rb"(\d{1,9})" + GAP + rb"(\d{1,9})\s")
-PPM_GREATEST = re.compile(rb"(?:" + GAP + rb")?(\d{1,9})\s")
+PPM_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
+PPM_SIZE = re.compile(rb"P[123456Ff]" + PPM_GAP + rb"(\d{1,9})" + PPM_GAP + rb"(\d{1,9})\s")
+PPM_GREATEST = re.compile(rb"(?:" + PPM_GAP + rb")?(\d{1,9})\s")
 
 MOST_TIFF_TAGS = 512
 MOST_TIFF_TAG_BYTES = 2**22

@@ -162,7 +162,7 @@ def read_first_page(data: bytes) -> TiffPage | None:
         return None
 
 
-def make_contiguous(data: bytes) -> bytes:
+def declare_contiguous(data: bytes) -> bytes:
     """Let a TIFF of one sample a pixel say that its samples lie side by side, where it says that they lie in planes.
 
     Both mean the same there (TIFF 6.0, PlanarConfiguration), but Pillow would misread planes. Other files are given

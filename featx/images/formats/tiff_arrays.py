@@ -34,7 +34,7 @@ NUMBERS = "fiu"
 SCALING_BYTES_PER_PIXEL = 8
 """What 8 bits of colour and what follows them take, beside the values."""
 
-COPIES = 2
+VALUE_COPIES = 2
 """How often the values are in memory: as they are decoded, and in their place."""
 
 SAVE_OTHERWISE = "save it as 8 or 16 bits, or as grey"
@@ -73,7 +73,7 @@ class TiffArray:
         """Estimate the bytes that decoding takes."""
         values = self.width * self.height * self.page.samplesperpixel
         chunk = int(np.prod(self.page.chunks, dtype=np.float64))
-        in_memory = (COPIES * values + chunk) * self.page.dtype.itemsize
+        in_memory = (VALUE_COPIES * values + chunk) * self.page.dtype.itemsize
         return in_memory + self.width * self.height * SCALING_BYTES_PER_PIXEL
 
     def read(self, value_range: ValueRange | None) -> tuple[Image.Image, RangeUse]:
