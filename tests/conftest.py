@@ -39,6 +39,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Generator[None, A
     return report
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked `gpu` where there is no CUDA device; torch is imported for them only."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")
+
+
 def picture(seed: int, hue: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
     """A noisy picture whose colour says its class."""
     noise = np.random.default_rng(seed).integers(0, 120, (size[1], size[0], 3))

@@ -219,3 +219,61 @@ def test_only_a_gpu_with_float64_resizes(device: str, resizes: bool) -> None:
     made = make_plan(load_base("tiny", "random"), {}, torch.device(device), None, 1)
     assert (made.resizer is not None) == resizes
     assert (made.device_batch is None) == (device == "cpu")
+
+
+def photo_plan(device: torch.device, precision: str = "float32", batch_size: int = 8) -> Plan:
+    base = load_base("resnet18", "random", precision=precision, resize=64, crop=64)
+    return make_plan(base, {"layer2": ["avg"], "layer4": ["avg"]}, device, batch_size, 2)
+
+
+def largest_difference(features: np.ndarray, expected: np.ndarray) -> float:
+    """Of the largest feature."""
+    return float(np.abs(features - expected).max() / np.abs(expected).max())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("name", "precision", "most"),
+    [
+        ("eager", "float32", 1e-3),
+        ("torch", "float32", 1e-3),
+        ("compile", "float32", 1e-3),
+        ("torch", "bfloat16", 3e-2),
+        ("compile", "bfloat16", 3e-2),
+    ],
+)
+def test_a_gpu_computes_what_the_cpu_computes(name: str, precision: str, most: float) -> None:
+    images = pixels(19, 64)
+    expected = ENGINES["eager"](photo_plan(CPU)).start(images)()
+    engine = ENGINES[name](photo_plan(torch.device("cuda"), precision))
+    # Twice, and both begun before the first is waited for: memory that is used again must not be read too early.
+    begun = [engine.start(images), engine.start(images[::-1].copy())]
+    computed, turned = (wait() for wait in begun)
+    assert not torch.backends.cudnn.allow_tf32
+    for key, features in computed.items():
+        assert largest_difference(features, expected[key]) < most
+        assert largest_difference(turned[key][::-1], expected[key]) < most
+
+
+@pytest.mark.gpu
+def test_a_gpu_that_is_full_computes_in_halves(caplog: pytest.LogCaptureFixture) -> None:
+    device = torch.device("cuda")
+    images = pixels(256, 64)
+    engine = ENGINES["torch"](photo_plan(device, batch_size=256))
+    torch.cuda.reset_peak_memory_stats(device)
+    held = torch.cuda.memory_allocated(device)
+    expected = engine.start(images)()
+    needed = torch.cuda.max_memory_allocated(device) - held
+    torch.cuda.empty_cache()
+    # A quarter, since cuDNN has ways that need less memory; what earlier tests hold stays held.
+    most = torch.cuda.memory_reserved(device) + needed / 4
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(most / total, device)
+    try:
+        with caplog.at_level("WARNING"):
+            computed = engine.start(images)()
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+    assert "is out of memory with 256 images at once: trying 128" in caplog.text
+    for key, features in computed.items():
+        assert largest_difference(features, expected[key]) < 1e-3

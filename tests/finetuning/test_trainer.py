@@ -154,7 +154,6 @@ def test_batches_are_reported_with_their_epoch() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_a_gpu_trains_in_mixed_precision() -> None:
     trainer = make_trainer(TrainingSchedule(8, 8, 7))
     x, _ = clouds(0)

@@ -107,3 +107,16 @@ def test_photos_too(shared: Path) -> None:
     images = [image for image in images if resizer.takes(Image.fromarray(image))]
     assert len(images) > 10
     assert np.array_equal(resizer(images).numpy(), by_pillow(images, transform))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("resize", "crop"), PRESETS)
+def test_every_pixel_of_a_gpu_is_pillows(resize: int, crop: int, interpolation: str) -> None:
+    transform = InputTransform(resize, crop, interpolation)
+    resizer = DeviceResizer(transform, torch.device("cuda"))
+    images = [image for image in pictures(60, resize + crop) if resizer.takes(Image.fromarray(image))]
+    assert resizer.is_exact
+    pixels = resizer(images)
+    assert pixels.is_cuda
+    assert np.array_equal(pixels.cpu().numpy(), by_pillow(images, transform))

@@ -112,3 +112,23 @@ def test_weights_with_the_scaling_folded_in_take_unscaled_features() -> None:
     weights, intercept = model.fold_scaling()
     np.testing.assert_allclose(x @ weights.T + intercept, model.decision_function(x), atol=1e-9)
     assert (model.predict(x) == labels).mean() > 0.9
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ["logreg", "svm"])
+@pytest.mark.parametrize("shape", [(300, 500), (900, 40)], ids=["rows", "columns"])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_a_gpu_gives_what_numpy_gives(kind: str, shape: tuple[int, int], classes: int) -> None:
+    torch = pytest.importorskip("torch")
+    x, labels = make_problem(Case(*shape, classes, 1.0, 53))
+    on_gpu = torch.from_numpy(x).cuda()
+    tightest = SolverOptions(1e-16)
+    expected = fit_linear(x, labels, kind, options=tightest)
+    model = fit_linear(on_gpu, labels, kind, options=tightest)
+    assert np.abs(model.weights - expected.weights).max() < 1e-6 * np.abs(expected.weights).max()
+    folds = list(StratifiedKFold(3).split(x, labels))
+    grid = {kind: [1e-3, 1.0]}
+    accuracy = cross_validate(on_gpu, labels, folds, grid, jobs=3)[kind].accuracy
+    expected_accuracy = cross_validate(x, labels, folds, grid)[kind].accuracy
+    one_sample = 1 / len(folds[0][1])
+    assert np.abs(accuracy - expected_accuracy).max() <= 1.01 * one_sample

@@ -233,3 +233,19 @@ def test_a_crop_larger_than_the_image_is_refused(request_: ExtractRequest) -> No
 
 def test_parts_grow_with_the_data_set() -> None:
     assert [rows_per_part(n) for n in (0, 10, 398, 1360, 20_000, 10**7)] == [32, 32, 32, 64, 1024, 1024]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("engine", ["torch", "compile"])
+def test_a_gpu_stores_what_the_cpu_stores_and_a_second_run_computes_nothing(
+    request_: ExtractRequest, tmp_path: Path, engine: str
+) -> None:
+    on_cpu = replace(request_, device="cpu", cache=tmp_path / "cpu")
+    on_gpu = replace(request_, device="cuda", engine=engine)
+    assert counts(extract_features(on_cpu)) == (0, 36, 0)
+    summary = extract_features(on_gpu)
+    assert counts(summary) == (0, 36, 0)
+    assert (summary.device, summary.engine) == ("cuda", engine)
+    expected = stored(on_cpu)
+    assert np.abs(stored(on_gpu) - expected).max() < 1e-3 * np.abs(expected).max()
+    assert counts(extract_features(on_gpu)) == (36, 0, 0)

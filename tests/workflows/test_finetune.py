@@ -19,6 +19,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from featx.api.features import load_features
 from featx.base_choice import BaseChoice
 from featx.bases.loading import open_base
 from featx.bases.weights import digest_file, read_weights
@@ -372,3 +373,19 @@ def test_cached_activations_give_what_the_images_give(request_: FinetuneRequest)
     on_activations = tensors(request_.out.with_name("cached.featx"))
     for name, tensor in on_images.items():
         assert np.allclose(tensor, on_activations[name], atol=2e-3)
+
+
+@pytest.mark.gpu
+def test_what_a_gpu_fine_tuned_computes_and_predicts_the_same_on_the_cpu(
+    request_: FinetuneRequest, photos: Path, tmp_path: Path
+) -> None:
+    request = replace(request_, device="cuda", start="layer3", epochs=2)
+    assert run(request).progress.epoch == 2
+    assert {name.split(".")[0] for name in changed(request)} == {"layer3", "layer4"}
+    tuned = BaseChoice("tiny", str(request.out))
+    features = {}
+    for device in ("cpu", "cuda"):
+        extraction = ExtractRequest(str(photos), tuned, ("layer4",), device=device, cache=tmp_path / device)
+        assert extract_features(extraction).extracted == 36
+        features[device] = load_features(photos, base=tuned, layer="layer4", cache=tmp_path / device, scaled=False).X
+    assert np.abs(features["cuda"] - features["cpu"]).max() < 1e-3 * np.abs(features["cpu"]).max()

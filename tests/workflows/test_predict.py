@@ -366,3 +366,13 @@ def test_a_prediction_that_is_not_finite_is_an_error(model: Path, photos: Path) 
     replace(load_model(model), keys=(replace(key, base=replace(key.base, transform=transform)),)).save(model)
     with pytest.raises(ModelError, match="probabilities that are not finite numbers"):
         label_images(PredictRequest(model, [str(photos)]))
+
+
+@pytest.mark.gpu
+def test_a_gpu_predicts_what_the_cpu_predicts(model: Path, photos: Path) -> None:
+    on_cpu, on_gpu = (
+        label_images(PredictRequest(model, [str(photos)], device=device)).labelled for device in ("cpu", "cuda")
+    )
+    assert [image.label for image in on_gpu] == [image.label for image in on_cpu]
+    for image, expected in zip(on_gpu, on_cpu, strict=True):
+        assert image.probabilities == pytest.approx(expected.probabilities, abs=1e-3)
