@@ -38,7 +38,7 @@ SECTIONS = {
     "files": 110,
     "sweep": 75,
     "by hand": 75,
-    "sweep, 2 cores": 60,
+    "sweep, 2 cores": 80,
     "agreement": 90,
     "sweep, all cores": 60,
 }

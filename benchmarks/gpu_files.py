@@ -23,7 +23,7 @@ from featx.timing import format_shares
 from featx.workflows.extract import extract_features
 
 
-def extract(section: Section, kind: str, precision: str, engine: str = "torch") -> tuple[float, str]:
+def extract(section: Section, kind: str, precision: Any, engine: Any = "torch") -> tuple[float, str]:
     """Extract the photos of a folder into an empty cache: images a second, and where the time went."""
     cache = section.work / "cache"
     shutil.rmtree(cache, ignore_errors=True)

@@ -118,6 +118,6 @@ def make_network(name: str) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def open_random(name: str, precision: str = "float32", crop: int | None = None) -> Base:
+def open_random(name: str, precision: Any = "float32", crop: int | None = None) -> Base:
     """Open a base with random weights, always the same ones."""
     return open_base(BaseChoice(name, "random", precision=precision, crop=crop, resize=crop))
