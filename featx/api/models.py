@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     "select",
     "positive",
     "class_weight",
+    "nested",
+    "repeats",
 )
 def compare(
     data: str | Path,
@@ -70,13 +72,14 @@ def compare(
         path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base;
         `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
-        `refit`, `views`, `test_views`, `beside`, `memory`, `select`, `positive` and `class_weight` ("none", "balanced"
-        or weights by name) as in `CompareRequest`.
+        `refit`, `views`, `test_views`, `beside`, `memory`, `select`, `positive`, `class_weight` ("none", "balanced"
+        or weights by name), `nested` (outer folds, 2 or more) and `repeats` as in `CompareRequest`.
 
     Returns
     -------
     Table
-        A list of results that shows itself as a table, with `best`, `to_dicts()` and `to_csv()`.
+        A list of results that shows itself as a table, with `best`, `to_dicts()` and `to_csv()`; with `nested`, its
+        `procedure` is the accuracy of "let featx choose".
 
     Raises
     ------
@@ -90,10 +93,11 @@ def compare(
     'layer3'
     """
     from featx.reports.comparison import Table
-    from featx.workflows.compare import compare_layer_sets
+    from featx.workflows.compare import compare_rows
 
     options.update(layers=as_names(layers), classifiers=as_names(clf))
-    return Table(compare_layer_sets(make_request(CompareRequest, "compare", data, base, options), progress))
+    report = compare_rows(make_request(CompareRequest, "compare", data, base, options), progress)
+    return Table(report.rows, report.nested)
 
 
 @takes_options(
@@ -113,6 +117,8 @@ def compare(
     "select",
     "positive",
     "class_weight",
+    "nested",
+    "repeats",
 )
 def fit(
     data: str | Path,
@@ -145,12 +151,13 @@ def fit(
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
         path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `memory`, `select`,
-        `positive` and `class_weight` as in `CompareRequest`.
+        `positive`, `class_weight`, `nested` and `repeats` as in `CompareRequest`.
 
     Returns
     -------
     FitReport
-        The `result`, a report by class, the most confident mistakes, and the `model`, which can be saved.
+        The `result`, a report by class, the most confident mistakes, the `model`, which can be saved, and, where it was
+        asked for, `nested`.
 
     Raises
     ------
