@@ -33,12 +33,12 @@ def write_nested(nested: NestedReport, width: int | None = None) -> str:
     """
     lines = [
         write_procedure(nested.procedure),
-        f"(nested acc) {nested.split}; layer, classifier and C chosen inside; other figures likewise",
+        f"(nested acc) {nested.split}; all choices made anew inside; so are the other figures",
     ]
     if nested.repeats > 1:
         lines.append(
-            f"(spread) standard deviation between the {nested.repeats} repeats, whose mean the figures are: of folds "
-            "drawn anew, not of other images"
+            f"(spread) standard deviation between the {nested.repeats} repeats, whose mean the figures are: other "
+            "folds of the same images"
         )
     lines.append(f"(95 % CI) {nested.interval}")
     lines += nested.notes
@@ -58,7 +58,8 @@ def write_procedure(procedure: Procedure) -> str:
     for choice in procedure.chosen[:MOST_CHOICES]:
         base = f"{choice.base} " if has_several_bases else ""
         pooling = f" ({choice.pooling})" if has_several_poolings else ""
-        chosen.append(f"{base}{choice.layer}{pooling} {choice.clf} in {choice.folds} of {total} folds")
+        often = f"{choice.folds} of {total} folds" if not chosen else str(choice.folds)
+        chosen.append(f"{base}{choice.layer}{pooling} {choice.clf} in {often}")
     others = len(procedure.chosen) - MOST_CHOICES
     if others > 0:
         chosen.append(f"{others} more")

@@ -21,6 +21,7 @@ from featx.features.group_splits import (
     spread_classes,
     tabulate_groups,
 )
+from featx.features.groups import has_company
 from featx.features.splits import make_folds
 
 
@@ -94,12 +95,14 @@ def make_outer_folds(dataset: Dataset, folds: int, repeats: int, seed: int) -> O
         untouched = int(dataset.test.sum())
         dataset = keep_rows(dataset, np.flatnonzero(dataset.train))
     try:
-        of_rows = [deal_rows_to_folds(dataset, folds, seed + repeat) for repeat in range(repeats)]
+        of_rows = [deal_to_folds(dataset.y, dataset.groups, folds, seed + repeat) for repeat in range(repeats)]
         outer = OuterFolds(dataset, of_rows, seed, folds, untouched)
         check_inner_folds(outer)
     except UndividableGroups as error:
         name = dataset.listing.name
         raise DataError(f"'{name}' has too few groups for nested cross-validation: {error}") from error
+    except DataError as error:
+        raise DataError(f"'{dataset.listing.name}' cannot be judged by nested cross-validation: {error}") from error
     return outer
 
 
@@ -123,12 +126,18 @@ def keep_rows(dataset: Dataset, rows: NDArray[np.intp]) -> Dataset:
     )
 
 
-def deal_rows_to_folds(dataset: Dataset, folds: int, seed: int) -> NDArray[np.intp]:
+def deal_to_folds(y: NDArray[np.intp], groups: NDArray[np.intp], folds: int, seed: int) -> NDArray[np.intp]:
     """Deal images to folds, stratified by class: the fold of each, (n,) int, `TRAINS_ALWAYS` where there is none.
 
     Unlike the folds that choose hyper-parameters, these are not fewer where a class is small: its images are spread
     over as many folds as it has, since halving the training part for the sake of a class of two would judge other
     models than those that are shipped. Every class is trained on in every fold.
+
+    Parameters
+    ----------
+    y, groups : (n,) int
+        Rows of one group stay together.
+    folds, seed : int
 
     Raises
     ------
@@ -137,13 +146,12 @@ def deal_rows_to_folds(dataset: Dataset, folds: int, seed: int) -> NDArray[np.in
     UndividableGroups
         If no group can be judged.
     """
-    y = dataset.y
-    if dataset.has_groups:
-        return deal_whole_groups(y, dataset.groups, folds, seed)
+    if has_company(groups):
+        return deal_whole_groups(y, groups, folds, seed)
     counts = np.bincount(y)
     rows = np.flatnonzero(counts[y] > 1)
     if not len(rows):
-        raise DataError(f"'{dataset.listing.name}': no class has two images, one to judge and one to train on")
+        raise DataError("no class has two images, one to judge and one to train on")
     fold_of_row = np.full(len(y), TRAINS_ALWAYS)
     splitter = StratifiedKFold(min(folds, int(counts.max())), shuffle=True, random_state=seed)
     with warnings.catch_warnings():

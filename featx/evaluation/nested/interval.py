@@ -29,9 +29,12 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from featx.evaluation.metrics import Z95
+from featx.features.groups import has_company
 
 BISECTIONS = 60
 """Halvings of an interval of length 1: beyond the digits of a float."""
@@ -40,15 +43,15 @@ UPPER_TAIL = 0.975
 """Where the upper bound of a 95 % interval lies."""
 
 
-def corrected_interval(accuracy: float, images: int, folds: int, repeats: int = 1) -> tuple[float, float]:
+def corrected_interval(accuracy: float, images: float, folds: int, repeats: int = 1) -> tuple[float, float]:
     """Give the 95 % interval of an accuracy from cross-validation.
 
     Parameters
     ----------
     accuracy : float
         Share of the images that were judged rightly, or its mean over the repeats.
-    images : int
-        How many different images were judged.
+    images : float
+        How many different images were judged, or what those of groups count as.
     folds, repeats : int
 
     Returns
@@ -61,7 +64,7 @@ def corrected_interval(accuracy: float, images: int, folds: int, repeats: int = 
     ValueError
         If no image was judged.
     """
-    if images < 1:
+    if images <= 0:
         raise ValueError("an interval needs at least one judged image")
 
     def is_refused(truth: float) -> bool:
@@ -86,6 +89,28 @@ def inflate_variance(accuracy: float, folds: int, repeats: int = 1) -> float:
     density = math.exp(-(float(ndtri(accuracy)) ** 2) / 2) / math.sqrt(2 * math.pi)
     pairs = density**2 / (accuracy * (1 - accuracy))
     return 1 + pairs * (1 - (1 - 1 / repeats) / folds)
+
+
+def count_independent(right: NDArray[np.bool_], groups: NDArray[np.intp]) -> float:
+    """Say what number of independent images those of groups count as: all of them where each is a group of its own.
+
+    The design effect of cluster sampling (Kish, "Survey sampling", 1965), estimated by residuals: how much the sum over
+    groups varies beyond that over images. Where all images are right, or all wrong, nothing tells; groups are counted.
+
+    Parameters
+    ----------
+    right : (n,) bool
+    groups : (n,) int
+    """
+    if not has_company(groups):
+        return float(len(right))
+    _, codes = np.unique(groups, return_inverse=True)
+    residuals = right - right.mean()
+    of_groups = np.bincount(codes, residuals)
+    total = float((residuals**2).sum())
+    if not total:
+        return float(codes.max() + 1)
+    return len(right) / max(1.0, float((of_groups**2).sum()) / total)
 
 
 def find_bound(inside: float, outside: float, is_refused: Callable[[float], bool]) -> float:
@@ -126,10 +151,11 @@ def correct_by_nadeau_bengio(fold_accuracies: Sequence[float], folds: int) -> tu
     return max(0.0, mean - half), min(1.0, mean + half)
 
 
-def describe_interval(images: int, accuracy: float, folds: int, repeats: int) -> str:
-    """Say in words which interval this is, and what n images count as near an accuracy."""
-    effective = round(images / inflate_variance(accuracy, folds, repeats))
+def describe_interval(accuracy: float, folds: int, repeats: int, has_groups: bool) -> str:
+    """Say in words which interval this is, and what a hundred images count as near an accuracy."""
+    effective = round(100 / inflate_variance(accuracy, folds, repeats))
+    groups = ", and for groups, whose images are right or wrong together" if has_groups else ""
     return (
-        f"Wilson's interval, corrected for training images that folds share in the manner of Nadeau and Bengio (2003): "
-        f"near {accuracy:.2f}, {images} judged images count as {effective}"
+        "Wilson's interval, corrected for training images that folds share in the manner of Nadeau and Bengio (2003)"
+        f"{groups}: near {accuracy:.2f}, 100 judged images count as {effective}"
     )

@@ -86,7 +86,7 @@ def hint_at_nested(rows: Sequence[TableRow], dataset: Dataset) -> tuple[str, ...
     more_images = images * (FOLDS - 1) / FOLDS / winner.n_train
     seconds = FOLDS * more_images * sum(row.fit_seconds for row in fitted)
     return (
-        f"`--nested` would judge all {images} images instead of the {winner.n_test} held out, which about halves the "
+        f"`--nested` would judge all {images} images instead of the {winner.n_test} held out, which narrows the "
         f"interval (here +-{here:.1f} to about +-{there:.1f} points), for about {write_seconds(seconds)} of fitting",
     )
 

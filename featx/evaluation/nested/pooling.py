@@ -21,7 +21,7 @@ from featx.evaluation.metrics import calibration_error, compute_figures
 from featx.evaluation.nested.evaluations import ByFold
 from featx.evaluation.nested.figures import NestedFigures
 from featx.evaluation.nested.folds import OuterFolds
-from featx.evaluation.nested.interval import correct_by_nadeau_bengio, corrected_interval
+from featx.evaluation.nested.interval import correct_by_nadeau_bengio, corrected_interval, count_independent
 from featx.evaluation.result import UNREADABLE, Evaluation, Figures, HeldOutPredictions, Result
 from featx.types import Codes
 
@@ -72,7 +72,11 @@ def pool_folds(by_fold: ByFold, outer: OuterFolds) -> Pooled:
         of_labels = compute_figures(truth, predicted.classes, len(dataset.classes))
         figures.append(add_mean_rankings(of_labels, folds))
     evaluations = [evaluation for folds in by_fold for evaluation in folds]
-    result = average_results([evaluation.result for evaluation in evaluations], scores, len(truths[0]), outer)
+    result = average_results([evaluation.result for evaluation in evaluations], scores)
+    independent = count_independent(predictions[0].classes == truths[0], dataset.groups[outer.judged()])
+    accuracy = statistics.fmean(score.accuracy for score in scores)
+    low, high = corrected_interval(accuracy, independent, outer.folds, outer.repeats)
+    result = replace(result, n_test=len(truths[0]), ci_low=round(low, DIGITS), ci_high=round(high, DIGITS))
     evaluation = Evaluation(
         result,
         predictions[0],
@@ -105,31 +109,21 @@ def score_repeat(truth: Codes, predictions: HeldOutPredictions) -> RepeatScores:
     )
 
 
-def average_results(
-    results: Sequence[Result], scores: Sequence[RepeatScores], images: int, outer: OuterFolds
-) -> Result:
-    """Average the results of all folds; what stays the same in all of them is taken from the first.
+def average_results(results: Sequence[Result], scores: Sequence[RepeatScores]) -> Result:
+    """Average the results of all folds but for the interval; what is the same in all of them is taken from the first.
 
     Parameters
     ----------
     results : sequence of Result
         Of all folds of all repeats. Seconds are added up, hyper-parameters are the middle ones of all folds.
     scores : sequence of RepeatScores
-    images : int
-        Images judged in the first repeat.
-    outer : OuterFolds
     """
-    accuracy = statistics.fmean(score.accuracy for score in scores)
-    low, high = corrected_interval(accuracy, images, outer.folds, outer.repeats)
     return replace(
         results[0],
         n_train=round(statistics.fmean(result.n_train for result in results)),
-        n_test=images,
         cv_accuracy=average(result.cv_accuracy for result in results) or 0.0,
         cv_figure=average(result.cv_figure for result in results),
-        test_accuracy=round(accuracy, DIGITS),
-        ci_low=round(low, DIGITS),
-        ci_high=round(high, DIGITS),
+        test_accuracy=average(score.accuracy for score in scores) or 0.0,
         macro_f1=average(score.macro_f1 for score in scores) or 0.0,
         balanced_accuracy=average(score.balanced_accuracy for score in scores) or 0.0,
         calibration_error=average(score.calibration_error for score in scores) or 0.0,

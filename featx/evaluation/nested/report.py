@@ -64,7 +64,7 @@ def nest(comparisons: Sequence[Comparison], progress: Progress | None = None) ->
         seed=outer.seed,
         images=images,
         split=split,
-        interval=describe_interval(images, procedure.test_accuracy, outer.folds, outer.repeats),
+        interval=describe_interval(procedure.test_accuracy, outer.folds, outer.repeats, outer.dataset.has_groups),
         procedure=procedure,
         notes=tuple(shortage),
     )
