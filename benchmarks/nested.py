@@ -127,11 +127,11 @@ class Trial:
     held_out_truth: float
 
 
-def run_trial(scenario: Scenario, clf: str, number: int) -> Trial:
+def run_trial(scenario: Scenario, clf: str, number: int, fresh_images: int = FRESH) -> Trial:
     rng = np.random.default_rng([SEED, number])
     weights = rng.standard_normal((INFORMATIVE, scenario.classes)) / INFORMATIVE**0.5
     made = draw(scenario, weights, scenario.images, rng)
-    fresh = None if scenario.noise is None else draw(scenario, weights, FRESH, rng)
+    fresh = None if scenario.noise is None else draw(scenario, weights, fresh_images, rng)
     dataset = as_dataset(made)
     layers = [made.X, made.X[:, : scenario.columns // 2]]
     outer = make_outer_folds(dataset, 5, scenario.repeats, SEED)

@@ -232,7 +232,7 @@ def test_a_small_table_says_what_nesting_would_bring_and_cost(featx: Featx, requ
     rows = compare_layer_sets(request_.held_out())
     (hint,) = rows[0].hints
     assert hint.startswith(
-        "`--nested` would judge all 42 images instead of the 12 held out, which narrows the interval"
+        "`--nested` would judge all 42 images instead of the 11 held out, which narrows the interval"
     )
     assert hint in rows[0].to_dict()["notes"]
     assert rows[0] == replace(rows[0], hints=()), "it speaks of seconds, which differ from run to run"

@@ -111,6 +111,11 @@ def has_own_split(dataset: Dataset) -> bool:
     return find_held_out(dataset.listing.splits) is not None
 
 
+def rate_majority(dataset: Dataset) -> float:
+    """Give the share of the most frequent class: accuracy at chance."""
+    return float(np.bincount(dataset.y).max() / len(dataset.y))
+
+
 def keep_rows(dataset: Dataset, rows: NDArray[np.intp]) -> Dataset:
     """Keep some images of a data set, (m,) int, with nothing held out yet."""
     manifest = dataset.manifest

@@ -2,22 +2,21 @@
 
 Images are judged by models that share most of their training images, so n judged images say less than n tosses of a
 coin, and no single cross-validation tells how much less without bias (Bengio and Grandvalet, "No unbiased estimator of
-the variance of k-fold cross-validation", 2004). Nadeau and Bengio, "Inference for the generalization error" (2003), put
-a correlation between test parts into the variance of their mean, and take n_test / n for it. With one repeat of five
-folds that is too much: Student's t for five folds and their variance cover 99 % and more where 95 % are meant. Their
-interval is kept beside ours (`correct_by_nadeau_bengio`); the one that is shown works the same correlation out for
-single images, as follows.
+the variance of k-fold cross-validation", 2004). Nadeau and Bengio, "Inference for the generalization error" (2003),
+take (1/J + n_test/n_train) S^2 for the variance of the mean of J test parts. As it is often used, with Student's t and
+the variance of five folds, that covers 99 % and more where 95 % are meant; it is kept beside ours
+(`correct_by_nadeau_bengio`). The one that is shown has the binomial variance of n images times the sum of three terms:
 
-A linear classifier judges image i by its margin, a sum over training images j of similarity times label. Label j moves
-the margin of i as much as label i moves that of j, by the same similarity. Over all pairs in different folds, margins
-of two images correlate by 1/n on average, and n times 1/n adds up. How much the probability of being right hangs on the
-margin is the normal density at the quantile of that probability, p. So the variance of the accuracy is
-
-    p(1-p)/n (1 + pairs),    pairs = density(quantile(p))^2 / (p(1-p)),
-
-which is 1 + 2/pi = 1.64 times the binomial one at p = 1/2, 1.49 times at 0.8, 1.22 times at 0.95. Another repeat of K
-folds has no new images. It only changes which label moves which margin: two repeats share (K-1)/K of that, so that
-1 - (1 - 1/R)/K of `pairs` remains after R repeats.
+- **The images themselves**: 1. At chance, where each fold's model is another accident, repeats average a part of it:
+  two repeats train on (K-1)/K of the same images, and signs of margins that correlate by that agree by 2/pi times its
+  arcsine.
+- **Pairs of images**: a linear classifier judges image i by its margin, a sum over training images j of similarity
+  times label. Label j moves the margin of i as much as label i moves that of j, by the same similarity. Over all pairs
+  in different folds, margins correlate by 1/n on average, and n times 1/n adds up. How much the probability p of being
+  right hangs on the margin is the normal density at the quantile of p: density^2 / (p(1-p)), which is 2/pi at p = 1/2,
+  0.49 at 0.8, 0.22 at 0.95. After R repeats 1 - (1 - 1/R)/K of that remains.
+- **The model that is shipped** is another one than those of the folds: it has seen n_test more images. That is Nadeau
+  and Bengio's n_test/n_train = 1/(K-1), and nothing at chance, where no model is better than another.
 
 All accuracies p that a test of 5 % with this variance would not refuse are the interval, as in Wilson (1927). What it
 covers in simulations, from labels that say nothing to strong rules: `benchmarks/results/nested.txt`.
@@ -28,6 +27,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,16 +43,33 @@ UPPER_TAIL = 0.975
 """Where the upper bound of a 95 % interval lies."""
 
 
-def corrected_interval(accuracy: float, images: float, folds: int, repeats: int = 1) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Resampling:
+    """How an accuracy was measured.
+
+    Attributes
+    ----------
+    images : float
+        How many different images were judged, or what those of groups count as.
+    chance : float
+        Accuracy of the most frequent class.
+    folds, repeats : int
+    """
+
+    images: float
+    chance: float
+    folds: int
+    repeats: int = 1
+
+
+def corrected_interval(accuracy: float, resampling: Resampling) -> tuple[float, float]:
     """Give the 95 % interval of an accuracy from cross-validation.
 
     Parameters
     ----------
     accuracy : float
         Share of the images that were judged rightly, or its mean over the repeats.
-    images : float
-        How many different images were judged, or what those of groups count as.
-    folds, repeats : int
+    resampling : Resampling
 
     Returns
     -------
@@ -64,31 +81,45 @@ def corrected_interval(accuracy: float, images: float, folds: int, repeats: int 
     ValueError
         If no image was judged.
     """
-    if images <= 0:
+    if resampling.images <= 0:
         raise ValueError("an interval needs at least one judged image")
 
     def is_refused(truth: float) -> bool:
         """Whether the accuracy is too far from what may be the true one."""
-        variance = truth * (1 - truth) / images * inflate_variance(truth, folds, repeats)
+        variance = truth * (1 - truth) / resampling.images * inflate_variance(truth, resampling)
         return abs(accuracy - truth) > Z95 * math.sqrt(variance)
 
     return find_bound(accuracy, 0.0, is_refused), find_bound(accuracy, 1.0, is_refused)
 
 
-def inflate_variance(accuracy: float, folds: int, repeats: int = 1) -> float:
+def inflate_variance(accuracy: float, resampling: Resampling) -> float:
     """Give the variance of an accuracy from cross-validation as a multiple of the binomial one.
 
     Parameters
     ----------
     accuracy : float
         The true one.
-    folds, repeats : int
+    resampling : Resampling
     """
+    folds = resampling.folds
+    averaged = 1 - 1 / resampling.repeats
     if not 0 < accuracy < 1:
         return 1.0
     density = math.exp(-(float(ndtri(accuracy)) ** 2) / 2) / math.sqrt(2 * math.pi)
-    pairs = density**2 / (accuracy * (1 - accuracy))
-    return 1 + pairs * (1 - (1 - 1 / repeats) / folds)
+    pairs = density**2 / (accuracy * (1 - accuracy)) * (1 - averaged / folds)
+    at_chance = rate_closeness(accuracy, resampling)
+    agreement = 2 / math.pi * math.asin((folds - 1) / folds)
+    images = 1 - at_chance * averaged * (1 - agreement)
+    shipped = (1 - at_chance) / max(folds - 1, 1)
+    return images + pairs + shipped
+
+
+def rate_closeness(accuracy: float, resampling: Resampling) -> float:
+    """Say how close an accuracy is to chance, by its standard error there: 1 at chance, 0.14 two of them away."""
+    variance = resampling.chance * (1 - resampling.chance) / resampling.images
+    if not variance:
+        return 1.0 if accuracy == resampling.chance else 0.0
+    return math.exp(-((accuracy - resampling.chance) ** 2) / variance / 2)
 
 
 def count_independent(right: NDArray[np.bool_], groups: NDArray[np.intp]) -> float:
@@ -151,9 +182,9 @@ def correct_by_nadeau_bengio(fold_accuracies: Sequence[float], folds: int) -> tu
     return max(0.0, mean - half), min(1.0, mean + half)
 
 
-def describe_interval(accuracy: float, folds: int, repeats: int, has_groups: bool) -> str:
+def describe_interval(accuracy: float, resampling: Resampling, has_groups: bool) -> str:
     """Say in words which interval this is, and what a hundred images count as near an accuracy."""
-    effective = round(100 / inflate_variance(accuracy, folds, repeats))
+    effective = round(100 / inflate_variance(accuracy, resampling))
     groups = ", and for groups, whose images are right or wrong together" if has_groups else ""
     return (
         "Wilson's interval, corrected for training images that folds share in the manner of Nadeau and Bengio (2003)"

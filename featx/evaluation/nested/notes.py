@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from featx.evaluation.nested.evaluations import NestedRow
-from featx.evaluation.nested.folds import OuterFolds, has_own_split
-from featx.evaluation.nested.interval import corrected_interval
+from featx.evaluation.nested.folds import OuterFolds, has_own_split, rate_majority
+from featx.evaluation.nested.interval import Resampling, corrected_interval
 from featx.evaluation.notes import compare_with_majority, find_majority, note_small_classes, note_weights
 from featx.evaluation.result import TUNED, Evaluation, best
 from featx.evaluation.table_row import TableRow
@@ -79,7 +79,7 @@ def hint_at_nested(rows: Sequence[TableRow], dataset: Dataset) -> tuple[str, ...
     if has_own_split(dataset) or images not in WORTH_NESTING or not fitted:
         return ()
     winner = best(fitted)
-    low, high = corrected_interval(winner.test_accuracy, images, FOLDS)
+    low, high = corrected_interval(winner.test_accuracy, Resampling(images, rate_majority(dataset), FOLDS))
     here = 50 * (winner.ci_high - winner.ci_low)
     there = 50 * (high - low)
     # A fold trains on a few more images than this table did.

@@ -20,8 +20,13 @@ from featx.classifiers.figures import balanced_accuracy, macro_f1
 from featx.evaluation.metrics import calibration_error, compute_figures
 from featx.evaluation.nested.evaluations import ByFold
 from featx.evaluation.nested.figures import NestedFigures
-from featx.evaluation.nested.folds import OuterFolds
-from featx.evaluation.nested.interval import correct_by_nadeau_bengio, corrected_interval, count_independent
+from featx.evaluation.nested.folds import OuterFolds, rate_majority
+from featx.evaluation.nested.interval import (
+    Resampling,
+    correct_by_nadeau_bengio,
+    corrected_interval,
+    count_independent,
+)
 from featx.evaluation.result import UNREADABLE, Evaluation, Figures, HeldOutPredictions, Result
 from featx.types import Codes
 
@@ -75,7 +80,7 @@ def pool_folds(by_fold: ByFold, outer: OuterFolds) -> Pooled:
     result = average_results([evaluation.result for evaluation in evaluations], scores)
     independent = count_independent(predictions[0].classes == truths[0], dataset.groups[outer.judged()])
     accuracy = statistics.fmean(score.accuracy for score in scores)
-    low, high = corrected_interval(accuracy, independent, outer.folds, outer.repeats)
+    low, high = corrected_interval(accuracy, state_resampling(outer, independent))
     result = replace(result, n_test=len(truths[0]), ci_low=round(low, DIGITS), ci_high=round(high, DIGITS))
     evaluation = Evaluation(
         result,
@@ -85,6 +90,11 @@ def pool_folds(by_fold: ByFold, outer: OuterFolds) -> Pooled:
         figures=average_figures(figures),
     )
     return Pooled(evaluation, detail_folds(by_fold, scores, outer))
+
+
+def state_resampling(outer: OuterFolds, images: float) -> Resampling:
+    """State how images were judged, for the interval; `images` is what they count as."""
+    return Resampling(images, rate_majority(outer.dataset), outer.folds, outer.repeats)
 
 
 def pool_predictions(folds: Sequence[Evaluation], outer: OuterFolds, repeat: int) -> HeldOutPredictions:

@@ -12,7 +12,7 @@ from featx.evaluation.nested.figures import NestedReport
 from featx.evaluation.nested.folds import OuterFolds, describe_outer_folds, describe_shortage, make_outer_folds
 from featx.evaluation.nested.interval import describe_interval
 from featx.evaluation.nested.notes import note_judged_classes, note_nested_row, note_tuned
-from featx.evaluation.nested.pooling import pool_folds
+from featx.evaluation.nested.pooling import pool_folds, state_resampling
 from featx.evaluation.nested.procedure import judge_procedure
 from featx.evaluation.table_row import TableRow, compare_with_best, make_table_row
 from featx.log import note
@@ -64,7 +64,7 @@ def nest(comparisons: Sequence[Comparison], progress: Progress | None = None) ->
         seed=outer.seed,
         images=images,
         split=split,
-        interval=describe_interval(procedure.test_accuracy, outer.folds, outer.repeats, outer.dataset.has_groups),
+        interval=describe_interval(procedure.test_accuracy, state_resampling(outer, images), outer.dataset.has_groups),
         procedure=procedure,
         notes=tuple(shortage),
     )

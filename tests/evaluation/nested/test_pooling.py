@@ -11,7 +11,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, matthews_corrcoef
 from featx.evaluation.metrics import calibration_error
 from featx.evaluation.nested.evaluations import ByFold
 from featx.evaluation.nested.folds import OuterFolds, make_outer_folds
-from featx.evaluation.nested.interval import corrected_interval
+from featx.evaluation.nested.interval import Resampling, corrected_interval
 from featx.evaluation.nested.pooling import pool_folds
 from featx.evaluation.protocol import Subject, Training, make_evaluation
 from tests.evaluation.nested.test_folds import make_dataset
@@ -49,7 +49,9 @@ def test_figures_of_labels_are_those_of_all_judged_images(classes: int) -> None:
     assert np.array_equal(pooled.evaluation.predictions.classes, predicted), "in the order of the images"
     accuracy = (predicted == truth).mean()
     assert result.test_accuracy == pytest.approx(accuracy, abs=1e-6)
-    assert (result.ci_low, result.ci_high) == pytest.approx(corrected_interval(accuracy, 61, 5), abs=1e-6)
+    assert (result.ci_low, result.ci_high) == pytest.approx(
+        corrected_interval(accuracy, Resampling(61, 31 / 61 if classes == 2 else 21 / 61, 5)), abs=1e-6
+    )
     assert result.n_test == 61
     assert result.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, predicted), abs=1e-6)
     assert result.macro_f1 == pytest.approx(f1_score(truth, predicted, average="macro"), abs=1e-6)
