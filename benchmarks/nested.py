@@ -169,7 +169,7 @@ def pick(judged: Sequence[tuple[Evaluation, float]]) -> tuple[Evaluation, float]
     return next(pair for pair in judged if pair[0].result is winner)
 
 
-def describe(estimates: Sequence[tuple[float, float, float]], truths: Sequence[float]) -> str:
+def describe(estimates: Sequence[tuple[float, float, float]], truths: NDArray[np.float64]) -> str:
     """Write bias with its standard error, coverage and half-width."""
     table = np.array(estimates)
     errors = table[:, 0] - truths

@@ -54,7 +54,7 @@ def write_procedure(procedure: Procedure) -> str:
     total = sum(choice.folds for choice in procedure.chosen)
     has_several_bases = len({choice.base for choice in procedure.chosen}) > 1
     has_several_poolings = len({choice.pooling for choice in procedure.chosen}) > 1
-    chosen = []
+    chosen: list[str] = []
     for choice in procedure.chosen[:MOST_CHOICES]:
         base = f"{choice.base} " if has_several_bases else ""
         pooling = f" ({choice.pooling})" if has_several_poolings else ""
