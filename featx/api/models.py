@@ -24,28 +24,15 @@ if TYPE_CHECKING:
     from featx.workflows.score import ScoreReport
 
 
-@takes_options(
-    CompareRequest,
-    "path_column",
-    "label_column",
-    *GROUP_FIELDS,
-    *BASE_OPTIONS,
-    "poolings",
-    "seed",
-    "rehash",
-    "cache",
-    "store_dtype",
-    "refit",
-    "views",
-    "test_views",
-    "beside",
-    "memory",
-    "select",
-    "positive",
-    "class_weight",
-    "nested",
-    "repeats",
+EVALUATION_OPTIONS = (
+    *("path_column", "label_column", *GROUP_FIELDS, *BASE_OPTIONS),
+    *("seed", "rehash", "cache", "store_dtype", "refit", "views", "test_views", "memory"),
+    *("select", "positive", "class_weight", "nested", "repeats"),
 )
+"""Options that comparing and fitting share."""
+
+
+@takes_options(CompareRequest, *EVALUATION_OPTIONS, "poolings", "beside")
 def compare(
     data: str | Path,
     *,
@@ -100,26 +87,7 @@ def compare(
     return Table(report.rows, report.nested)
 
 
-@takes_options(
-    CompareRequest,
-    "path_column",
-    "label_column",
-    *GROUP_FIELDS,
-    *BASE_OPTIONS,
-    "seed",
-    "rehash",
-    "cache",
-    "store_dtype",
-    "refit",
-    "views",
-    "test_views",
-    "memory",
-    "select",
-    "positive",
-    "class_weight",
-    "nested",
-    "repeats",
-)
+@takes_options(CompareRequest, *EVALUATION_OPTIONS)
 def fit(
     data: str | Path,
     *,
