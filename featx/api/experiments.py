@@ -56,7 +56,7 @@ def run(
     >>> featx.run("digits").compare
     """
     from featx.reports.comparison import Table
-    from featx.workflows.compare import compare_layer_sets
+    from featx.workflows.compare import compare_rows
     from featx.workflows.experiment_file import load_pipeline
     from featx.workflows.extract import extract_features
 
@@ -64,5 +64,5 @@ def run(
     summary = extract_features(pipeline.extract, progress)
     finetuned = run_finetuning(pipeline.finetune, progress) if pipeline.finetune else None
     # Last, since the table has rows of what was fine-tuned, too.
-    table = Table(compare_layer_sets(pipeline.compare, progress))
-    return ExperimentReport(summary, table, finetuned)
+    compared = compare_rows(pipeline.compare, progress)
+    return ExperimentReport(summary, Table(compared.rows, compared.nested), finetuned)

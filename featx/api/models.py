@@ -24,26 +24,15 @@ if TYPE_CHECKING:
     from featx.workflows.score import ScoreReport
 
 
-@takes_options(
-    CompareRequest,
-    "path_column",
-    "label_column",
-    *GROUP_FIELDS,
-    *BASE_OPTIONS,
-    "poolings",
-    "seed",
-    "rehash",
-    "cache",
-    "store_dtype",
-    "refit",
-    "views",
-    "test_views",
-    "beside",
-    "memory",
-    "select",
-    "positive",
-    "class_weight",
+EVALUATION_OPTIONS = (
+    *("path_column", "label_column", *GROUP_FIELDS, *BASE_OPTIONS),
+    *("seed", "rehash", "cache", "store_dtype", "refit", "views", "test_views", "memory"),
+    *("select", "positive", "class_weight", "nested", "repeats"),
 )
+"""Options that comparing and fitting share."""
+
+
+@takes_options(CompareRequest, *EVALUATION_OPTIONS, "poolings", "beside")
 def compare(
     data: str | Path,
     *,
@@ -70,13 +59,14 @@ def compare(
         path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base;
         `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
-        `refit`, `views`, `test_views`, `beside`, `memory`, `select`, `positive` and `class_weight` ("none", "balanced"
-        or weights by name) as in `CompareRequest`.
+        `refit`, `views`, `test_views`, `beside`, `memory`, `select`, `positive`, `class_weight` ("none", "balanced"
+        or weights by name), `nested` (outer folds, 2 or more) and `repeats` as in `CompareRequest`.
 
     Returns
     -------
     Table
-        A list of results that shows itself as a table, with `best`, `to_dicts()` and `to_csv()`.
+        A list of results that shows itself as a table, with `best`, `to_dicts()` and `to_csv()`; with `nested`, its
+        `procedure` is the accuracy of "let featx choose".
 
     Raises
     ------
@@ -90,30 +80,14 @@ def compare(
     'layer3'
     """
     from featx.reports.comparison import Table
-    from featx.workflows.compare import compare_layer_sets
+    from featx.workflows.compare import compare_rows
 
     options.update(layers=as_names(layers), classifiers=as_names(clf))
-    return Table(compare_layer_sets(make_request(CompareRequest, "compare", data, base, options), progress))
+    report = compare_rows(make_request(CompareRequest, "compare", data, base, options), progress)
+    return Table(report.rows, report.nested)
 
 
-@takes_options(
-    CompareRequest,
-    "path_column",
-    "label_column",
-    *GROUP_FIELDS,
-    *BASE_OPTIONS,
-    "seed",
-    "rehash",
-    "cache",
-    "store_dtype",
-    "refit",
-    "views",
-    "test_views",
-    "memory",
-    "select",
-    "positive",
-    "class_weight",
-)
+@takes_options(CompareRequest, *EVALUATION_OPTIONS)
 def fit(
     data: str | Path,
     *,
@@ -145,12 +119,13 @@ def fit(
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
         path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `memory`, `select`,
-        `positive` and `class_weight` as in `CompareRequest`.
+        `positive`, `class_weight`, `nested` and `repeats` as in `CompareRequest`.
 
     Returns
     -------
     FitReport
-        The `result`, a report by class, the most confident mistakes, and the `model`, which can be saved.
+        The `result`, a report by class, the most confident mistakes, the `model`, which can be saved, and, where it was
+        asked for, `nested`.
 
     Raises
     ------

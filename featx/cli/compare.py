@@ -9,6 +9,7 @@ import click
 
 from featx.base_choice import BaseChoice
 from featx.cli.group_options import group_options
+from featx.cli.nested_options import nested_options
 from featx.cli.options import (
     UserPath,
     cache_option,
@@ -66,6 +67,7 @@ from featx.requests import CompareRequest
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown, with all columns.")
 @wide_option
 @class_weight_option
+@nested_options
 @seed_option
 @memory_option
 @rehash_option
@@ -97,26 +99,29 @@ def command(
     Example:
       featx compare photos --base resnet50 --clf logreg --clf svm --csv table.csv
       featx compare photos --base resnet50 --base hog --base lbp
+      featx compare photos --base resnet50 --nested --repeats 3
     """
     if "all" in classifiers:
         classifiers = ()
     request = CompareRequest(data, base, layers, classifiers, poolings, **options)
     from featx.files import write_text
     from featx.reports.table import check_column, sort_results, table, terminal_width, to_csv
-    from featx.workflows.compare import compare_layer_sets
+    from featx.workflows.compare import compare_rows
 
     check_column(sort)
 
     with progress_bar("fit", quiet) as progress:
-        rows = compare_layer_sets(request, progress)
+        report = compare_rows(request, progress)
+    rows = report.rows
     if sort:
         rows = sort_results(rows, sort)
     if csv_file:
         write_text(csv_file, to_csv(rows))
     if as_json:
-        print_json([row.to_dict() for row in rows])
+        values = [row.to_dict() for row in rows]
+        print_json({"rows": values, **report.nested.to_dict()} if report.nested else values)
     elif markdown:
-        say_text(table(rows, "github"))
+        say_text(table(rows, "github", nested=report.nested))
     else:
         width = None if wide else terminal_width()
-        say_text(table(rows, width=width))
+        say_text(table(rows, width=width, nested=report.nested))

@@ -9,6 +9,7 @@ import click
 
 from featx.base_choice import BaseChoice
 from featx.cli.group_options import group_options
+from featx.cli.nested_options import nested_options
 from featx.cli.options import (
     UserPath,
     base_options,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     "--with-base", is_flag=True, help="Put the weights of the base into the model, too: one file predicts anywhere."
 )
 @class_weight_option
+@nested_options
 @seed_option
 @memory_option
 @rehash_option
@@ -110,9 +112,13 @@ def show(report: FitReport, out: Path | None, base: str) -> None:
     """Print a report in words and tables."""
     from featx.reports.classes import class_table, confusion_table, mistake_lines
     from featx.reports.table import further_figures, sentence
+    from featx.reports.table_nested import nested_sentence
 
     say_line(sentence(report.result))
     say_line(further_figures(report.result))
+    if report.nested:
+        say_line(nested_sentence(report.nested.result, report.nested.report))
+        say_line(f"note: {report.nested.report.interval}")
     for note in (*report.result.notes, *report.result.data_notes):
         say_line(f"note: {note}")
     say_text(f"\n{class_table(report.per_class)}\n")

@@ -38,7 +38,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
     from featx.cli.extract import name_failures, summary_line
     from featx.files import write_text
     from featx.reports.table import closing_lines, table, terminal_width, to_csv
-    from featx.workflows.compare import compare_layer_sets
+    from featx.workflows.compare import compare_rows
     from featx.workflows.experiment_file import load_pipeline
     from featx.workflows.extract import extract_features
 
@@ -55,7 +55,8 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
         finetune.name_problems(tuned)
     # Last, since the table has rows of what was fine-tuned, too.
     with progress_bar("fit", quiet) as progress:
-        results = compare_layer_sets(pipeline.compare, progress)
+        compared = compare_rows(pipeline.compare, progress)
+    results = compared.rows
     if csv_file:
         write_text(csv_file, to_csv(results))
     if as_json:
@@ -63,12 +64,14 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
             "extract": summary.to_dict(),
             "compare": [result.to_dict() for result in results],
         }
+        if compared.nested:
+            report_json |= compared.nested.to_dict()
         if tuned:
             report_json["finetune"] = {**tuned.to_dict(), "model": str(model)}
         print_json(report_json)
     else:
         width = None if wide else terminal_width()
-        say_text(f"\n{table(results, width=width)}\n")
+        say_text(f"\n{table(results, width=width, nested=compared.nested)}\n")
         say_text("\n".join(closing_lines(results, summary.extracted, summary.seconds)))
         if model:
             say_line(f"The fine-tuned model is '{model}'.")

@@ -10,9 +10,29 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from featx.evaluation.error_analysis import ClassReport, HeldOut, Mistake, list_mistakes, report_classes
+from featx.evaluation.nested.figures import NestedReport
 from featx.evaluation.result import Evaluation, choose_positive
 from featx.evaluation.table_row import TableRow, make_row
 from featx.models.model import Model
+
+
+@dataclass(frozen=True)
+class NestedFit:
+    """What nested cross-validation says of one configuration.
+
+    Attributes
+    ----------
+    result : TableRow
+        Its figures are those of all judged images.
+    report : NestedReport
+    """
+
+    result: TableRow
+    report: NestedReport
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON: the fields of a result, and how they came about."""
+        return {**self.result.to_dict(), **self.report.to_dict()["nested"], **asdict(self.result)["nested"]}
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,8 @@ class FitReport:
         What was held out and what was trained on, in words.
     model : Model or None
         Labels new images; None if it was not to be kept and the result is of an earlier run.
+    nested : NestedFit or None
+        The same configuration in nested cross-validation, where it was asked for.
     """
 
     result: TableRow
@@ -42,10 +64,11 @@ class FitReport:
     split: str
     # Any stands for None here: who asks for the model, as `fit` does by default, need not check that it is there.
     model: Model | Any = field(default=None, repr=False, compare=False)
+    nested: NestedFit | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON: the fields of the result, and the details."""
-        return {
+        values = {
             **self.result.to_dict(),
             "classes": self.classes,
             "per_class": [asdict(report) for report in self.per_class],
@@ -53,6 +76,9 @@ class FitReport:
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
             "split": self.split,
         }
+        if self.nested:
+            values["nested"] = self.nested.to_dict()
+        return values
 
 
 def report_fit(

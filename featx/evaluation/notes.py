@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featx.classifiers.registry import takes_class_weights, takes_row_weights
 from featx.errors import shorten
@@ -46,17 +47,34 @@ def note_chance(evaluation: Evaluation, dataset: Dataset) -> str | None:
     Both are evaluated on the same images, so that McNemar's exact test compares them (McNemar, 1947), as it compares
     rows of a table.
     """
+    return compare_with_majority(evaluation, dataset, find_majority(dataset, dataset.train), "test")
+
+
+def find_majority(dataset: Dataset, rows: NDArray[np.bool_]) -> int:
+    """Find the most frequent class of some rows, (n,) bool, by their weights where there are any."""
+    weights = None if dataset.weights is None else dataset.weights[rows]
+    return int(np.bincount(dataset.y[rows], weights).argmax())
+
+
+def compare_with_majority(evaluation: Evaluation, dataset: Dataset, majority: int, part: str) -> str | None:
+    """Say that a classifier is not better than one class on the held-out rows, beyond chance.
+
+    Parameters
+    ----------
+    majority : int
+        Place of the class.
+    part : str
+        What accuracy on the held-out rows is called.
+    """
     if evaluation.result.clf == "dummy":
         return None
-    weights = None if dataset.weights is None else dataset.weights[dataset.train]
-    majority = int(np.bincount(dataset.y[dataset.train], weights).argmax())
     truth = dataset.y[dataset.test]
     is_right = evaluation.predictions.classes == truth
     is_majority = truth == majority
     accuracy = is_majority.mean()
     if is_right.mean() > accuracy and mcnemar(is_right, is_majority) < SIGNIFICANCE:
         return None
-    named = f"'{dataset.classes[majority]}', test accuracy {accuracy:.3f}"
+    named = f"'{dataset.classes[majority]}', {part} accuracy {accuracy:.3f}"
     return f"not better than the dummy ({named}) beyond chance, by McNemar's test"
 
 
@@ -70,15 +88,26 @@ def note_edge(evaluation: Evaluation) -> str | None:
 
 def note_data(dataset: Dataset) -> tuple[str, ...]:
     """Say what is to be known of a data set, a phrase each."""
-    notes = []
-    counts = np.bincount(dataset.y[dataset.test], minlength=len(dataset.classes))
-    few = [place for place in np.argsort(counts, kind="stable").tolist() if counts[place] < FEW_IMAGES]
-    if few:
-        named = shorten([f"'{dataset.classes[place]}' {counts[place]}" for place in few], 4)
-        have = "1 class has" if len(few) == 1 else f"{len(few)} classes have"
-        notes.append(f"{have} fewer than {FEW_IMAGES} held-out images ({named}): what is said of them is rough")
+    notes = list(note_small_classes(dataset, "held-out"))
     if dataset.on_both_sides:
         notes.append(dataset.on_both_sides)
     if dataset.torn_groups:
         notes.append(dataset.torn_groups)
     return tuple(notes)
+
+
+def note_small_classes(dataset: Dataset, part: str) -> tuple[str, ...]:
+    """Name the classes of few evaluated images in one phrase; none where there are no such classes.
+
+    Parameters
+    ----------
+    part : str
+        What the evaluated images are called.
+    """
+    counts = np.bincount(dataset.y[dataset.test], minlength=len(dataset.classes))
+    few = [place for place in np.argsort(counts, kind="stable").tolist() if counts[place] < FEW_IMAGES]
+    if not few:
+        return ()
+    named = shorten([f"'{dataset.classes[place]}' {counts[place]}" for place in few], 4)
+    have = "1 class has" if len(few) == 1 else f"{len(few)} classes have"
+    return (f"{have} fewer than {FEW_IMAGES} {part} images ({named}): what is said of them is rough",)

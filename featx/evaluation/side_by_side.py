@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from featx.evaluation.evaluate import evaluate_layer_set, recall
 from featx.evaluation.result import Evaluation
 from featx.features.catalog import LayerSet
 from featx.processes.workers import Workers
+from featx.types import Progress
 
 WORTH_PROCESSES = 1_000_000
 """Numbers in all features to be evaluated, from which on a second process earns back the seconds of its start."""
@@ -57,6 +59,27 @@ def evaluate_side_by_side(tasks: Sequence[Task]) -> Results:
         yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
     else:
         yield from evaluate_in_processes(tasks, largest_first, jobs, cpus // jobs)
+
+
+def evaluate_tasks(tasks: Sequence[Task], progress: Progress | None = None) -> list[list[Evaluation]]:
+    """Evaluate layer sets as `evaluate_side_by_side` does, and give their evaluations in the order of the tasks.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called with the number of evaluations done and to be done.
+    """
+    total = sum(len(comparison.classifiers) for comparison, _ in tasks)
+    done = 0
+    by_place: dict[int, list[Evaluation]] = {}
+    # Closed at once when something stops this: its processes end with it.
+    with closing(evaluate_side_by_side(tasks)) as results:
+        for place, evaluations in results:
+            by_place[place] = evaluations
+            done += len(evaluations)
+            if progress:
+                progress(done, total)
+    return [by_place[place] for place in range(len(tasks))]
 
 
 def joblib_backend_surrounds() -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.evaluation.metrics import adjust_by_holm, mcnemar
+from featx.evaluation.nested.figures import NestedFigures
 from featx.evaluation.result import Evaluation, PositiveClass, Result, best, drop_unweighted
 from featx.features.catalog import LayerSet
 
@@ -45,6 +46,10 @@ class TableRow(Result):
         The positive class.
     notes, data_notes : tuple of str
         What to know of this row, and of the data set.
+    hints : tuple of str
+        What else could be done; it speaks of seconds, so that rows are equal without it.
+    nested : NestedFigures or None
+        Details of nested cross-validation, where it made the row: all figures are then of all judged images.
     """
 
     p_value: float | None = None
@@ -61,12 +66,16 @@ class TableRow(Result):
     positive: str | None = None
     notes: tuple[str, ...] = ()
     data_notes: tuple[str, ...] = ()
+    hints: tuple[str, ...] = field(default=(), compare=False)
+    nested: NestedFigures | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON; scripts find at the end what they have always found there."""
         values = asdict(self)
         degenerate = [word_degenerate(self)] if self.degenerate else []
-        values["notes"] = [*self.notes, *degenerate, *values.pop("data_notes")]
+        values["notes"] = [*self.notes, *degenerate, *values.pop("data_notes"), *values.pop("hints")]
+        if self.nested is None:
+            del values["nested"]
         for name in LAST_FIELDS:
             values[name] = values.pop(name)
         return drop_unweighted(values)

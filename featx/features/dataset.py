@@ -268,14 +268,17 @@ def join_dataset(request: CompareRequest, manifest: DigestedListing) -> Dataset:
     own = find_held_out(listing.splits)
     groups, test = split_rows(listed, counted.rows, y, own, request.seed)
     check_training_part(classes, y, test, request.data)
+    # Where every image is judged in turn, nothing is to be said of one held-out part.
+    is_read = request.nested is None
     unmeasured = np.flatnonzero(np.bincount(y[test], minlength=len(classes)) == 0)
-    if len(unmeasured):
+    if len(unmeasured) and is_read:
         names = shorten(f"'{classes[code]}'" for code in unmeasured)
         of_them = "it" if len(unmeasured) == 1 else "them"
         log.warning("no image of %s is held out, so the accuracy says nothing of %s", names, of_them)
     named = groups if has_company(groups) else None
     split = describe_split(None if own is None else listing.splits, test, request.seed, named)
-    note(log, split)
+    if is_read:
+        note(log, split)
     torn = None if named is None or own is None else word_torn(groups, test, listing.paths)
     if torn:
         log.warning("%s", torn)

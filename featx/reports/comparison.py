@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from featx.evaluation.nested.figures import NestedReport, Procedure
 from featx.evaluation.result import best
 from featx.evaluation.table_row import TableRow
 from featx.files import write_text
@@ -12,11 +14,27 @@ from featx.reports.table import table, to_csv
 
 
 class Table(ShownRows[TableRow]):
-    """The rows of a comparison: one for each layer or layer set and classifier."""
+    """The rows of a comparison: one for each layer or layer set and classifier.
+
+    Parameters
+    ----------
+    rows : sequence of TableRow
+    nested : NestedReport, optional
+        What nested cross-validation says of all of them, where it made them.
+    """
+
+    def __init__(self, rows: Sequence[TableRow], nested: NestedReport | None = None) -> None:
+        super().__init__(rows)
+        self.nested = nested
 
     def text(self, style: str) -> str:
         """Write the table in a format of tabulate, and what its marks mean."""
-        return table(self.rows, style)
+        return table(self.rows, style, nested=self.nested)
+
+    @property
+    def procedure(self) -> Procedure | None:
+        """The figures of "let featx choose", judged as a whole; None without nested cross-validation."""
+        return self.nested.procedure if self.nested else None
 
     @property
     def best(self) -> TableRow:

@@ -9,10 +9,12 @@ from typing import TypeVar
 from tabulate import tabulate
 
 from featx.errors import unknown
+from featx.evaluation.nested.figures import NestedReport
 from featx.evaluation.result import TUNED, best
 from featx.evaluation.table_row import TableRow
 from featx.log import escape_controls
 from featx.reports.csv_text import write_csv
+from featx.reports.table_nested import name_accuracy, name_part, write_nested
 from featx.reports.table_notes import CV_HEADINGS, is_tied, list_degenerate, mark_row, word_weights, write_notes
 
 COLUMNS = (
@@ -22,6 +24,9 @@ COLUMNS = (
     *("p_adjusted", "roc_auc", "average_precision", "matthews", "sensitivity", "specificity", "cv_figure"),
 )
 """Fields of a row that CSV files hold, in this order; any of them can be sorted by."""
+
+NESTED_COLUMNS = ("folds", "repeats", "spread")
+"""Details of nested cross-validation that CSV files hold beyond these, with `nested_` before their names."""
 
 RISING = {
     "base",
@@ -40,7 +45,7 @@ RISING = {
 LEFT = ("", "base", "layer", "pooling", "clf")
 """Columns that are aligned to the left: words."""
 
-ESSENTIAL = ("", "base", "layer", "clf", *CV_HEADINGS.values(), "test acc", "95 % CI", "p")
+ESSENTIAL = ("", "base", "layer", "clf", *CV_HEADINGS.values(), "test acc", "nested acc", "spread", "95 % CI", "p")
 """Columns that a table always shows, the base only if there are several, one figure only if it was asked for."""
 
 OPTIONAL = (*("pooling", "views", "length", "seconds", "MB", "balanced", "macro F1", "ECE", "top 5", "ms/image"),)
@@ -103,6 +108,7 @@ def write_cells(row: TableRow, winner: TableRow) -> dict[str, str]:
     asked = {}
     if row.select not in (None, "accuracy"):
         asked = {CV_HEADINGS[row.select]: write_number(row.cv_figure)}
+    spread = {} if row.nested is None else {"spread": write_number(row.nested.spread)}
     return {
         "": mark_row(row, winner),
         "base": escape_controls(row.base),
@@ -113,7 +119,8 @@ def write_cells(row: TableRow, winner: TableRow) -> dict[str, str]:
         "length": str(row.dim),
         "cv acc": write_number(row.cv_accuracy),
         **asked,
-        "test acc": write_number(row.test_accuracy),
+        "test acc" if row.nested is None else "nested acc": write_number(row.test_accuracy),
+        **spread,
         "95 % CI": f"{row.ci_low:.3f}-{row.ci_high:.3f}",
         "p": write_number(row.p_adjusted),
         "balanced": write_number(row.balanced_accuracy),
@@ -131,7 +138,12 @@ def write_cells(row: TableRow, winner: TableRow) -> dict[str, str]:
     }
 
 
-def table(rows: Sequence[TableRow], style: str = "simple", width: int | None = None) -> str:
+def table(
+    rows: Sequence[TableRow],
+    style: str = "simple",
+    width: int | None = None,
+    nested: NestedReport | None = None,
+) -> str:
     """Write rows as a table, and below it what its marks mean.
 
     Parameters
@@ -141,6 +153,8 @@ def table(rows: Sequence[TableRow], style: str = "simple", width: int | None = N
         A format of tabulate: "simple", or "github" for Markdown.
     width : int, optional
         Characters in a line, such as `terminal_width()`: as many columns are shown as fit. None: all columns.
+    nested : NestedReport, optional
+        What nested cross-validation, where it made the rows, says of all of them.
     """
     winner = best(rows)
     columns = drop_empty(write_columns(rows, winner))
@@ -155,7 +169,8 @@ def table(rows: Sequence[TableRow], style: str = "simple", width: int | None = N
         if style == "github":
             shown = {name: [cell.replace("|", "\\|") for cell in cells] for name, cells in shown.items()}
         text = tabulate(shown, "keys", tablefmt=style, colalign=list_sides(shown), disable_numparse=True)
-    return text + write_notes(rows, winner, list(columns), list(shown), width)
+    choices = "" if nested is None else write_nested(nested, width)
+    return text + choices + write_notes(rows, winner, list(columns), list(shown), width)
 
 
 def write_columns(rows: Sequence[TableRow], winner: TableRow) -> TableColumns:
@@ -288,11 +303,14 @@ def further_figures(row: TableRow) -> str:
 
 def to_csv(rows: Sequence[TableRow]) -> str:
     """Write rows as CSV, with all columns."""
+    is_nested = any(row.nested for row in rows)
     lines = []
     for row in rows:
         values = row.to_dict()
-        lines.append([values[name] for name in COLUMNS])
-    return write_csv([COLUMNS, *lines])
+        further = [(values["nested"] or {}).get(name) for name in NESTED_COLUMNS] if is_nested else []
+        lines.append([*(values[name] for name in COLUMNS), *further])
+    further_columns = [f"nested_{name}" for name in NESTED_COLUMNS] if is_nested else []
+    return write_csv([[*COLUMNS, *further_columns], *lines])
 
 
 def write_points(loss: float) -> str:
@@ -304,7 +322,8 @@ def write_points(loss: float) -> str:
 def write_verdict(row: TableRow) -> str:
     """Say whether the held-out part tells a row apart from the winner (exact McNemar test)."""
     if row.p_adjusted is None or is_tied(row):
-        return f"on {row.n_test} held-out images that may be chance."
+        judged = "held-out" if row.nested is None else "judged"
+        return f"on {row.n_test} {judged} images that may be chance."
     return f"that is more than chance (p = {row.p_adjusted:.3f})."
 
 
@@ -313,7 +332,7 @@ def closing_lines(rows: Sequence[TableRow], extracted: int, seconds: float) -> l
     winner = best(rows)
     lines = [
         f"Best by cross-validation: {winner.layer} with {winner.clf}, "
-        f"test accuracy {winner.test_accuracy:.3f} ({winner.ci_low:.3f} to {winner.ci_high:.3f})."
+        f"{name_accuracy(winner)} {winner.test_accuracy:.3f} ({winner.ci_low:.3f} to {winner.ci_high:.3f})."
     ]
     deepest = find_deepest(rows)
     if deepest.layer != winner.layer:
@@ -321,7 +340,7 @@ def closing_lines(rows: Sequence[TableRow], extracted: int, seconds: float) -> l
         in_test = write_points(winner.test_accuracy - deepest.test_accuracy)
         lines.append(
             f"The deepest layer, {deepest.layer} with {deepest.clf}, scores {in_cv} in cross-validation "
-            f"and {in_test} on the held-out part; {write_verdict(deepest)}"
+            f"and {in_test} {name_part(winner)}; {write_verdict(deepest)}"
         )
     for row in rows:
         if row.clf == "finetuned" and row is not winner:

@@ -75,8 +75,12 @@ def explain_marks(rows: Sequence[TableRow], winner: TableRow) -> list[str]:
     lines = []
     if len(rows) > 1:
         figure = "" if winner.select is None else f" ({CV_HEADINGS[winner.select].removeprefix('cv ')})"
+        inside = "" if winner.nested is None else " inside the outer folds"
+        images = "held-out images" if winner.nested is None else "judged images"
+        first = " of the first repeat" if winner.nested is not None and winner.nested.repeats > 1 else ""
         lines.append(
-            f"(*) best by cross-validation{figure}; p: exact McNemar test against it on the same held-out images"
+            f"(*) best by cross-validation{inside}{figure}; "
+            f"p: exact McNemar test against it on the same {images}{first}"
         )
     if len(rows) > 2:
         lines.append(f"(p) adjusted for {len(rows) - 1} tests by Holm's method; JSON and CSV have it unadjusted, too")
@@ -93,7 +97,7 @@ def gather_notes(rows: Sequence[TableRow]) -> list[str]:
     for row in rows:
         for text in row.notes:
             rows_of_note.setdefault(text, []).append(row)
-        data_notes.update(dict.fromkeys(row.data_notes))
+        data_notes.update(dict.fromkeys((*row.data_notes, *row.hints)))
     lines = list_weights(rows)
     for text, noted in rows_of_note.items():
         names = [f"{row.layer} {row.clf}" for row in noted]

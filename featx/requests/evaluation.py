@@ -10,7 +10,7 @@ from featx.base_choice import BaseChoice, Count, GroupChoice
 from featx.fields import CheckedFields, check_class_weight, format_class_weight
 from featx.keys import StoredDtype
 from featx.requests.extraction import ExtractRequest
-from featx.requests.values import ClassWeight, Seed, SelectedFigure, default_cache
+from featx.requests.values import GREATEST_SEED, ClassWeight, FoldCount, Seed, SelectedFigure, default_cache
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class CompareRequest(GroupChoice):
     class_weight : str or mapping of str to float
         What errors on classes cost in training: "none", "balanced" (all classes together the same), or weights by name,
         also as text, "NAME=W,NAME=W"; a class that is not named has 1.
+    nested : int or None
+        Outer folds of nested cross-validation: every image is judged by a model that never saw its fold, and all
+        choices are made anew inside. None: one held-out part.
+    repeats : int
+        How often nested cross-validation is done, with seeds `seed`, `seed + 1` and so on.
     """
 
     data: str
@@ -73,20 +78,32 @@ class CompareRequest(GroupChoice):
     select: SelectedFigure | None = None
     positive: str | None = None
     class_weight: ClassWeight = "none"
+    nested: FoldCount | None = None
+    repeats: Count = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "class_weight", format_class_weight(self.class_weight))
 
     def contradictions(self) -> list[str]:
-        """Report more test views than training views, and class weights that make no sense."""
+        """Report views, class weights, repeats and seeds that make no sense together."""
         problems = [*super().contradictions(), *check_class_weight(self.class_weight)]
         if self.test_views > self.views:
             problems.append(
                 f"'test_views' is {self.test_views}, but 'views' is {self.views}: "
                 "only views that are trained on can be averaged"
             )
+        if self.repeats > 1 and self.nested is None:
+            problems.append(
+                f"'repeats' is {self.repeats}, but one held-out part is read once: add --nested (nested=5 in Python)"
+            )
+        if self.seed + self.repeats - 1 > GREATEST_SEED:
+            problems.append(f"'seed' plus 'repeats' goes beyond the greatest seed, {GREATEST_SEED}")
         return problems
+
+    def held_out(self) -> CompareRequest:
+        """Give the same request without nested cross-validation: one held-out part decides the figures."""
+        return replace(self, nested=None, repeats=1)
 
     def others(self) -> list[CompareRequest]:
         """Write the requests for the other bases of a table: every layer of each, whatever is asked of the first."""

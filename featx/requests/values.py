@@ -18,8 +18,13 @@ ScoredPart = Literal["auto", "train", "val", "test", "all"]
 SelectedFigure = Literal["accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss", "average_precision"]
 KeepRule = Literal["proven", "best"]
 
-Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+GREATEST_SEED = 2**32 - 1
+
+Seed = Annotated[int, Meta(ge=0, le=GREATEST_SEED)]
 """What numpy and scikit-learn take as a seed."""
+
+FoldCount = Annotated[int, Meta(ge=2)]
+"""Folds of cross-validation: one to judge and one to train on at least."""
 
 Names = Annotated[Sequence[str], Meta(min_length=1)]
 """Names, one at least."""

@@ -1,20 +1,38 @@
-"""Compare layers and classifiers on cached features, each evaluated once on the held-out part."""
+"""Compare layers and classifiers on cached features: on one held-out part, or by nested cross-validation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from dataclasses import dataclass, replace
 
 from featx.errors import MissingFeatures
 from featx.evaluation.comparison import Comparison, open_comparisons
 from featx.evaluation.evaluate import recall_finetuned
+from featx.evaluation.nested.figures import NestedReport
+from featx.evaluation.nested.notes import hint_at_nested, note_tuned
+from featx.evaluation.nested.report import nest
 from featx.evaluation.notes import note_data, note_row
 from featx.evaluation.result import Evaluation
-from featx.evaluation.side_by_side import evaluate_side_by_side
+from featx.evaluation.side_by_side import evaluate_tasks
 from featx.evaluation.table_row import TableRow, compare_with_best, make_table_row
 from featx.features.catalog import LayerSet
 from featx.requests import CompareRequest
 from featx.types import Progress
+
+
+@dataclass(frozen=True)
+class ComparisonReport:
+    """What a comparison gives.
+
+    Attributes
+    ----------
+    rows : list of TableRow
+    nested : NestedReport or None
+        None where one held-out part was read.
+    """
+
+    rows: list[TableRow]
+    nested: NestedReport | None = None
 
 
 def compare_layer_sets(request: CompareRequest, progress: Progress | None = None) -> list[TableRow]:
@@ -36,7 +54,30 @@ def compare_layer_sets(request: CompareRequest, progress: Progress | None = None
     FeatxError
         If names are unknown, features are not cached or the data set cannot be used.
     """
+    return compare_rows(request, progress).rows
+
+
+def compare_rows(request: CompareRequest, progress: Progress | None = None) -> ComparisonReport:
+    """Evaluate what `compare_layer_sets` does, and say of nested cross-validation what no single row can.
+
+    Raises
+    ------
+    FeatxError
+        As `compare_layer_sets` does; also if the images cannot be divided into outer folds.
+    """
     comparisons = open_comparisons(request)
+    if request.nested is None:
+        return ComparisonReport(compare_on_held_out(request, comparisons, progress))
+    rows, report = nest(comparisons, progress)
+    if any(recall_finetuned(comparison) for comparison in comparisons):
+        report = replace(report, notes=(*report.notes, note_tuned()))
+    return ComparisonReport(rows, report)
+
+
+def compare_on_held_out(
+    request: CompareRequest, comparisons: Sequence[Comparison], progress: Progress | None
+) -> list[TableRow]:
+    """Evaluate every row once on the held-out part."""
     dataset = comparisons[0].dataset
     evaluated = evaluate_all(comparisons, progress)
     for comparison in comparisons:
@@ -52,7 +93,8 @@ def compare_layer_sets(request: CompareRequest, progress: Progress | None = None
     for (layer_set, evaluation), test in zip(evaluated, tests, strict=True):
         notes = note_row(evaluation, dataset, request.class_weight)
         rows.append(make_table_row(evaluation, layer_set, positive, notes=notes, data_notes=data_notes, **test))
-    return rows
+    hints = hint_at_nested(rows, dataset)
+    return [replace(row, hints=hints) for row in rows]
 
 
 def evaluate_all(
@@ -60,17 +102,7 @@ def evaluate_all(
 ) -> list[tuple[LayerSet | None, Evaluation]]:
     """Evaluate the layer sets of all bases: pairs of layer set and evaluation, in the order of the table."""
     tasks = [(comparison, layer_set) for comparison in comparisons for layer_set in comparison.layer_sets]
-    total = sum(len(comparison.classifiers) for comparison, _ in tasks)
-    done = 0
-    by_place: dict[int, list[Evaluation]] = {}
-    # Closed at once when something stops this: its processes end with it.
-    with closing(evaluate_side_by_side(tasks)) as results:
-        for place, evaluations in results:
-            by_place[place] = evaluations
-            done += len(evaluations)
-            if progress:
-                progress(done, total)
     evaluated: list[tuple[LayerSet | None, Evaluation]] = []
-    for place, (_, layer_set) in enumerate(tasks):
-        evaluated += [(layer_set, evaluation) for evaluation in by_place[place]]
+    for (_, layer_set), evaluations in zip(tasks, evaluate_tasks(tasks, progress), strict=True):
+        evaluated += [(layer_set, evaluation) for evaluation in evaluations]
     return evaluated

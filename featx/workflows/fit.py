@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from featx.errors import ModelError, RequestError, WeightsError, shorten
 from featx.evaluation.comparison import Comparison, open_comparison
 from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.evaluate import evaluate_layer_set
-from featx.evaluation.fit_report import FitReport, report_fit
+from featx.evaluation.fit_report import FitReport, NestedFit, report_fit
+from featx.evaluation.nested.report import nest
 from featx.evaluation.notes import note_data, note_row
 from featx.evaluation.protocol import ModelBase, describe_groups, describe_protocol, locate_weights, make_model
 from featx.evaluation.result import Evaluation
@@ -54,9 +56,10 @@ def fit_classifier(request: CompareRequest, keep_model: bool = True, with_base: 
     ModelError
         If the model is needed and no file can hold it.
     FeatxError
-        If names are unknown, features are not cached or the data set cannot be used.
+        If names are unknown, features are not cached or the data set cannot be used; with `nested`, also if it cannot
+        be divided into outer folds.
     """
-    comparison = open_comparison(request)
+    comparison = open_comparison(request.held_out())
     layer_set = choose_only_one(comparison)
     with parallel_config("threading", n_jobs=cpu_count()):
         (evaluation,) = evaluate_layer_set(comparison, layer_set, needs_classifiers=keep_model)
@@ -68,7 +71,11 @@ def fit_classifier(request: CompareRequest, keep_model: bool = True, with_base: 
     held_out = take_held_out(dataset, np.flatnonzero(dataset.test))
     notes = note_row(evaluation, dataset, request.class_weight)
     row = make_table_row(evaluation, layer_set, comparison.positive, notes=notes, data_notes=note_data(dataset))
-    return report_fit(evaluation, held_out, model, row)
+    report = report_fit(evaluation, held_out, model, row)
+    if request.nested is None:
+        return report
+    rows, nested = nest([replace(comparison, request=request)])
+    return replace(report, nested=NestedFit(rows[0], nested))
 
 
 def choose_only_one(comparison: Comparison) -> LayerSet:
