@@ -17,7 +17,7 @@ from featx.data.listing import Listing
 from featx.data.loader import Loaded, Loader, Prepare
 from featx.finetuning.unfreeze import TrainablePart, UnfreezePlan
 from featx.images.augment import PRESETS, Preset, augment, make_views, stream
-from featx.images.transform import to_input
+from featx.images.normalise import to_input
 from featx.keys import FeatureKey, InputTransform
 from featx.store.store import FeatureStore
 from featx.timing import Clock

@@ -15,7 +15,8 @@ from featx.data.sources import list_images
 from featx.engines.compute import PixelBatches, compute_features
 from featx.engines.engine import LazyEngine, Plan, make_plan
 from featx.images.gpu_resize import DeviceResizer
-from featx.images.transform import to_input, to_pixels
+from featx.images.normalise import to_input
+from featx.images.transform import to_pixels
 from featx.timing import Clock
 from tests.conftest import load_base
 
