@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from featx.data.listing import Listing
-from featx.data.loader import Loaded, Loader, Prepare
+from featx.data.loader import Loader, Prepare
+from featx.data.rows import Loaded
 from featx.finetuning.unfreeze import TrainablePart, UnfreezePlan
 from featx.images.augment import PRESETS, Preset, augment, make_views, stream
 from featx.images.normalise import to_input

@@ -29,7 +29,7 @@ Box = tuple[int, int, int, int]
 
 
 Distances = Any
-"""A numpy array or a tensor, whose operators do the same: a GPU resizes by these filters, and so does what has no torch."""
+"""A numpy array or a tensor, whose operators do the same: a GPU resizes by these filters, too."""
 
 
 def triangle(x: Distances) -> Distances:
