@@ -34,7 +34,7 @@ SECTIONS_FILE = Path(__file__).with_name("gpu_sections.py")
 SECTIONS = {
     "photos": 50,
     "files": 90,
-    "agreement": 75,
+    "agreement": 90,
     "by hand": 50,
     "forward": 60,
     "engine": 55,

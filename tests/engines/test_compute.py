@@ -143,3 +143,15 @@ def test_many_threads_and_rows_of_files_are_worth_processes(photos: Path) -> Non
     assert not loads_in_processes(replace(plan, in_processes=True), in_memory, LEAST_ROWS)
     assert loads_in_processes(plan, list_given_images(listing.paths), LEAST_ROWS) == is_linux
     assert not loads_in_processes(plan, list_images("digits"), LEAST_ROWS)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("resizes", [False, True])
+def test_processes_feed_a_gpu(photos: Path, resizes: bool) -> None:
+    plan = make_plan(load_base("tiny", "random"), WANTED, torch.device("cuda"), 8, 2)
+    expected = compute(replace(plan, in_processes=False), str(photos), views=3)
+    elsewhere = PlanOfProcesses(**vars(replace(plan, in_processes=True, raw_from_processes=resizes)))
+    features = compute(elsewhere, str(photos), views=3)
+    assert features.keys() == expected.keys()
+    for key, feature in features.items():
+        assert np.allclose(feature, expected[key], rtol=1e-4, atol=1e-5)
