@@ -2,7 +2,7 @@
 
 Read `decode` first (bytes to an upright RGB picture, and the policy for everything that can be odd or broken), then
 `memory_budget` (how many pictures may be decoded at a time), `transform` (picture to pixels), `normalise` (pixels to
-numbers), `views` (those that are fixed) and `augment` (those that are drawn). `formats/` is about single kinds of files;
+numbers), `views` (fixed ones) and `augment` (those that are drawn). `formats/` is about single kinds of files;
 `decoding_process` decodes those whose size does not bound what that takes. `gpu_resize` does what `transform.to_pixels`
 does on a GPU, with the same pixels, for the pictures that `raw_pictures` names.
 
