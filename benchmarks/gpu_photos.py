@@ -81,9 +81,9 @@ def make_photos(section: Section) -> None:
     print(json.dumps({"facts": describe_machine(section)}), flush=True)
     small, large = (SMALL, (1000, 750)) if section.tiny else (SMALL, LARGE)
     kinds = {
-        "warm": (small, 16 if section.tiny else 64, 16 if section.tiny else 1024),
-        "small": (small, 8 if section.tiny else 512, 16 if section.tiny else 16_384),
-        "12 megapixels": (large, 2 if section.tiny else 32, 4 if section.tiny else 768),
+        "warm": (small, 16 if section.tiny else 64, 16 if section.tiny else 256),
+        "small": (small, 8 if section.tiny else 512, 16 if section.tiny else 8192),
+        "12 megapixels": (large, 2 if section.tiny else 32, 4 if section.tiny else 256),
     }
     for kind, (size, distinct, count) in kinds.items():
 

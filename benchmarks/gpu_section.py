@@ -20,7 +20,7 @@ from featx.bases.loading import open_base
 from featx.engines.threads import count_cores
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-MEASURED_SECONDS = 2.0
+MEASURED_SECONDS = 1.0
 ENOUGH_CALLS = 200
 
 

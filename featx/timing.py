@@ -22,9 +22,12 @@ class Clock:
         try:
             yield
         finally:
-            elapsed = time.perf_counter() - started
-            with self.lock:
-                self.seconds[step] = self.seconds.get(step, 0.0) + elapsed
+            self.add(step, time.perf_counter() - started)
+
+    def add(self, step: str, seconds: float) -> None:
+        """Count seconds for a step: those that another process has spent on it, for one."""
+        with self.lock:
+            self.seconds[step] = self.seconds.get(step, 0.0) + seconds
 
     def with_idle(self, workers: int, elapsed: float) -> dict[str, float]:
         """Give the seconds of all steps, and the idle time of the workers as the step "waiting".

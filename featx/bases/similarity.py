@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from featx.bases.architecture import RANDOM_WEIGHTS
 from featx.bases.base import ALIASES, Base, Stage, is_pointwise_follower
-from featx.images.transform import to_input
+from featx.images.normalise import to_input
 
 
 @dataclass(frozen=True)

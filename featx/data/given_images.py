@@ -165,7 +165,8 @@ def name_images(images: Sequence[object]) -> tuple[list[str], dict[str, Picture]
 def make_listing(name: str, paths: list[str], pictures: dict[str, Picture]) -> Listing:
     """Make a listing without labels; digests are remembered only where every image is a file."""
     no_labels = [""] * len(paths)
-    return Listing(name, paths, no_labels, no_labels, GivenImages(pictures).read, on_disk=not pictures)
+    read = GivenImages(pictures).read if pictures else read_file
+    return Listing(name, paths, no_labels, no_labels, read, on_disk=not pictures)
 
 
 def list_files(path: str, choice: ColumnChoice) -> list[str]:

@@ -2,34 +2,34 @@
 
 Where arithmetic runs on the same cores as decoding, each thread takes a few images all the way from the file to the
 features: no core waits for another, and threads never outnumber cores. Where it runs on a device, threads only decode,
-and the next batch is handed over while the one before it is computed.
+and the next batch is handed over while the one before it is computed. Many threads would wait for Python's lock more
+than they decode: there each hands its slices to a process of its own (`remote_loading`).
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from PIL import Image
 
 from featx.data.listing import Listing
+from featx.data.loading_process import LoadingProcesses
 from featx.data.reading import reading
-from featx.errors import first_line
+from featx.data.remote_loading import RemoteLoading, RemotePreparation
+from featx.data.rows import Loaded, describe_unreadable, prepare_picture
+from featx.data.slices import LARGEST_SLICE, SLICE, ReadAhead, Slices
 from featx.images.decode import BrokenImage, decoding
-from featx.images.depth import RangeUse
 from featx.images.picture_digest import digest_picture
 from featx.keys import ValueRange
 from featx.timing import Clock
 from featx.types import LayerFeatures, Pixels
-
-log = logging.getLogger(__name__)
 
 Start = Callable[[list[Pixels]], Callable[[], LayerFeatures]]
 """Begins to compute features of images, (height, width, 3) uint8 each, and returns the function that waits for them."""
@@ -40,51 +40,13 @@ Select = Callable[[bytes, int], bool]
 Prepare = Callable[[Image.Image, bytes], dict[int, Pixels]]
 """Decoded picture and digest to pixels by view; threads call it."""
 
-SLICE = 8
-"""Images that a thread takes at a time, or a multiple of it."""
-
-LARGEST_SLICE = 32
-"""The most images that a thread takes, where they are quick: a core that changes less often between decoding and
-arithmetic keeps more of either in its cache (measured: a tenth faster than with 8)."""
-
-SLICE_SECONDS = 0.5
-"""Seconds that a slice of more than `SLICE` images may take."""
-
 AHEAD_BYTES = 2**26
 """Pixels that are decoded, at most, before the engine is ready: some 400 images of 224 x 224 pixels."""
 
+LoadTask = Callable[[], list[Loaded]]
+"""Loads a slice of rows."""
+
 TaskResult = TypeVar("TaskResult")
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """One row after reading.
-
-    Attributes
-    ----------
-    row : int
-        Place in the listing.
-    digest : bytes or None
-        sha256 of the file's bytes; None if it could not be read.
-    views : tuple of int
-        Views that were decoded; empty if the image was not selected or is broken.
-    reason : str or None
-        Why there are no pixels, if the file is unreadable or broken.
-    pixels : dict of int to (height, width, 3) uint8
-        What `prepare` made of the picture, by view; given up once it is computed.
-    range_use : RangeUse or None
-        Which values a picture of more than 8 bits holds.
-    has_more_pages : bool
-        Whether the file holds more pages or frames than the one that was decoded.
-    """
-
-    row: int
-    digest: bytes | None
-    views: tuple[int, ...] = ()
-    reason: str | None = None
-    pixels: dict[int, Pixels] = field(default_factory=dict, repr=False)
-    range_use: RangeUse | None = None
-    has_more_pages: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,88 +65,6 @@ class Batch:
     loaded: list[Loaded]
     members: list[tuple[int, int]]
     features: LayerFeatures
-
-
-class Slices(Iterator[Sequence[int]]):
-    """Divides rows into slices: larger where images are quick, smaller near the end so that workers finish together.
-
-    Parameters
-    ----------
-    rows : sequence of int
-    workers : int
-        Threads that take slices.
-    """
-
-    def __init__(self, rows: Sequence[int], workers: int) -> None:
-        self.rows = rows
-        self.workers = workers
-        self.begun = 0
-        # Slow until the first slice is timed, so that the first slices are small.
-        self.seconds_per_image = SLICE_SECONDS
-
-    def record_time(self, images: int, seconds: float) -> None:
-        """Take in how long a slice took, to size the next ones by."""
-        self.seconds_per_image = seconds / images
-
-    def take_back(self, rows: Sequence[int]) -> None:
-        """Take back the slice that was given last, to be divided anew."""
-        self.begun -= len(rows)
-
-    def __next__(self) -> Sequence[int]:
-        """Give the next slice."""
-        rows_left = len(self.rows) - self.begun
-        if not rows_left:
-            raise StopIteration
-        by_time = int(SLICE_SECONDS / max(self.seconds_per_image, 1e-9))
-        by_end = rows_left // (2 * self.workers)
-        most = min(LARGEST_SLICE, by_end, by_time)
-        size = max(1, most // SLICE) * SLICE
-        rows = self.rows[self.begun : self.begun + size]
-        self.begun += len(rows)
-        return rows
-
-
-class ReadAhead:
-    """Slices that are loaded in threads before anything computes on them.
-
-    Parameters
-    ----------
-    pool : ThreadPoolExecutor
-    load : callable
-        Loads the images of a slice.
-    slices : Slices
-    """
-
-    def __init__(self, pool: ThreadPoolExecutor, load: Callable[[Sequence[int]], list[Loaded]], slices: Slices) -> None:
-        self.pool = pool
-        self.load = load
-        self.slices = slices
-        self.futures: deque[tuple[Sequence[int], Future[list[Loaded]]]] = deque()
-
-    def __len__(self) -> int:
-        return len(self.futures)
-
-    def fill(self, count: int) -> None:
-        """Begin slices until so many are on their way, or none is left."""
-        while len(self.futures) < count:
-            rows = next(self.slices, None)
-            if rows is None:
-                break
-            self.futures.append((rows, self.pool.submit(self.load, rows)))
-
-    def first(self) -> list[Loaded]:
-        """Wait for the first slice, and look at it without taking it."""
-        return self.futures[0][1].result()
-
-    def take_future(self) -> tuple[Sequence[int], Future[list[Loaded]]]:
-        """Take the first slice, whether it is loaded yet or not."""
-        return self.futures.popleft()
-
-    def give_back_unstarted(self) -> None:
-        """Give slices back that no thread has begun, the last one first, as `Slices` wants them."""
-        while self.futures and self.futures[-1][1].cancel():
-            rows, _ = self.futures.pop()
-            self.slices.take_back(rows)
 
 
 @dataclass(frozen=True)
@@ -208,6 +88,9 @@ class Loader:
         Pixels that are decoded, at most, before the engine is ready.
     value_range : pair of float or None
         Values that mean black and white in pictures of more than 8 bits.
+    processes : RemotePreparation or None
+        Where images are loaded for a device in processes beside this one, a process for each thread: what these make
+        of a picture, which is what `prepare` makes of it. None where the threads do it.
     """
 
     listing: Listing
@@ -218,6 +101,7 @@ class Loader:
     device_batch: int | None = None
     ahead_bytes: int = AHEAD_BYTES
     value_range: ValueRange | None = None
+    processes: RemotePreparation | None = None
 
     def __call__(self, rows: Sequence[int], start: Start, build: Callable[[], object]) -> Iterator[Batch]:
         """Load rows and have their features computed; batches come in order of the rows.
@@ -248,41 +132,26 @@ class Loader:
                     data = stack.enter_context(reading(self.listing, row))
                     image_digest = digest_picture(data)
             except OSError as error:
-                return Loaded(row, None, reason=error.strerror or str(error))
+                return Loaded(row, None, reason=describe_unreadable(error))
+            if not self.select(image_digest, row):
+                return Loaded(row, image_digest)
             return self.decode(row, data, image_digest)
 
     def decode(self, row: int, data: bytes, image_digest: bytes) -> Loaded:
-        """Decode and prepare what was read of a row, if it is selected."""
-        if not self.select(image_digest, row):
-            return Loaded(row, image_digest)
+        """Decode and prepare what was read of a row that was selected."""
         try:
             with self.clock.timed("decode"), decoding(data, self.value_range) as decoded:
-                pixels = self.prepare_picture(decoded.picture, image_digest)
+                pixels = prepare_picture(decoded.picture, lambda picture: self.prepare(picture, image_digest))
         except BrokenImage as error:
             return Loaded(row, image_digest, reason=str(error))
         use = decoded.range_use
         return Loaded(row, image_digest, tuple(pixels), None, pixels, use, decoded.has_more_pages)
 
-    def prepare_picture(self, picture: Image.Image, image_digest: bytes) -> dict[int, Pixels]:
-        """Make of a decoded picture what is wanted of it.
-
-        Raises
-        ------
-        BrokenImage
-            If that fails, whatever the reason: one picture must not stop a run.
-        """
-        try:
-            return self.prepare(picture, image_digest)
-        except Exception as error:
-            log.debug("a picture of %d x %d pixels", *picture.size, exc_info=True)
-            reason = "not enough memory" if isinstance(error, MemoryError) else first_line(error)
-            raise BrokenImage(f"{picture.width} x {picture.height} pixels cannot be resized: {reason}") from error
-
     def load_all(self, rows: Sequence[int]) -> list[Loaded]:
         """Load a few rows, in the calling thread."""
         return [self.load(row) for row in rows]
 
-    def list_tasks(self, rows: Sequence[int]) -> Iterator[Callable[[], list[Loaded]]]:
+    def list_tasks(self, rows: Sequence[int]) -> Iterator[LoadTask]:
         """List the tasks that load rows, a slice each."""
         for first in range(0, len(rows), SLICE):
             yield partial(self.load_all, rows[first : first + SLICE])
@@ -309,12 +178,11 @@ class Loader:
 
     def compute_on_device(self, rows: Sequence[int], start: Start, size: int) -> Iterator[Batch]:
         """Load in threads, and compute in batches of about `size` images, one begun before the last is finished."""
-        slices_of_two_batches = -(-2 * size // SLICE)
         begun: deque[Callable[[], Batch]] = deque()
         waiting: list[Loaded] = []
         views = 0
-        with self.pool() as pool:
-            for loaded in self.in_order(pool, self.list_tasks(rows), slices_of_two_batches):
+        with self.device_tasks(rows, size) as (tasks, most), self.pool() as pool:
+            for loaded in self.in_order(pool, tasks, most):
                 waiting += loaded
                 views += sum(len(image.views) for image in loaded)
                 if views < size:
@@ -328,8 +196,24 @@ class Loader:
             while begun:
                 yield begun.popleft()()
 
+    @contextmanager
+    def device_tasks(self, rows: Sequence[int], size: int) -> Iterator[tuple[Iterator[LoadTask], int]]:
+        """List the tasks that load rows for a device, and say how many may be begun before they are asked for.
+
+        Beside what is being loaded, two batches of `size` images may wait for the device. Loading processes, where
+        there are any, live as long as the context does.
+        """
+        if self.processes is None:
+            yield self.list_tasks(rows), 2 * self.workers + -(-2 * size // SLICE)
+            return
+        slices = Slices(rows, self.workers)
+        with LoadingProcesses(self.workers) as processes:
+            remote = RemoteLoading(self, self.processes, processes)
+            # One slice a worker, not two: they are four times as large, and those of the two batches wait behind them.
+            yield list_timed_tasks(slices, remote.load_all), self.workers + -(-2 * size // LARGEST_SLICE)
+
     def in_order(
-        self, pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], TaskResult]], more: int = 0
+        self, pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], TaskResult]], most: int | None = None
     ) -> Iterator[TaskResult]:
         """Run tasks in threads; results come in order, and only a few tasks are begun before they are asked for.
 
@@ -337,13 +221,13 @@ class Loader:
         ----------
         pool : ThreadPoolExecutor
         tasks : iterable of callable
-        more : int
-            Tasks to begin beyond two a worker.
+        most : int, optional
+            Tasks that are begun before the first of them is asked for: two a worker by default.
         """
         futures: deque[Future[TaskResult]] = deque()
         for task in tasks:
             futures.append(pool.submit(task))
-            if len(futures) >= 2 * self.workers + more:
+            if len(futures) >= (most or 2 * self.workers):
                 yield futures.popleft().result()
         while futures:
             yield futures.popleft().result()
@@ -379,6 +263,19 @@ def begin_batch(loaded: list[Loaded], start: Start) -> Callable[[], Batch]:
         return lambda: Batch(without_pixels, members, {})
     wait = start(pixels)
     return lambda: Batch(without_pixels, members, wait())
+
+
+def list_timed_tasks(slices: Slices, load: Callable[[Sequence[int]], list[Loaded]]) -> Iterator[LoadTask]:
+    """List the tasks that load a slice each; how long they take sizes the next ones."""
+
+    def load_slice(rows: Sequence[int]) -> list[Loaded]:
+        started = time.perf_counter()
+        loaded = load(rows)
+        slices.record_time(len(rows), time.perf_counter() - started)
+        return loaded
+
+    for rows in slices:
+        yield partial(load_slice, rows)
 
 
 def list_compute_tasks(

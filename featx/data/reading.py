@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from featx.data.listing import Listing
@@ -32,12 +32,22 @@ def reading(listing: Listing, row: int) -> Iterator[bytes]:
     """
     path = listing.paths[row]
     with READING_BUDGET.hold(find_size(path)):
-        try:
-            data = listing.read(path)
-        # A NUL in the path, or a file that is larger than what memory is left.
-        except (ValueError, MemoryError) as error:
-            raise OSError(str(error) or "not enough memory to read it") from error
-        yield data
+        yield read_whole(path, listing.read)
+
+
+def read_whole(path: str, read: Callable[[str], bytes]) -> bytes:
+    """Read an image; whatever is wrong with it is an error of the system.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    try:
+        return read(path)
+    # A NUL in the path, or a file that is larger than what memory is left.
+    except (ValueError, MemoryError) as error:
+        raise OSError(str(error) or "not enough memory to read it") from error
 
 
 def find_size(path: str) -> int:

@@ -25,6 +25,7 @@ from featx.engines.torch_engine import TorchEngine, fuse_batchnorm
 from featx.errors import RequestError, unknown
 from featx.images.augment import make_views
 from featx.images.gpu_resize import DeviceResizer
+from featx.images.views import keep_raw
 from featx.keys import FeatureKey
 from featx.processes.machine import half_the_memory
 from featx.timing import Clock
@@ -38,8 +39,12 @@ WORTH_COMPILING = 150
 DEVICE_BATCH = 256
 """Images that a device gets at a time by default: enough to fill a GPU, few enough for its memory."""
 
+RAW_FROM_PROCESSES = False
+"""Whether a device resizes what processes decode. It spares them a third of their time, but the pixels are four times
+as many bytes, which pass through memory that is shared and through the thread that feeds the device."""
+
 CORE_BATCH = 8
-"""Images of a forward pass on the CPU by default: the slice that a thread decodes (`featx.data.loader.SLICE`)."""
+"""Images of a forward pass on the CPU by default: the slice that a thread decodes (`featx.data.slices.SLICE`)."""
 
 
 INPUT_BYTES_PER_PIXEL = 3 * (1 + 4)
@@ -81,6 +86,10 @@ class Plan:
         Images that are handed to a device at a time; None on the CPU, where each thread computes what it decoded.
     resizer : DeviceResizer or None
         Resizes images on the device; None where Pillow does it.
+    in_processes : bool or None
+        Whether images are loaded in processes, where that is possible; None chooses by the number of threads and rows.
+    raw_from_processes : bool
+        Whether the resizer also gets pictures that processes have decoded.
     """
 
     base: Base
@@ -90,14 +99,21 @@ class Plan:
     workers: int
     device_batch: int | None = None
     resizer: DeviceResizer | None = None
+    in_processes: bool | None = None
+    raw_from_processes: bool = RAW_FROM_PROCESSES
+
+    @property
+    def keeps_raw(self) -> bool:
+        """Whether the device shall resize the pictures that may stay as they were decoded."""
+        return self.resizer is not None and self.resizer.is_usable
 
     def prepare(self, picture: Image.Image, digest: bytes, views: Sequence[int]) -> dict[int, Pixels]:
         """Make views of a decoded picture, by their numbers; view 0 stays as it is where the device shall resize it."""
         transform = self.base.id.transform
-        if 0 in views and self.resizer and self.resizer.takes(picture):
-            others = [view for view in views if view]
-            return {0: np.asarray(picture), **make_views(picture, transform, digest, others)}
-        return make_views(picture, transform, digest, views)
+        kept: dict[int, Pixels] = {}
+        if self.keeps_raw:
+            kept, views = keep_raw(picture, transform, views)
+        return {**kept, **make_views(picture, transform, digest, views)}
 
     def stack(self, images: Sequence[Pixels]) -> Pixels | Tensor:
         """Bring prepared images to one size and together: (n, crop, crop, 3) uint8."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from featx.bases.base import Base
-from featx.images.transform import to_input
+from featx.images.normalise import to_input
 from featx.types import LayerFeatures, WantedLayers
 
 TOLERANCE = 1e-4

@@ -14,7 +14,7 @@ from torch.fx.experimental.optimization import fuse
 
 from featx.bases.base import Base, Stage
 from featx.errors import RequestError
-from featx.images.transform import to_input
+from featx.images.normalise import to_input
 from featx.types import LayerFeatures
 
 log = logging.getLogger(__name__)

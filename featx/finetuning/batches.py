@@ -14,10 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from featx.data.listing import Listing
-from featx.data.loader import Loaded, Loader, Prepare
+from featx.data.loader import Loader, Prepare
+from featx.data.rows import Loaded
 from featx.finetuning.unfreeze import TrainablePart, UnfreezePlan
 from featx.images.augment import PRESETS, Preset, augment, make_views, stream
-from featx.images.transform import to_input
+from featx.images.normalise import to_input
 from featx.keys import FeatureKey, InputTransform
 from featx.store.store import FeatureStore
 from featx.timing import Clock

@@ -10,14 +10,13 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 from torchvision.transforms import v2
 
-from featx.images.resampling import Box, resize_box
-from featx.images.transform import FILTERS, is_elongated, scale_size, to_pixels
+from featx.images.transform import to_pixels
+from featx.images.views import FIXED_VIEWS, make_fixed_views
 from featx.keys import InputTransform
 from featx.types import Pixels
 
@@ -54,34 +53,6 @@ PRESETS = {
     "standard": Preset(zoom=0.4, aspect=1.25, flip=True, rotation=15, shear=5, colour=0.25),
 }
 """Name of a preset (`--augment`): how far it changes pictures; "none" leaves them as a frozen base sees them."""
-
-
-class FixedView(NamedTuple):
-    """A view that nothing random decides on.
-
-    Attributes
-    ----------
-    corner : tuple of (right, bottom) or None
-        Which corner is cropped, each 0 or 1; None is the centre.
-    is_mirrored : bool
-    """
-
-    corner: tuple[int, int] | None
-    is_mirrored: bool
-
-
-FIXED_VIEWS = (
-    FixedView(None, False),
-    FixedView(None, True),
-    FixedView((0, 0), False),
-    FixedView((1, 0), True),
-    FixedView((0, 1), True),
-    FixedView((1, 1), False),
-)
-"""Views 0 to 5; further ones are drawn. Two corners are mirrored, so that the six differ in both respects."""
-
-CORNER_MARGIN = 8 / 7
-"""A picture that corners are cropped from is at least so much larger than the crop, as 256 pixels are for 224."""
 
 
 def stream(*seed: object) -> random.Random:
@@ -183,57 +154,13 @@ def make_views(image: Image.Image, transform: InputTransform, digest: bytes, vie
     Returns
     -------
     dict of int to (crop, crop, 3) uint8
+        In the order of `views`.
     """
+    fixed = make_fixed_views(image, transform, [view for view in views if view < len(FIXED_VIEWS)])
     pixels_of: dict[int, Pixels] = {}
-    centre: Pixels | None = None
-    corners: Corners | None = None
     for view in views:
-        if view >= len(FIXED_VIEWS):
-            pixels_of[view] = augment(image, transform, PRESETS["standard"], stream("view", view, digest))
-            continue
-        corner, is_mirrored = FIXED_VIEWS[view]
-        # The centre and the enlarged picture serve two and four views: each is computed once, and only if asked for.
-        if corner is None:
-            if centre is None:
-                centre = to_pixels(image, transform)
-            pixels = centre
+        if view in fixed:
+            pixels_of[view] = fixed[view]
         else:
-            corners = corners or Corners(image, transform)
-            pixels = corners.crop(corner)
-        pixels_of[view] = pixels[:, ::-1] if is_mirrored else pixels
+            pixels_of[view] = augment(image, transform, PRESETS["standard"], stream("view", view, digest))
     return pixels_of
-
-
-class Corners:
-    """A picture that is large enough to crop corners from.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        Mode RGB.
-    transform : InputTransform
-    """
-
-    def __init__(self, image: Image.Image, transform: InputTransform) -> None:
-        shorter = max(transform.resize, math.ceil(transform.crop * CORNER_MARGIN))
-        self.image = image
-        self.transform = transform
-        self.size = scale_size(image.width, image.height, shorter)
-        self.enlarged: Image.Image | None = None
-        if not is_elongated(*self.size):
-            self.enlarged = image.resize(self.size, FILTERS[transform.interpolation])
-
-    def crop(self, corner: tuple[int, int]) -> Pixels:
-        """Crop a corner: 0 is left or top, 1 right or bottom; (crop, crop, 3) uint8."""
-        box = self.locate(corner)
-        if self.enlarged is not None:
-            return np.asarray(self.enlarged.crop(box))
-        return resize_box(self.image, self.size, box, self.transform.interpolation)
-
-    def locate(self, corner: tuple[int, int]) -> Box:
-        """Say where a corner lies in the enlarged picture."""
-        right, bottom = corner
-        crop = self.transform.crop
-        left = right * (self.size[0] - crop)
-        top = bottom * (self.size[1] - crop)
-        return left, top, left + crop, top + crop

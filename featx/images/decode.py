@@ -84,7 +84,7 @@ class BrokenImage(FeatxError, ValueError):
 
 
 @contextmanager
-def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Decoded]:
+def decoding(data: bytes, value_range: ValueRange | None = None, allowed: int = DECODING_MEMORY) -> Iterator[Decoded]:
     """Decode an image file, and keep its share of the memory until the picture has been used.
 
     See `decode` for what is decoded how; threads wait here while others take the memory.
@@ -95,6 +95,8 @@ def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Dec
         The whole file, in any of `FORMATS`, HEIC or DICOM.
     value_range : pair of float, optional
         Values that mean black and white in a picture of more than 8 bits.
+    allowed : int
+        Bytes that it may take; fewer than all only where somebody else decodes what takes more.
 
     Yields
     ------
@@ -104,6 +106,8 @@ def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Dec
     ------
     BrokenImage
         With a reason that can be shown to the user.
+    NeedsMemory
+        If it takes more, or may take more since its size does not tell.
     """
     if not data:
         raise BrokenImage("empty file")
@@ -116,11 +120,12 @@ def decoding(data: bytes, value_range: ValueRange | None = None) -> Iterator[Dec
     if is_array and not has_package("tifffile"):
         raise BrokenImage(describe_unread_tiff(data))
     if is_apart:
+        check_share(DECODING_MEMORY, allowed)
         with decoding_apart(data, value_range) as decoded:
             yield decoded
         return
     opened, depth = open_picture(data)
-    with opened, holding(check_size(opened, data, depth, value_range)):
+    with opened, holding(check_share(check_size(opened, data, depth, value_range), allowed)):
         with raising_broken_image():
             decoded = read_picture(opened, depth, data, value_range)
         yield decoded
@@ -199,10 +204,11 @@ def decode_array(
         return Decoded(to_rgb(upright), use, has_further_tiff_pages(data))
 
 
-def check_share(needed: int, allowed: int) -> None:
-    """Raise NeedsMemory if a picture takes more than it may, unless that is all there is."""
+def check_share(needed: int, allowed: int) -> int:
+    """Give back the bytes that a picture takes; raise NeedsMemory if it may not, unless that is all there is."""
     if needed > allowed and allowed < DECODING_MEMORY:
         raise NeedsMemory(needed)
+    return needed
 
 
 def open_picture(data: bytes) -> tuple[Image.Image, Depth | None]:

@@ -18,26 +18,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from featx.images.raw_pictures import LOW_BITS, may_stay_raw
 from featx.images.resampling import KERNELS, WEIGHT_BITS
 from featx.images.transform import compute_crop_box, scale_size, to_pixels
 from featx.keys import InputTransform
 from featx.types import Pixels
 
 log = logging.getLogger(__name__)
-
-LOW_BITS = 8
-"""How many of them make the low part."""
-
-FLOAT32_BITS = 24
-PIXEL_BITS = 8
-MAX_TAPS = 2 ** (FLOAT32_BITS - LOW_BITS - PIXEL_BITS)
-"""Source pixels that a target pixel may be made of: more of them could overflow the 24 bits that float32 keeps."""
-
-MAX_RAW_PIXELS = 2**20
-"""Larger pictures are resized where they are decoded: hundreds of them wait in memory at a time."""
-
-MAX_RAW_SIDE = 2**12
-"""Longer pictures too: all of a product are filled up to the longest of each side, and weights are as long."""
 
 PICTURES_PER_PRODUCT = 16
 """Pictures in one product; they are filled up to the largest of them."""
@@ -65,16 +52,7 @@ class DeviceResizer:
 
     def takes(self, image: Image.Image) -> bool:
         """Say whether a picture may be handed over as it is; one that may not is to be resized by `to_pixels`."""
-        crop = self.transform.crop
-        kernel = KERNELS.get(self.transform.interpolation)
-        if not self.is_usable or kernel is None or image.size == (crop, crop):
-            return False
-        if image.height >= 2 * image.width:  # newer versions of Pillow begin with the columns of tall pictures
-            return False
-        if image.width * image.height > MAX_RAW_PIXELS or max(image.size) > MAX_RAW_SIDE:
-            return False
-        shrink = max(1.0, min(image.size) / self.transform.resize)
-        return 2 * kernel.reach * shrink + 2 <= MAX_TAPS
+        return self.is_usable and may_stay_raw(image.size, self.transform)
 
     @cached_property
     def is_exact(self) -> bool:

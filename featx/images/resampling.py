@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from featx.types import Pixels
 
@@ -30,27 +28,31 @@ Box = tuple[int, int, int, int]
 """Left, top, right and bottom, in pixels."""
 
 
-def triangle(x: Tensor) -> Tensor:
+Distances = Any
+"""A numpy array or a tensor, whose operators do the same: a GPU resizes by these filters, too."""
+
+
+def triangle(x: Distances) -> Distances:
     """Weigh by distance: Pillow's bilinear filter."""
-    return (1.0 - x.abs()).clamp(min=0.0)
+    return (1.0 - abs(x)).clip(min=0.0)
 
 
-def cubic(x: Tensor) -> Tensor:
+def cubic(x: Distances) -> Distances:
     """Weigh by distance: Pillow's bicubic filter.
 
     Keys, 1981, Cubic Convolution Interpolation for Digital Image Processing, with a = -0.5.
     """
-    x = x.abs()
+    x = abs(x)
     near = (1.5 * x - 2.5) * x * x + 1.0
     far = (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5
-    return torch.where(x < 1.0, near, torch.where(x < 2.0, far, torch.zeros_like(x)))
+    return near * (x < 1.0) + far * ((x >= 1.0) & (x < 2.0))
 
 
 class ResamplingKernel(NamedTuple):
     """A filter: how far it reaches, in pixels where nothing is made smaller, and what it weighs distances with."""
 
     reach: float
-    weigh: Callable[[Tensor], Tensor]
+    weigh: Callable[[Distances], Distances]
 
 
 KERNELS = {"bilinear": ResamplingKernel(1.0, triangle), "bicubic": ResamplingKernel(2.0, cubic)}
@@ -139,7 +141,7 @@ def compute_taps(length: int, goal: int, span: tuple[int, int], interpolation: s
     counts = (centre + reach * stretch + 0.5).astype(np.int64).clip(max=length) - first
     offsets = np.arange(counts.max())
     distances = ((first[:, None] + offsets) - centre[:, None] + 0.5) * (1.0 / stretch)
-    shares = weigh(torch.from_numpy(distances)).numpy()
+    shares = weigh(distances)
     shares[offsets >= counts[:, None]] = 0.0
     # Added up from left to right, as Pillow does: `sum` has another order, and other last bits.
     shares /= np.cumsum(shares, axis=1)[:, -1:]

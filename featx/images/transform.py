@@ -1,11 +1,9 @@
-"""From a decoded picture to a base's input: pixels by Pillow, numbers by torch."""
+"""From a decoded picture to the pixels of a base's input, by Pillow; `normalise` makes numbers of them."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from featx.images.resampling import Box, resize_box
 from featx.keys import InputTransform
@@ -72,25 +70,3 @@ def to_pixels(image: Image.Image, transform: InputTransform) -> Pixels:
     if box != (0, 0, width, height):
         image = image.crop(box)
     return np.asarray(image)
-
-
-def to_input(pixels: Tensor, transform: InputTransform) -> Tensor:
-    """Scale and normalise a batch of pixels, on whatever device it lies.
-
-    Parameters
-    ----------
-    pixels : (n, crop, crop, 3) uint8
-    transform : InputTransform
-
-    Returns
-    -------
-    (n, 3, crop, crop) float32
-        In channels_last memory, as it came; the numbers are torchvision's.
-    """
-    # Line by line, and turned last: then OpenVINO moves nothing in memory (its convolutions want channels last, too)
-    # and computes on whole lines instead of three numbers at a time.
-    n, height, width, channels = pixels.shape
-    mean = torch.tensor(transform.mean, device=pixels.device).repeat(width)
-    std = torch.tensor(transform.std, device=pixels.device).repeat(width)
-    lines = pixels.reshape(n, height, width * channels).float().div_(255).sub_(mean).div_(std)
-    return lines.view(n, height, width, channels).permute(0, 3, 1, 2)

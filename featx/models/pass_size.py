@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from featx.bases.base import Base
 from featx.bases.pooling import pooled_shape
-from featx.data.loader import SLICE
+from featx.data.slices import SLICE
 from featx.engines.engine import CORE_BATCH
 from featx.errors import ModelError
 from featx.keys import FeatureKey

@@ -1,6 +1,7 @@
 """Processes that do a part of the work, and end with the process that started them, however that ends.
 
-`workers.py` is the side of the one that starts them: `Workers` sends calls to processes and collects what comes back.
+`workers.py` is the side of the one that starts them: `Workers` sends calls to processes and collects what comes back;
+`direct.py` is one process, and the thread that calls it waits for each reply itself.
 `worker.py` is what such a process runs; `parent.py` ends it when its parent is gone. `machine.py` says how much memory
 there is to share.
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.spawn import get_executable
@@ -128,8 +128,7 @@ class Workers:
             kind, value = pickle.loads(message)
             if kind != LOG:
                 return Reply(worker, kind, value)
-            name, level, text = value
-            logging.getLogger(name).log(level, "%s", text)
+            log_record(value)
 
     def next_result(self) -> tuple[int, Any]:
         """Wait for the next call that is done: the number of its worker, and what it returned.
@@ -189,8 +188,21 @@ class Workers:
         self.messages.put((number, None))
 
 
-def start_process(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a worker, which may be killed when the thread that runs this ends, unless that is not the main thread."""
+def start_process(environment: Mapping[str, str], descriptors: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """Start a worker, which may be killed when the thread that runs this ends, unless that is not the main thread.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        Variables beside those of this process.
+    descriptors : sequence of int
+        Open files that it gets by the same numbers; not on Windows.
+
+    Raises
+    ------
+    OSError
+        If no process can be started.
+    """
     is_main_thread = threading.current_thread() is threading.main_thread()
     log_level = logging.getLogger("featx").getEffectiveLevel()
     code = START.format(parent=os.getpid(), by_signal=is_main_thread, log_level=log_level)
@@ -201,13 +213,21 @@ def start_process(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     process = None
     try:
         with signals_blocked():
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables)
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, pass_fds=descriptors
+            )
     except BaseException:
         # A signal that came meanwhile: nobody would know of the process.
         if process is not None:
             process.kill()
         raise
     return process
+
+
+def log_record(record: tuple[str, int, str]) -> None:
+    """Log here what a worker has logged: name of the logger, level and text."""
+    name, level, text = record
+    logging.getLogger(name).log(level, "%s", text)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from featx.data.listing import FailedImage
-from featx.data.loader import Loaded
+from featx.data.rows import Loaded
 from featx.images.range_report import RangeReport
 from featx.runners.claims import Claims
 

@@ -9,7 +9,7 @@ from featx.base_choice import BaseChoice
 from featx.bases.base import Base
 from featx.bases.registry import resolve
 from featx.bases.similarity import Probe, candidates, probe
-from featx.images.transform import to_input
+from featx.images.normalise import to_input
 from featx.keys import BaseId
 from tests.conftest import load_base
 

@@ -23,7 +23,8 @@ from featx.bases.names import TORCHVISION_FAMILIES as FAMILIES
 from featx.bases.pooling import POOLINGS, as_map, places, pooled_shape
 from featx.bases.registry import BASES, resolve
 from featx.errors import UnsupportedLayout
-from featx.images.transform import to_input, to_pixels
+from featx.images.normalise import to_input
+from featx.images.transform import to_pixels
 from featx.keys import InputTransform
 from tests.conftest import load_base
 

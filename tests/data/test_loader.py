@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from featx.data.listing import Listing
-from featx.data.loader import LARGEST_SLICE, SLICE, Batch, Loader, Slices
+from featx.data.loader import Batch, Loader
+from featx.data.slices import LARGEST_SLICE, SLICE, Slices
 from featx.timing import Clock
 from featx.types import LayerFeatures, Pixels
 

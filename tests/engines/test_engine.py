@@ -257,7 +257,8 @@ def test_a_gpu_computes_what_the_cpu_computes(name: str, precision: str, most: f
 
 @pytest.mark.gpu
 def test_a_gpu_that_is_full_computes_in_halves(caplog: pytest.LogCaptureFixture) -> None:
-    device = torch.device("cuda")
+    # A limit is set for a device by its number only.
+    device = torch.device("cuda", torch.cuda.current_device())
     images = pixels(256, 64)
     engine = ENGINES["torch"](photo_plan(device, batch_size=256))
     torch.cuda.reset_peak_memory_stats(device)

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torchvision.transforms._presets import ImageClassification
 
-from featx.images.transform import to_input, to_pixels
+from featx.images.normalise import to_input
+from featx.images.transform import to_pixels
 from featx.keys import InputTransform
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from featx.data.loader import Loaded
+from featx.data.rows import Loaded
 from featx.runners.claims import Claims
 from featx.runners.feature_writers import FeatureWriters
 from featx.runners.shard import Shard

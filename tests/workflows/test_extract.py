@@ -50,7 +50,8 @@ def stored(request: ExtractRequest, layer: str = "layer3") -> NDArray[np.float32
 def test_features_are_what_the_network_computes(request_: ExtractRequest) -> None:
     assert counts(extract_features(request_)) == (0, 36, 0)
     base = open_base(RANDOM)
-    from featx.images.transform import to_input, to_pixels
+    from featx.images.normalise import to_input
+    from featx.images.transform import to_pixels
 
     for path, row in zip(list_images(request_.data).paths[::7], stored(request_)[::7], strict=True):
         with Image.open(path) as image:

@@ -24,7 +24,7 @@ from featx.evaluation.comparison import open_comparison
 from featx.features.splits import make_folds, with_views
 from featx.images import decode as images
 from featx.images.augment import make_views
-from featx.images.transform import to_input
+from featx.images.normalise import to_input
 from featx.requests import CompareRequest, ExtractRequest, PredictRequest
 from featx.runners.local import list_feature_keys
 from featx.store.store import FeatureStore

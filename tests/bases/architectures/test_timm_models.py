@@ -21,7 +21,8 @@ from featx.bases.base import ALIASES, find_layer
 from featx.bases.registry import resolve
 from featx.engines.torch_engine import fuse_batchnorm
 from featx.errors import RequestError, UnknownName, WeightsError
-from featx.images.transform import to_input, to_pixels
+from featx.images.normalise import to_input
+from featx.images.transform import to_pixels
 from tests.conftest import load_base, picture
 
 Featx = Callable[..., Any]
