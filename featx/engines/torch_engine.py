@@ -89,7 +89,9 @@ class TorchEngine:
         RequestError
             If one image alone is more than the device's memory.
         """
-        chunks = [self.compute(chunk, rows) for chunk, rows in self.split(torch.as_tensor(pixels))]
+        chunks: list[dict[tuple[str, str], Tensor]] = []
+        for batch, rows in self.split(torch.as_tensor(pixels)):
+            chunks += self.compute(batch, rows)
         copied = None
         if self.device.type == "cuda":
             copied = torch.cuda.Event()
@@ -118,15 +120,18 @@ class TorchEngine:
             batches.append((batch, rows))
         return batches
 
-    def compute(self, pixels: Tensor, rows: int) -> dict[tuple[str, str], Tensor]:
-        """Compute one batch, in halves if the device lacks memory; keep the first rows, in host memory."""
+    def compute(self, pixels: Tensor, rows: int) -> list[dict[tuple[str, str], Tensor]]:
+        """Begin to compute one batch, in halves if the device lacks memory; keep the first rows, in host memory.
+
+        What it gives, a chunk for each piece of the batch, may be read only after the event that `start` records.
+        """
         try:
             if self.device.type == "cuda" and not pixels.is_cuda:
                 # Only from pinned memory does a copy run beside the computation.
                 pixels = pixels.pin_memory()
             outputs = self.run(pixels.to(self.device, non_blocking=True))
             hosted = [self.to_host(output[:rows].float()) for output in outputs]
-            return dict(zip(self.names, hosted, strict=True))
+            return [dict(zip(self.names, hosted, strict=True))]
         except torch.OutOfMemoryError:
             if len(pixels) == 1:
                 raise RequestError(
@@ -136,9 +141,8 @@ class TorchEngine:
         torch.cuda.empty_cache()
         half = len(pixels) // 2
         log.warning("%s is out of memory with %d images at once: trying %d", self.device, len(pixels), half)
-        first = self.compute(pixels[:half], half)
-        second = self.compute(pixels[half:], len(pixels) - half)
-        return {name: torch.cat([first[name], second[name]])[:rows] for name in first}
+        # Not joined here: copies from the device may still be on their way.
+        return [*self.compute(pixels[:half], min(rows, half)), *self.compute(pixels[half:], max(0, rows - half))]
 
     def to_host(self, output: Tensor) -> Tensor:
         """Copy to host memory; from a GPU without waiting, so it may be read only after an event."""

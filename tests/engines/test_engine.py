@@ -180,6 +180,29 @@ def test_too_little_memory_halves_the_batch(caplog: pytest.LogCaptureFixture) ->
         np.testing.assert_allclose(features, expected[key], rtol=1e-4, atol=1e-5)
 
 
+def test_halves_of_a_batch_are_read_only_once_their_copies_have_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    base, images = load_base("tiny", "random"), pixels(11)
+    expected = TorchEngine(base, WANTED, CPU, 8)(images)
+    engine = TorchEngine(with_little_memory(base, 2), WANTED, CPU, 8)
+    on_their_way = []
+
+    def copy_later(output: torch.Tensor) -> torch.Tensor:
+        """As a GPU copies to pinned memory: what is there before it has been waited for is anything."""
+        hosted = torch.full_like(output, torch.nan)
+        on_their_way.append((hosted, output.clone()))
+        return hosted
+
+    monkeypatch.setattr(engine, "to_host", copy_later)
+    wait = engine.start(images)
+    with torch.inference_mode():
+        for hosted, output in on_their_way:
+            hosted.copy_(output)
+    computed = wait()
+    for key, features in computed.items():
+        assert features.shape == expected[key].shape
+        np.testing.assert_allclose(features, expected[key], rtol=1e-4, atol=1e-5)
+
+
 def test_one_image_that_is_too_large_for_the_memory_is_one_clear_line() -> None:
     engine = TorchEngine(with_little_memory(load_base("tiny", "random"), 0), WANTED, CPU, 2)
     with pytest.raises(RequestError, match="one image alone is more than the memory of cpu"):
