@@ -22,7 +22,7 @@ LADDER = (
     ("classifiers",),
     ("evaluation",),
     ("selection",),
-    ("finetuning", "inspection", "reports", "runners"),
+    ("advice", "finetuning", "inspection", "reports", "runners"),
     ("workflows",),
     ("api",),
     ("__init__",),
