@@ -37,7 +37,8 @@ REPEATS = 2
 their training rows, not their number, and a third one would take as long as all else."""
 
 STEPS_OF_C = 1
-"""Values of C to either side of the best single layer's, a decade each, among which candidates choose theirs."""
+"""Values of C below the best single layer's, a decade each, among which candidates choose theirs. More columns give
+larger inner products, and more views more rows, so that the same fit takes a smaller C; larger ones take longest."""
 
 MOST_LAYERS = 3
 """Layers in a set, at most: a fourth one gains little, and every step costs a factorisation a layer."""

@@ -144,14 +144,14 @@ def make_rung(tried: Tried, images: int, cached: bool, before: Trial | None) -> 
         gain=None if gain is None else round(gain.points, 4),
         standard_error=error,
         kept=gain is None or gain.is_beyond_noise,
-        seconds=None if tried.seconds is None else round(tried.seconds, 1),
+        seconds=None if tried.seconds is None else round(tried.seconds, 3),
     )
 
 
 def narrow_values(values: Sequence[float], C: float, steps: int) -> list[float]:
-    """Keep the values of C that are at most so many steps from a good one."""
+    """Keep, of rising values of C, the one nearest to a good one and so many below."""
     place = min(range(len(values)), key=lambda number: abs(np.log(values[number] / C)))
-    return list(values[max(0, place - steps) : place + steps + 1])
+    return list(values[max(0, place - steps) : place + 1])
 
 
 def join_repeats(clf: str, repeats: Sequence[ScoredValues], values: Sequence[float]) -> Trial:
