@@ -31,13 +31,13 @@ SIGNIFICANCE = 0.05
 # taken from there, since cross-validation imports it anyway.
 
 
-def wilson(hits: int, total: int) -> tuple[float, float]:
+def wilson(hits: float, total: float) -> tuple[float, float]:
     """Give the 95 % interval of an accuracy (Wilson, 1927: the score interval of a binomial share).
 
     Parameters
     ----------
-    hits, total : int
-        Images classified correctly, and all images evaluated.
+    hits, total : float
+        Images classified correctly, and all images evaluated: whole numbers, unless images count as less than one.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     ValueError
         If no image was evaluated.
     """
-    if total < 1:
+    if total <= 0:
         raise ValueError("an interval needs at least one evaluated image")
     share = hits / total
     spread = Z95**2 / total

@@ -1,0 +1,269 @@
+"""The choice itself, as a function of rows: which features and classifier, step by step, each measured.
+
+A step is kept where its best candidate gains more than one standard error of the paired difference on what there was
+before. With a few hundred images that is a point and more, and several steps may each fail by a little. So in the end
+the best of all that was measured is taken after all where it leads by more than half a point: what is given up for the
+sake of fewer layers or views is less. Which steps there are is decided elsewhere, so that the same choice can be made
+again on other rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from featx.ladder.bench import Bench, Rows
+from featx.ladder.candidates import LATE_CLASSIFIER, USUAL_CLASSIFIERS, VIEWS, Candidate, FeatureChoice
+from featx.selection.trials import Gain, Trial, compare_trials
+
+WORTH_TAKING = 0.5
+"""Points by which the best of all measured candidates leads, from which on it is taken though it may be noise."""
+
+DEEPEST = 3
+"""The deepest layers that are tried together whatever forward selection says: the mix that most often wins."""
+
+
+CLOSING = "all"
+"""Kind of the last step, in which nothing new is measured."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the ladder.
+
+    Attributes
+    ----------
+    kind : str
+        Name in `PROPOSALS`, "classifiers" or `CLOSING`.
+    base : int
+        Place of the base among those that the request names.
+    """
+
+    kind: str
+    base: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A candidate and how it did."""
+
+    candidate: Candidate
+    trial: Trial
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What one step brought.
+
+    Attributes
+    ----------
+    step : Step
+    best : Measured
+        The best candidate of the step.
+    gain : Gain or None
+        On what the base had before; None for its first step.
+    is_kept : bool
+    tried : int
+        How many candidates there were.
+    """
+
+    step: Step
+    best: Measured
+    gain: Gain | None
+    is_kept: bool
+    tried: int
+
+
+@dataclass
+class Climb:
+    """How far each base has come.
+
+    Attributes
+    ----------
+    bench : Bench
+    rows : Rows
+        All that the choice may look at.
+    at : dict of base to Measured
+        What each base has reached.
+    rungs : list of Rung
+    trials : dict of Candidate to Trial
+        All that was measured.
+    """
+
+    bench: Bench
+    rows: Rows
+    at: dict[int, Measured] = field(default_factory=dict)
+    rungs: list[Rung] = field(default_factory=list)
+    trials: dict[Candidate, Trial] = field(default_factory=dict)
+
+    @property
+    def top(self) -> Measured:
+        """The best of what the bases have reached; of equals the one that was named first."""
+        return max((self.at[base] for base in sorted(self.at)), key=lambda measured: measured.trial.rate)
+
+    def rank_bases(self) -> list[int]:
+        """List the bases, the one that has come farthest first."""
+        return sorted(self.at, key=lambda base: (-self.at[base].trial.rate, base))
+
+    def take(self, step: Step) -> Rung:
+        """Measure the candidates of a step, and keep the best of them if it gains beyond noise."""
+        trials: dict[Candidate, Trial] = {}
+        for features, classifiers in propose(step, self):
+            trials |= self.bench.measure(features, classifiers, self.rows)
+        self.trials |= trials
+        before = self.at.get(step.base)
+        best = find_best(trials)
+        gain = compare_trials(before.trial, best.trial) if before else None
+        is_kept = gain is None or gain.is_beyond_noise
+        rung = Rung(step, best, gain, is_kept, len(trials))
+        if is_kept:
+            self.at[step.base] = best
+        self.rungs.append(rung)
+        return rung
+
+
+    def close(self) -> Rung | None:
+        """Take the best of all that was measured if it leads far enough; None where it does not."""
+        best = find_best(self.trials)
+        gain = compare_trials(self.top.trial, best.trial)
+        if gain.points <= WORTH_TAKING:
+            return None
+        base = best.candidate.features.base
+        rung = Rung(Step(CLOSING, base), best, gain, True, len(self.trials))
+        self.at[base] = best
+        self.rungs.append(rung)
+        return rung
+
+
+def find_best(trials: Mapping[Candidate, Trial]) -> Measured:
+    """Find the candidate with the best mean; of equals the first, which is the simplest."""
+    candidate = max(trials, key=lambda each: trials[each].rate)
+    return Measured(candidate, trials[candidate])
+
+
+Proposals = list[tuple[FeatureChoice, Sequence[str]]]
+"""Features, and the classifiers to be measured on them."""
+
+
+def propose(step: Step, climb: Climb) -> Proposals:
+    """List the candidates of a step, the simplest first; those that memory has no room for are left out."""
+    if step.kind == "classifiers":
+        return [(climb.at[step.base].candidate.features, (LATE_CLASSIFIER,))]
+    features = list(dict.fromkeys(PROPOSALS[step.kind](step.base, climb)))
+    fitting = [each for each in features if climb.bench.fits_memory(each, climb.rows)]
+    return [(each, USUAL_CLASSIFIERS) for each in fitting or features[:1]]
+
+
+def propose_cuts(base: int, climb: Climb) -> Iterable[FeatureChoice]:
+    """Propose each layer by itself, with the usual pooling."""
+    for layer in climb.bench.layers[base]:
+        yield FeatureChoice(base, (layer,), climb.bench.poolings(base)[0])
+
+
+def propose_layer_sets(base: int, climb: Climb) -> Iterable[FeatureChoice]:
+    """Propose the sets that forward selection goes through, and the deepest layers together."""
+    yield from propose_sets(FeatureChoice(base, (), climb.bench.poolings(base)[0]), climb)
+
+
+def propose_sets(features: FeatureChoice, climb: Climb) -> Iterable[FeatureChoice]:
+    """Propose several layers together, all else as given."""
+    bench = climb.bench
+    layers = bench.layers[features.base]
+    sets = bench.shortlist(features.base, features.pooling, features.views, climb.rows)
+    deepest = [tuple(layers[-count:]) for count in (2, DEEPEST) if count <= len(layers)]
+    for names in [*sets, *deepest]:
+        if len(names) > 1:
+            yield FeatureChoice(features.base, names, features.pooling, features.views)
+
+
+def propose_poolings(base: int, climb: Climb) -> Iterable[FeatureChoice]:
+    """Propose the other poolings, for the layers of now and for those that suit each of them best."""
+    bench = climb.bench
+    layers = climb.at[base].candidate.features.layers
+    for pooling in bench.poolings(base)[1:]:
+        yield FeatureChoice(base, layers, pooling)
+        sets = bench.shortlist(base, pooling, 1, climb.rows)
+        yield FeatureChoice(base, sets[-1], pooling)
+
+
+def propose_views(base: int, climb: Climb) -> Iterable[FeatureChoice]:
+    """Propose several views, for the layers of now and for those that suit them best, as far as they are extracted."""
+    now = climb.at[base].candidate.features
+    deepest = tuple(climb.bench.layers[base][-DEEPEST:])
+    for pooling in list_poolings_of_views(climb, base):
+        if (base, pooling, VIEWS) not in climb.bench.comparisons:
+            continue
+        if pooling == now.pooling:
+            yield replace(now, views=VIEWS)
+        sets = climb.bench.shortlist(base, pooling, VIEWS, climb.rows)
+        yield FeatureChoice(base, sets[-1], pooling, VIEWS)
+        yield FeatureChoice(base, deepest, pooling, VIEWS)
+
+
+def list_poolings_of_views(climb: Climb, base: int) -> list[str]:
+    """List the poolings that are tried with several views: that of now, and the usual one, which is the shortest."""
+    now = climb.at[base].candidate.features.pooling
+    return list(dict.fromkeys([now, climb.bench.poolings(base)[0]]))
+
+
+PROPOSALS: dict[str, Callable[[int, Climb], Iterable[FeatureChoice]]] = {
+    "cuts": propose_cuts,
+    "layers": propose_layer_sets,
+    "poolings": propose_poolings,
+    "views": propose_views,
+}
+"""Kind of a step: what it proposes; that of classifiers takes the features of now."""
+
+
+class Gate(Protocol):
+    """Who decides which steps are begun."""
+
+    def begins(self, step: Step, climb: Climb) -> bool:
+        """Whether a step is begun; if so, its features are there."""
+
+    def ended(self, rung: Rung) -> None:
+        """Hear what a step has brought."""
+
+
+def climb_ladder(climb: Climb, bases: Sequence[int], gate: Gate) -> Climb:
+    """Climb: cheap steps of all bases first, then views and slow classifiers, the best base first.
+
+    Parameters
+    ----------
+    climb : Climb
+        Where nothing is measured yet.
+    bases : sequence of int
+        In the order in which they begin.
+    gate : Gate
+
+    Returns
+    -------
+    Climb
+        The same one.
+    """
+    for base in bases:
+        for kind in ("cuts", "layers", "poolings"):
+            take_if_begun(climb, Step(kind, base), gate)
+    for base in climb.rank_bases():
+        take_if_begun(climb, Step("views", base), gate)
+    take_if_begun(climb, Step("classifiers", climb.rank_bases()[0]), gate)
+    closing = climb.close()
+    if closing is not None:
+        gate.ended(closing)
+    return climb
+
+
+def take_if_begun(climb: Climb, step: Step, gate: Gate) -> None:
+    """Take a step if it is begun; without its first step a base has no further ones, nor has one without choice."""
+    if step.kind != "cuts" and (step.base not in climb.at or has_no_choice(step, climb)):
+        return
+    if gate.begins(step, climb):
+        gate.ended(climb.take(step))
+
+
+def has_no_choice(step: Step, climb: Climb) -> bool:
+    """Whether a base has nothing that a step could choose among: one layer, or one pooling."""
+    if step.kind == "layers":
+        return len(climb.bench.layers[step.base]) < 2
+    return step.kind == "poolings" and len(climb.bench.poolings(step.base)) < 2

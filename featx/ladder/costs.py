@@ -1,0 +1,57 @@
+"""What a step will cost, predicted from what was measured on the way to it."""
+
+from __future__ import annotations
+
+from featx.ladder.candidates import LATE_CLASSIFIER, VIEWS, FeatureChoice
+from featx.ladder.climb import DEEPEST, Climb, Step, propose
+from featx.store.key_summary import KeySummary
+
+MLP_TIMES = 8.0
+"""Times that an MLP takes as long as both linear classifiers together, measured on layers and mixes of them."""
+
+
+def predict_trials(step: Step, climb: Climb) -> float:
+    """Predict the seconds that measuring the candidates of a step takes."""
+    bench = climb.bench
+    rate = seconds_per_work(climb)
+    if step.kind == "views":
+        # Not extracted yet: their layers are those of one view, and their rows so many times as many.
+        guessed = guess_layer_sets(step, climb)
+        return rate * sum(bench.count_work(features, climb.rows, VIEWS) for features in guessed)
+    proposed = [(features, clf) for features, classifiers in propose(step, climb) for clf in classifiers[:1]]
+    seconds = 0.0
+    for features, clf in proposed:
+        times = MLP_TIMES if clf == LATE_CLASSIFIER else 1.0
+        seconds += times * rate * bench.count_work(features, climb.rows, features.views)
+    return seconds
+
+
+def predict_first_cuts(climb: Climb) -> float:
+    """Predict the trials of another base's single layers, of which nothing is known: as long as those so far."""
+    first = climb.rungs[0]
+    layers = len(climb.bench.layers[first.step.base])
+    return sum(seconds for _, seconds in climb.bench.measured[:layers])
+
+
+def seconds_per_work(climb: Climb) -> float:
+    """Say how long a unit of work takes, by the largest trial so far: small ones are mostly overhead."""
+    work, seconds = max(climb.bench.measured, default=(1.0, 0.0))
+    return seconds / work
+
+
+def guess_layer_sets(step: Step, climb: Climb) -> list[FeatureChoice]:
+    """Guess which layer sets will be tried with views: those that suit one view are known, and nearly the same."""
+    now = climb.at[step.base].candidate.features
+    deepest = tuple(climb.bench.layers[step.base][-DEEPEST:])
+    shortlisted = climb.bench.shortlist(step.base, now.pooling, 1, climb.rows)[-1]
+    sets = dict.fromkeys([now.layers, shortlisted, deepest])
+    return [FeatureChoice(step.base, layers, now.pooling) for layers in sets]
+
+
+def seconds_per_image(climb: Climb, base: int) -> float:
+    """Say what one pass of a base over one image has cost, by what its features state."""
+    parts: list[KeySummary] = []
+    for (place, _, views), comparison in climb.bench.comparisons.items():
+        if place == base and views == 1:
+            parts += [layer_set.parts[0] for layer_set in comparison.layer_sets]
+    return sum(part.seconds / max(1, part.images) for part in parts)
