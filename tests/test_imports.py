@@ -21,6 +21,7 @@ LADDER = (
     ("models",),
     ("classifiers",),
     ("evaluation",),
+    ("selection",),
     ("finetuning", "inspection", "reports", "runners"),
     ("workflows",),
     ("api",),

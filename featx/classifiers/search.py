@@ -127,29 +127,79 @@ def search_linear(
 ) -> dict[str, Fitted]:
     """Choose C for each linear classifier, and refit it on all rows."""
     started = time.perf_counter()
-    scoring = Scoring(
-        {name: classifier.values for name, classifier in classifiers.items()},
-        merit=options.criterion.rate_scores if options.criterion else None,
-    )
     labels = WeightedLabels(y, options.weighting)
-    usual = score_folds(X, labels, folds, scoring)
-    beyond = {name: list_values_beyond(name, classifiers[name].values, usual[name]) for name in usual}
-    beyond = {name: values for name, values in beyond.items() if values}
-    # Rarely any: then the folds are factorised once more.
-    further = {}
-    if beyond:
-        warm = {name: list_warm_values(classifiers[name].values, values) for name, values in beyond.items()}
-        scores = score_folds(X, labels, folds, replace(scoring, grid=warm))
-        further = {name: keep_last(scores[name], len(values)) for name, values in beyond.items()}
+    scored = score_values(classifiers, X, labels, folds, options.criterion)
     shared_seconds = (time.perf_counter() - started) / len(classifiers)
     fitted = {}
-    for name, classifier in classifiers.items():
+    for name, of_classifier in scored.items():
         started = time.perf_counter()
-        choice = choose_c(name, classifier.values, usual[name], beyond.get(name, []), further.get(name))
+        choice = of_classifier.choose(name)
         model = fit_linear(X, labels, name, choice.params["C"], TIGHT)
         seconds = shared_seconds + time.perf_counter() - started
         fitted[name] = replace(choice, model=model, seconds=seconds)
     return fitted
+
+
+@dataclass(frozen=True)
+class ScoredValues:
+    """Values of C that were tried for one linear classifier.
+
+    Attributes
+    ----------
+    values : list of float
+        Rising.
+    scores : CVScores
+        (folds, values) each.
+    at_edge : bool
+        Whether the best of the usual values lies at their edge.
+    """
+
+    values: list[float]
+    scores: CVScores
+    at_edge: bool
+
+    def choose(self, name: str) -> Fitted:
+        """Choose the best value for the classifier of that name; the model is left to be fitted."""
+        winner = choose_value(name, self.scores)
+        accuracy = float(self.scores.accuracy.mean(axis=0)[winner])
+        merit = None if self.scores.merit is None else float(average_folds(self.scores.merit)[winner])
+        edge = find_edge(winner, len(self.values))
+        return Fitted(None, {"C": self.values[winner]}, accuracy, 0.0, merit, self.at_edge, edge)
+
+
+def score_values(
+    classifiers: Mapping[str, Linear],
+    X: Matrix,
+    labels: WeightedLabels,
+    folds: Sequence[Fold],
+    criterion: Criterion | None = None,
+    jobs: int | None = None,
+) -> dict[str, ScoredValues]:
+    """Cross-validate linear classifiers at the usual values of C, and beyond them where the best one is at the edge.
+
+    Parameters
+    ----------
+    classifiers : mapping of str to Linear
+    X : (n, d) float
+    labels : WeightedLabels
+    folds : sequence of (train rows, validation rows)
+    criterion : Criterion, optional
+        The figure to choose by; None: what suits each classifier.
+    jobs : int, optional
+        Folds at a time, as `cross_validate` takes it.
+    """
+    grid = {name: classifier.values for name, classifier in classifiers.items()}
+    scoring = Scoring(grid, merit=criterion.rate_scores if criterion else None)
+    usual = score_folds(X, labels, folds, scoring, jobs)
+    beyond = {name: list_values_beyond(name, grid[name], usual[name]) for name in usual}
+    beyond = {name: values for name, values in beyond.items() if values}
+    # Rarely any: then the folds are factorised once more.
+    further = {}
+    if beyond:
+        warm = {name: list_warm_values(grid[name], values) for name, values in beyond.items()}
+        scores = score_folds(X, labels, folds, replace(scoring, grid=warm), jobs)
+        further = {name: keep_last(scores[name], len(values)) for name, values in beyond.items()}
+    return {name: join_values(name, grid[name], usual[name], beyond.get(name, []), further.get(name)) for name in grid}
 
 
 def list_values_beyond(name: str, values: Sequence[float], scores: CVScores) -> list[float]:
@@ -163,7 +213,14 @@ def list_values_beyond(name: str, values: Sequence[float], scores: CVScores) -> 
 def choose_c(
     name: str, values: Sequence[float], usual: CVScores, beyond: Sequence[float], further: CVScores | None
 ) -> Fitted:
-    """Choose C among the values of a grid and, where it was extended, those beyond; the model is left to be fitted.
+    """Choose C among the values of a grid and, where it was extended, those beyond; see `join_values`."""
+    return join_values(name, values, usual, beyond, further).choose(name)
+
+
+def join_values(
+    name: str, values: Sequence[float], usual: CVScores, beyond: Sequence[float], further: CVScores | None
+) -> ScoredValues:
+    """Put the values beyond a grid, where it was extended, beside its own.
 
     Parameters
     ----------
@@ -176,16 +233,11 @@ def choose_c(
         Scores of the values beyond.
     """
     at_edge = find_edge(choose_value(name, usual), len(values)) is not None
-    scores = usual
-    tried = list(values)
-    if further is not None:
-        is_above = beyond[0] > values[0]
-        tried = [*values, *beyond] if is_above else [*beyond, *values]
-        scores = join_scores([usual, further] if is_above else [further, usual])
-    winner = choose_value(name, scores)
-    accuracy = float(scores.accuracy.mean(axis=0)[winner])
-    merit = None if scores.merit is None else float(average_folds(scores.merit)[winner])
-    return Fitted(None, {"C": tried[winner]}, accuracy, 0.0, merit, at_edge, find_edge(winner, len(tried)))
+    if further is None:
+        return ScoredValues(list(values), usual, at_edge)
+    if beyond[0] > values[0]:
+        return ScoredValues([*values, *beyond], join_scores([usual, further]), at_edge)
+    return ScoredValues([*beyond, *values], join_scores([further, usual]), at_edge)
 
 
 def keep_last(scores: CVScores, count: int) -> CVScores:
@@ -205,6 +257,18 @@ def cross_validate_estimator(
     """Cross-validate an estimator with the parameters that it has, then fit it on all rows."""
     criterion = options.criterion
     started = time.perf_counter()
+    accuracies, merits = score_estimator(estimator, X, y, folds, options)
+    merit = float(average_folds(merits[:, None])[0]) if criterion else None
+    pipeline = make_pipeline(StandardScaler(), estimator)
+    model = fit_pipeline(pipeline, X, y, options.weighting, options.groups)
+    return Fitted(model, {}, float(np.mean(accuracies)), time.perf_counter() - started, merit)
+
+
+def score_estimator(
+    estimator: Any, X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], options: SearchOptions = DEFAULT_OPTIONS
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cross-validate an estimator: accuracies (folds,), and the figures asked for, accuracies where none is."""
+    criterion = options.criterion
     pipeline = make_pipeline(StandardScaler(), estimator)
     accuracies = []
     merits = []
@@ -215,10 +279,8 @@ def cross_validate_estimator(
         if criterion:
             truth = y[val if val.ndim == 1 else val[:, 0]]
             probabilities = average_views(fitted.predict_proba(X[val.reshape(-1)]), val)
-            merits.append([criterion.rate(truth, fitted.classes_, probabilities)])
-    merit = float(average_folds(np.array(merits))[0]) if criterion else None
-    model = fit_pipeline(pipeline, X, y, options.weighting, options.groups)
-    return Fitted(model, {}, float(np.mean(accuracies)), time.perf_counter() - started, merit)
+            merits.append(criterion.rate(truth, fitted.classes_, probabilities))
+    return np.array(accuracies), np.array(merits if criterion else accuracies)
 
 
 def fit_pipeline(

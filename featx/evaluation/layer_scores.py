@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from featx.classifiers.registry import CLASSIFIERS, Linear
 from featx.evaluation.transferability import h_score, log_evidence, neighbour_accuracy
 from featx.features.matrix import name_degenerate
-from featx.features.splits import make_folds
+from featx.features.splits import LabelledRows
 from featx.linear.cross_validation import cross_validate
 from featx.types import Fold, Matrix
 
@@ -73,26 +73,6 @@ class LayerScore:
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class LabelledRows:
-    """Rows to score layers on.
-
-    Attributes
-    ----------
-    y : (n,) int
-        Classes.
-    groups : (n,) int
-        Equal for copies of one image.
-    """
-
-    y: NDArray[np.intp]
-    groups: NDArray[np.intp]
-
-    def folds(self, seed: int) -> Sequence[Fold]:
-        """Make the folds of the evaluation protocol."""
-        return make_folds(self.y, self.groups, seed)
 
 
 def score_layer(name: tuple[str, str], X: Matrix, rows: LabelledRows, seed: int, cached: bool) -> LayerScore:

@@ -175,6 +175,31 @@ def make_folds(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> Sequ
     return folds
 
 
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows to judge features on, such as those of the training part.
+
+    Attributes
+    ----------
+    y : (n,) int
+        Classes, numbered from 0.
+    groups : (n,) int
+        Equal for rows that stay together, such as copies of one image.
+    """
+
+    y: NDArray[np.intp]
+    groups: NDArray[np.intp]
+
+    def folds(self, seed: int) -> Sequence[Fold]:
+        """Make the folds of the evaluation protocol, raising as `make_folds` does."""
+        return make_folds(self.y, self.groups, seed)
+
+    def take(self, rows: NDArray[np.intp]) -> LabelledRows:
+        """Give some of the rows; classes are numbered anew, since some may be missing there."""
+        _, y = np.unique(self.y[rows], return_inverse=True)
+        return LabelledRows(y, self.groups[rows])
+
+
 def with_views(folds: Sequence[Fold], images: int, views: int, test_views: int) -> list[Fold]:
     """Turn folds of images into folds of their views, so that no fold splits an image.
 

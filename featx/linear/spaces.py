@@ -130,18 +130,21 @@ def compute_scale(mean: Array, variance: Array, n: int, power: float = PARETO) -
     n : int
     power : float
         Power of the standard deviation: 1 standardises. A factor common to all columns makes variances 1 on average
-        for 1/2 as for 1, so that the same values of C suit both.
-
-    Notes
-    -----
-    A column that does not vary beyond rounding gets scale 1, by the bound that scikit-learn's StandardScaler uses
-    (Chan, Golub and LeVeque 1983, equation 1.7).
+        for 1/2 as for 1, so that the same values of C suit both. A column that does not vary gets scale 1.
     """
     xp = namespace(mean)
-    is_constant = variance <= n * FLOAT64_ROUNDING * variance + (n * mean * FLOAT64_ROUNDING) ** 2
+    is_constant = find_constant(mean, variance, n)
     deviation = xp.sqrt(xp.where(is_constant, xp.zeros_like(mean), variance))
     scale = deviation**power * xp.mean(deviation) ** (1 - power)
     return xp.where(is_constant, xp.ones_like(mean), scale)
+
+
+def find_constant(mean: Array, variance: Array, n: int) -> Array:
+    """Find the columns that do not vary beyond rounding over n rows; all (d,).
+
+    The bound is the one of scikit-learn's StandardScaler (Chan, Golub and LeVeque 1983, equation 1.7).
+    """
+    return variance <= n * FLOAT64_ROUNDING * variance + (n * mean * FLOAT64_ROUNDING) ** 2
 
 
 def _moments(block: Array, shares: Array | None) -> tuple[Array, Array]:

@@ -17,12 +17,13 @@ from featx.bases.registry import resolve
 from featx.bases.similarity import candidates, probe
 from featx.engines.compute import PixelBatches
 from featx.errors import MissingFeatures, WeightsError
-from featx.evaluation.layer_scores import LabelledRows, LayerScore, choose_layer, learning_curve, score_layer
+from featx.evaluation.layer_scores import LayerScore, choose_layer, learning_curve, score_layer
 from featx.features.catalog import LayerSet
 from featx.features.dataset import Dataset, join_dataset, join_selections, list_dataset, select_of_dataset
 from featx.features.group_splits import tabulate_groups
 from featx.features.missing import complete_choice
 from featx.features.scaling import join
+from featx.features.splits import LabelledRows
 from featx.requests import CompareRequest, column_flags, default_cache
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore

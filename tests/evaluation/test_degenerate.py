@@ -15,8 +15,9 @@ from click.testing import Result
 from featx.base_choice import BaseChoice
 from featx.cli.advise import describe_advice
 from featx.cli.options import print_json
-from featx.evaluation.layer_scores import LabelledRows, choose_layer, learning_curve, score_layer
+from featx.evaluation.layer_scores import choose_layer, learning_curve, score_layer
 from featx.features.matrix import name_degenerate
+from featx.features.splits import LabelledRows
 from featx.reports.table import sentence, table
 from featx.requests import CompareRequest, ExtractRequest
 from featx.store.store import FeatureStore

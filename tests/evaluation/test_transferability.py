@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featx.evaluation.layer_scores import LabelledRows, LayerScore, choose_layer, learning_curve, score_layer, thin_rows
+from featx.evaluation.layer_scores import LayerScore, choose_layer, learning_curve, score_layer, thin_rows
 from featx.evaluation.transferability import h_score, log_evidence, neighbour_accuracy
+from featx.features.splits import LabelledRows
 
 
 def blobs(distance: float, n: int = 120, d: int = 20) -> tuple[np.ndarray, np.ndarray]:

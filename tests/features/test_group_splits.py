@@ -10,9 +10,9 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from featx.classifiers.mlp import MLP
-from featx.evaluation.layer_scores import LabelledRows, thin_rows
+from featx.evaluation.layer_scores import thin_rows
 from featx.features.group_splits import UndividableGroups, describe_few_folds, hold_out_groups, make_group_folds
-from featx.features.splits import FOLDS, describe_split, hold_out, make_folds, split_parts, with_views
+from featx.features.splits import FOLDS, LabelledRows, describe_split, hold_out, make_folds, split_parts, with_views
 
 Codes = NDArray[np.intp]
 
