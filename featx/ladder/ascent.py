@@ -14,7 +14,7 @@ from featx.ladder.candidates import VIEWS
 from featx.ladder.climb import CLOSING, Climb, Rung, Step, list_poolings_of_views
 from featx.ladder.costs import predict_first_cuts, predict_trials, seconds_per_image
 from featx.ladder.opened_base import OpenedBase
-from featx.ladder.report import LadderRow, show_rung, show_skipped
+from featx.ladder.report import STEPS_IN_WORDS, LadderRow, show_rung, show_skipped
 from featx.requests import AutoRequest, ExtractRequest
 from featx.types import Progress
 
@@ -87,6 +87,10 @@ class Ascent:
             self.compute(step.base, list_poolings_of_views(climb, step.base), VIEWS)
         return True
 
+    def measuring(self, step: Step) -> AbstractContextManager[Progress | None]:
+        """Say what is measured."""
+        return self.watch(f"{self.names[step.base]}: {STEPS_IN_WORDS[step.kind]}", "candidate")
+
     def ended(self, rung: Rung) -> None:
         """Note what a step took and brought."""
         seconds = None
@@ -119,7 +123,7 @@ class Ascent:
     def compute(self, place: int, poolings: list[str], views: int) -> None:
         """Extract features of a base as far as the cache lacks them, and put them on the bench."""
         base = self.bases[place]
-        what = f"{base.choice.name}: {views} views" if views > 1 else f"{base.choice.name}: extraction"
+        what = f"{base.choice.name}: extraction" + (f" of {views} views" if views > 1 else "")
         with self.watch(what, "image") as progress:
             request = self.request.extraction(base.choice, base.layers, poolings, views)
             self.failed = self.extract(request, progress) or self.failed

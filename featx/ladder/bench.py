@@ -151,9 +151,7 @@ class Bench:
         """Read features of some rows: view v of image i is row v * n + i; (views * n, d) float32."""
         comparison = self.find_comparison(features)
         whole = comparison.dataset
-        reader = replace(
-            comparison.unloaded(self.find_layer_set(features)), digests=whole.digests[rows.numbers]
-        )
+        reader = replace(comparison.unloaded(self.find_layer_set(features)), digests=whole.digests[rows.numbers])
         return reader.take(reader.rows(np.arange(len(rows.numbers)), features.views))
 
     def state(self, features: FeatureChoice, clf: str, rows: Rows) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The budget of time: which steps are begun, decided once and remembered.
 
-A clock makes decisions that no seed makes again. So what was decided is written beside the results, and the same request
-on the same cache follows it: a run that was killed goes on, and a run that is repeated ends alike, whatever the clock
-says. A run counts only the seconds that it takes itself.
+A clock makes decisions that no seed makes again. So what was decided is written beside the results, and the same
+request on the same cache follows it: a run that was killed goes on, and a run that is repeated ends alike, whatever the
+clock says. A run counts only the seconds that it takes itself.
 """
 
 from __future__ import annotations

@@ -10,12 +10,14 @@ again on other rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from featx.ladder.bench import Bench, Rows
 from featx.ladder.candidates import LATE_CLASSIFIER, USUAL_CLASSIFIERS, VIEWS, Candidate, FeatureChoice
 from featx.selection.trials import Gain, Trial, compare_trials
+from featx.types import Progress
 
 WORTH_TAKING = 0.5
 """Points by which the best of all measured candidates leads, from which on it is taken though it may be noise."""
@@ -106,11 +108,21 @@ class Climb:
         """List the bases, the one that has come farthest first."""
         return sorted(self.at, key=lambda base: (-self.at[base].trial.rate, base))
 
-    def take(self, step: Step) -> Rung:
-        """Measure the candidates of a step, and keep the best of them if it gains beyond noise."""
+    def take(self, step: Step, progress: Progress | None = None) -> Rung:
+        """Measure the candidates of a step, and keep the best of them if it gains beyond noise.
+
+        Parameters
+        ----------
+        step : Step
+        progress : callable, optional
+            Called with the number of candidates measured and to be measured.
+        """
         trials: dict[Candidate, Trial] = {}
-        for features, classifiers in propose(step, self):
+        proposals = propose(step, self)
+        for done, (features, classifiers) in enumerate(proposals, 1):
             trials |= self.bench.measure(features, classifiers, self.rows)
+            if progress:
+                progress(done, len(proposals))
         self.trials |= trials
         before = self.at.get(step.base)
         best = find_best(trials)
@@ -121,7 +133,6 @@ class Climb:
             self.at[step.base] = best
         self.rungs.append(rung)
         return rung
-
 
     def close(self) -> Rung | None:
         """Take the best of all that was measured if it leads far enough; None where it does not."""
@@ -222,6 +233,9 @@ class Gate(Protocol):
     def begins(self, step: Step, climb: Climb) -> bool:
         """Whether a step is begun; if so, its features are there."""
 
+    def measuring(self, step: Step) -> AbstractContextManager[Progress | None]:
+        """Surround the measuring of a step; gives what is told how far it has come."""
+
     def ended(self, rung: Rung) -> None:
         """Hear what a step has brought."""
 
@@ -259,7 +273,9 @@ def take_if_begun(climb: Climb, step: Step, gate: Gate) -> None:
     if step.kind != "cuts" and (step.base not in climb.at or has_no_choice(step, climb)):
         return
     if gate.begins(step, climb):
-        gate.ended(climb.take(step))
+        with gate.measuring(step) as progress:
+            rung = climb.take(step, progress)
+        gate.ended(rung)
 
 
 def has_no_choice(step: Step, climb: Climb) -> bool:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from featx.ladder.candidates import LATE_CLASSIFIER, VIEWS, FeatureChoice
 from featx.ladder.climb import DEEPEST, Climb, Step, propose
 from featx.store.key_summary import KeySummary
+
+LEAST_RATE = 1e-6
+"""Seconds that a unit of work takes at least: about what two cores of 2025 need."""
 
 MLP_TIMES = 8.0
 """Times that an MLP takes as long as both linear classifiers together, measured on layers and mixes of them."""
@@ -13,16 +18,14 @@ MLP_TIMES = 8.0
 def predict_trials(step: Step, climb: Climb) -> float:
     """Predict the seconds that measuring the candidates of a step takes."""
     bench = climb.bench
-    rate = seconds_per_work(climb)
     if step.kind == "views":
         # Not extracted yet: their layers are those of one view, and their rows so many times as many.
         guessed = guess_layer_sets(step, climb)
-        return rate * sum(bench.count_work(features, climb.rows, VIEWS) for features in guessed)
-    proposed = [(features, clf) for features, classifiers in propose(step, climb) for clf in classifiers[:1]]
+        return sum(predict_trial(climb, bench.count_work(features, climb.rows, VIEWS)) for features in guessed)
     seconds = 0.0
-    for features, clf in proposed:
-        times = MLP_TIMES if clf == LATE_CLASSIFIER else 1.0
-        seconds += times * rate * bench.count_work(features, climb.rows, features.views)
+    for features, classifiers in propose(step, climb):
+        times = MLP_TIMES if LATE_CLASSIFIER in classifiers else 1.0
+        seconds += times * predict_trial(climb, bench.count_work(features, climb.rows, features.views))
     return seconds
 
 
@@ -33,10 +36,23 @@ def predict_first_cuts(climb: Climb) -> float:
     return sum(seconds for _, seconds in climb.bench.measured[:layers])
 
 
-def seconds_per_work(climb: Climb) -> float:
-    """Say how long a unit of work takes, by the largest trial so far: small ones are mostly overhead."""
-    work, seconds = max(climb.bench.measured, default=(1.0, 0.0))
-    return seconds / work
+def predict_trial(climb: Climb, work: float) -> float:
+    """Predict the seconds of a trial: a line through those so far, since small ones are mostly overhead.
+
+    Parameters
+    ----------
+    climb : Climb
+    work : float
+        As `Bench.count_work` counts it.
+    """
+    works, seconds = np.array(climb.bench.measured, np.float64).reshape(-1, 2).T
+    if not len(works):
+        return LEAST_RATE * work
+    spread = works - works.mean()
+    slope = float(spread @ seconds) / (float(spread @ spread) or 1.0)
+    slope = min(max(slope, LEAST_RATE), max(LEAST_RATE, float(seconds.max() / works.max())))
+    overhead = max(0.0, float((seconds - slope * works).mean()))
+    return overhead + slope * work
 
 
 def guess_layer_sets(step: Step, climb: Climb) -> list[FeatureChoice]:

@@ -54,8 +54,8 @@ def interval_of_folds(right: int, images: int, folds: int) -> tuple[float, float
     """Give the 95 % interval of an accuracy that was pooled over the folds of one cross-validation.
 
     Classifiers of different folds share training images, so their errors are not independent. The variance of many
-    repeats is 1 / n + 1 / (n (K - 1)) times that of one image (Nadeau and Bengio, 2003): n images count as n (K - 1) / K
-    in Wilson's interval.
+    repeats is 1 / n + 1 / (n (K - 1)) times that of one image (Nadeau and Bengio, 2003, Inference for the
+    generalization error): n images count as n (K - 1) / K in Wilson's interval.
 
     Parameters
     ----------

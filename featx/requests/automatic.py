@@ -126,7 +126,9 @@ class AutoRequest(GroupChoice):
         """The budget in seconds."""
         return float(self.budget)
 
-    def extraction(self, base: BaseChoice, layers: Sequence[str], poolings: Sequence[str], views: int) -> ExtractRequest:
+    def extraction(
+        self, base: BaseChoice, layers: Sequence[str], poolings: Sequence[str], views: int
+    ) -> ExtractRequest:
         """Build the request that computes features of one base."""
         return ExtractRequest(
             self.data,

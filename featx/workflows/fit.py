@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from featx.bases.weights import as_arrays, digest_tensors, is_file_name
 from featx.errors import ModelError, RequestError, WeightsError, shorten
 from featx.evaluation.comparison import Comparison, open_comparison
 from featx.evaluation.error_analysis import take_held_out
-from featx.evaluation.evaluate import evaluate_layer_set
+from featx.evaluation.evaluate import evaluate_layer_set, train_classifiers
 from featx.evaluation.fit_report import FitReport, report_fit
 from featx.evaluation.notes import note_data, note_row
 from featx.evaluation.protocol import ModelBase, describe_groups, describe_protocol, locate_weights, make_model
@@ -28,7 +29,9 @@ from featx.models.model import Model
 from featx.requests import CompareRequest
 
 
-def fit_classifier(request: CompareRequest, keep_model: bool = True, with_base: bool = False) -> FitReport:
+def fit_classifier(
+    request: CompareRequest, keep_model: bool = True, with_base: bool = False, whole: bool = False
+) -> FitReport:
     """Train one classifier on one cached layer set, and evaluate it on the held-out part.
 
     Parameters
@@ -40,6 +43,9 @@ def fit_classifier(request: CompareRequest, keep_model: bool = True, with_base: 
         and nothing is trained.
     with_base : bool
         Whether the model holds the tensors of its base, too, so that it predicts where the weights are not.
+    whole : bool
+        Whether the model is trained on all images in the end, the held-out ones among them. All figures stay those of
+        the classifier that never saw these.
 
     Returns
     -------
@@ -62,7 +68,10 @@ def fit_classifier(request: CompareRequest, keep_model: bool = True, with_base: 
         (evaluation,) = evaluate_layer_set(comparison, layer_set, needs_classifiers=keep_model)
     model = None
     can_be_kept = evaluation.classifier is not None and not isinstance(evaluation.classifier, Opaque)
-    if keep_model or can_be_kept:
+    if whole:
+        refitted = train_on_all(comparison, layer_set, evaluation)
+        model = assemble_model(comparison, layer_set, refitted, with_base, whole)
+    elif keep_model or can_be_kept:
         model = assemble_model(comparison, layer_set, evaluation, with_base)
     dataset = comparison.dataset
     held_out = take_held_out(dataset, np.flatnonzero(dataset.test))
@@ -91,8 +100,31 @@ def choose_only_one(comparison: Comparison) -> LayerSet:
     return comparison.layer_sets[0]
 
 
-def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, with_base: bool) -> Model:
+def train_on_all(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation) -> Evaluation:
+    """Train a classifier anew, on all images: its hyper-parameters are chosen on all of them, too.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of the classifier that was trained without the held-out part: its figures stay.
+    """
+    nothing_held_out = replace(comparison.dataset, test=np.zeros(len(comparison.dataset.y), bool))
+    everything = replace(comparison, dataset=nothing_held_out)
+    with parallel_config("threading", n_jobs=cpu_count()):
+        trained = train_classifiers(everything, comparison.classifiers, everything.features(layer_set))
+    fitted, classifier = trained[evaluation.result.clf]
+    return replace(evaluation, classifier=classifier, result=replace(evaluation.result, params=fitted.params))
+
+
+def assemble_model(
+    comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, with_base: bool, whole: bool = False
+) -> Model:
     """Join an evaluated classifier to all that prediction needs.
+
+    Parameters
+    ----------
+    whole : bool
+        Whether it was trained on all images.
 
     Raises
     ------
@@ -111,6 +143,8 @@ def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Eval
     if evaluation.result.class_weight is not None:
         protocol["class_weight"] = evaluation.result.class_weight
     protocol |= describe_groups(comparison.dataset)
+    if whole:
+        protocol["trained_on_all"] = len(comparison.dataset.y)
     return make_model(evaluation, base, comparison.dataset.classes, protocol)
 
 
