@@ -31,7 +31,7 @@ MOST_ROWS = 2000
 JUDGED = 2000
 """Images that are judged in all repeats of a cross-validation together, if possible."""
 
-MOST_REPEATS = 5
+MOST_REPEATS = 3
 
 TRIAL = "trial"
 SHORTLIST = "shortlist"
@@ -54,13 +54,17 @@ class Rows:
     repeats : int
         Cross-validations, each with folds of its own.
     digest : str
-        Of all of this: 64 hex characters.
+        Of pictures, labels, weights and groups: 64 hex characters.
     """
 
     numbers: RowNumbers
     labelled: LabelledRows
     repeats: int
     digest: str
+
+    def count_repeats(self, views: int) -> int:
+        """Count the cross-validations of so many views: half of them where several views take their time."""
+        return self.repeats if views == 1 else max(1, self.repeats // 2)
 
 
 def take_rows(dataset: Dataset, numbers: RowNumbers, seed: int) -> Rows:
@@ -140,7 +144,7 @@ class Bench:
         """
         images = len(rows.numbers) * views
         side = min(images, self.find_layer_set(features).dim)
-        return float(images) * side * rows.repeats
+        return float(images) * side * rows.count_repeats(views)
 
     def fits_memory(self, features: FeatureChoice, rows: Rows) -> bool:
         """Whether trials on some features of some rows stay within the memory that the request allows."""
@@ -160,7 +164,7 @@ class Bench:
         stated: dict[str, Any] = {
             "keys": [json.loads(key.to_json()) for key in self.find_layer_set(features).keys],
             "rows": rows.digest,
-            "repeats": rows.repeats,
+            "repeats": rows.count_repeats(features.views),
             "views": features.views,
             "clf": clf,
             "grid": describe_grid(clf, request.seed),
@@ -194,7 +198,7 @@ class Bench:
         comparison = self.find_comparison(features)
         weighting = comparison.dataset.weighting(comparison.request.class_weight) or UNWEIGHTED
         options = TrialOptions(
-            rows.repeats,
+            rows.count_repeats(features.views),
             features.views,
             features.views,
             weighting.take(rows.numbers),

@@ -101,12 +101,14 @@ class Climb:
 
     @property
     def top(self) -> Measured:
-        """The best of what the bases have reached; of equals the one that was named first."""
-        return max((self.at[base] for base in sorted(self.at)), key=lambda measured: measured.trial.rate)
+        """The best of what the bases have reached; of equals the one of the cheapest base."""
+        return self.at[self.rank_bases()[0]]
 
     def rank_bases(self) -> list[int]:
-        """List the bases, the one that has come farthest first."""
-        return sorted(self.at, key=lambda base: (-self.at[base].trial.rate, base))
+        """List the bases, the one that has come farthest first, judged by the folds that all were tried on."""
+        folds = min(len(measured.trial.accuracies) for measured in self.at.values())
+        rates = {base: take_folds(measured.trial, folds).rate for base, measured in self.at.items()}
+        return sorted(rates, key=lambda base: (-rates[base], base))
 
     def take(self, step: Step, progress: Progress | None = None) -> Rung:
         """Measure the candidates of a step, and keep the best of them if it gains beyond noise.
@@ -126,7 +128,7 @@ class Climb:
         self.trials |= trials
         before = self.at.get(step.base)
         best = find_best(trials)
-        gain = compare_trials(before.trial, best.trial) if before else None
+        gain = compare_common(before.trial, best.trial) if before else None
         is_kept = gain is None or gain.is_beyond_noise
         rung = Rung(step, best, gain, is_kept, len(trials))
         if is_kept:
@@ -136,15 +138,31 @@ class Climb:
 
     def close(self) -> Rung | None:
         """Take the best of all that was measured if it leads far enough; None where it does not."""
-        best = find_best(self.trials)
-        gain = compare_trials(self.top.trial, best.trial)
+        reached = self.top.trial
+        gains = {candidate: compare_common(reached, trial) for candidate, trial in self.trials.items()}
+        # Of equals the first, which is the simplest.
+        candidate = max(gains, key=lambda each: gains[each].points)
+        gain = gains[candidate]
         if gain.points <= WORTH_TAKING:
             return None
-        base = best.candidate.features.base
+        best = Measured(candidate, self.trials[candidate])
+        base = candidate.features.base
         rung = Rung(Step(CLOSING, base), best, gain, True, len(self.trials))
         self.at[base] = best
         self.rungs.append(rung)
         return rung
+
+
+def take_folds(trial: Trial, count: int) -> Trial:
+    """Keep the first folds of a trial: repeats come one after another, and all trials meet the same folds."""
+    figures = None if trial.figures is None else trial.figures[:count]
+    return replace(trial, accuracies=trial.accuracies[:count], figures=figures)
+
+
+def compare_common(before: Trial, after: Trial) -> Gain:
+    """Say what one trial gained on another on the folds that both were tried on."""
+    count = min(len(before.accuracies), len(after.accuracies))
+    return compare_trials(take_folds(before, count), take_folds(after, count))
 
 
 def find_best(trials: Mapping[Candidate, Trial]) -> Measured:

@@ -41,7 +41,8 @@ class LadderRow:
     candidate : str or None
         The best candidate of the step, in words; None where it was not tried.
     figure : float or None
-        What it reached in cross-validation: accuracy, or the figure of `--select`.
+        What it reached in cross-validation: accuracy, or the figure of `--select`. Several views are cross-validated
+        fewer times, so a gain, which is of the folds that both candidates were tried on, need not be the difference.
     gain, standard_error : float or None
         In points, on what the base had reached before; None for the first step of a base.
     seconds : float or None
