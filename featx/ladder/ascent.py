@@ -6,20 +6,26 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from featx.data.listing import FailedImage
 from featx.evaluation.comparison import open_comparison
 from featx.ladder.bench import Bench
 from featx.ladder.budget import Budget
-from featx.ladder.candidates import VIEWS
+from featx.ladder.candidates import LONG_POOLINGS, VIEWS
 from featx.ladder.climb import CLOSING, Climb, Rung, Step, list_poolings_of_views
 from featx.ladder.costs import predict_first_cuts, predict_trials, seconds_per_image
 from featx.ladder.opened_base import OpenedBase
 from featx.ladder.report import STEPS_IN_WORDS, LadderRow, show_rung, show_skipped
 from featx.requests import AutoRequest, ExtractRequest
+from featx.store.store import FeatureStore
 from featx.types import Progress
 
 MOST_POOLED_BYTES = 2e9
 """Room that all poolings of one view may take in the cache; where they need more, only the usual one is tried."""
+
+VIEW_STEPS = ("views", "long views")
+"""Kinds of the steps that extract several views."""
 
 Watch = Callable[[str, str], AbstractContextManager[Progress | None]]
 """Told what begins, and in which unit its progress comes; gives what is called with how much is done."""
@@ -83,8 +89,8 @@ class Ascent:
         self.begun.add(step)
         if step.kind == "cuts":
             self.compute(step.base, self.choose_poolings(self.bases[step.base]), 1)
-        elif step.kind == "views":
-            self.compute(step.base, list_poolings_of_views(climb, step.base), VIEWS)
+        elif step.kind in VIEW_STEPS:
+            self.compute(step.base, list_poolings_of_step(step, climb), VIEWS)
         return True
 
     def measuring(self, step: Step) -> AbstractContextManager[Progress | None]:
@@ -109,10 +115,23 @@ class Ascent:
             extraction = self.images * seconds_per_image(climb, 0) * max(1.0, times)
             return extraction + predict_first_cuts(climb) + final_fit
         trials = predict_trials(step, climb)
-        if step.kind == "views":
-            extraction = self.images * seconds_per_image(climb, step.base) * (VIEWS - 1)
+        if step.kind in VIEW_STEPS:
+            missing = self.count_missing_views(step.base, list_poolings_of_step(step, climb))
+            extraction = missing * seconds_per_image(climb, step.base)
             return extraction + trials + VIEWS * final_fit
         return trials + final_fit
+
+    def count_missing_views(self, place: int, poolings: list[str]) -> int:
+        """Count the passes, one image each, that the further views of a base still need."""
+        store = FeatureStore(self.request.cache)
+        missing = 0
+        for view in range(1, VIEWS):
+            of_view = np.zeros(len(self.bench.dataset.y), bool)
+            for pooling in poolings:
+                for layer_set in self.bench.comparisons[place, pooling, 1].layer_sets:
+                    of_view |= store.missing(replace(layer_set.keys[0], view=view), self.bench.dataset.digests)
+            missing += int(of_view.sum())
+        return missing
 
     def choose_poolings(self, base: OpenedBase) -> list[str]:
         """Choose the poolings of the first pass: all that fit, or the usual one where they need too much room."""
@@ -136,6 +155,11 @@ class Ascent:
             of_pooling = [each for each in opened.layer_sets if each.pooling == pooling]
             selection = replace(opened.selection, layer_sets=of_pooling)
             self.bench.comparisons[place, pooling, views] = replace(opened, selection=selection)
+
+
+def list_poolings_of_step(step: Step, climb: Climb) -> list[str]:
+    """List the poolings that a step of several views extracts."""
+    return list_poolings_of_views(climb, step.base) if step.kind == "views" else list(LONG_POOLINGS)
 
 
 def name_step(step: Step) -> str:

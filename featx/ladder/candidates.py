@@ -18,6 +18,9 @@ LATE_CLASSIFIER = "mlp"
 POOLINGS_OF_MAPS = ("avg", "avg+max", "pyramid")
 """Poolings of layers that give maps, the first the usual one; one pass computes all of them."""
 
+LONG_POOLINGS = ("pyramid",)
+"""Poolings so long that several views of them take a step of their own, lest they keep shorter ones from being tried."""
+
 POOLINGS_OF_TOKENS = ("avg", "cls")
 """Likewise of layers that give tokens."""
 

@@ -15,7 +15,14 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from featx.ladder.bench import Bench, Rows
-from featx.ladder.candidates import LATE_CLASSIFIER, USUAL_CLASSIFIERS, VIEWS, Candidate, FeatureChoice
+from featx.ladder.candidates import (
+    LATE_CLASSIFIER,
+    LONG_POOLINGS,
+    USUAL_CLASSIFIERS,
+    VIEWS,
+    Candidate,
+    FeatureChoice,
+)
 from featx.selection.trials import Gain, Trial, compare_trials
 from featx.types import Progress
 
@@ -223,8 +230,7 @@ def propose_views(base: int, climb: Climb) -> Iterable[FeatureChoice]:
     for pooling in list_poolings_of_views(climb, base):
         if (base, pooling, VIEWS) not in climb.bench.comparisons:
             continue
-        if pooling == now.pooling:
-            yield replace(now, views=VIEWS)
+        yield FeatureChoice(base, now.layers, pooling, VIEWS)
         sets = climb.bench.shortlist(base, pooling, VIEWS, climb.rows)
         yield FeatureChoice(base, sets[-1], pooling, VIEWS)
         yield FeatureChoice(base, deepest, pooling, VIEWS)
@@ -233,7 +239,24 @@ def propose_views(base: int, climb: Climb) -> Iterable[FeatureChoice]:
 def list_poolings_of_views(climb: Climb, base: int) -> list[str]:
     """List the poolings that are tried with several views: that of now, and the usual one, which is the shortest."""
     now = climb.at[base].candidate.features.pooling
-    return list(dict.fromkeys([now, climb.bench.poolings(base)[0]]))
+    usual = climb.bench.poolings(base)[0]
+    return [usual] if now in LONG_POOLINGS else list(dict.fromkeys([now, usual]))
+
+
+def find_long_pooling(climb: Climb, base: int) -> FeatureChoice | None:
+    """Find the features of a long pooling that a base has kept before several views were tried, if it has."""
+    for rung in climb.rungs:
+        features = rung.best.candidate.features
+        if rung.is_kept and rung.step == Step("poolings", base) and features.pooling in LONG_POOLINGS:
+            return features
+    return None
+
+
+def propose_long_views(base: int, climb: Climb) -> Iterable[FeatureChoice]:
+    """Propose several views of the long pooling that was kept."""
+    features = find_long_pooling(climb, base)
+    if features is not None:
+        yield replace(features, views=VIEWS)
 
 
 PROPOSALS: dict[str, Callable[[int, Climb], Iterable[FeatureChoice]]] = {
@@ -241,6 +264,7 @@ PROPOSALS: dict[str, Callable[[int, Climb], Iterable[FeatureChoice]]] = {
     "layers": propose_layer_sets,
     "poolings": propose_poolings,
     "views": propose_views,
+    "long views": propose_long_views,
 }
 """Kind of a step: what it proposes; that of classifiers takes the features of now."""
 
@@ -279,6 +303,7 @@ def climb_ladder(climb: Climb, bases: Sequence[int], gate: Gate) -> Climb:
             take_if_begun(climb, Step(kind, base), gate)
     for base in climb.rank_bases():
         take_if_begun(climb, Step("views", base), gate)
+        take_if_begun(climb, Step("long views", base), gate)
     take_if_begun(climb, Step("classifiers", climb.rank_bases()[0]), gate)
     closing = climb.close()
     if closing is not None:
@@ -300,4 +325,6 @@ def has_no_choice(step: Step, climb: Climb) -> bool:
     """Whether a base has nothing that a step could choose among: one layer, or one pooling."""
     if step.kind == "layers":
         return len(climb.bench.layers[step.base]) < 2
+    if step.kind == "long views":
+        return find_long_pooling(climb, step.base) is None
     return step.kind == "poolings" and len(climb.bench.poolings(step.base)) < 2

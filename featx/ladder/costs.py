@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from featx.ladder.candidates import LATE_CLASSIFIER, VIEWS, FeatureChoice
-from featx.ladder.climb import DEEPEST, Climb, Step, propose
+from featx.ladder.climb import DEEPEST, Climb, Step, find_long_pooling, list_poolings_of_views, propose
 from featx.store.key_summary import KeySummary
 
 LEAST_RATE = 1e-6
@@ -18,9 +18,9 @@ MLP_TIMES = 8.0
 def predict_trials(step: Step, climb: Climb) -> float:
     """Predict the seconds that measuring the candidates of a step takes."""
     bench = climb.bench
-    if step.kind == "views":
+    if step.kind in ("views", "long views"):
         # Not extracted yet: their layers are those of one view, and their rows so many times as many.
-        guessed = guess_layer_sets(step, climb)
+        guessed = guess_features(step, climb)
         return sum(predict_trial(climb, bench.count_work(features, climb.rows, VIEWS)) for features in guessed)
     seconds = 0.0
     for features, classifiers in propose(step, climb):
@@ -55,13 +55,18 @@ def predict_trial(climb: Climb, work: float) -> float:
     return overhead + slope * work
 
 
-def guess_layer_sets(step: Step, climb: Climb) -> list[FeatureChoice]:
-    """Guess which layer sets will be tried with views: those that suit one view are known, and nearly the same."""
-    now = climb.at[step.base].candidate.features
+def guess_features(step: Step, climb: Climb) -> list[FeatureChoice]:
+    """Guess what will be tried with views, as one view of it: nearly the same layers suit one view and several."""
+    if step.kind == "long views":
+        features = find_long_pooling(climb, step.base)
+        return [] if features is None else [features]
+    layers = climb.at[step.base].candidate.features.layers
     deepest = tuple(climb.bench.layers[step.base][-DEEPEST:])
-    shortlisted = climb.bench.shortlist(step.base, now.pooling, 1, climb.rows)[-1]
-    sets = dict.fromkeys([now.layers, shortlisted, deepest])
-    return [FeatureChoice(step.base, layers, now.pooling) for layers in sets]
+    guessed = []
+    for pooling in list_poolings_of_views(climb, step.base):
+        shortlisted = climb.bench.shortlist(step.base, pooling, 1, climb.rows)[-1]
+        guessed += [FeatureChoice(step.base, each, pooling) for each in (layers, shortlisted, deepest)]
+    return list(dict.fromkeys(guessed))
 
 
 def seconds_per_image(climb: Climb, base: int) -> float:

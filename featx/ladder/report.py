@@ -23,6 +23,7 @@ STEPS_IN_WORDS = {
     "layers": "several layers",
     "poolings": "other poolings",
     "views": "six views",
+    "long views": "six views, pyramid",
     "classifiers": "MLP",
     CLOSING: "best of all",
 }

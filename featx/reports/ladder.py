@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tabulate import tabulate
@@ -47,6 +48,9 @@ def word_gain(row: LadderRow) -> str:
     """Write what a step gained in points, with one standard error."""
     if row.gain is None or row.standard_error is None:
         return ""
+    if not math.isfinite(row.standard_error):
+        # Too few folds to tell.
+        return f"{row.gain:+.1f}"
     return f"{row.gain:+.1f} ± {row.standard_error:.1f}"
 
 
