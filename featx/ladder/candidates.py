@@ -19,7 +19,7 @@ POOLINGS_OF_MAPS = ("avg", "avg+max", "pyramid")
 """Poolings of layers that give maps, the first the usual one; one pass computes all of them."""
 
 LONG_POOLINGS = ("pyramid",)
-"""Poolings so long that several views of them take a step of their own, lest they keep shorter ones from being tried."""
+"""Poolings so long that several views of them are a step of their own, lest they keep shorter ones from being tried."""
 
 POOLINGS_OF_TOKENS = ("avg", "cls")
 """Likewise of layers that give tokens."""
