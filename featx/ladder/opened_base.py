@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from featx.base_choice import BaseChoice
 from featx.bases.layer_table import count_bytes, trace
 from featx.bases.loading import load_base
+from featx.bases.pooling import places
 from featx.bases.registry import resolve
 from featx.bases.similarity import candidates
 from featx.features.missing import UNNAMED_WEIGHTS
@@ -49,7 +50,9 @@ def open_to_choose(choice: BaseChoice) -> OpenedBase:
     layers = [base.layer(name) for name in names]
     sizes = [count_bytes(layer) for layer in layers]
     poolings = {}
-    for pooling in list_poolings([layer.layout for layer in layers]):
+    # A map of one place is pooled to the same vector by all.
+    layouts = ["vector" if places(layer.shape, layer.layout) in (None, (1, 1)) else layer.layout for layer in layers]
+    for pooling in list_poolings(layouts):
         if all(pooling in of_layer for of_layer in sizes):
             poolings[pooling] = sum(of_layer[pooling] for of_layer in sizes)
     cost = sum(trace(architecture.meta_stages(), architecture.input.crop).multiply_adds)
