@@ -69,8 +69,7 @@ def fit_classifier(
     model = None
     can_be_kept = evaluation.classifier is not None and not isinstance(evaluation.classifier, Opaque)
     if whole:
-        refitted = train_on_all(comparison, layer_set, evaluation)
-        model = assemble_model(comparison, layer_set, refitted, with_base, whole)
+        model = assemble_whole(comparison, layer_set, evaluation, with_base)
     elif keep_model or can_be_kept:
         model = assemble_model(comparison, layer_set, evaluation, with_base)
     dataset = comparison.dataset
@@ -100,31 +99,29 @@ def choose_only_one(comparison: Comparison) -> LayerSet:
     return comparison.layer_sets[0]
 
 
-def train_on_all(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation) -> Evaluation:
-    """Train a classifier anew, on all images: its hyper-parameters are chosen on all of them, too.
+def assemble_whole(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, with_base: bool) -> Model:
+    """Train a classifier anew, on all images, and make the model of it.
 
-    Parameters
-    ----------
-    evaluation : Evaluation
-        Of the classifier that was trained without the held-out part: its figures stay.
+    Its hyper-parameters are chosen on all images, too. The figures that the model states stay those of the classifier
+    that was trained without the held-out part.
+
+    Raises
+    ------
+    FeatxError
+        As `assemble_model` does.
     """
     nothing_held_out = replace(comparison.dataset, test=np.zeros(len(comparison.dataset.y), bool))
     everything = replace(comparison, dataset=nothing_held_out)
     with parallel_config("threading", n_jobs=cpu_count()):
         trained = train_classifiers(everything, comparison.classifiers, everything.features(layer_set))
     fitted, classifier = trained[evaluation.result.clf]
-    return replace(evaluation, classifier=classifier, result=replace(evaluation.result, params=fitted.params))
+    model = assemble_model(comparison, layer_set, replace(evaluation, classifier=classifier), with_base)
+    protocol = {**model.protocol, "trained_on_all": len(comparison.dataset.y)}
+    return replace(model, params=fitted.params, protocol=protocol)
 
 
-def assemble_model(
-    comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, with_base: bool, whole: bool = False
-) -> Model:
+def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, with_base: bool) -> Model:
     """Join an evaluated classifier to all that prediction needs.
-
-    Parameters
-    ----------
-    whole : bool
-        Whether it was trained on all images.
 
     Raises
     ------
@@ -143,8 +140,6 @@ def assemble_model(
     if evaluation.result.class_weight is not None:
         protocol["class_weight"] = evaluation.result.class_weight
     protocol |= describe_groups(comparison.dataset)
-    if whole:
-        protocol["trained_on_all"] = len(comparison.dataset.y)
     return make_model(evaluation, base, comparison.dataset.classes, protocol)
 
 

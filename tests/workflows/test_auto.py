@@ -235,6 +235,7 @@ def test_the_model_of_the_whole_is_trained_on_all_images_and_has_the_figures_of_
     model = load_model(out)
     assert model.protocol["trained_on_all"] == 2 * A_CLASS
     assert model.scores == report.model.scores
+    assert model.params != report.model.params
     with pytest.raises(AssertionError):
         assert_equal_arrays(model, report.model)
     with caplog.at_level("WARNING", logger="featx"):
