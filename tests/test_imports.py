@@ -23,7 +23,7 @@ LADDER = (
     ("evaluation",),
     ("selection",),
     ("ladder",),
-    ("finetuning", "inspection", "reports", "runners"),
+    ("advice", "finetuning", "inspection", "reports", "runners"),
     ("workflows",),
     ("api",),
     ("__init__",),

@@ -153,11 +153,15 @@ def load_features(
     "seed",
     "rehash",
     "cache",
+    "select",
+    "positive",
+    "class_weight",
 )
 def advise(
     data: str | Path,
     *,
     base: str | BaseChoice,
+    sample: bool | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Advice:
@@ -167,19 +171,22 @@ def advise(
     ----------
     data, base
         As in `extract`.
+    sample : bool, optional
+        Whether a sample of the images is run through the base; None: where not every usual layer is cached.
     progress : callable, optional
-        Called with the number of cached layers evaluated and to be evaluated.
+        Called with the number of cached layers measured and to be measured.
     **options
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
         path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base;
-        `poolings`, `seed`, `rehash` and `cache` as in
+        `poolings`, `seed`, `rehash`, `cache`, `select`, `positive` and `class_weight` as in
         `CompareRequest`.
 
     Returns
     -------
     Advice
-        The `layer`, the `strategy`, the `reasons` in plain words, and the `command` to run next.
+        The `layer` or layer set, its `pooling` and `views`, the `strategy`, the `reasons` in plain words, and the
+        `command` to run next.
 
     Raises
     ------
@@ -192,7 +199,7 @@ def advise(
     """
     from featx.workflows.advise import advise_layer
 
-    return advise_layer(make_request(CompareRequest, "advise", data, base, options), progress)
+    return advise_layer(make_request(CompareRequest, "advise", data, base, options), progress, sample)
 
 
 def layers(base: str | BaseChoice, **options: Any) -> LayerTable:

@@ -12,14 +12,17 @@ from featx.cli.group_options import group_options
 from featx.cli.options import (
     base_options,
     cache_option,
+    class_weight_option,
     column_options,
     data_argument,
     json_option,
     poolings_option,
+    positive_option,
     print_json,
     progress_bar,
     rehash_option,
     seed_option,
+    select_option,
     verbosity_options,
 )
 from featx.cli.terminal import say_text
@@ -36,6 +39,16 @@ if TYPE_CHECKING:
 @group_options
 @base_options
 @poolings_option
+@click.option(
+    "--sample/--no-sample",
+    default=None,
+    help="Run a sample of the images through the base, which shows how similar they are to what it was trained on, and "
+    "what layers that are not cached, more views and a longer pooling are worth."
+    "  [default: where not every usual layer is cached]",
+)
+@select_option
+@positive_option
+@class_weight_option
 @seed_option
 @rehash_option
 @cache_option
@@ -45,6 +58,7 @@ def command(
     data: str,
     base: BaseChoice,
     poolings: tuple[str, ...],
+    sample: bool | None,
     seed: int,
     rehash: bool,
     cache: Path,
@@ -52,10 +66,11 @@ def command(
     quiet: bool,
     **rows: Any,
 ) -> None:
-    """Advise which layer of the base to use for DATA, by what is measured on its training part.
+    """Advise which layers of the base to use for DATA, by what is measured on its training part.
 
-    Cached layers are scored by cross-validation, and decide; the others are scored on a sample of images that is run
-    through the base, which also shows how similar DATA is to what the base was trained on.
+    Cached layers, and sets of them, are measured by cross-validation, and decide; others are measured on a sample of
+    images that is run through the base, which also shows how similar DATA is to what the base was trained on, and what
+    more views would be worth. It ends with the command to run next.
 
     \b
     Example:
@@ -65,7 +80,7 @@ def command(
 
     request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache, **rows)
     with progress_bar("layer", quiet) as progress:
-        advice = advise_layer(request, progress)
+        advice = advise_layer(request, progress, sample)
     if as_json:
         print_json(advice.to_dict())
     else:
@@ -83,20 +98,24 @@ def describe_advice(advice: Advice) -> str:
         lines.append(f"Similarity to what the base was trained on: {advice.similarity:.2f} of 1.")
         lines.append(f"Commonly advised, {advice.case}.")
     lines.append(escape_controls(f"Measured: {'; '.join(advice.reasons)}."))
-    lines.append(f"Advice: {STRATEGIES[advice.strategy].format(escape_controls(advice.layer))}.")
+    if advice.not_measured:
+        lines.append(f"Not measured: {advice.not_measured}.")
+    how = "" if advice.views == 1 else f", with {advice.views} views of each image"
+    lines.append(f"Advice: {STRATEGIES[advice.strategy].format(escape_controls(advice.layer))}{how}.")
     return "\n".join([*lines, "", f"Next: {escape_controls(advice.command)}"])
 
 
 def score_table(advice: Advice) -> str:
-    """Write the scores of all layers as a table, the advised one with a star."""
+    """Write the scores of all layers as a table, the advised ones with a star."""
     from tabulate import tabulate
 
     classifiers = list(advice.layers[0].cv_accuracy)
+    advised_layers = advice.layer.split("+")
     headings = ["", "layer", "pooling", "length", "images", "LogME", "H-score", "5-NN"]
     headings += [f"cv {name}" for name in classifiers]
     rows = []
     for layer in advice.layers:
-        star = "*" if layer.layer == advice.layer else ""
+        star = "*" if layer.layer in advised_layers and layer.pooling == advice.pooling else ""
         images = "all" if layer.cached else f"{layer.images} of {advice.images}"
         row = [star, escape_controls(layer.layer), layer.pooling, layer.dim, images]
         row += [f"{layer.logme:.3f}", f"{layer.h_score:.2f}", f"{layer.knn_accuracy:.3f}"]
@@ -107,6 +126,7 @@ def score_table(advice: Advice) -> str:
 
 STRATEGIES = {
     "linear": "train a linear classifier on {}, the deepest layer",
+    "mix": "concatenate {} and train a linear classifier on that",
     "shallow": "take features at {} and train a linear classifier there",
     "finetune": "fine-tune the base from {} on",
 }

@@ -5,7 +5,7 @@ Only training images are scored; the held-out part is never read for advice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,12 +13,16 @@ import numpy as np
 from joblib import cpu_count
 from numpy.typing import NDArray
 
+from featx.classifiers.choice import choose_value
 from featx.classifiers.registry import CLASSIFIERS, Linear
-from featx.evaluation.transferability import h_score, log_evidence, neighbour_accuracy
+from featx.classifiers.search import DEFAULT_OPTIONS, ScoredValues, SearchOptions, join_values
+from featx.evaluation.transferability import factorise, h_score, log_evidence, neighbour_accuracy
 from featx.features.matrix import name_degenerate
 from featx.features.splits import LabelledRows
-from featx.linear.cross_validation import cross_validate
-from featx.types import Fold, Matrix
+from featx.linear.cross_validation import Scoring, cross_validate, score_folds
+from featx.linear.lapack import one_thread
+from featx.linear.weighting import WeightedLabels
+from featx.types import Matrix
 
 EQUAL_WITHIN = 0.005
 """Accuracies that differ by less than this, or by less than one standard error, are taken as equal."""
@@ -46,6 +50,8 @@ class LayerScore:
         The better classifier.
     degenerate : str or None
         "all zero" or "constant" where the features tell no images apart.
+    cv_rate : dict of classifier to float, or None
+        The figure that was asked for, cross-validated, its sign changed where less is better.
     """
 
     layer: str
@@ -59,15 +65,21 @@ class LayerScore:
     cv_accuracy: dict[str, float]
     clf: str
     degenerate: str | None = None
+    cv_rate: dict[str, float] | None = None
 
     @property
     def best(self) -> float:
-        """Cross-validated accuracy of the better classifier."""
-        return self.cv_accuracy[self.clf]
+        """Cross-validated accuracy of the better classifier, or the figure that was asked for."""
+        return (self.cv_rate or self.cv_accuracy)[self.clf]
 
     @property
     def mean(self) -> float:
-        """Mean of three accuracies, of both classifiers and of nearest neighbours: steadier than the best of them."""
+        """Mean of three accuracies, of both classifiers and of nearest neighbours: steadier than the best of them.
+
+        Where another figure was asked for, the mean of that.
+        """
+        if self.cv_rate:
+            return float(np.mean(list(self.cv_rate.values())))
         return float(np.mean([*self.cv_accuracy.values(), self.knn_accuracy]))
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,35 +99,68 @@ def score_layer(name: tuple[str, str], X: Matrix, rows: LabelledRows, seed: int,
     cached : bool
         Whether these are all training images.
     """
-    accuracies = cross_validate_linear(X, rows.y, rows.folds(seed))
-    best = {clf: round(max(by_C.values()), 6) for clf, by_C in accuracies.items()}
+    return describe_layer(name, X, rows, cross_validate_layer(X, rows, seed), cached)
+
+
+def describe_layer(
+    name: tuple[str, str], X: Matrix, rows: LabelledRows, scored: Mapping[str, ScoredValues], cached: bool
+) -> LayerScore:
+    """Put the scores of a layer together, parameters as in `score_layer`; scored is from `cross_validate_layer`."""
+    accuracies = {}
+    rates = {}
+    for clf, of_values in scored.items():
+        scores = of_values.scores
+        if scores.merit is None and scores.weighted_accuracy is None:
+            accuracies[clf] = round(float(scores.accuracy.mean(axis=0).max()), 6)
+            continue
+        chosen = of_values.choose(clf)
+        accuracies[clf] = round(chosen.cv_accuracy, 6)
+        if chosen.cv_merit is not None:
+            rates[clf] = round(chosen.cv_merit, 6)
+    judged_by = rates or accuracies
+    with one_thread():
+        spectrum = factorise(X, rows.y)
+        knn_accuracy = neighbour_accuracy(X, rows.y, rows.groups)
     return LayerScore(
         *name,
         dim=X.shape[1],
         images=len(X),
         cached=cached,
-        logme=round(log_evidence(X, rows.y), 6),
-        h_score=round(h_score(X, rows.y), 6),
-        knn_accuracy=round(neighbour_accuracy(X, rows.y, rows.groups), 6),
-        cv_accuracy=best,
-        clf=max(best, key=best.__getitem__),
+        logme=round(log_evidence(spectrum), 6),
+        h_score=round(h_score(spectrum), 6),
+        knn_accuracy=round(knn_accuracy, 6),
+        cv_accuracy=accuracies,
+        clf=max(judged_by, key=judged_by.__getitem__),
         degenerate=name_degenerate(X.min(axis=0), X.max(axis=0)),
+        cv_rate=rates or None,
     )
 
 
-def cross_validate_linear(X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold]) -> dict[str, dict[float, float]]:
-    """Cross-validate the linear classifiers at every second C: classifier to C to mean accuracy over the folds."""
-    grid = {}
-    for name, classifier in CLASSIFIERS.items():
-        if isinstance(classifier, Linear):
-            # Every second C is half the time, and moves the best accuracy by less than EQUAL_WITHIN.
-            grid[name] = classifier.values[::2]
-    scored = cross_validate(X, y, folds, grid, cpu_count())
-    accuracies = {}
-    for name, values in grid.items():
-        means = scored[name].accuracy.mean(axis=0).tolist()
-        accuracies[name] = dict(zip(values, means, strict=True))
-    return accuracies
+def cross_validate_layer(
+    X: Matrix,
+    rows: LabelledRows,
+    seed: int,
+    options: SearchOptions = DEFAULT_OPTIONS,
+    jobs: int | None = None,
+) -> dict[str, ScoredValues]:
+    """Cross-validate the linear classifiers at every second C.
+
+    Parameters
+    ----------
+    X : (n, d) float
+    rows : LabelledRows
+    seed : int
+    options : SearchOptions
+        Of one view: weights, and the figure to be judged by.
+    jobs : int, optional
+        Folds at a time, in threads; None: as many as there are CPUs.
+    """
+    # Every second C is half the time, and moves the best accuracy by less than EQUAL_WITHIN.
+    grid = {name: each.values[::2] for name, each in CLASSIFIERS.items() if isinstance(each, Linear)}
+    merit = options.criterion.rate_scores if options.criterion else None
+    labels = WeightedLabels(rows.y, options.weighting)
+    scored = score_folds(X, labels, rows.folds(seed), Scoring(grid, merit=merit), jobs or cpu_count())
+    return {name: join_values(name, values, scored[name], [], None) for name, values in grid.items()}
 
 
 def choose_layer(scores: Sequence[LayerScore]) -> LayerScore:
@@ -126,7 +171,8 @@ def choose_layer(scores: Sequence[LayerScore]) -> LayerScore:
     candidates = [score for score in scores if score.cached] or list(scores)
     candidates = [score for score in candidates if not score.degenerate] or candidates
     top = max(candidates, key=lambda score: score.best)
-    standard_error = (top.best * (1 - top.best) / top.images) ** 0.5
+    # A log-loss lies outside 0 to 1, and has no such error.
+    standard_error = (max(top.best * (1 - top.best), 0) / top.images) ** 0.5
     floor = top.best - max(EQUAL_WITHIN, standard_error)
     equals = [score for score in candidates if score.best >= floor]
     return max(equals, key=lambda score: (score.mean, score.logme))
@@ -142,13 +188,37 @@ def learning_curve(X: Matrix, rows: LabelledRows, clf: str, seed: int) -> list[t
     clf : str
         "logreg" or "svm"; its C is chosen once, on all rows.
     """
+    scored = cross_validate_layer(X, rows, seed)[clf]
+    return measure_curve(X, rows, clf, seed, choose_point(clf, scored))
+
+
+def choose_point(clf: str, scored: ScoredValues) -> tuple[float, float]:
+    """Choose C as layers are judged: C, and the accuracy there."""
+    scores = scored.scores
+    accuracies = scores.accuracy.mean(axis=0)
+    is_plain = scores.merit is None and scores.weighted_accuracy is None
+    place = int(accuracies.argmax()) if is_plain else choose_value(clf, scores)
+    return scored.values[place], float(accuracies[place])
+
+
+def measure_curve(
+    X: Matrix,
+    rows: LabelledRows,
+    clf: str,
+    seed: int,
+    whole: tuple[float, float],
+    jobs: int | None = None,
+) -> list[tuple[int, float]]:
+    """Measure the learning curve at a C; whole is a pair of that C and the accuracy on all training rows."""
     folds = rows.folds(seed)
-    accuracies = cross_validate_linear(X, rows.y, folds)[clf]
-    grid = {clf: [max(accuracies, key=accuracies.__getitem__)]}
+    C, accuracy_of_all = whole
     points = []
     for share in SHARES:
         thinned = [(thin_rows(train, rows.y, share, seed), val) for train, val in folds]
-        accuracy = float(cross_validate(X, rows.y, thinned, grid, cpu_count())[clf].accuracy.mean())
+        accuracy = accuracy_of_all
+        if share < 1:
+            scored = cross_validate(X, rows.y, thinned, {clf: [C]}, jobs or cpu_count())
+            accuracy = float(scored[clf].accuracy.mean())
         images = float(np.mean([len(train) for train, _ in thinned]))
         points.append((round(images), round(accuracy, 6)))
     return points

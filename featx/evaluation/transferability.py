@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.covariance import ledoit_wolf_shrinkage
 
+from featx.linear.lapack import decompose_symmetric, rounding_of
 from featx.types import Matrix
 
 NEIGHBOURS = 5
@@ -15,7 +17,65 @@ NOT_A_NEIGHBOUR = -2.0
 """Similarity below every cosine, so that an image is never among its own neighbours."""
 
 
-def log_evidence(X: Matrix, y: NDArray[np.intp], steps: int = 100) -> float:
+@dataclass(frozen=True)
+class Spectrum:
+    """Centred features factorised once, for every score that wants their singular values and vectors.
+
+    Attributes
+    ----------
+    squares : (r,) float64
+        Squared singular values; r is the smaller of n and d. Those that are rounding only are 0.
+    inner : (r, k) float64
+        Inner products of left singular vectors and class indicators; 0 where the singular value is 0.
+    class_sums : (k, d) float64
+        Sums of the centred rows of each class.
+    counts : (k,) int
+        Rows of each class that occurs.
+    fourth_powers : float
+        Sum over rows of their length to the fourth power.
+    """
+
+    squares: NDArray[np.float64]
+    inner: NDArray[np.float64]
+    class_sums: NDArray[np.float64]
+    counts: NDArray[np.intp]
+    fourth_powers: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the features, (n, d)."""
+        return int(self.counts.sum()), self.class_sums.shape[1]
+
+
+def factorise(X: Matrix, y: NDArray[np.intp]) -> Spectrum:
+    """Factorise centred features by the eigenvectors of their inner products or of their moments, the smaller side.
+
+    Parameters
+    ----------
+    X : (n, d) float
+    y : (n,) int
+        Classes.
+    """
+    centred = np.asarray(X, np.float64) - X.mean(axis=0, dtype=np.float64)
+    n, d = centred.shape
+    classes = np.unique(y)
+    indicators = (y[:, None] == classes).astype(np.float64)
+    class_sums = indicators.T @ centred
+    lengths = np.einsum("ij,ij->i", centred, centred)
+    if n <= d:
+        squares, vectors = decompose_symmetric(centred @ centred.T)
+        inner = vectors.T @ indicators
+    else:
+        squares, vectors = decompose_symmetric(centred.T @ centred)
+        inner = (class_sums @ vectors).T / np.sqrt(np.where(squares > 0, squares, 1))[:, None]
+    is_rounding = squares <= max(n, d) * rounding_of(squares) * max(float(squares[-1]), 0)
+    squares = np.where(is_rounding, 0, squares)
+    inner = np.where(is_rounding[:, None], 0, inner)
+    counts = indicators.sum(axis=0).astype(np.intp)
+    return Spectrum(squares, inner, class_sums, counts, float(lengths @ lengths))
+
+
+def log_evidence(spectrum: Spectrum, steps: int = 100) -> float:
     """Score features by LogME: the logarithm of the evidence of Bayesian linear regression on each class, an image.
 
     You, Liu, Wang and Long, "LogME: Practical Assessment of Pre-trained Models for Transfer Learning" (2021), with the
@@ -23,9 +83,7 @@ def log_evidence(X: Matrix, y: NDArray[np.intp], steps: int = 100) -> float:
 
     Parameters
     ----------
-    X : (n, d) float
-    y : (n,) int
-        Classes.
+    spectrum : Spectrum
     steps : int
         Maximum iterations of the fixed point.
 
@@ -34,20 +92,15 @@ def log_evidence(X: Matrix, y: NDArray[np.intp], steps: int = 100) -> float:
     float
         The mean over classes; higher is better.
     """
-    n, d = X.shape
-    u, s, _ = np.linalg.svd(np.asarray(X, np.float64) - X.mean(axis=0, dtype=np.float64), full_matrices=False)
-    squares = s**2
-    if not squares.any():
+    n, _ = spectrum.shape
+    shares = spectrum.counts / n
+    if not spectrum.squares.any():
         # Constant features explain nothing, and their weights have no evidence: only the noise is left.
-        shares = np.bincount(y)[np.unique(y)] / n
         return float(np.mean(-(np.log(2 * np.pi * shares * (1 - shares)) + 1) / 2))
     evidences = []
-    for code in np.unique(y):
-        target = (y == code).astype(np.float64)
-        target -= target.mean()
-        inner = u.T @ target
-        outside = float(target @ target - inner @ inner)
-        evidences.append(maximise_evidence(squares, inner**2, max(outside, 0.0), (n, d), steps))
+    for count, inner in zip(spectrum.counts.tolist(), spectrum.inner.T, strict=True):
+        outside = count * (1 - count / n) - float(inner @ inner)
+        evidences.append(maximise_evidence(spectrum.squares, inner**2, max(outside, 0.0), spectrum.shape, steps))
     return float(np.mean(evidences))
 
 
@@ -88,35 +141,43 @@ def maximise_evidence(
     return float(total / (2 * n))
 
 
-def h_score(X: Matrix, y: NDArray[np.intp]) -> float:
+def h_score(spectrum: Spectrum) -> float:
     """Score features by the regularised H-score: the share of their spread that lies between classes, in dimensions.
 
     Bao et al., "An Information-Theoretic Approach to Transferability" (2019), with the shrunken covariance of Ibrahim,
     Ponomareva and Mazumder, "Newer is not always better" (2021).
-
-    Parameters
-    ----------
-    X : (n, d) float
-    y : (n,) int
 
     Returns
     -------
     float
         From 0 to the number of classes less one; higher is better.
     """
-    centred = np.asarray(X, np.float64) - X.mean(axis=0, dtype=np.float64)
-    n, d = centred.shape
-    shrinkage = float(ledoit_wolf_shrinkage(centred, assume_centered=True))
-    floor = shrinkage * float((centred**2).sum()) / (n * d)
-    counts = np.bincount(y)
-    means = np.stack([centred[y == code].mean(axis=0) for code in np.flatnonzero(counts)])
-    weighted = means * np.sqrt(counts[counts > 0] / n)[:, None]
+    n, d = spectrum.shape
+    squares = spectrum.squares
+    shrinkage = ledoit_wolf_shrinkage(spectrum)
+    floor = shrinkage * float(squares.sum()) / (n * d)
+    roots_of_counts = np.sqrt(spectrum.counts * n)
     # (1 - s) C + s m I is inverted in the space of the singular vectors, where C is diagonal.
-    _, s, vt = np.linalg.svd(centred, full_matrices=False)
-    inside = weighted @ vt.T
-    kept = (1 - shrinkage) * s**2 / n + floor
-    beyond = (weighted**2).sum() - (inside**2).sum()
+    inside = spectrum.inner.T * np.sqrt(squares) / roots_of_counts[:, None]
+    kept = (1 - shrinkage) * squares / n + floor
+    beyond = float(((spectrum.class_sums / roots_of_counts[:, None]) ** 2).sum() - (inside**2).sum())
     return float((1 - shrinkage) * ((inside**2 / np.maximum(kept, 1e-12)).sum() + max(beyond, 0) / max(floor, 1e-12)))
+
+
+def ledoit_wolf_shrinkage(spectrum: Spectrum) -> float:
+    """Give the share of the identity in the shrunken covariance, from 0 to 1.
+
+    Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices" (2004), lemma 3.2 to 3.5,
+    by singular values and lengths of rows instead of products of columns; held to scikit-learn's by a test.
+    """
+    n, d = spectrum.shape
+    if d == 1:
+        return 0.0
+    mean_variance = float(spectrum.squares.sum()) / (n * d)
+    squared_norm = float((spectrum.squares**2).sum()) / n**2
+    dispersion = (squared_norm - d * mean_variance**2) / d
+    noise = min((spectrum.fourth_powers / n - squared_norm) / (n * d), dispersion)
+    return noise / dispersion if noise > 0 else 0.0
 
 
 def neighbour_accuracy(X: Matrix, y: NDArray[np.intp], groups: NDArray[np.intp]) -> float:

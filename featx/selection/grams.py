@@ -12,6 +12,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.linear.lapack import require_finite
 from featx.linear.spaces import BLOCK, PARETO, find_constant, fit_scaling
 from featx.types import Matrix
 
@@ -65,7 +66,13 @@ def compute_block_gram(X: Matrix) -> BlockGram:
     -------
     BlockGram
         Columns that do not vary beyond rounding add nothing to the products.
+
+    Raises
+    ------
+    DataError
+        If X holds NaN or infinity.
     """
+    require_finite(X)
     centred = fit_scaling(X, power=None)
     products = np.zeros((len(X), len(X)), np.float32)
     total_deviation = 0.0

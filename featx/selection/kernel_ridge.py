@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from featx.classifiers.figures import balanced_accuracy
-from featx.linear.lapack import decompose_symmetric
+from featx.linear.lapack import decompose_symmetric, rounding_of
 from featx.types import Codes, Fold, Matrix
 
 PENALTIES: tuple[float, ...] = tuple(np.geomspace(1e-3, 10, 9).tolist())
@@ -96,18 +96,21 @@ def predict_left_out(
     classes = np.unique(targets.y)
     indicators = (targets.y[:, None] == classes).astype(gram.dtype)
     predicted = np.full((len(penalties), len(gram)), NEVER_VALIDATES)
-    values, vectors = decompose_symmetric(gram.copy())
-    values = np.maximum(values, 0)
-    # Where all rows are equal there is no eigenvalue to measure by, and any penalty will do.
-    unit = float(values.mean()) or 1.0
+    n = len(gram)
+    unit = float(np.trace(gram)) / n
+    # The constant vector, lifted above all others, is the last: what the intercept fits is not penalised.
+    values, vectors = decompose_symmetric(gram + gram.dtype.type(2 * (unit or 1.0)))
+    values = np.maximum(values[:-1], 0)
+    vectors = np.ascontiguousarray(vectors[:, :-1])
     rotated = vectors.T @ indicators
     for place, penalty in enumerate(penalties):
-        shrinkage = penalty * unit / (values + penalty * unit)
-        residuals = (vectors * shrinkage) @ rotated - indicators.mean(axis=0)
+        # Where all rows are equal there is no eigenvalue to measure by, and any penalty will do.
+        shrinkage = penalty * (unit or 1.0) / (values + penalty * (unit or 1.0))
+        residuals = (vectors * shrinkage) @ rotated
         for train, val in targets.folds:
             left_out = residuals[val]
-            if len(train) + len(val) == len(gram):
-                left_out = leave_out(vectors[val], shrinkage, residuals[val])
+            if len(train) + len(val) == n:
+                left_out = leave_out(vectors[val], shrinkage, left_out)
             predicted[place, val] = classes[(indicators[val] - left_out).argmax(axis=1)]
     return predicted
 
@@ -117,9 +120,9 @@ def leave_out(vectors: Matrix, shrinkage: NDArray[np.floating[Any]], residuals: 
 
     Parameters
     ----------
-    vectors : (m, n) float
+    vectors : (m, n - 1) float
         Rows of the eigenvectors that belong to the fold.
-    shrinkage : (n,) float
+    shrinkage : (n - 1,) float
         What the fit leaves of each eigenvector.
     residuals : (m, k) float
 
@@ -127,7 +130,8 @@ def leave_out(vectors: Matrix, shrinkage: NDArray[np.floating[Any]], residuals: 
     -------
     (m, k) float64
     """
-    n = vectors.shape[1]
-    of_fold = ((vectors * shrinkage) @ vectors.T).astype(np.float64) - 1 / n
+    of_fold = ((vectors * shrinkage) @ vectors.T).astype(np.float64)
+    # Never indefinite but by rounding.
+    of_fold[np.diag_indices_from(of_fold)] += 10 * rounding_of(vectors)
     solved = linalg.solve(of_fold, residuals.astype(np.float64), assume_a="pos", check_finite=False)
     return np.asarray(solved)

@@ -1,50 +1,38 @@
-"""Measured advice: which layer of a base suits a data set, and what to do next."""
+"""Measured advice: which layers of a base suit a data set, with what pooling and views, and what to do next."""
 
 from __future__ import annotations
 
 import logging
-import shlex
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from featx.bases.base import Base
-from featx.bases.loading import load_base
-from featx.bases.registry import resolve
-from featx.bases.similarity import candidates, probe
-from featx.engines.compute import PixelBatches
+from featx.advice.cached import Curve, Material, MeasuredLayers, measure_cached
+from featx.advice.candidates import Candidate, Rung
+from featx.advice.wording import describe_not_measured, describe_rungs, next_command
+from featx.classifiers.figures import Criterion
+from featx.classifiers.search import SearchOptions
 from featx.errors import MissingFeatures, WeightsError
-from featx.evaluation.layer_scores import LayerScore, choose_layer, learning_curve, score_layer
+from featx.evaluation.layer_scores import LayerScore, choose_layer, learning_curve
+from featx.evaluation.result import choose_positive
 from featx.features.catalog import LayerSet
 from featx.features.dataset import Dataset, join_dataset, join_selections, list_dataset, select_of_dataset
-from featx.features.group_splits import tabulate_groups
-from featx.features.missing import complete_choice
-from featx.features.scaling import join
 from featx.features.splits import LabelledRows
-from featx.requests import CompareRequest, column_flags, default_cache
+from featx.linear.weighting import UNWEIGHTED
+from featx.requests import CompareRequest
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
-from featx.types import Matrix, Progress, RowNumbers
+from featx.types import Progress
 
 log = logging.getLogger(__name__)
-
-SAMPLE_IMAGES = 300
-"""Images that are run through the base, at most, unless there are many classes: some seconds on two cores."""
-
-SAMPLE_PER_CLASS = 4
-"""Images of each class in the sample, at least, so that the folds of cross-validation hold every class."""
 
 LARGE = 5000
 """Training images from which on a data set counts as large."""
 
 SIMILAR = 0.45
 """Similarity from which on a data set counts as similar to what the base was trained on."""
-
-MOST_NUMBERS = 20000
-"""Numbers in a feature, at most, for a layer to be scored: cross-validation of more would take minutes."""
 
 MUCH_TO_GAIN = 0.95
 """Accuracy below which fine-tuning may be worth its time."""
@@ -60,9 +48,6 @@ CASES = {
 }
 """(large, similar) to what is commonly advised (CS231n, "Transfer Learning")."""
 
-LayerName = tuple[str, str]
-"""Names of a layer, or of several joined by "+", and of a pooling."""
-
 
 @dataclass(frozen=True)
 class Advice:
@@ -71,9 +56,10 @@ class Advice:
     Attributes
     ----------
     layer : str
-        The layer to take features of.
+        The layer to take features of, or several joined by "+".
     strategy : str
-        "linear" (a linear classifier on the last layer), "shallow" (on an earlier one) or "finetune".
+        "linear" (a linear classifier on the last layer), "shallow" (on an earlier one), "mix" (on several) or
+        "finetune".
     command : str
         What to do next.
     reasons : list of str
@@ -92,6 +78,14 @@ class Advice:
         Images trained on, and cross-validated accuracy at the advised layer.
     layers : list of LayerScore
         In the base's order.
+    pooling : str
+    views : int
+        Views of each image to train on, and to average the scores of.
+    clf : str
+    rungs : list of Rung
+        What layer sets, poolings and views are worth.
+    not_measured : str
+        What was not measured, and how it would be; empty where nothing was left out.
     """
 
     layer: str
@@ -107,6 +101,11 @@ class Advice:
     distances: dict[str, float]
     learning_curve: list[tuple[int, float]]
     layers: list[LayerScore]
+    pooling: str = "avg"
+    views: int = 1
+    clf: str = "logreg"
+    rungs: list[Rung] = field(default_factory=list)
+    not_measured: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -114,197 +113,199 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class ScoredLayers:
-    """Scores of several layers, and the features that were scored.
+class OnSample:
+    """What was measured on a sample of images.
 
     Attributes
     ----------
     evidence : list of LayerScore
-    features : dict of (layer, pooling) to ((n, d) float32, LabelledRows)
-        Features of n images, and their labels.
-    """
-
-    evidence: list[LayerScore] = field(default_factory=list)
-    features: dict[LayerName, tuple[Matrix, LabelledRows]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ScoredSample(ScoredLayers):
-    """Scores of layers on a sample, and how like it is to what the base was trained on.
-
-    Attributes
-    ----------
+        Of layers that are not cached.
+    curve : list of (int, float)
+        Learning curve of the best of them; empty where a cached layer is better known.
+    rungs : list of Rung
+    advised : Candidate or None
     similarity, confidence, distances
         See `featx.bases.similarity.Probe`.
     """
 
+    evidence: list[LayerScore] = field(default_factory=list)
+    curve: Curve = field(default_factory=list)
+    rungs: list[Rung] = field(default_factory=list)
+    advised: Candidate | None = None
     similarity: float | None = None
     confidence: float | None = None
     distances: dict[str, float] = field(default_factory=dict)
 
 
-def advise_layer(request: CompareRequest, progress: Progress | None = None) -> Advice:
-    """Advise which layer of a base to use for a data set, and what to do next.
+def advise_layer(request: CompareRequest, progress: Progress | None = None, sample: bool | None = None) -> Advice:
+    """Advise which layers of a base to use for a data set, and what to do next.
 
-    Cached layers are scored by cross-validation on all training images, and decide where there are any; others are
-    scored on a sample that is run through the base. The held-out part is never read.
+    Cached layers are measured by cross-validation on all training images, and decide where there are any; others on a
+    sample that is run through the base. The held-out part is never read.
 
     Parameters
     ----------
     request : CompareRequest
     progress : callable, optional
-        Called with the number of cached layers scored and to be scored.
+        Called with the number of cached layers measured and to be measured.
+    sample : bool, optional
+        Whether a sample is run through the base; None: where not every usual layer is cached.
 
     Raises
     ------
     UnknownName
-        If there is no such base, layer or pooling.
+        If there is no such base, layer, pooling or class.
     DataError
         If the data set cannot be used.
     WeightsError
         If there are neither weights nor cached features.
+    MissingFeatures
+        If nothing is cached and no sample is to be run.
     """
     store = FeatureStore(request.cache)
-    dataset, stored_base, layer_sets = join_cached(store, request)
-    cached = score_cached(request, layer_sets, dataset, progress)
-    scored_layers = {layer for evidence in cached.evidence for layer in evidence.layer.split("+")}
-    try:
-        base = load_sample_base(request, stored_base)
-    except WeightsError as error:
-        if not cached.evidence:
-            raise
-        log.warning("similarity is not measured: %s", error)
-        sample = ScoredSample()
-    else:
-        sample = score_sample(request, base, dataset, scored_layers)
-    return conclude(request, dataset, cached, sample)
+    dataset, stored_base, layer_sets = join_cached(store, request, needs_features=sample is False)
+    options = choose_options(request, dataset)
+    train = np.flatnonzero(~dataset.test)
+    digests = dataset.manifest.digests
+    of_train = SearchOptions(criterion=options.criterion, weighting=options.weighting.take(train))
+    rows = LabelledRows(dataset.y[train], dataset.groups[train])
+    material = Material(request.cache, digests[train], rows, request.seed, of_train)
+    cached = measure_cached(material, layer_sets, digests, progress) if layer_sets else None
+    if sample is None:
+        sample = cached is None or stored_base is None or not covers_usual_layers(stored_base, cached.scores)
+    measured = OnSample()
+    if sample:
+        try:
+            measured = measure_sample(request, dataset, stored_base, cached, options)
+        except WeightsError as error:
+            if cached is None:
+                raise
+            log.warning("no sample is run through the base: %s", error)
+    not_measured = "" if sample else describe_not_measured(layer_sets, dataset)
+    return conclude(request, dataset, cached, measured, not_measured)
 
 
-def join_cached(store: FeatureStore, request: CompareRequest) -> tuple[Dataset, StoredBase | None, Sequence[LayerSet]]:
+def join_cached(
+    store: FeatureStore, request: CompareRequest, needs_features: bool = False
+) -> tuple[Dataset, StoredBase | None, Sequence[LayerSet]]:
     """Join the data set with what the cache holds of it: data set, base and layer sets.
 
-    That nothing is cached, or not for all images, is not an error here: then there is no base and no layer set.
+    That nothing is cached, or not for all images, is an error only where features are needed: else there is no base and
+    no layer set.
 
     Raises
     ------
     DataError
         If the data set cannot be used.
+    MissingFeatures
+        If features are needed and there are none.
     """
     manifest = list_dataset(request)
     try:
         selection = select_of_dataset(manifest, store, request)
         return join_selections(manifest, store, [selection]), selection.base, selection.layer_sets
     except MissingFeatures as error:
+        if needs_features:
+            raise
         log.info("no cached layer is scored: %s", error)
         return join_dataset(request, manifest), None, []
 
 
-def label_rows(dataset: Dataset, rows: RowNumbers) -> LabelledRows:
-    """Take the labels of some rows; classes are numbered anew, since a sample may lack some."""
-    _, y = np.unique(dataset.y[rows], return_inverse=True)
-    return LabelledRows(y, dataset.groups[rows])
+def choose_options(request: CompareRequest, dataset: Dataset) -> SearchOptions:
+    """Say how classes and images of the data set count, and which figure judges."""
+    positive = choose_positive(dataset.classes, request.positive)
+    criterion = None
+    if request.select is not None:
+        criterion = Criterion(request.select, positive.place if positive else 1)
+    return SearchOptions(criterion=criterion, weighting=dataset.weighting(request.class_weight) or UNWEIGHTED)
 
 
-def score_cached(
-    request: CompareRequest, layer_sets: Sequence[LayerSet], dataset: Dataset, progress: Progress | None
-) -> ScoredLayers:
-    """Score cached layers on all training images."""
-    store = FeatureStore(request.cache)
-    train = np.flatnonzero(~dataset.test)
-    digests = dataset.manifest.digests[train]
-    labels = label_rows(dataset, train)
-    scores = ScoredLayers()
-    for number, layer_set in enumerate(layer_sets, 1):
-        X = join([store.get(key, digests) for key in layer_set.keys])
-        if X.shape[1] <= MOST_NUMBERS:
-            name = (layer_set.name, layer_set.keys[0].pooling)
-            scores.evidence.append(score_layer(name, X, labels, request.seed, cached=True))
-            scores.features[name] = (X, labels)
-        if progress:
-            progress(number, len(layer_sets))
-    return scores
+def covers_usual_layers(base: StoredBase, scores: Sequence[LayerScore]) -> bool:
+    """Whether the layers worth trying are cached: those with aliases, and the last one that is a map, or one after it.
 
-
-def draw_sample(dataset: Dataset, seed: int) -> RowNumbers:
-    """Draw a sample of the training part: the classes in turn, each as long as it has images, up to a size in all.
-
-    Of a class, one image of each group comes first, then a second one, so that groups can be divided here, too.
+    What `featx.bases.similarity.candidates` says from the network itself, from its table of layers. Networks of tokens
+    have no aliases; three of their layers will do.
     """
-    train = np.random.default_rng(seed).permutation(np.flatnonzero(~dataset.test))
-    if dataset.has_groups:
-        train = order_by_group(dataset, train)
-    turn = np.empty(len(train), np.intp)
-    for code in np.unique(dataset.y):
-        is_of_class = dataset.y[train] == code
-        turn[is_of_class] = np.arange(is_of_class.sum())
-    size = max(SAMPLE_IMAGES, SAMPLE_PER_CLASS * len(dataset.classes))
-    chosen = train[np.argsort(turn, kind="stable")][:size]
-    return np.sort(chosen)
+    places = {str(layer["name"]): place for place, layer in enumerate(base.layers)}
+    cached = {score.layer for score in scores}
+    aliased = [name for name, layer in zip(places, base.layers, strict=True) if layer.get("alias")]
+    if not aliased:
+        return len(cached) >= min(3, len(places))
+    maps = [
+        place for place, layer in enumerate(base.layers) if len(layer["shape"]) == 3 and layer["shape"][1:] != [1, 1]
+    ]
+    is_classifier = [str(base.layers[place]["name"]).startswith("classifier") for place in maps]
+    last_maps = [place for place, is_last in zip(maps, is_classifier, strict=True) if not is_last]
+    deepest = max((places[name] for name in cached if name in places), default=-1)
+    return set(aliased) <= cached and deepest >= max(last_maps, default=0)
 
 
-def order_by_group(dataset: Dataset, rows: RowNumbers) -> RowNumbers:
-    """Order rows of a data set so that the groups of each class take turns; groups that may validate begin."""
-    table = tabulate_groups(dataset.y[rows], dataset.groups[rows])
-    of_class_and_group = table.place * len(dataset.classes) + table.y
-    turn = np.empty(len(rows), np.intp)
-    seen: Counter[int] = Counter()
-    for place, number in enumerate(of_class_and_group.tolist()):
-        turn[place] = seen[number]
-        seen[number] += 1
-    always_trains = ~np.isin(table.place, table.free)
-    return rows[np.lexsort((always_trains, turn))]
-
-
-def load_sample_base(request: CompareRequest, stored_base: StoredBase | None) -> Base:
-    """Load the base that the request names, as the cache has it where features of it are cached.
+def measure_sample(
+    request: CompareRequest,
+    dataset: Dataset,
+    stored_base: StoredBase | None,
+    cached: MeasuredLayers | None,
+    options: SearchOptions,
+) -> OnSample:
+    """Run the base over a sample: layers that are not cached, and what poolings and views are worth.
 
     Raises
     ------
     WeightsError
         If the weights cannot be had.
     """
-    if stored_base is None:
-        return load_base(resolve(request.base))
-    architecture = resolve(complete_choice(request.base, stored_base))
-    return load_base(replace(architecture, transform=stored_base.id.transform))
+    # Torch takes seconds to import, as long as all measurements on a small cache.
+    from featx.advice.sample import Further, list_on_sample, load_sample_base, measure_further, score_sample
+
+    base = load_sample_base(request.base, stored_base)
+    scored_layers = {score.layer for score in cached.scores} if cached else set()
+    sample = score_sample(base, dataset, scored_layers, request.seed, options)
+    curve: Curve = []
+    if cached is not None:
+        clf = cached.chosen.clf
+        candidates = [cached.advised]
+    else:
+        chosen = choose_layer(sample.evidence)
+        clf = chosen.clf
+        candidates = list_on_sample(sample, chosen, request.seed)
+        if sample.rows is not None:
+            curve = learning_curve(sample.features[chosen.layer, chosen.pooling], sample.rows, clf, request.seed)
+    rungs: list[Rung] = []
+    advised = candidates[0]
+    if advised.views == 1:
+        further = Further(candidates, clf, cached is not None, options, request.seed)
+        rungs, advised = measure_further(base, dataset, further)
+        # A cached candidate was measured on all images already.
+        rungs = rungs[1:] if cached else rungs
+    return OnSample(sample.evidence, curve, rungs, advised, sample.similarity, sample.confidence, sample.distances)
 
 
-def score_sample(request: CompareRequest, base: Base, dataset: Dataset, scored_layers: set[str]) -> ScoredSample:
-    """Run the base over a sample of images, and score the layers that are not scored yet."""
-    sample = draw_sample(dataset, request.seed)
-    batches = PixelBatches(dataset.manifest.listing, sample.tolist(), base.id.transform)
-    layers = [layer for layer in candidates(base) if layer not in scored_layers]
-    probed = probe(base, batches, layers)
-    labels = label_rows(dataset, np.array(batches.rows_given, np.intp))
-    evidence = []
-    features = {}
-    for layer, averages in probed.features.items():
-        name = (layer, "avg")
-        X = join([averages])
-        evidence.append(score_layer(name, X, labels, request.seed, cached=False))
-        features[name] = (X, labels)
-    return ScoredSample(evidence, features, probed.similarity, probed.confidence, probed.distances)
-
-
-def conclude(request: CompareRequest, dataset: Dataset, cached: ScoredLayers, sample: ScoredSample) -> Advice:
+def conclude(
+    request: CompareRequest, dataset: Dataset, cached: MeasuredLayers | None, sample: OnSample, not_measured: str
+) -> Advice:
     """Draw the conclusion from what was measured."""
-    evidence = [*cached.evidence, *sample.evidence]
-    chosen = choose_layer(evidence)
-    scored_with = cached if chosen.cached else sample
-    X, labels = scored_with.features[chosen.layer, chosen.pooling]
-    curve = learning_curve(X, labels, chosen.clf, request.seed)
+    evidence = [*(cached.scores if cached else []), *sample.evidence]
+    chosen = cached.chosen if cached else choose_layer(sample.evidence)
+    curve = cached.curve if cached else sample.curve
+    advised = sample.advised or (cached.advised if cached else Candidate((chosen.layer,), chosen.pooling))
+    rungs = [*(cached.rungs if cached else []), *sample.rungs]
     images = int((~dataset.test).sum())
     is_large = images >= LARGE
     deepest = [layer.layer for layer in evidence if layer.cached == chosen.cached][-1]
     strategy = decide(chosen, deepest, curve, is_large)
+    if strategy != "finetune":
+        strategy = "mix" if len(advised.layers) > 1 else "linear" if advised.layer == deepest else "shallow"
+    if strategy == "finetune":
+        advised = Candidate((chosen.layer,), chosen.pooling)
+    is_cached = cached is not None and advised in (cached.advised, Candidate((chosen.layer,), chosen.pooling))
     case = ""
     if sample.similarity is not None:
         case = CASES[is_large, sample.similarity >= SIMILAR]
     return Advice(
-        layer=chosen.layer,
+        layer=advised.layer,
         strategy=strategy,
-        command=next_command(request, chosen, strategy, evidence),
-        reasons=give_reasons(chosen, curve, evidence),
+        command=next_command(request, advised, (strategy, chosen.clf), is_cached),
+        reasons=[*give_reasons(chosen, curve, evidence), *describe_rungs(rungs)],
         images=images,
         classes=len(dataset.classes),
         split=dataset.split,
@@ -314,6 +315,11 @@ def conclude(request: CompareRequest, dataset: Dataset, cached: ScoredLayers, sa
         distances={name: round(value, 4) for name, value in sample.distances.items() if np.isfinite(value)},
         learning_curve=curve,
         layers=evidence,
+        pooling=advised.pooling,
+        views=advised.views,
+        clf=chosen.clf,
+        rungs=rungs,
+        not_measured=not_measured,
     )
 
 
@@ -356,22 +362,3 @@ def compare_with_second(chosen: LayerScore, second: LayerScore) -> str:
     error = np.sqrt(2 * chosen.best * (1 - chosen.best) / chosen.images)
     rank = "statistically tied" if second.best >= chosen.best - error else "runner-up"
     return f"{rank}: {second.layer} ({second.pooling}), {second.best:.3f}"
-
-
-def next_command(request: CompareRequest, chosen: LayerScore, strategy: str, evidence: Sequence[LayerScore]) -> str:
-    """Write the command that the advice comes to."""
-    columns = [*column_flags(request.path_column, request.label_column), *request.group_flags()]
-    if strategy == "finetune":
-        words = ["featx", "finetune", request.data, *columns, *request.base.flags(), "--from", chosen.layer]
-        words += ["--out", "model.featx"]
-    elif not chosen.cached:
-        best_two = sorted(evidence, key=lambda layer: layer.best, reverse=True)[:2]
-        layers = [layer.layer for layer in evidence if layer in best_two or layer is chosen]
-        return request.extraction(layers, ()).command()
-    else:
-        words = ["featx", "fit", request.data, *columns, *request.base.flags()]
-        words += ["--layer", chosen.layer, "--clf", chosen.clf]
-        words += ["--pooling", chosen.pooling, "--out", "model.featx"]
-    if request.cache != default_cache():
-        words += ["--cache", str(request.cache)]
-    return shlex.join(words)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from featx.evaluation.layer_scores import LayerScore, choose_layer, learning_curve, score_layer, thin_rows
-from featx.evaluation.transferability import h_score, log_evidence, neighbour_accuracy
+from featx.evaluation.transferability import factorise, h_score, ledoit_wolf_shrinkage, log_evidence, neighbour_accuracy
 from featx.features.splits import LabelledRows
 
 
@@ -15,8 +15,34 @@ def blobs(distance: float, n: int = 120, d: int = 20) -> tuple[np.ndarray, np.nd
     return random.standard_normal((n, d)) + distance * np.eye(d)[y], y
 
 
+def score_evidence(X: np.ndarray, y: np.ndarray) -> float:
+    return log_evidence(factorise(X, y))
+
+
+def score_h(X: np.ndarray, y: np.ndarray) -> float:
+    return h_score(factorise(X, y))
+
+
+@pytest.mark.parametrize("shape", [(60, 5), (60, 200), (60, 60), (40, 1)])
+def test_the_factorisation_is_the_singular_value_decomposition(shape: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    X = random.normal(size=shape).astype(np.float32)
+    y = np.arange(len(X)) % 3
+    centred = X - X.mean(axis=0, dtype=np.float64)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    spectrum = factorise(X, y)
+    order = np.argsort(-spectrum.squares)
+    assert spectrum.squares[order] == pytest.approx(s**2, abs=1e-9 * s[0] ** 2)
+    known = s > 1e-6 * s[0]
+    wanted = (u.T @ np.eye(3)[y])[known]
+    assert np.abs(spectrum.inner[order][known]) == pytest.approx(np.abs(wanted), abs=1e-6)
+    from sklearn.covariance import ledoit_wolf_shrinkage as of_scikit_learn
+
+    assert ledoit_wolf_shrinkage(spectrum) == pytest.approx(of_scikit_learn(centred, assume_centered=True), rel=1e-9)
+
+
 def test_every_score_rises_with_the_distance_between_classes() -> None:
-    for score in (log_evidence, h_score, lambda X, y: neighbour_accuracy(X, y, np.arange(len(y)))):
+    for score in (score_evidence, score_h, lambda X, y: neighbour_accuracy(X, y, np.arange(len(y)))):
         values = [score(*blobs(distance)) for distance in (0, 2, 4, 8)]
         assert values == sorted(values)
         assert values[-1] > values[0]
@@ -36,18 +62,20 @@ def test_the_log_evidence_is_the_one_of_the_textbook() -> None:
                 _, logs = np.linalg.slogdet(2 * np.pi * covariance)
                 best = max(best, -0.5 * (logs + target @ np.linalg.solve(covariance, target)))
         wanted.append(best / 30)
-    assert log_evidence(X, y) == pytest.approx(np.mean(wanted), abs=2e-3)
+    assert score_evidence(X, y) == pytest.approx(np.mean(wanted), abs=2e-3)
 
 
 def test_the_h_score_is_the_one_of_its_definition() -> None:
     from sklearn.covariance import ledoit_wolf
 
-    for d in (5, 200):
-        X, y = blobs(3, n=60, d=d)
+    narrow, y = blobs(3, n=60, d=5)
+    wide, _ = blobs(3, n=60, d=200)
+    # Columns that repeat others have singular values of 0.
+    for X in (narrow, wide, np.hstack([narrow, narrow])):
         covariance, shrinkage = ledoit_wolf(X)
         means = np.stack([X[y == code].mean(axis=0) for code in y]) - X.mean(axis=0)
         wanted = (1 - shrinkage) * np.trace(np.linalg.solve(covariance, means.T @ means / 60))
-        assert h_score(X, y) == pytest.approx(wanted, rel=1e-6)
+        assert score_h(X, y) == pytest.approx(wanted, rel=1e-6)
 
 
 def test_copies_of_an_image_are_not_each_others_neighbours() -> None:

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from featx.errors import DataError
 from featx.features.scaling import join
 from featx.linear.spaces import BLOCK, compute_gram, fit_scaling
 from featx.selection.grams import average_views, compute_block_gram, sum_blocks
@@ -39,6 +40,13 @@ def test_a_column_that_varies_by_rounding_only_adds_nothing() -> None:
     with_constant = np.hstack([X, np.full((30, 4), np.float32(0.1))])
     assert np.array_equal(compute_block_gram(with_constant).products, compute_block_gram(X).products)
     assert compute_block_gram(with_constant).total_deviation == compute_block_gram(X).total_deviation
+
+
+def test_features_that_are_not_finite_are_refused() -> None:
+    X = np.ones((4, 3), np.float32)
+    X[2, 1] = np.nan
+    with pytest.raises(DataError, match="hold NaN or infinity in 1 of 4 rows"):
+        compute_block_gram(X)
 
 
 def test_features_that_tell_nothing_apart_have_a_gram_of_zeros() -> None:

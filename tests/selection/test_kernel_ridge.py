@@ -47,6 +47,17 @@ def test_single_precision_changes_next_to_nothing() -> None:
     assert score_gram(gram.astype(np.float32), targets) == pytest.approx(score_gram(gram, targets), abs=1 / 150)
 
 
+def test_features_with_one_strong_direction_are_judged_in_single_precision() -> None:
+    random = np.random.default_rng(0)
+    y = np.arange(120) % 3
+    X = random.normal(size=(120, 6)) * [1e4, 1, 1, 1, 1, 1] + 4 * np.eye(3, 6, 1)[y]
+    X -= X.mean(axis=0)
+    targets = RidgeTargets(y, LabelledRows(y, np.arange(120)).folds(1))
+    gram = (X @ X.T).astype(np.float32)
+    assert score_gram(gram, targets, [1e-9]) > 1 / 3
+    assert 0 <= score_gram(gram, targets) <= 1
+
+
 def test_rows_that_never_validate_do_not_count() -> None:
     X, y = make_problem(31, 8)
     y = np.append(y[:30], 3)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,10 @@ import pytest
 from featx.base_choice import BaseChoice
 from featx.bases import registry
 from featx.bases.architecture import Architecture
-from featx.errors import WeightsError
+from featx.errors import MissingFeatures, WeightsError
 from featx.evaluation.layer_scores import LayerScore
 from featx.requests import CompareRequest, ExtractRequest
-from featx.workflows.advise import LARGE, advise_layer, decide, give_reasons
+from featx.workflows.advise import LARGE, Advice, advise_layer, decide, give_reasons
 from featx.workflows.extract import extract_features
 from tests.conftest import picture
 
@@ -110,6 +112,13 @@ def test_fine_tuning_is_advised_where_there_is_much_to_gain_and_enough_to_learn_
     assert decide(evidence(layer, accuracy), "layer4", points, large) == strategy
 
 
+def forget_time(advice: Advice) -> Advice:
+    """Leave out what extraction would cost, which is measured anew each time."""
+    rungs = [replace(rung, seconds=None) for rung in advice.rungs]
+    reasons = [re.sub(r"for \d+ \w+ of extraction", "", reason) for reason in advice.reasons]
+    return replace(advice, rungs=rungs, reasons=reasons, not_measured="")
+
+
 def test_what_another_data_set_left_in_the_cache_changes_no_advice(photos: Path, cache: Path, tmp_path: Path) -> None:
     others = tmp_path / "others"
     for hue, name in enumerate(("red", "green")):
@@ -122,4 +131,90 @@ def test_what_another_data_set_left_in_the_cache_changes_no_advice(photos: Path,
     alone = advise_layer(request)
     extract_features(ExtractRequest(str(others), base, ("layer3", "layer1"), ("avg", "max"), cache=cache))
     extract_features(ExtractRequest(str(others), BaseChoice("tiny", "random"), ("layer1",), cache=cache))
-    assert advise_layer(request) == alone
+    assert forget_time(advise_layer(request)) == forget_time(alone)
+
+
+@pytest.fixture
+def cached_views(photos: Path, cache: Path) -> CompareRequest:
+    """Every usual layer of tiny, in two views and two poolings."""
+    layers = ("layer1", "layer2", "layer3", "layer4")
+    extract_features(ExtractRequest(str(photos), BaseChoice("tiny"), layers, ("avg", "max"), cache=cache, views=2))
+    return CompareRequest(str(photos), BaseChoice("tiny"), cache=cache)
+
+
+def test_on_cached_layers_sets_poolings_and_views_are_measured_and_no_sample_is_drawn(
+    cached_views: CompareRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing may be run through the base.
+    monkeypatch.setattr("featx.advice.sample.load_sample_base", None)
+    advice = advise_layer(cached_views)
+    assert len(advice.layers) == 8
+    assert all(layer.cached for layer in advice.layers)
+    assert (advice.similarity, advice.case) == (None, "")
+    assert "--sample measures it on 27 images in about" in advice.not_measured
+    assert advice.rungs[0].gain is None
+    assert {rung.views for rung in advice.rungs} == {1, 2}
+    assert all(rung.cached and rung.seconds is None and rung.images == 27 for rung in advice.rungs)
+    last_kept = [rung for rung in advice.rungs if rung.kept][-1]
+    assert (advice.layer, advice.pooling, advice.views) == (last_kept.layer, last_kept.pooling, last_kept.views)
+    assert f"--layer {advice.layer} --clf {advice.clf} --pooling {advice.pooling}" in advice.command
+    assert ("--views 2 --test-views 2" in advice.command) == (advice.views == 2)
+
+
+def test_the_same_request_gives_the_same_advice(cached_views: CompareRequest) -> None:
+    first = advise_layer(cached_views)
+    assert all(advise_layer(cached_views) == first for _ in range(2))
+
+
+def test_held_out_labels_change_nothing(tmp_path: Path, cache: Path) -> None:
+    """The data set's own split, and labels of its test part that go round."""
+    (tmp_path / "pictures").mkdir()
+    lines = []
+    for number in range(45):
+        name = f"pictures/{number}.png"
+        picture(number, number % 3).save(tmp_path / name)
+        lines.append([name, str(number % 3), "test" if number >= 30 else "train"])
+    advices = []
+    for shift in (0, 1):
+        table = tmp_path / "table.csv"
+        rows = [
+            [path, str((int(label) + shift) % 3) if split == "test" else label, split] for path, label, split in lines
+        ]
+        table.write_text("\n".join(",".join(row) for row in [["path", "label", "split"], *rows]))
+        request = CompareRequest(str(table), BaseChoice("tiny"), cache=cache)
+        extract_features(ExtractRequest(str(table), BaseChoice("tiny"), ("layer1", "layer3", "layer4"), cache=cache))
+        advices.append(replace(advise_layer(request, sample=False), not_measured=""))
+    assert advices[0] == advices[1]
+
+
+def test_a_sample_says_what_more_views_are_worth_and_cost(featx: Featx, photos: Path, cache: Path) -> None:
+    for name in ("layer1", "layer2", "layer3", "layer4"):
+        extract_features(ExtractRequest(str(photos), BaseChoice("tiny"), (name,), cache=cache))
+    words = ("advise", photos, "--base", "tiny", "--cache", cache, "-q", "--sample", "--class-weight", "balanced")
+    advice = json.loads(featx(*words, "--json").stdout)
+    assert advice["similarity"] is not None
+    assert advice["not_measured"] == ""
+    of_sample = [rung for rung in advice["rungs"] if not rung["cached"]]
+    assert [(rung["pooling"], rung["views"]) for rung in of_sample] == [("avg+max", 1), (of_sample[-1]["pooling"], 6)]
+    assert all(rung["seconds"] > 0 for rung in of_sample)
+    assert any("six views: " in reason and "of extraction, measured on" in reason for reason in advice["reasons"])
+    assert advice["command"].endswith(f"--class-weight balanced --out model.featx --cache {cache}")
+    if not of_sample[-1]["kept"] and not of_sample[0]["kept"]:
+        assert advice["command"].startswith("featx fit")
+    else:
+        assert advice["command"].startswith("featx extract")
+        assert " && featx fit " in advice["command"]
+
+
+def test_with_nothing_cached_and_no_sample_the_extraction_is_named(photos: Path, cache: Path) -> None:
+    with pytest.raises(MissingFeatures, match="holds no features of tiny"):
+        advise_layer(CompareRequest(str(photos), BaseChoice("tiny"), cache=cache), sample=False)
+
+
+@pytest.mark.parametrize("select", ["balanced_accuracy", "log_loss"])
+def test_the_figure_that_is_asked_for_decides(cached_views: CompareRequest, select: Any) -> None:
+    advice = advise_layer(replace(cached_views, select=select, poolings=("avg",)))
+    assert advice.layers[0].cv_rate is not None
+    if select == "log_loss":
+        assert all(rung.accuracy <= 0 for rung in advice.rungs)
+    assert f"--select {select}" in advice.command

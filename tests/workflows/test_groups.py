@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import featx as library
+from featx.advice.sample import draw_sample, label_rows
 from featx.base_choice import BaseChoice
 from featx.errors import DataError
 from featx.evaluation.comparison import open_comparison
@@ -23,7 +24,6 @@ from featx.features.splits import make_folds
 from featx.finetuning.plan import plan
 from featx.finetuning.run import FinetuningRun
 from featx.requests import CompareRequest, ExtractRequest, FinetuneRequest
-from featx.workflows.advise import draw_sample, label_rows
 from featx.workflows.extract import extract_features
 from tests.conftest import picture
 
