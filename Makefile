@@ -4,6 +4,7 @@ DATA ?= digits
 LAYER ?= layer3
 CLF ?= logreg
 FROM ?= layer4
+BUDGET ?= 10m
 PYTHON ?= python3
 VENV ?= .venv
 FEATX = $(VENV)/bin/featx
@@ -13,11 +14,11 @@ CHOICE = "$(DATA)" --base "$(BASE)" $(WEIGHTS_FLAG)
 PHOTOS = $(filter-out digits,$(DATA))
 REQUEST = $(CHOICE) $(POOLING_FLAG)
 
-.PHONY: help setup lock demo extract fit compare finetune test test-fast stress bench check format clean
+.PHONY: help setup lock demo auto extract fit compare finetune test test-fast stress bench check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo "  Variables: BASE=$(BASE) DATA=$(DATA) LAYER=$(LAYER) CLF=$(CLF) WEIGHTS= POOLING="
+	@echo "  Variables: BASE=$(BASE) DATA=$(DATA) LAYER=$(LAYER) CLF=$(CLF) BUDGET=$(BUDGET) WEIGHTS= POOLING="
 
 $(VENV)/installed: pyproject.toml constraints.txt .ci/install.py
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +32,10 @@ lock: ## Write constraints.txt anew: the versions and hashes that setup installs
 
 demo: setup ## Tell the whole story on built-in data: every layer, every classifier, one table
 	$(FEATX) run digits
+
+auto: setup ## Do the whole job within a budget of time: make auto DATA=photos BASE=resnet50 [BUDGET=10m]
+	$(FEATX) auto "$(DATA)" $(foreach base,$(BASE),--base "$(base)") $(foreach file,$(WEIGHTS),--weights "$(file)") \
+		--budget "$(BUDGET)" --out "$(notdir $(DATA)).featx"
 
 extract: setup ## Compute and store features: make extract LAYER=layer3 [DATA=photos BASE=resnet50]
 	$(FEATX) extract $(REQUEST) $(foreach layer,$(LAYER),--layer "$(layer)")

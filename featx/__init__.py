@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from featx import errors, linear
     from featx.api import (
         advise,
+        auto,
         compare,
         extract,
         finetune,
@@ -43,6 +44,7 @@ __all__ = [
     "BaseChoice",
     "FeatureExtractor",
     "advise",
+    "auto",
     "compare",
     "errors",
     "extract",

@@ -22,6 +22,7 @@ LADDER = (
     ("classifiers",),
     ("evaluation",),
     ("selection",),
+    ("ladder",),
     ("advice", "finetuning", "inspection", "reports", "runners"),
     ("workflows",),
     ("api",),
@@ -39,7 +40,7 @@ OWNERS = {
     "h5py": {"store"},
     "sklearn": {"classifiers", "linear", "evaluation", "features", "workflows"},
     "click": {"cli"},
-    "msgspec": {"base_choice", "bases", "fields", "requests", "models", "store", "evaluation"},
+    "msgspec": {"base_choice", "bases", "fields", "requests", "models", "store", "evaluation", "ladder"},
 }
 """Heavy libraries, and the rooms that may import each."""
 

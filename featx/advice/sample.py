@@ -32,7 +32,7 @@ from featx.features.group_splits import tabulate_groups
 from featx.features.missing import complete_choice
 from featx.features.scaling import join
 from featx.features.splits import LabelledRows
-from featx.images.augment import FIXED_VIEWS
+from featx.images.views import FIXED_VIEWS
 from featx.selection.forward import select_forward
 from featx.selection.trials import TrialOptions, cross_validate_repeatedly
 from featx.store.base_json import StoredBase

@@ -14,7 +14,7 @@ folder.
 
 from __future__ import annotations
 
-from featx.api.experiments import ExperimentReport, run
+from featx.api.experiments import ExperimentReport, auto, run
 from featx.api.features import advise, extract, layers, load_features
 from featx.api.models import compare, finetune, fit, load_model, predict, score
 from featx.base_choice import BaseChoice
@@ -23,6 +23,7 @@ __all__ = [
     "BaseChoice",
     "ExperimentReport",
     "advise",
+    "auto",
     "compare",
     "extract",
     "finetune",

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from featx.api.keywords import BASE_OPTIONS, choose_base, fill_request, takes_options
 from featx.api.models import run_finetuning
-from featx.requests import default_cache
+from featx.base_choice import GROUP_FIELDS, BaseChoice
+from featx.requests import AutoRequest, default_cache
 
 if TYPE_CHECKING:
+    from featx.ladder.ascent import Watch
+    from featx.ladder.report import AutoReport
     from featx.reports.comparison import Table
     from featx.runners.summary import ExtractSummary
     from featx.types import Progress
@@ -66,3 +72,80 @@ def run(
     # Last, since the table has rows of what was fine-tuned, too.
     compared = compare_rows(pipeline.compare, progress)
     return ExperimentReport(summary, Table(compared.rows, compared.nested), finetuned)
+
+
+@takes_options(
+    AutoRequest,
+    "path_column",
+    "label_column",
+    *GROUP_FIELDS,
+    *BASE_OPTIONS,
+    "budget",
+    "out",
+    "whole",
+    "with_base",
+    "seed",
+    "device",
+    "workers",
+    "rehash",
+    "cache",
+    "memory",
+    "select",
+    "positive",
+    "class_weight",
+)
+def auto(
+    data: str | Path,
+    *,
+    base: str | BaseChoice | Sequence[str | BaseChoice],
+    progress: Progress | None = None,
+    **options: Any,
+) -> AutoReport:
+    """Do the whole job within a budget of time: extract, choose, evaluate, and make the model.
+
+    Parameters
+    ----------
+    data : str or pathlib.Path
+        As in `extract`.
+    base : str, BaseChoice, or sequence of these
+        One base, or several to choose among.
+    progress : callable, optional
+        Called with how much is done of a step and how much there is: images, candidates, outer folds.
+    **options
+        `budget`: seconds, or a text such as "90s", "10m" or "1h"; `out`: the model file to be written; `whole`: train
+        the model on all images in the end; `with_base`: put the weights of the base into it;
+        `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
+        path): images that belong together; `weights` (of a single base), `resize`, `crop`, `precision` and
+        `value_range` of the bases; `seed`, `device`, `workers`, `rehash`, `cache`, `memory`, `select`, `positive` and
+        `class_weight` as in `extract` and `compare`.
+
+    Returns
+    -------
+    AutoReport
+        The `ladder` with what each step cost and brought, what was `chosen`, `fit` with the figures of the held-out
+        part, the `estimate` of the choice itself, and the `model`, which can be saved.
+
+    Raises
+    ------
+    FeatxError
+        If names are unknown, weights cannot be had, or the data set cannot be used.
+
+    Examples
+    --------
+    >>> report = featx.auto("photos", base=["resnet50", "mobilenet_v2"], budget="10m")
+    >>> report.model.save("photos.featx")
+    """
+    named = [base] if isinstance(base, str | BaseChoice) else list(base)
+    of_base = {name: options.pop(name) for name in BASE_OPTIONS if name in options}
+    bases = [choose_base(each, of_base, "auto") for each in named]
+    request = fill_request(AutoRequest, "auto", {"data": data, "bases": bases, **options})
+    return run_automatically(request, lambda what, unit: nullcontext(progress))
+
+
+def run_automatically(request: AutoRequest, watch: Watch) -> AutoReport:
+    """Carry out a request for the whole job with the other commands' own code."""
+    from featx.workflows.auto import Tools, choose_automatically
+    from featx.workflows.extract import extract_features
+    from featx.workflows.fit import fit_classifier
+
+    return choose_automatically(request, Tools(extract_features, fit_classifier), watch)

@@ -77,14 +77,25 @@ def make_request(
         With everything that is wrong with it.
     """
     choice = choose_base(base, {name: options[name] for name in BASE_OPTIONS if name in options}, function)
-    # None stands for the default of every option.
-    given = {name: value for name, value in options.items() if name not in BASE_OPTIONS and value is not None}
+    given = {name: value for name, value in options.items() if name not in BASE_OPTIONS}
+    return fill_request(request, function, {"data": data, "base": choice, **given})
+
+
+def fill_request(request: type[Request], function: str, values: Mapping[str, Any]) -> Request:
+    """Fill a request with values by name; None stands for the default of every option.
+
+    Raises
+    ------
+    FeatxError
+        With everything that is wrong with them.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
     if "groups" in given:
         # Here, since it needs numpy, which importing featx does not.
         from featx.data.groups import as_groups
 
         given["groups"] = as_groups(given["groups"])
-    return fill(request, {"data": data, "base": choice, **given}, f"featx.{function}()")
+    return fill(request, given, f"featx.{function}()")
 
 
 def choose_base(base: str | BaseChoice, options: Mapping[str, Any], function: str) -> BaseChoice:

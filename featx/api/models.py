@@ -57,16 +57,14 @@ def compare(
     **options
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
         path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
-        base;
-        `poolings`, `seed`, `rehash`, `cache`, `store_dtype`,
-        `refit`, `views`, `test_views`, `beside`, `memory`, `select`, `positive`, `class_weight` ("none", "balanced"
-        or weights by name), `nested` (outer folds, 2 or more) and `repeats` as in `CompareRequest`.
+        base; `poolings`, `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `beside`, `memory`,
+        `select`, `positive`, `class_weight` ("none", "balanced" or weights by name), `nested` (outer folds) and
+        `repeats` as in `CompareRequest`.
 
     Returns
     -------
     Table
-        A list of results that shows itself as a table, with `best`, `to_dicts()` and `to_csv()`; with `nested`, its
-        `procedure` is the accuracy of "let featx choose".
+        Results that show themselves as a table, with `best`, `to_dicts()` and `to_csv()`; with `nested`, `procedure`.
 
     Raises
     ------
@@ -97,6 +95,7 @@ def fit(
     pooling: str = "avg",
     keep_model: bool = True,
     with_base: bool = False,
+    whole: bool = False,
     **options: Any,
 ) -> FitReport:
     """Train one classifier on cached features and evaluate it once on the held-out part.
@@ -115,6 +114,8 @@ def fit(
         Whether the model is needed. If not, a fit that was done before is answered from the cache at once.
     with_base : bool
         Whether the model holds the weights of its base, too, so that one file predicts on any machine.
+    whole : bool
+        Whether the model is trained on all images in the end; all figures stay those of the held-out part.
     **options
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
         path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
@@ -134,13 +135,12 @@ def fit(
 
     Examples
     --------
-    >>> fitted = featx.fit("digits", base="tiny", layer="layer3", clf="svm")
-    >>> fitted.model.save("digits.featx")
+    >>> featx.fit("digits", base="tiny", layer="layer3", clf="svm").model.save("digits.featx")
     """
     from featx.workflows.fit import fit_classifier
 
     options.update(layers=[layer], classifiers=[clf], poolings=[pooling])
-    return fit_classifier(make_request(CompareRequest, "fit", data, base, options), keep_model, with_base)
+    return fit_classifier(make_request(CompareRequest, "fit", data, base, options), keep_model, with_base, whole)
 
 
 @takes_options(

@@ -66,6 +66,11 @@ if TYPE_CHECKING:
 @click.option(
     "--with-base", is_flag=True, help="Put the weights of the base into the model, too: one file predicts anywhere."
 )
+@click.option(
+    "--whole",
+    is_flag=True,
+    help="Train the model on all images in the end; all figures stay those of the held-out part.",
+)
 @class_weight_option
 @nested_options
 @seed_option
@@ -83,6 +88,7 @@ def command(
     pooling: str,
     out: Path | None,
     with_base: bool,
+    whole: bool,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -95,11 +101,13 @@ def command(
     """
     if with_base and out is None:
         raise click.UsageError("--with-base says what the model file holds: name the file with --out")
+    if whole and out is None:
+        raise click.UsageError("--whole says what the model is trained on: name its file with --out")
     request = CompareRequest(data, base, (layer,), (clf,), (pooling,), **options)
     from featx.workflows.fit import fit_classifier
 
     # Without a file to write, a request that was answered before needs no training.
-    report = fit_classifier(request, keep_model=out is not None, with_base=with_base)
+    report = fit_classifier(request, keep_model=out is not None, with_base=with_base, whole=whole)
     if out:
         report.model.save(out)
     if as_json:

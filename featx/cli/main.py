@@ -22,6 +22,7 @@ from featx.errors import FeatxError, MissingFeatures, unknown
 from featx.log import NOTE, escape_controls
 
 COMMANDS = {
+    "auto": "Do the whole job within a budget of time: extract, choose, evaluate, write the model.",
     "layers": "Show shape, cost and storage of each layer of a base.",
     "extract": "Compute and store features of images.",
     "fit": "Train and evaluate one classifier on cached features.",
@@ -35,7 +36,7 @@ COMMANDS = {
 }
 """Name of a command: the line that `featx --help` shows; each lives in the module of its name."""
 
-TORCH_COMMANDS = frozenset({"layers", "extract", "advise", "finetune", "predict", "run", "score"})
+TORCH_COMMANDS = frozenset({"auto", "layers", "extract", "advise", "finetune", "predict", "run", "score"})
 """Commands that run a network."""
 
 

@@ -78,7 +78,12 @@ class Comparison:
 
     def features(self, layer_set: LayerSet) -> Features:
         """Give the features of all views and rows of a layer set; loaded unless they are too many for memory."""
-        features = Features(
+        features = self.unloaded(layer_set)
+        return features.load() if self.fits_memory(layer_set) else features
+
+    def unloaded(self, layer_set: LayerSet) -> Features:
+        """Give the features of all views and rows of a layer set, to be read from the store as they are taken."""
+        return Features(
             FeatureStore(self.request.cache),
             layer_set.keys,
             self.dataset.digests,
@@ -86,7 +91,6 @@ class Comparison:
             layer_set.dim,
             block_bytes=min(BLOCK_BYTES, self.memory // COPIES),
         )
-        return features.load() if self.fits_memory(layer_set) else features
 
 
 def open_comparisons(request: CompareRequest) -> list[Comparison]:

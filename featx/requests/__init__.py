@@ -6,6 +6,7 @@ Read the files in this order: `values` (what several requests share), `extractio
 `prediction`. Proof: `tests/test_requests.py`.
 """
 
+from featx.requests.automatic import AutoRequest, format_duration
 from featx.requests.evaluation import CompareRequest, ExportRequest
 from featx.requests.extraction import ExtractRequest, column_flags
 from featx.requests.finetuning import FinetuneRequest
@@ -26,6 +27,7 @@ from featx.requests.values import (
 
 __all__ = [
     "AugmentPreset",
+    "AutoRequest",
     "ClassWeight",
     "CompareRequest",
     "EngineName",
@@ -43,4 +45,5 @@ __all__ = [
     "SelectedFigure",
     "column_flags",
     "default_cache",
+    "format_duration",
 ]

@@ -16,7 +16,7 @@ from featx.bases.weights import as_arrays, digest_tensors, is_file_name
 from featx.errors import ModelError, RequestError, WeightsError, shorten
 from featx.evaluation.comparison import Comparison, open_comparison
 from featx.evaluation.error_analysis import take_held_out
-from featx.evaluation.evaluate import evaluate_layer_set
+from featx.evaluation.evaluate import evaluate_layer_set, train_classifiers
 from featx.evaluation.fit_report import FitReport, NestedFit, report_fit
 from featx.evaluation.nested.report import nest
 from featx.evaluation.notes import note_data, note_row
@@ -30,7 +30,9 @@ from featx.models.model import Model
 from featx.requests import CompareRequest
 
 
-def fit_classifier(request: CompareRequest, keep_model: bool = True, with_base: bool = False) -> FitReport:
+def fit_classifier(
+    request: CompareRequest, keep_model: bool = True, with_base: bool = False, whole: bool = False
+) -> FitReport:
     """Train one classifier on one cached layer set, and evaluate it on the held-out part.
 
     Parameters
@@ -42,6 +44,9 @@ def fit_classifier(request: CompareRequest, keep_model: bool = True, with_base: 
         and nothing is trained.
     with_base : bool
         Whether the model holds the tensors of its base, too, so that it predicts where the weights are not.
+    whole : bool
+        Whether the model is trained on all images in the end, the held-out ones among them. All figures stay those of
+        the classifier that never saw these.
 
     Returns
     -------
@@ -65,7 +70,9 @@ def fit_classifier(request: CompareRequest, keep_model: bool = True, with_base: 
         (evaluation,) = evaluate_layer_set(comparison, layer_set, needs_classifiers=keep_model)
     model = None
     can_be_kept = evaluation.classifier is not None and not isinstance(evaluation.classifier, Opaque)
-    if keep_model or can_be_kept:
+    if whole:
+        model = assemble_whole(comparison, layer_set, evaluation, with_base)
+    elif keep_model or can_be_kept:
         model = assemble_model(comparison, layer_set, evaluation, with_base)
     dataset = comparison.dataset
     held_out = take_held_out(dataset, np.flatnonzero(dataset.test))
@@ -96,6 +103,27 @@ def choose_only_one(comparison: Comparison) -> LayerSet:
         excess = " and ".join(problems)
         raise RequestError(f"a fit takes one layer set and one classifier, not {excess}: choose, or use compare")
     return comparison.layer_sets[0]
+
+
+def assemble_whole(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, with_base: bool) -> Model:
+    """Train a classifier anew, on all images, and make the model of it.
+
+    Its hyper-parameters are chosen on all images, too. The figures that the model states stay those of the classifier
+    that was trained without the held-out part.
+
+    Raises
+    ------
+    FeatxError
+        As `assemble_model` does.
+    """
+    nothing_held_out = replace(comparison.dataset, test=np.zeros(len(comparison.dataset.y), bool))
+    everything = replace(comparison, dataset=nothing_held_out)
+    with parallel_config("threading", n_jobs=cpu_count()):
+        trained = train_classifiers(everything, comparison.classifiers, everything.features(layer_set))
+    fitted, classifier = trained[evaluation.result.clf]
+    model = assemble_model(comparison, layer_set, replace(evaluation, classifier=classifier), with_base)
+    protocol = {**model.protocol, "trained_on_all": len(comparison.dataset.y)}
+    return replace(model, params=fitted.params, protocol=protocol)
 
 
 def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, with_base: bool) -> Model:

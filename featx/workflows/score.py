@@ -119,7 +119,12 @@ def score_model(request: ScoreRequest, progress: Progress | None = None) -> Scor
     labelled, failed = label_every_row(model, request, known, progress)
     scored = keep_first(labelled)
     repetitions = len(labelled.digests) - len(scored.digests)
-    if request.split == "auto" and not unknown_classes:
+    if "trained_on_all" in model.protocol:
+        log.warning(
+            "the model was trained on all images of its data set, those that were held out among them: of these, the "
+            "figures say nothing"
+        )
+    elif request.split == "auto" and not unknown_classes:
         scored = keep_held_out(model, request, scored, labelled)
     return make_report(model, scored, failed, unknown_classes, repetitions)
 

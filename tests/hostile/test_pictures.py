@@ -149,11 +149,10 @@ def test_predict_names_what_it_cannot_read(case: str, model: Path, harness: Harn
 @pytest.mark.stress
 def test_the_worst_pictures_of_every_format_at_once_take_less_than_a_gigabyte(harness: Harness, tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "photos", "folder", lambda path: path.mkdir())
-    cases = list(PICTURES) if STRESS else WORST
+    cases = [case for case in (PICTURES if STRESS else WORST) if PICTURES[case][0] != "heic"]
     for number, case in enumerate(cases):
         suffix, make = PICTURES[case]
-        if suffix != "heic":
-            (folder / "a" / f"{number:03}.{suffix}").write_bytes(make())
+        (folder / "a" / f"{number:03}.{suffix}").write_bytes(make())
     # Each may take 20 seconds: memory is what is shown here.
     outcome = extract(harness, folder, tmp_path / "cache", seconds=1200)
     report = json.loads(outcome.stdout)

@@ -17,6 +17,7 @@ from featx.base_choice import BaseChoice
 from featx.bases.weights import digest_tensors
 from featx.errors import DataError, MissingFeatures, RequestError, UnknownName, WeightsError
 from featx.evaluation.result import best
+from featx.features.load import load_labelled_features
 from featx.requests import CompareRequest, ExtractRequest, PredictRequest
 from featx.workflows.compare import compare_layer_sets
 from featx.workflows.extract import extract_features
@@ -275,3 +276,20 @@ def test_the_base_belongs_into_a_file(featx: Callable[..., Any], request_: Compa
     assert "name the file with --out" in result.output
     assert "earlier run" not in featx(*words, "-q").stdout
     assert "in an earlier run" in featx(*words, "-q").stdout
+
+
+def test_the_whole_is_trained_on_all_images_and_evaluated_without_the_held_out_ones(request_: CompareRequest) -> None:
+    one = replace(request_, layers=("layer1",), classifiers=("svm",))
+    part = fit_classifier(one)
+    whole = fit_classifier(one, whole=True)
+    data = load_labelled_features(one)
+    assert whole.result == part.result
+    assert whole.model.scores == part.model.scores
+    np.testing.assert_allclose(whole.model.classifier.arrays["mean"], data.X.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(part.model.classifier.arrays["mean"], data.X[data.train].mean(axis=0), atol=1e-6)
+
+
+def test_the_whole_belongs_into_a_file(featx: Callable[..., Any], request_: CompareRequest) -> None:
+    done = featx("fit", request_.data, "--base", "tiny", "--layer", "layer1", "--clf", "svm", "--whole")
+    assert done.exit_code == 2
+    assert "--whole says what the model is trained on" in done.output
