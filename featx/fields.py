@@ -274,7 +274,7 @@ def describe_type(kind: Any) -> str:
 
 def describe_list(kind: ListType) -> str:
     """Say in words what a list holds, and how much of it at least."""
-    items = describe_type(kind.item_type).removeprefix("a ")
+    items = describe_type(kind.item_type).removeprefix("an ").removeprefix("a ")
     text = f"a list of {items}s"
     return f"{text} (at least {kind.min_length})" if kind.min_length else text
 

@@ -71,7 +71,7 @@ def run(
     finetuned = run_finetuning(pipeline.finetune, progress) if pipeline.finetune else None
     # Last, since the table has rows of what was fine-tuned, too.
     compared = compare_rows(pipeline.compare, progress)
-    return ExperimentReport(summary, Table(compared.rows, compared.nested), finetuned)
+    return ExperimentReport(summary, Table(compared.rows, compared.nested, compared.few_labels), finetuned)
 
 
 @takes_options(

@@ -32,7 +32,7 @@ EVALUATION_OPTIONS = (
 """Options that comparing and fitting share."""
 
 
-@takes_options(CompareRequest, *EVALUATION_OPTIONS, "poolings", "beside")
+@takes_options(CompareRequest, *EVALUATION_OPTIONS, "poolings", "beside", "shots", "draws")
 def compare(
     data: str | Path,
     *,
@@ -58,13 +58,14 @@ def compare(
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
         path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base; `poolings`, `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `beside`, `memory`,
-        `select`, `positive`, `class_weight` ("none", "balanced" or weights by name), `nested` (outer folds) and
-        `repeats` as in `CompareRequest`.
+        `select`, `positive`, `class_weight` ("none", "balanced" or weights by name), `nested` (outer folds),
+        `repeats`, `shots` (numbers of labelled images of each class) and `draws` as in `CompareRequest`.
 
     Returns
     -------
     Table
-        Results that show themselves as a table, with `best`, `to_dicts()` and `to_csv()`; with `nested`, `procedure`.
+        Results that show themselves as a table, with `best`, `to_dicts()` and `to_csv()`; with `nested`, `procedure`;
+        with `shots`, `few_labels`.
 
     Raises
     ------
@@ -82,7 +83,7 @@ def compare(
 
     options.update(layers=as_names(layers), classifiers=as_names(clf))
     report = compare_rows(make_request(CompareRequest, "compare", data, base, options), progress)
-    return Table(report.rows, report.nested)
+    return Table(report.rows, report.nested, report.few_labels)
 
 
 @takes_options(CompareRequest, *EVALUATION_OPTIONS)

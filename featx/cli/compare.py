@@ -33,6 +33,7 @@ from featx.cli.options import (
     views_option,
     wide_option,
 )
+from featx.cli.shot_options import name_shots_file, shot_options
 from featx.cli.terminal import say_text
 from featx.requests import CompareRequest
 
@@ -62,12 +63,18 @@ from featx.requests import CompareRequest
 @test_views_option
 @select_option
 @positive_option
-@click.option("--csv", "csv_file", type=UserPath(dir_okay=False), help="Also write the table as CSV.")
+@click.option(
+    "--csv",
+    "csv_file",
+    type=UserPath(dir_okay=False),
+    help="Also write the table as CSV; few labels go to NAME-shots.csv beside it.",
+)
 @click.option("--sort", metavar="COLUMN", help="Sort by a column of the CSV, such as test_accuracy or megabytes.")
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown, with all columns.")
 @wide_option
 @class_weight_option
 @nested_options
+@shot_options
 @seed_option
 @memory_option
 @rehash_option
@@ -100,12 +107,14 @@ def command(
       featx compare photos --base resnet50 --clf logreg --clf svm --csv table.csv
       featx compare photos --base resnet50 --base hog --base lbp
       featx compare photos --base resnet50 --nested --repeats 3
+      featx compare photos --base resnet50 --clf logreg --shots 1,2,5,10,20
     """
     if "all" in classifiers:
         classifiers = ()
     request = CompareRequest(data, base, layers, classifiers, poolings, **options)
     from featx.files import write_text
     from featx.reports.table import check_column, sort_results, table, terminal_width, to_csv
+    from featx.reports.table_few_labels import few_labels_table, few_labels_to_csv
     from featx.workflows.compare import compare_rows
 
     check_column(sort)
@@ -117,11 +126,15 @@ def command(
         rows = sort_results(rows, sort)
     if csv_file:
         write_text(csv_file, to_csv(rows))
+        if report.few_labels:
+            write_text(name_shots_file(csv_file), few_labels_to_csv(report.few_labels))
     if as_json:
+        further = report.further()
         values = [row.to_dict() for row in rows]
-        print_json({"rows": values, **report.nested.to_dict()} if report.nested else values)
-    elif markdown:
-        say_text(table(rows, "github", nested=report.nested))
-    else:
-        width = None if wide else terminal_width()
-        say_text(table(rows, width=width, nested=report.nested))
+        print_json({"rows": values, **further} if further else values)
+        return
+    style = "github" if markdown else "simple"
+    width = None if wide or markdown else terminal_width()
+    say_text(table(rows, style, width, report.nested))
+    if report.few_labels:
+        say_text("\n" + few_labels_table(report.few_labels, style, width))

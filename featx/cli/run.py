@@ -17,6 +17,7 @@ from featx.cli.options import (
     verbosity_options,
     wide_option,
 )
+from featx.cli.shot_options import name_shots_file
 from featx.cli.terminal import say_line, say_text
 
 
@@ -38,6 +39,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
     from featx.cli.extract import name_failures, summary_line
     from featx.files import write_text
     from featx.reports.table import closing_lines, table, terminal_width, to_csv
+    from featx.reports.table_few_labels import few_labels_table, few_labels_to_csv
     from featx.workflows.compare import compare_rows
     from featx.workflows.experiment_file import load_pipeline
     from featx.workflows.extract import extract_features
@@ -59,19 +61,22 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
     results = compared.rows
     if csv_file:
         write_text(csv_file, to_csv(results))
+        if compared.few_labels:
+            write_text(name_shots_file(csv_file), few_labels_to_csv(compared.few_labels))
     if as_json:
         report_json: dict[str, Any] = {
             "extract": summary.to_dict(),
             "compare": [result.to_dict() for result in results],
         }
-        if compared.nested:
-            report_json |= compared.nested.to_dict()
+        report_json |= compared.further()
         if tuned:
             report_json["finetune"] = {**tuned.to_dict(), "model": str(model)}
         print_json(report_json)
     else:
         width = None if wide else terminal_width()
         say_text(f"\n{table(results, width=width, nested=compared.nested)}\n")
+        if compared.few_labels:
+            say_text(f"{few_labels_table(compared.few_labels, width=width)}\n")
         say_text("\n".join(closing_lines(results, summary.extracted, summary.seconds)))
         if model:
             say_line(f"The fine-tuned model is '{model}'.")

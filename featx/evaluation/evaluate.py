@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -222,14 +222,23 @@ def predict_held_out(
     comparison: Comparison, classifier: FittedClassifier, features: Features
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Classify the held-out rows, scores of their views averaged, as many at a time as a block of memory holds."""
+    outputs = [classifier.predict(X) for _, X in held_out_blocks(comparison, features)]
+    chosen, probabilities = zip(*outputs, strict=True)
+    return np.concatenate(chosen), np.concatenate(probabilities)
+
+
+def held_out_blocks(
+    comparison: Comparison, features: Features
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    """Give the held-out rows, (m,) int, with their features, as many at a time as a block of memory holds.
+
+    Features are (m, d) float32, or (m, v, d) for v views of each image.
+    """
     held_out = np.flatnonzero(comparison.dataset.test)
     views = comparison.request.test_views
-    outputs = []
     for first in range(0, len(held_out), features.block):
         images = held_out[first : first + features.block]
         X = features.take(features.rows(images, views))
         if views > 1:
             X = X.reshape(views, len(images), -1).swapaxes(0, 1)
-        outputs.append(classifier.predict(X))
-    chosen, probabilities = zip(*outputs, strict=True)
-    return np.concatenate(chosen), np.concatenate(probabilities)
+        yield images, X

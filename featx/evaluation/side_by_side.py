@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed, parallel_config
@@ -33,6 +34,8 @@ THREAD_LIMITS = (
 )
 """Variables that tell libraries of linear algebra how many threads to start."""
 
+R = TypeVar("R")
+
 Task = tuple[Comparison, LayerSet]
 
 Results = Generator[tuple[int, list[Evaluation]], None, None]
@@ -58,7 +61,8 @@ def evaluate_side_by_side(tasks: Sequence[Task]) -> Results:
         calls = (delayed(evaluate_at)(place, tasks[place], cpus // jobs) for place in largest_first)
         yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
     else:
-        yield from evaluate_in_processes(tasks, largest_first, jobs, cpus // jobs)
+        arguments = [(place, tasks[place], cpus // jobs) for place in largest_first]
+        yield from call_in_processes(evaluate_at, arguments, jobs, cpus // jobs)
 
 
 def evaluate_tasks(tasks: Sequence[Task], progress: Progress | None = None) -> list[list[Evaluation]]:
@@ -88,25 +92,36 @@ def joblib_backend_surrounds() -> bool:
     return type(backend).__name__ != "LokyBackend"
 
 
-def evaluate_in_processes(tasks: Sequence[Task], order: Sequence[int], jobs: int, threads: int) -> Results:
-    """Evaluate layer sets in processes that end with this one.
+def call_in_processes(
+    function: Callable[..., R], calls: Sequence[tuple[Any, ...]], jobs: int, threads: int
+) -> Generator[R, None, None]:
+    """Call a function in processes that end with this one; yield what it returns as it comes.
+
+    Parameters
+    ----------
+    function : callable
+        Of a module, since the processes import it.
+    calls : sequence of tuple
+        Arguments of each call, in the order in which they begin; as many as jobs at least.
+    jobs : int
+        Processes.
+    threads : int
+        Threads of linear algebra in each.
 
     Raises
     ------
     FeatxError
-        What evaluating one of them raised, or if the system ended a process.
+        What a call raised, or if the system ended a process.
     """
     environment = {name: os.environ.get(name, str(threads)) for name in THREAD_LIMITS}
-    waiting = deque(order)
+    waiting = deque(calls)
     with Workers(jobs, environment) as workers:
         for worker in range(jobs):
-            place = waiting.popleft()
-            workers.call(worker, evaluate_at, place, tasks[place], threads)
-        for _ in order:
+            workers.call(worker, function, *waiting.popleft())
+        for _ in calls:
             worker, result = workers.next_result()
             if waiting:
-                place = waiting.popleft()
-                workers.call(worker, evaluate_at, place, tasks[place], threads)
+                workers.call(worker, function, *waiting.popleft())
             yield result
 
 

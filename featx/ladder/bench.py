@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from featx.evaluation.comparison import COPIES, Comparison
+from featx.evaluation.records import load_record, save_record
 from featx.evaluation.result_cache import describe_grid
 from featx.features.catalog import LayerSet
 from featx.features.dataset import Dataset
@@ -18,7 +19,6 @@ from featx.features.group_splits import first_rows
 from featx.features.splits import LabelledRows
 from featx.ladder.candidates import Candidate, FeatureChoice
 from featx.ladder.kept import KeptShortlist, KeptTrial, keep_trial
-from featx.ladder.records import load_record, save_record
 from featx.linear.weighting import UNWEIGHTED
 from featx.selection.forward import select_forward
 from featx.selection.sampling import draw_rows

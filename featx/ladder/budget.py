@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from featx.evaluation.records import load_record, save_record
 from featx.ladder.kept import KeptStep, KeptSteps
-from featx.ladder.records import load_record, save_record
 
 LADDER = "auto"
 """Kind of the record of what was decided."""

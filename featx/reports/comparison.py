@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from pathlib import Path
 
+from featx.evaluation.few_labels.figures import FewLabels
 from featx.evaluation.nested.figures import NestedReport, Procedure
 from featx.evaluation.result import best
 from featx.evaluation.table_row import TableRow
 from featx.files import write_text
 from featx.reports.shown_rows import ShownRows
 from featx.reports.table import table, to_csv
+from featx.reports.table_few_labels import few_labels_cells, few_labels_table, write_notes, write_title
 
 
 class Table(ShownRows[TableRow]):
@@ -21,15 +24,34 @@ class Table(ShownRows[TableRow]):
     rows : sequence of TableRow
     nested : NestedReport, optional
         What nested cross-validation says of all of them, where it made them.
+    few_labels : FewLabels, optional
+        Curves over the number of labelled images, where they were asked for.
     """
 
-    def __init__(self, rows: Sequence[TableRow], nested: NestedReport | None = None) -> None:
+    def __init__(
+        self, rows: Sequence[TableRow], nested: NestedReport | None = None, few_labels: FewLabels | None = None
+    ) -> None:
         super().__init__(rows)
         self.nested = nested
+        self.few_labels = few_labels
 
     def text(self, style: str) -> str:
         """Write the table in a format of tabulate, and what its marks mean."""
         return table(self.rows, style, nested=self.nested)
+
+    def __repr__(self) -> str:
+        text = super().__repr__()
+        return f"{text}\n\n{few_labels_table(self.few_labels)}" if self.few_labels else text
+
+    def _repr_html_(self) -> str:
+        """Write the table for a notebook, and few labels below it; every text is escaped."""
+        text = super()._repr_html_()
+        if self.few_labels is None:
+            return text
+        cells = few_labels_cells(self.few_labels, "html")
+        title = html.escape(write_title(self.few_labels))
+        notes = "<br>".join(html.escape(line) for line in write_notes(self.few_labels))
+        return f"{text}<p>{title}</p>{cells}<p>{notes}</p>"
 
     @property
     def procedure(self) -> Procedure | None:

@@ -12,6 +12,9 @@ from featx.keys import StoredDtype
 from featx.requests.extraction import ExtractRequest
 from featx.requests.values import GREATEST_SEED, ClassWeight, FoldCount, Seed, SelectedFigure, default_cache
 
+DRAWS = 10
+"""Draws of labelled images where no number is said: their spread is known to about a quarter."""
+
 
 @dataclass(frozen=True)
 class CompareRequest(GroupChoice):
@@ -57,6 +60,11 @@ class CompareRequest(GroupChoice):
         choices are made anew inside. None: one held-out part.
     repeats : int
         How often nested cross-validation is done, with seeds `seed`, `seed + 1` and so on.
+    shots : sequence of int
+        Numbers of labelled images of each class with which every layer and classifier is trained, too; rising once a
+        request is made. Empty: only with all of them.
+    draws : int or None
+        How often these are drawn, with seeds `seed`, `seed + 1` and so on. None: `DRAWS` times.
     """
 
     data: str
@@ -80,9 +88,12 @@ class CompareRequest(GroupChoice):
     class_weight: ClassWeight = "none"
     nested: FoldCount | None = None
     repeats: Count = 1
+    shots: Sequence[int] = ()
+    draws: Count | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "shots", tuple(sorted(self.shots)))
         object.__setattr__(self, "class_weight", format_class_weight(self.class_weight))
 
     def contradictions(self) -> list[str]:
@@ -99,11 +110,39 @@ class CompareRequest(GroupChoice):
             )
         if self.seed + self.repeats - 1 > GREATEST_SEED:
             problems.append(f"'seed' plus 'repeats' goes beyond the greatest seed, {GREATEST_SEED}")
+        return [*problems, *self.check_shots()]
+
+    def check_shots(self) -> list[str]:
+        """Report numbers of labelled images, and of draws, that make no sense."""
+        if not self.shots:
+            if self.draws is None:
+                return []
+            return [
+                f"'draws' is {self.draws}, but no labelled images are drawn: add --shots 1,2,5 "
+                "(shots=[1, 2, 5] in Python)"
+            ]
+        problems = []
+        if self.nested is not None:
+            problems.append(
+                "'shots' and 'nested' do not go together, since few labels are judged on one held-out part: "
+                "leave one of them out"
+            )
+        for shots in dict.fromkeys(self.shots):
+            if shots < 1:
+                problems.append(f"'shots' has {shots}: one labelled image of each class is the least")
+            elif self.shots.count(shots) > 1:
+                problems.append(f"'shots' has {shots} more than once")
+        if self.seed + self.count_draws() - 1 > GREATEST_SEED:
+            problems.append(f"'seed' plus 'draws' goes beyond the greatest seed, {GREATEST_SEED}")
         return problems
 
+    def count_draws(self) -> int:
+        """Say how often labelled images are drawn."""
+        return DRAWS if self.draws is None else self.draws
+
     def held_out(self) -> CompareRequest:
-        """Give the same request without nested cross-validation: one held-out part decides the figures."""
-        return replace(self, nested=None, repeats=1)
+        """Give the same request for one held-out part and all labels: no nested cross-validation, no few labels."""
+        return replace(self, nested=None, repeats=1, shots=(), draws=None)
 
     def others(self) -> list[CompareRequest]:
         """Write the requests for the other bases of a table: every layer of each, whatever is asked of the first."""

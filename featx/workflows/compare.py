@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
 
 from featx.errors import MissingFeatures
 from featx.evaluation.comparison import Comparison, open_comparisons
 from featx.evaluation.evaluate import recall_finetuned
+from featx.evaluation.few_labels.cells import plan_curves
+from featx.evaluation.few_labels.curves import trace_curves
+from featx.evaluation.few_labels.figures import FewLabels
 from featx.evaluation.nested.figures import NestedReport
 from featx.evaluation.nested.notes import hint_at_nested, note_tuned
 from featx.evaluation.nested.report import nest
@@ -29,10 +34,19 @@ class ComparisonReport:
     rows : list of TableRow
     nested : NestedReport or None
         None where one held-out part was read.
+    few_labels : FewLabels or None
+        Curves over the number of labelled images, where they were asked for.
     """
 
     rows: list[TableRow]
     nested: NestedReport | None = None
+    few_labels: FewLabels | None = None
+
+    def further(self) -> dict[str, Any]:
+        """Give plain values for JSON of all that is known beyond the rows; empty where there is nothing."""
+        if self.nested:
+            return self.nested.to_dict()
+        return self.few_labels.to_dict() if self.few_labels else {}
 
 
 def compare_layer_sets(request: CompareRequest, progress: Progress | None = None) -> list[TableRow]:
@@ -66,12 +80,37 @@ def compare_rows(request: CompareRequest, progress: Progress | None = None) -> C
         As `compare_layer_sets` does; also if the images cannot be divided into outer folds.
     """
     comparisons = open_comparisons(request)
+    if request.shots:
+        return compare_few_labels(request, comparisons, progress)
     if request.nested is None:
         return ComparisonReport(compare_on_held_out(request, comparisons, progress))
     rows, report = nest(comparisons, progress)
     if any(recall_finetuned(comparison) for comparison in comparisons):
         report = replace(report, notes=(*report.notes, note_tuned()))
     return ComparisonReport(rows, report)
+
+
+def compare_few_labels(
+    request: CompareRequest, comparisons: Sequence[Comparison], progress: Progress | None
+) -> ComparisonReport:
+    """Evaluate every row with all labels, and then with few.
+
+    Raises
+    ------
+    RequestError
+        If none of the classifiers is trained on few labels, or no class has as many images as are to be labelled.
+    """
+    # Before anything is fitted.
+    plan = plan_curves(comparisons[0])
+    evaluations = [len(comparison.classifiers) for comparison in comparisons for _ in comparison.layer_sets]
+    usual = sum(evaluations)
+    total = usual + len(evaluations) * plan.fits
+    rows = compare_on_held_out(request, comparisons, progress and (lambda done, _: progress(done, total)))
+    # Fine-tuned rows come last, and belong to no layer set.
+    remaining = iter(rows)
+    whole = [{row.clf: row.test_accuracy for row in islice(remaining, count)} for count in evaluations]
+    few_labels = trace_curves(comparisons, whole, progress and (lambda done, _: progress(usual + done, total)))
+    return ComparisonReport(rows, few_labels=few_labels)
 
 
 def compare_on_held_out(

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from featx.evaluation.records import record_file
 from featx.ladder.budget import LADDER, Budget
-from featx.ladder.records import record_file
 
 
 class Clock:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.evaluation.records import load_record, record_file, save_record
 from featx.evaluation.result_cache import checksum_record
 from featx.ladder.kept import KeptTrial, keep_trial
-from featx.ladder.records import load_record, record_file, save_record
 from featx.selection.trials import Trial
 
 STATED = {"rows": "a", "views": (1, 2)}
