@@ -26,18 +26,21 @@ CSV_COLUMNS = ("base", "layer", "pooling", "clf", "shots", "labels", "draws", "m
 WHOLE = "all"
 """Heading of the column with the whole training part."""
 
+SIGN = "±"
+"""What stands before half of an interval."""
+
 Cell = Callable[[Point], str]
 """Writes a point."""
 
 
 def write_in_full(point: Point) -> str:
     """Write mean and half of the interval with three digits: 0.812 ± 0.021."""
-    return f"{point.mean:.3f}" if point.half is None else f"{point.mean:.3f} ± {point.half:.3f}"
+    return f"{point.mean:.3f}" if point.half is None else f"{point.mean:.3f} {SIGN} {point.half:.3f}"
 
 
 def write_briefly(point: Point) -> str:
     """Write them with two digits: 0.81±0.02."""
-    return f"{point.mean:.2f}" if point.half is None else f"{point.mean:.2f}±{point.half:.2f}"
+    return f"{point.mean:.2f}" if point.half is None else f"{point.mean:.2f}{SIGN}{point.half:.2f}"
 
 
 def write_mean(point: Point) -> str:
@@ -62,7 +65,11 @@ def few_labels_table(few_labels: FewLabels, style: str = "simple", width: int | 
     """
     title = write_title(few_labels)
     lines = wrap(title, width or len(title))
-    return "\n".join([*lines, "", few_labels_cells(few_labels, style, width), "", *write_notes(few_labels, width)])
+    cells = few_labels_cells(few_labels, style, width)
+    notes = write_notes(few_labels, width)
+    if few_labels.draws > 1 and SIGN not in cells:
+        notes.append("not shown: intervals (--wide shows them)")
+    return "\n".join([*lines, "", cells, "", *notes])
 
 
 def few_labels_cells(few_labels: FewLabels, style: str, width: int | None = None) -> str:
@@ -91,17 +98,13 @@ def write_notes(few_labels: FewLabels, width: int | None = None) -> list[str]:
 
 
 def fit_columns(few_labels: FewLabels, width: int | None) -> TableColumns:
-    """Write the columns as a width allows: points in the longest way that fits, then with names cut."""
-    for write in WAYS:
-        columns = write_columns(few_labels, write)
-        if width is None or measure_line(columns) <= width:
-            return columns
-    # The interval is worth more than a whole name.
+    """Write the columns as a width allows: points in full, else briefly with names cut, else without interval."""
+    columns = write_columns(few_labels, write_in_full)
     for write in WAYS[1:]:
-        columns = write_columns(few_labels, write)
-        shorten_names(columns, width or 0)
-        if measure_line(columns) <= (width or 0):
+        if width is None or measure_line(columns) <= width:
             break
+        columns = write_columns(few_labels, write)
+        shorten_names(columns, width)
     return columns
 
 

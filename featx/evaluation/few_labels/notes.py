@@ -55,25 +55,33 @@ def note_interval(comparison: Comparison) -> str:
 
 def note_fixed(comparison: Comparison, names: Sequence[str], shots: Sequence[int]) -> list[str]:
     """Say with how many images nothing could be chosen by cross-validation, and what was taken instead."""
-    fixed = [each for each in shots if not can_always_choose(comparison, each)]
-    if not fixed:
+    draws = comparison.request.count_draws()
+    always = []
+    sometimes = []
+    for each in shots:
+        fixed = count_fixed(comparison, each)
+        if fixed == draws:
+            always.append(str(each))
+        elif fixed:
+            sometimes.append(f"{each} ({fixed} of {draws} draws)")
+    images = [*always, *sometimes]
+    if not images:
         return []
-    values = []
+    params = []
     for name in names:
-        for parameter, value in fix_params(name).items():
-            values.append(f"{parameter} = {value:.3g} ({name})")
-    images = "1 image" if fixed == [1] else f"{', '.join(map(str, fixed))} images"
+        params += [f"{parameter} = {value:.3g} ({name})" for parameter, value in fix_params(name).items()]
+    noun = "image" if images == ["1"] else "images"
+    middle = ", the middle of the grid of C" if any("C" in fix_params(name) for name in names) else ""
     return [
-        f"with {images} a class there are no folds to choose by (in some draw, at least): then {', '.join(values)}, "
-        "the middle of the grid of C"
+        f"with {', '.join(images)} {noun} of each class there are no folds to choose by: {', '.join(params)}{middle}"
     ]
 
 
-def can_always_choose(comparison: Comparison, shots: int) -> bool:
-    """Whether cross-validation can choose in every draw with so many images of each class."""
+def count_fixed(comparison: Comparison, shots: int) -> int:
+    """Count the draws in which cross-validation cannot choose, with so many images of each class."""
     seed = comparison.request.seed
     draws = [draw_labels(comparison.dataset, seed + number) for number in range(comparison.request.count_draws())]
-    return all(can_choose(take_labelled(comparison, draw.take(shots), draw.seed)) for draw in draws)
+    return sum(not can_choose(take_labelled(comparison, draw.take(shots), draw.seed)) for draw in draws)
 
 
 def note_small_classes(comparison: Comparison, shots: Sequence[int]) -> list[str]:
