@@ -61,8 +61,7 @@ def evaluate_side_by_side(tasks: Sequence[Task]) -> Results:
         calls = (delayed(evaluate_at)(place, tasks[place], cpus // jobs) for place in largest_first)
         yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
     else:
-        arguments = [(place, tasks[place], cpus // jobs) for place in largest_first]
-        yield from call_in_processes(evaluate_at, arguments, jobs, cpus // jobs)
+        yield from evaluate_in_processes(tasks, largest_first, jobs, cpus // jobs)
 
 
 def evaluate_tasks(tasks: Sequence[Task], progress: Progress | None = None) -> list[list[Evaluation]]:
@@ -90,6 +89,12 @@ def joblib_backend_surrounds() -> bool:
     """Whether a `joblib.parallel_config` chose a backend for this call."""
     backend, _ = get_active_backend()
     return type(backend).__name__ != "LokyBackend"
+
+
+def evaluate_in_processes(tasks: Sequence[Task], order: Sequence[int], jobs: int, threads: int) -> Results:
+    """Evaluate layer sets in processes, raising as `call_in_processes` does."""
+    calls = [(place, tasks[place], threads) for place in order]
+    yield from call_in_processes(evaluate_at, calls, jobs, threads)
 
 
 def call_in_processes(
