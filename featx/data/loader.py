@@ -142,6 +142,8 @@ class Loader:
         try:
             with self.clock.timed("decode"), decoding(data, self.value_range) as decoded:
                 pixels = prepare_picture(decoded.picture, lambda picture: self.prepare(picture, image_digest))
+                # Now, while its share of the memory is held.
+                decoded.picture.close()
         except BrokenImage as error:
             return Loaded(row, image_digest, reason=str(error))
         use = decoded.range_use

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from featx.data.listing import Listing
 from featx.data.sources import MAX_IMAGE_BYTES
+from featx.images.decode import FREED_MEMORY
 from featx.images.memory_budget import MemoryBudget
 
 READING_MEMORY = 100_000_000
@@ -15,6 +16,8 @@ READING_MEMORY = 100_000_000
 
 READING_BUDGET = MemoryBudget(READING_MEMORY)
 """What all threads of this process share while they read images and use what they have read."""
+
+FREED_MEMORY.files.append(READING_BUDGET)
 
 
 @contextmanager

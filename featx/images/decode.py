@@ -85,9 +85,7 @@ class BrokenImage(FeatxError, ValueError):
 
 @contextmanager
 def decoding(data: bytes, value_range: ValueRange | None = None, allowed: int = DECODING_MEMORY) -> Iterator[Decoded]:
-    """Decode an image file, and keep its share of the memory until the picture has been used.
-
-    See `decode` for what is decoded how; threads wait here while others take the memory.
+    """Decode an image file as `decode` does, and keep its share of the memory until the picture has been used.
 
     Parameters
     ----------
@@ -97,10 +95,6 @@ def decoding(data: bytes, value_range: ValueRange | None = None, allowed: int = 
         Values that mean black and white in a picture of more than 8 bits.
     allowed : int
         Bytes that it may take; fewer than all only where somebody else decodes what takes more.
-
-    Yields
-    ------
-    Decoded
 
     Raises
     ------
@@ -126,8 +120,15 @@ def decoding(data: bytes, value_range: ValueRange | None = None, allowed: int = 
         return
     opened, depth = open_picture(data)
     with opened, holding(check_share(check_size(opened, data, depth, value_range), allowed)):
-        with raising_broken_image():
-            decoded = read_picture(opened, depth, data, value_range)
+        try:
+            with raising_broken_image():
+                decoded = read_picture(opened, depth, data, value_range)
+        # Pixels must not live longer than their share of the memory, in tracebacks or beside their RGB copy.
+        except BrokenImage:
+            opened.close()
+            raise
+        if decoded.picture is not opened:
+            opened.close()
         yield decoded
 
 

@@ -54,10 +54,13 @@ class FreedMemory:
     ----------
     floor : int
         Bytes that this process has beside pictures, as far as is known: never more than it really has.
+    files : list of MemoryBudget
+        What holds the files that pictures are decoded from: no part of the floor either. Decoding may copy a file.
     """
 
     def __init__(self) -> None:
         self.floor = 0
+        self.files: list[MemoryBudget] = []
         self._lock = Lock()
 
     def make_room(self, needed: int, budget: MemoryBudget) -> None:
@@ -70,12 +73,10 @@ class FreedMemory:
         budget : MemoryBudget
         """
         with self._lock:
-            resident = count_resident_bytes()
-            if not self.floor:
-                self.floor = resident
-            if resident - self.floor + needed > budget.total:
+            # The first time, other threads may have pictures already: they are no part of the floor.
+            if not self.floor or count_resident_bytes() - self.floor + needed > budget.total:
                 return_freed_memory()
-                held_by_others = budget.held - needed
+                held_by_others = budget.held - needed + sum(2 * each.held for each in self.files)
                 self.floor = max(self.floor, count_resident_bytes() - held_by_others)
 
 

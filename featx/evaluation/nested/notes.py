@@ -84,15 +84,9 @@ def hint_at_nested(rows: Sequence[TableRow], dataset: Dataset) -> tuple[str, ...
     there = 50 * (high - low)
     # A fold trains on a few more images than this table did.
     more_images = images * (FOLDS - 1) / FOLDS / winner.n_train
-    seconds = FOLDS * more_images * sum(row.fit_seconds for row in fitted)
+    times = FOLDS * more_images
     return (
         f"`--nested` would judge all {images} images instead of the {winner.n_test} held out, which narrows the "
-        f"interval (here +-{here:.1f} to about +-{there:.1f} points), for about {write_seconds(seconds)} of fitting",
+        f"interval (here +-{here:.1f} to about +-{there:.1f} points), for about {times:.0f} times the seconds of "
+        "this table",
     )
-
-
-def write_seconds(seconds: float) -> str:
-    """Write a time roughly: it is a forecast."""
-    if seconds >= 90:
-        return f"{seconds / 60:.0f} minutes"
-    return "1 second" if seconds < 1.5 else f"{seconds:.0f} seconds"
