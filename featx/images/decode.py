@@ -6,7 +6,7 @@ import io
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 
 from PIL import AvifImagePlugin, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
@@ -135,9 +135,8 @@ def decoding(data: bytes, value_range: ValueRange | None = None, allowed: int = 
 @contextmanager
 def holding(needed: int) -> Iterator[None]:
     """Keep a share of the memory for decoding; for a large one, return to the system what others have freed."""
-    with DECODING_BUDGET.hold(needed):
-        if needed >= LARGE_SHARE:
-            FREED_MEMORY.make_room(needed, DECODING_BUDGET)
+    watched = FREED_MEMORY.kept_low(needed, DECODING_BUDGET) if needed >= LARGE_SHARE else nullcontext()
+    with DECODING_BUDGET.hold(needed), watched:
         yield
 
 

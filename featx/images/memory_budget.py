@@ -22,18 +22,25 @@ class MemoryBudget:
     ----------
     held : int
         Bytes that are taken at the moment.
+    waiting : int
+        Threads that wait for a share.
     """
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.held = 0
+        self.waiting = 0
         self._changed = Condition()
 
     @contextmanager
     def hold(self, share: int) -> Iterator[None]:
         """Wait for a share of so many bytes, and give it back on leaving."""
         with self._changed:
-            self._changed.wait_for(lambda: self._has_room(share))
+            self.waiting += 1
+            try:
+                self._changed.wait_for(lambda: self._has_room(share))
+            finally:
+                self.waiting -= 1
             self.held += share
         try:
             yield
@@ -62,6 +69,16 @@ class FreedMemory:
         self.floor = 0
         self.files: list[MemoryBudget] = []
         self._lock = Lock()
+
+    @contextmanager
+    def kept_low(self, needed: int, budget: MemoryBudget) -> Iterator[None]:
+        """Make room for a picture; what it leaves goes back to the system before somebody else takes its share."""
+        self.make_room(needed, budget)
+        try:
+            yield
+        finally:
+            if budget.waiting:
+                return_freed_memory()
 
     def make_room(self, needed: int, budget: MemoryBudget) -> None:
         """Return freed memory to the system if this process would exceed the budget by what it is about to take.

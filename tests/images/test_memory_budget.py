@@ -5,9 +5,11 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from featx.images import memory_budget
 from featx.images.memory_budget import MemoryBudget
 
 
@@ -76,3 +78,31 @@ def test_memory_that_threads_have_freed_is_returned_before_more_is_taken() -> No
             assert count_resident_bytes() - before < 50_000_000
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)
+
+
+def test_memory_is_returned_before_who_waits_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    returned = []
+    monkeypatch.setattr(memory_budget, "return_freed_memory", lambda: returned.append(budget.held))
+    budget = MemoryBudget(100)
+    freed = memory_budget.FreedMemory()
+    freed.floor = 2**60  # so that nothing has to be returned on entering
+    with budget.hold(80), freed.kept_low(80, budget):
+        pass
+    assert returned == []
+    with ThreadPoolExecutor(1) as pool:
+        with budget.hold(80), freed.kept_low(80, budget):
+            waiting = pool.submit(lambda: budget.hold(90).__enter__())
+            while not budget.waiting:
+                time.sleep(0.001)
+        waiting.result()
+    assert returned == [80]
+
+
+def test_what_others_hold_is_no_part_of_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_budget, "count_resident_bytes", lambda: 1000)
+    budget, files = MemoryBudget(500), MemoryBudget(100)
+    freed = memory_budget.FreedMemory()
+    freed.files.append(files)
+    with budget.hold(300), budget.hold(50), files.hold(40):
+        freed.make_room(50, budget)
+    assert freed.floor == 1000 - 300 - 2 * 40
