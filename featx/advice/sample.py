@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from featx.advice.candidates import Candidate, Rung, Tried, climb
+from featx.advice.wording import SAMPLE_IMAGES
 from featx.base_choice import BaseChoice
 from featx.bases.base import Base
 from featx.bases.loading import load_base
@@ -38,9 +39,6 @@ from featx.selection.trials import TrialOptions, cross_validate_repeatedly
 from featx.store.base_json import StoredBase
 from featx.timing import Clock
 from featx.types import Matrix, RowNumbers
-
-SAMPLE_IMAGES = 300
-"""Images that are run through the base, at most, unless there are many classes: some seconds on two cores."""
 
 SAMPLE_PER_CLASS = 4
 """Images of each class in the sample, at least, so that the folds of cross-validation hold every class."""

@@ -18,7 +18,7 @@ SAMPLE_SECONDS = 10
 """What it takes beside that, about: loading the base and cross-validation."""
 
 SAMPLE_IMAGES = 300
-"""Images of the sample, as far as classes are not many."""
+"""Images that are run through the base, at most, unless there are many classes: some seconds on two cores."""
 
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 """Small numbers in words."""

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-VIEWS = 6
+from featx.images.views import FIXED_VIEWS
+
+VIEWS = len(FIXED_VIEWS)
 """Views that are tried beside one: the image, its mirror image and its corners; further ones are random."""
 
 USUAL_CLASSIFIERS = ("logreg", "svm")

@@ -6,7 +6,7 @@ Read the files in this order: `values` (what several requests share), `extractio
 `prediction`. Proof: `tests/test_requests.py`.
 """
 
-from featx.requests.automatic import AutoRequest, format_duration
+from featx.requests.automatic import AutoRequest
 from featx.requests.evaluation import CompareRequest, ExportRequest
 from featx.requests.extraction import ExtractRequest, column_flags
 from featx.requests.finetuning import FinetuneRequest
@@ -45,5 +45,4 @@ __all__ = [
     "SelectedFigure",
     "column_flags",
     "default_cache",
-    "format_duration",
 ]

@@ -52,14 +52,6 @@ def parse_duration(value: str | float) -> float:
     return seconds
 
 
-def format_duration(seconds: float) -> str:
-    """Write a time as a budget is written, in the largest unit that keeps it whole: 600 is "10m"."""
-    for unit, size in (("h", 3600), ("m", 60)):
-        if seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
-
-
 @dataclass(frozen=True)
 class AutoRequest(GroupChoice):
     """The best classifier that a budget of time finds.

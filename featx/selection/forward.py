@@ -15,8 +15,8 @@ from featx.selection.sampling import draw_rows
 from featx.types import Matrix
 
 MOST_ROWS = 700
-"""Rows that sets are judged on, at most, or about. This only shortlists, and a decomposition of 1,000 rows takes three
-times as long: on an idle core 0.16 seconds a set, where this takes 0.06."""
+"""Rows that sets are judged on, at most, or about. This only shortlists, and a decomposition of 1,000 rows, 0.16
+seconds a set on an idle core, takes three times as long by the cube of the rows."""
 
 MOST_LAYERS = 4
 """Layers in a set, at most: a fourth one rarely gains anything, and each makes fits and files larger."""

@@ -19,7 +19,7 @@ the variance of five folds, that covers 99 % and more where 95 % are meant; it i
   and Bengio's n_test/n_train = 1/(K-1), and nothing at chance, where no model is better than another.
 
 All accuracies p that a test of 5 % with this variance would not refuse are the interval, as in Wilson (1927). What it
-covers in simulations, from labels that say nothing to strong rules: `benchmarks/results/nested.txt`.
+covers in simulations, as far as they have been run: `benchmarks/results/nested.txt`.
 """
 
 from __future__ import annotations
