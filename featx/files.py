@@ -338,6 +338,7 @@ def remove_given_up(unfinished: Path) -> bool:
 def remove_unlocked(unfinished: Path, is_own: bool) -> bool:
     """Remove a temporary file that nobody has locked; one of another machine, or without locks, after a day only."""
     try:
+        check_regular(unfinished.lstat().st_mode)
         handle = os.open(unfinished, WRITE_FLAGS)
     except OSError:
         return False

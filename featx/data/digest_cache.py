@@ -16,10 +16,10 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +28,15 @@ from numpy.typing import NDArray
 
 from featx.data.listing import DigestedListing, FailedImage, Listing
 from featx.data.reading import reading
-from featx.files import digest, read_regular_file, write_atomic
+from featx.files import digest, make_folder, read_regular_file, write_atomic
 from featx.images.picture_digest import digest_picture
 from featx.types import Progress
+
+try:
+    import fcntl
+except ImportError:
+    # Windows has no such locks.
+    fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +55,9 @@ read, so that none takes more memory than its data set."""
 
 YOUNG_SECONDS = 2.0
 """Age up to which a file's time proves nothing: FAT keeps modification times to two seconds, others to 10 ms."""
+
+LOCK_TRIES = 100
+"""How often a lock is asked for, 20 ms apart: whoever has it writes one file."""
 
 LARGEST_STAMP = 2**63 - 1
 """The largest number in a stamp."""
@@ -126,20 +135,25 @@ def load_digests(cache: Path, listing: Listing, rehash: bool = False, now: Now =
     known.stamps[:] = [read_stamp(path) for path in listing.paths]
     if rehash:
         return known
+    adopt_stored(known, cache, listing)
+    return known
+
+
+def adopt_stored(known: KnownDigests, cache: Path, listing: Listing) -> None:
+    """Take over the remembered digests of unchanged files whose digest is not known."""
     file = locate_file(cache, listing)
     try:
-        stored = read_stored(file, 4 * n + FORMER_ROWS)
+        stored = read_stored(file, 4 * len(listing) + FORMER_ROWS)
     except FileNotFoundError:
-        return known
+        return
     except (OSError, ValueError) as error:
         log.warning("the remembered digests in '%s' are unreadable (%s): files are hashed again", file, error)
-        return known
+        return
     rows = match_rows(stored, listing)
-    is_same = (rows >= 0) & (known.stamps[:, 0] >= 0)
+    is_same = (rows >= 0) & (known.stamps[:, 0] >= 0) & ~known.known
     is_same[is_same] = (stored.stamps[rows[is_same]] == known.stamps[is_same]).all(axis=1)
     known.digests[is_same] = stored.digests[rows[is_same]]
-    known.known[:] = is_same
-    return known
+    known.known |= is_same
 
 
 def read_stamp(path: str) -> tuple[int, int, int, int]:
@@ -223,16 +237,50 @@ def digest_paths(listing: Listing) -> NDArray[np.uint8]:
 
 
 def save_digests(cache: Path, listing: Listing, known: KnownDigests) -> None:
-    """Store the known digests; a cache that cannot be written is not an error, only slower next time."""
-    rows = known.known & known.find_provable()
-    if not listing.on_disk or not rows.any():
+    """Store the known digests beside those that others stored meanwhile, such as of the other shards.
+
+    A cache that cannot be written is not an error, only slower next time.
+    """
+    if not listing.on_disk or not (known.known & known.find_provable()).any():
         return
-    names = digest_paths(listing)[rows]
-    stamps = known.stamps[rows].astype("<i8")
-    digests = known.digests[rows]
-    body = b"".join(array.tobytes() for array in (digest_listing(listing), names, stamps, digests))
+    file = locate_file(cache, listing)
     with suppress(OSError):
-        write_atomic(locate_file(cache, listing), make_head(len(names), xxhash.xxh3_128_hexdigest(body)) + body)
+        make_folder(file.parent)
+    with suppress(OSError), lock_folder(file.parent):
+        known = replace(known, digests=known.digests.copy(), known=known.known.copy())
+        if not known.known.all():
+            adopt_stored(known, cache, listing)
+        rows = known.known & known.find_provable()
+        names = digest_paths(listing)[rows]
+        stamps = known.stamps[rows].astype("<i8")
+        digests = known.digests[rows]
+        body = b"".join(array.tobytes() for array in (digest_listing(listing), names, stamps, digests))
+        write_atomic(file, make_head(len(names), xxhash.xxh3_128_hexdigest(body)) + body)
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes of this kind out of a folder, where its file system has locks and gives one in time.
+
+    Without one, of two that end at once the last one's digests are kept, and the other's files are hashed again.
+    """
+    handle = None
+    with suppress(OSError):
+        if fcntl is not None:
+            handle = os.open(folder, os.O_RDONLY)
+    try:
+        for _ in range(LOCK_TRIES if handle is not None else 0):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.02)
+            except OSError:
+                break
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def digest_all(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from featx.runners.feature_writers import FeatureWriters
-from featx.runners.shard import Shard
 
 
 class Claims:
@@ -13,13 +12,10 @@ class Claims:
     ----------
     writers : FeatureWriters
         Know what the store lacks.
-    shard : Shard
-        The share of all images that this run has to compute.
     """
 
-    def __init__(self, writers: FeatureWriters, shard: Shard) -> None:
+    def __init__(self, writers: FeatureWriters) -> None:
         self.writers = writers
-        self.shard = shard
         self._rows: dict[bytes, int] = {}
 
     def __contains__(self, digest: bytes) -> bool:
@@ -33,7 +29,7 @@ class Claims:
         bool
             Whether the row is to compute it: the store lacks it, and no earlier row shows the same image.
         """
-        if not self.shard.holds(digest) or not self.writers.lacks(digest):
+        if not self.writers.lacks(digest):
             return False
         # Threads may ask for a later row first. Then both compute the image, and `settle` drops the later one.
         return self._rows.setdefault(digest, row) >= row

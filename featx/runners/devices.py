@@ -1,6 +1,6 @@
 """Extraction on several devices of one machine: a process for each device, with its shard of the images.
 
-Shards are those of `--shard`: disjoint, by digest. So whatever stops one of the processes, what any of them has
+Shards are those of `--shard`: disjoint, by path. So whatever stops one of the processes, what any of them has
 committed is kept, and the same command goes on from there.
 """
 
@@ -13,7 +13,6 @@ from dataclasses import replace
 from featx.bases.architecture import Architecture
 from featx.bases.base import find_layer
 from featx.bases.registry import resolve
-from featx.data.digest_cache import digest_all
 from featx.data.listing import Listing
 from featx.data.sources import ColumnChoice, list_images
 from featx.engines.device import parse_devices
@@ -44,9 +43,7 @@ def run_on_devices(
     layers = architecture.layers()
     for name in request.layers:
         find_layer(architecture.name, layers, name)
-    # Hashed here once, or each process would read every file to find those of its shard.
-    digest_all(request.cache, listing, request.rehash, request.workers, progress)
-    requests = divide_request(replace(request, rehash=False), devices)
+    requests = divide_request(request, devices)
     with Workers(len(requests)) as workers:
         for number, shard_request in enumerate(requests):
             workers.call(number, run_shard, shard_request)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from featx.bases.architecture import Architecture
 from featx.bases.base import Base
@@ -87,12 +88,12 @@ def run_with_base(
     store = FeatureStore(request.cache)
     writers = FeatureWriters(store, keys, len(listing), lambda: describe_provenance(engine), clock)
     shard = Shard(*request.shard) if request.shard else Shard()
-    tally = Tally(Claims(writers, shard))
+    tally = Tally(Claims(writers))
 
     stored_base = describe_base(base, architecture)
     store.describe(stored_base)
     known = load_digests(request.cache, listing, request.rehash)
-    rows = find_rows_to_visit(known, writers, tally)
+    rows = find_rows_to_visit(known, shard.select(listing), writers, tally)
     if rows:
         visit = Visit(request.cache, listing, engine, writers, tally, known, started)
         visit.run(rows, progress)
@@ -220,19 +221,19 @@ def describe_provenance(engine: LazyEngine) -> dict[str, str]:
     }
 
 
-def find_rows_to_visit(known: KnownDigests, writers: FeatureWriters, tally: Tally) -> list[int]:
+def find_rows_to_visit(
+    known: KnownDigests, is_in_shard: NDArray[np.bool_], writers: FeatureWriters, tally: Tally
+) -> list[int]:
     """Find the rows that have to be read, and count the others.
 
-    A row is read if its digest is not known, or if it is in the shard and the store lacks its image.
+    A row of the shard is read if its digest is not known, or if the store lacks its image.
     """
-    known_rows = np.flatnonzero(known.known)
-    digests = known.digests[known_rows]
-    is_missing = writers.find_missing(digests)
-    is_in_shard = tally.claims.shard.select(digests)
-    tally.add(RowOutcome.CACHED, int((is_in_shard & ~is_missing).sum()))
+    must_be_read = is_in_shard & ~known.known
+    known_rows = np.flatnonzero(is_in_shard & known.known)
+    is_missing = writers.find_missing(known.digests[known_rows])
+    must_be_read[known_rows] = is_missing
+    tally.add(RowOutcome.CACHED, int((~is_missing).sum()))
     tally.add(RowOutcome.OTHER_SHARD, int((~is_in_shard).sum()))
-    must_be_read = ~known.known
-    must_be_read[known_rows] = is_in_shard & is_missing
     rows: list[int] = np.flatnonzero(must_be_read).tolist()
     return rows
 

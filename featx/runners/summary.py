@@ -67,12 +67,11 @@ class ExtractSummary:
 
 def merge_summaries(summaries: Sequence[ExtractSummary]) -> ExtractSummary:
     """Add up what disjoint shards of one request did, but for the seconds, which passed side by side."""
-    failed: set[FailedImage] = set()
+    failed: list[FailedImage] = []
     time: dict[str, float] = {}
     pictures = RangeReport()
     for summary in summaries:
-        # A set: a file that cannot be read has no digest, so it is in no shard, and every process reports it.
-        failed.update(summary.failed)
+        failed += summary.failed
         pictures.merge(summary.pictures)
         for step, seconds in summary.time.items():
             time[step] = time.get(step, 0.0) + seconds

@@ -72,6 +72,4 @@ class Tally:
             return RowOutcome.EXTRACTED, ""
         if digest in self.claims:
             return RowOutcome.DUPLICATE, ""
-        if self.claims.shard.holds(digest):
-            return RowOutcome.CACHED, ""
-        return RowOutcome.OTHER_SHARD, ""
+        return RowOutcome.CACHED, ""

@@ -4,12 +4,13 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from featx.data.digest_cache import digest_all, load_digests, locate_file
+from featx.data.digest_cache import digest_all, load_digests, locate_file, save_digests
 from featx.data.listing import Listing
 from featx.data.sources import list_images
 
@@ -162,3 +163,36 @@ def test_a_file_that_vanished_is_named_and_the_rest_kept(photos: Path, cache: Pa
     digested = digest_all(cache, listing)
     assert len(digested) == 35
     assert [file.reason for file in digested.unreadable] == ["No such file or directory"]
+
+
+def test_what_others_noted_meanwhile_is_kept(photos: Path, cache: Path) -> None:
+    """As the processes of several shards do, each of which knows its own rows only."""
+    listing, reads = counting(list_images(str(photos)))
+    expected = digest_all(cache, listing, now=later).digests
+    locate_file(cache, listing).unlink()
+    both = [load_digests(cache, listing, now=later) for _ in range(2)]
+    for place, known in enumerate(both):
+        known.digests[place::2] = expected[place::2]
+        known.known[place::2] = True
+    for known in both:
+        save_digests(cache, listing, known)
+        assert known.known.sum() == 18, "what others know is not taken for what this run has read"
+    reads.clear()
+    assert np.array_equal(digest_all(cache, listing, now=later).digests, expected)
+    assert reads == []
+
+
+def test_processes_that_save_at_once_lose_nothing(photos: Path, cache: Path) -> None:
+    listing = list_images(str(photos))
+    expected = digest_all(cache, listing, now=later).digests
+    locate_file(cache, listing).unlink()
+
+    def save(place: int) -> None:
+        known = load_digests(cache, listing, now=later)
+        known.digests[place] = expected[place]
+        known.known[:] = np.arange(36) == place
+        save_digests(cache, listing, known)
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(save, range(36)))
+    assert load_digests(cache, listing, now=later).known.all()

@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from featx.data.listing import Listing
+from featx.data.sources import read_file
 from featx.errors import RequestError
 from featx.runners.shard import Shard
 
-Digests = Callable[[int, int], NDArray[np.uint8]]
+
+def make_listing(count: int, data: str = "photos", folder: str = "photos") -> Listing:
+    paths = [f"{folder}/class {row % 3}/picture {row}.jpg" for row in range(count)]
+    return Listing(data, paths, [""] * count, [""] * count, read_file)
+
+
+def select_all(listing: Listing, count: int) -> NDArray[np.bool_]:
+    return np.stack([Shard(index, count).select(listing) for index in range(1, count + 1)])
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_every_image_lies_in_exactly_one_shard(digests: Digests, count: int) -> None:
-    some = digests(200, 0)
-    selected = np.stack([Shard(index, count).select(some) for index in range(1, count + 1)])
+def test_every_row_lies_in_exactly_one_shard_and_shards_are_about_equal(count: int) -> None:
+    selected = select_all(make_listing(2000), count)
     assert (selected.sum(axis=0) == 1).all()
+    assert selected.sum(axis=1).min() > 0.8 * 2000 / count
 
 
-@pytest.mark.parametrize("shard", [Shard(), Shard(2, 3), Shard(5, 8)])
-def test_one_digest_and_many_are_told_alike(digests: Digests, shard: Shard) -> None:
-    some = digests(200, 1)
-    assert shard.select(some).tolist() == [shard.holds(digest.tobytes()) for digest in some]
+@pytest.mark.parametrize(
+    ("data", "folder"),
+    [
+        ("/mnt/photos", "/mnt/photos"),
+        ("photos/", "photos"),
+        ("/mnt/photos/labels.csv", "/mnt/photos"),
+        ("labels.csv", "."),
+    ],
+)
+def test_shards_are_the_same_wherever_the_data_set_lies(data: str, folder: str) -> None:
+    paths = [path.removeprefix("./") for path in make_listing(100, data, folder).paths]
+    listing = Listing(data, paths, [""] * 100, [""] * 100, read_file)
+    assert np.array_equal(select_all(listing, 3), select_all(make_listing(100), 3))
 
 
-def test_a_shard_is_divided_into_disjoint_ones(digests: Digests) -> None:
-    some = digests(200, 2)
+def test_rows_that_come_or_go_move_no_other() -> None:
+    many = make_listing(300)
+    few = many.subset(range(50, 300, 2))
+    assert np.array_equal(select_all(many, 4)[:, 50::2], select_all(few, 4))
+
+
+def test_a_name_that_is_not_text_has_a_shard() -> None:
+    listing = Listing("photos", ["photos/\udcff.jpg"], [""], [""], read_file)
+    assert select_all(listing, 3).sum() == 1
+
+
+def test_a_shard_is_divided_into_disjoint_ones() -> None:
+    listing = make_listing(200)
     whole = Shard(2, 3)
-    parts = np.stack([part.select(some) for part in whole.divide(4)])
-    assert np.array_equal(parts.sum(axis=0), whole.select(some))
+    parts = np.stack([part.select(listing) for part in whole.divide(4)])
+    assert np.array_equal(parts.sum(axis=0), whole.select(listing))
 
 
 def test_a_shard_is_read_from_text() -> None:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from featx.data.rows import Loaded
 from featx.runners.claims import Claims
 from featx.runners.feature_writers import FeatureWriters
-from featx.runners.shard import Shard
 from featx.runners.tally import RowOutcome, Tally
 from featx.store.store import FeatureStore
 from featx.timing import Clock
@@ -26,16 +25,16 @@ def images(digests: Digests) -> list[bytes]:
     return [digest.tobytes() for digest in digests(6, 0)]
 
 
-def make_tally(cache: Path, shard: Shard, *cached: bytes) -> Tally:
+def make_tally(cache: Path, *cached: bytes) -> Tally:
     store = FeatureStore(cache)
     if cached:
         rows = np.stack([np.frombuffer(digest, np.uint8) for digest in cached])
         store.add(KEY, rows, features_of(rows), {})
-    return Tally(Claims(FeatureWriters(store, [KEY], 10, dict, Clock()), shard))
+    return Tally(Claims(FeatureWriters(store, [KEY], 10, dict, Clock())))
 
 
 def test_the_first_of_equal_images_is_extracted_and_the_others_are_duplicates(cache: Path, images: list[bytes]) -> None:
-    tally = make_tally(cache, Shard())
+    tally = make_tally(cache)
     assert tally.claims.claim(images[0], 0)
     assert not tally.claims.claim(images[0], 3)
     assert tally.count("a", Loaded(0, images[0])) is RowOutcome.EXTRACTED
@@ -43,7 +42,7 @@ def test_the_first_of_equal_images_is_extracted_and_the_others_are_duplicates(ca
 
 
 def test_the_first_row_wins_where_a_thread_asked_for_a_later_one_first(cache: Path, images: list[bytes]) -> None:
-    tally = make_tally(cache, Shard())
+    tally = make_tally(cache)
     assert tally.claims.claim(images[0], 3)
     assert tally.claims.claim(images[0], 0), "both compute it, so that the first row never waits for a later one"
     assert tally.count("a", Loaded(0, images[0])) is RowOutcome.EXTRACTED
@@ -51,22 +50,13 @@ def test_the_first_row_wins_where_a_thread_asked_for_a_later_one_first(cache: Pa
 
 
 def test_what_the_store_holds_is_not_claimed(cache: Path, images: list[bytes]) -> None:
-    tally = make_tally(cache, Shard(), images[1])
+    tally = make_tally(cache, images[1])
     assert not tally.claims.claim(images[1], 0)
     assert tally.count("a", Loaded(0, images[1])) is RowOutcome.CACHED
 
 
-def test_images_of_other_shards_are_neither_claimed_nor_failures(cache: Path, images: list[bytes]) -> None:
-    for digest in images:
-        tally = make_tally(cache, Shard(1, 2))
-        is_mine = Shard(1, 2).holds(digest)
-        assert tally.claims.claim(digest, 0) == is_mine
-        outcome = tally.count("a", Loaded(0, digest))
-        assert outcome is (RowOutcome.EXTRACTED if is_mine else RowOutcome.OTHER_SHARD)
-
-
 def test_unreadable_and_broken_images_fail_with_their_reason(cache: Path, images: list[bytes]) -> None:
-    tally = make_tally(cache, Shard())
+    tally = make_tally(cache)
     tally.claims.claim(images[0], 1)
     assert tally.count("gone", Loaded(0, None, reason="No such file")) is RowOutcome.FAILED
     assert tally.count("broken", Loaded(1, images[0], reason="truncated")) is RowOutcome.FAILED

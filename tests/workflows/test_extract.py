@@ -16,11 +16,13 @@ from featx.bases import registry
 from featx.bases.architecture import Architecture
 from featx.bases.architectures.tiny import tiny
 from featx.bases.loading import open_base
+from featx.bases.registry import resolve
 from featx.data.digest_cache import digest_all
-from featx.data.sources import list_images
+from featx.data.sources import list_images, read_file
 from featx.errors import RequestError, UnknownName
 from featx.requests import ExtractRequest
-from featx.runners.local import list_feature_keys
+from featx.runners.local import list_feature_keys, run_here
+from featx.runners.shard import Shard
 from featx.runners.summary import ExtractSummary
 from featx.store.part import Part
 from featx.store.store import FeatureStore
@@ -177,6 +179,33 @@ def test_shards_are_disjoint_and_together_complete(request_: ExtractRequest) -> 
     assert all(share.images == share.extracted < 36 for share in shares)
     assert counts(extract_features(replace(request_, shard=(1, 3)))) == (shares[0].extracted, 0, 0)
     assert counts(extract_features(request_)) == (36, 0, 0)
+
+
+def test_each_shard_reads_its_own_files_only(request_: ExtractRequest) -> None:
+    listing = list_images(request_.data, request_.cache)
+    read: list[str] = []
+
+    def note_and_read(path: str) -> bytes:
+        read.append(path)
+        return read_file(path)
+
+    counted = replace(listing, read=note_and_read)
+    architecture = resolve(request_.base)
+    for index in (1, 2, 3, 4):
+        run_here(replace(request_, shard=(index, 4)), architecture, counted)
+    assert sorted(read) == sorted(listing.paths)
+
+
+def test_a_picture_of_two_names_in_two_shards_is_stored_as_one(request_: ExtractRequest, photos: Path) -> None:
+    listing = list_images(request_.data)
+    in_first = Shard(1, 2).select(listing)
+    first, second = listing.paths[int(in_first.argmax())], listing.paths[int((~in_first).argmax())]
+    Path(second).write_bytes(Path(first).read_bytes())
+    shares = [extract_features(replace(request_, shard=(index, 2))) for index in (1, 2)]
+    assert [share.extracted + share.cached + share.duplicates for share in shares] == [share.images for share in shares]
+    assert counts(extract_features(request_)) == (36, 0, 0)
+    digests = digest_all(request_.cache, list_images(request_.data)).digests
+    assert len(np.unique(digests, axis=0)) == 35
 
 
 def test_the_images_computed_beside_it_do_not_change_a_bit_of_a_feature(
