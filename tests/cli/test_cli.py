@@ -18,7 +18,8 @@ import pytest
 
 from featx.base_choice import BaseChoice
 from featx.cli.main import COMMANDS, set_up_logging
-from featx.cli.options import parse_memory, progress_bar, several_bases
+from featx.cli.options import parse_memory, several_bases
+from featx.cli.progress import progress_bar
 from tests.conftest import picture
 
 pytestmark = pytest.mark.slow
