@@ -28,8 +28,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 import featx
+from featx.base_choice import BaseChoice
 from featx.engines.threads import count_cores
+from featx.evaluation.comparison import open_comparison
+from featx.evaluation.evaluate import evaluate_layer_set
 from featx.evaluation.metrics import mcnemar
+from featx.keys import DECODE_MODES
+from featx.requests import CompareRequest
 
 RESULTS = Path(__file__).parent / "results"
 KINDS = {"with grain": GRAIN, "nearly without": 1}
@@ -104,8 +109,8 @@ def enlarge(photo: Image.Image, noise: NDArray[np.int8]) -> Image.Image:
 
 def compare_accuracy(asked: argparse.Namespace) -> list[str]:
     """Extract exactly and scaled, and compare features and, by a paired test, held-out accuracies."""
-    lines = []
-    for decode in ("exact", "scaled"):
+    lines: list[str] = []
+    for decode in DECODE_MODES:
         options: dict[str, Any] = {"base": asked.base, "weights": asked.weights, "cache": asked.cache}
         summary = featx.extract(asked.accuracy, layers=LAYERS, decode=decode, **options)
         if not lines:
@@ -116,7 +121,7 @@ def compare_accuracy(asked: argparse.Namespace) -> list[str]:
     for layer in LAYERS:
         pair = [
             featx.load_features(asked.accuracy, layer=layer, decode=decode, scaled=False, **options).X
-            for decode in ("exact", "scaled")
+            for decode in DECODE_MODES
         ]
         apart = np.linalg.norm(pair[0] - pair[1], axis=1) / np.linalg.norm(pair[0], axis=1)
         for clf in CLASSIFIERS:
@@ -130,14 +135,14 @@ def compare_accuracy(asked: argparse.Namespace) -> list[str]:
 
 def judge(asked: argparse.Namespace, layer: str, clf: str) -> list[NDArray[np.bool_]]:
     """Fit a classifier to both kinds of features, and say of each held-out image whether it was labelled rightly."""
-    reports = []
-    for decode in ("exact", "scaled"):
-        options: dict[str, Any] = {"weights": asked.weights, "cache": asked.cache, "decode": decode}
-        reports.append(featx.fit(asked.accuracy, base=asked.base, layer=layer, clf=clf, **options))
-    wrong = [{mistake.path for mistake in report.mistakes} for report in reports]
-    doubtful = sorted(wrong[0] | wrong[1])
-    right_in_both = [True] * (reports[0].result.n_test - len(doubtful))
-    return [np.array([path not in those for path in doubtful] + right_in_both) for those in wrong]
+    rights: list[NDArray[np.bool_]] = []
+    for decode in DECODE_MODES:
+        choice = BaseChoice(asked.base, asked.weights, decode=decode)
+        comparison = open_comparison(CompareRequest(asked.accuracy, choice, (layer,), (clf,), cache=asked.cache))
+        (evaluation,) = evaluate_layer_set(comparison, comparison.layer_sets[0])
+        truth = comparison.dataset.y[comparison.dataset.test]
+        rights.append(evaluation.predictions.classes == truth)
+    return rights
 
 
 def main() -> None:
@@ -153,7 +158,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("cache"))
     asked = parser.parse_args()
     if asked.enlarge:
-        enlarge_all(*asked.enlarge, asked.of_class)
+        photos, out = asked.enlarge
+        enlarge_all(photos, out, asked.of_class)
         return
     lines = compare_accuracy(asked) if asked.accuracy else compare_speed(asked)
     what = f"{count_cores()} cores, {platform.processor() or platform.machine()}, torch {torch.__version__}"

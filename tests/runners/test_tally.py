@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from featx.data.rows import Loaded
+from featx.keys import DecodeMode, InputTransform
 from featx.runners.claims import Claims
 from featx.runners.feature_writers import FeatureWriters
 from featx.runners.shard import Shard
@@ -77,3 +78,15 @@ def test_unreadable_and_broken_images_fail_with_their_reason(cache: Path, images
         ("copy", "truncated"),
     ]
     assert tally.counts[RowOutcome.FAILED] == 3
+
+
+@pytest.mark.parametrize(("decode", "expected"), [("exact", 2), ("scaled", 0)])
+def test_jpegs_are_counted_that_could_be_decoded_at_half_their_size(
+    cache: Path, images: list[bytes], decode: DecodeMode, expected: int
+) -> None:
+    tally = make_tally(cache, Shard())
+    tally.transform = InputTransform(256, 224, decode=decode)
+    for row, side in enumerate((0, 1023, 1024, 3000)):
+        tally.claims.claim(images[row], row)
+        tally.count(str(row), Loaded(row, images[row], jpeg_side=side))
+    assert tally.large_jpegs == expected
