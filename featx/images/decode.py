@@ -23,7 +23,7 @@ from featx.images.formats.tiff import ORIENTATION, declare_contiguous, read_firs
 from featx.images.formats.tiff_arrays import TiffArray, is_tiff_array, open_tiff_array
 from featx.images.formats.tiff_layout import read_layout
 from featx.images.memory_budget import FreedMemory, MemoryBudget
-from featx.images.upright import to_rgb, turn_upright
+from featx.images.upright import find_upright_box, note_shown_box, to_rgb, turn_upright
 from featx.keys import ValueRange
 
 FORMATS = (
@@ -296,6 +296,7 @@ def register_heif() -> None:
 def read_picture(opened: Image.Image, depth: Depth | None, data: bytes, value_range: ValueRange | None) -> Decoded:
     """Load an opened picture, bring it to 8 bits, turn it upright, and make it RGB."""
     opened.load()  # once only: a second load of a truncated file can succeed without a word
+    box = find_upright_box(opened)
     picture = opened
     use = None
     if depth is not None:
@@ -305,6 +306,7 @@ def read_picture(opened: Image.Image, depth: Depth | None, data: bytes, value_ra
     else:
         picture = turn_upright(picture, opened.getexif().get(ORIENTATION, 1))
     rgb = to_rgb(picture)
+    note_shown_box(rgb, box)
     return Decoded(rgb, use, has_more_pages(opened, data))
 
 

@@ -25,6 +25,7 @@ from typing import IO, Any
 from PIL import Image
 
 from featx.images.depth import BAND_PIXELS, RangeUse
+from featx.images.upright import note_shown_box
 from featx.keys import ValueRange
 
 try:
@@ -192,6 +193,7 @@ class DecodingProcess:
             picture = receive_picture(source, *answer["size"])
         except (OSError, EOFError) as error:
             raise ProcessEnded("its decoder crashed") from error
+        note_shown_box(picture, tuple(answer["box"]) if answer["box"] else None)
         return Decoded(picture, RangeUse(**use) if use else None, answer["more"], answer["jpeg_side"])
 
     def pipes(self) -> tuple[IO[bytes], IO[bytes]]:

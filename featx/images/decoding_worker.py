@@ -15,6 +15,7 @@ from typing import IO
 
 from featx.images.decoding_process import Decoded, NeedsMemory, list_bands, send_words
 from featx.images.memory_budget import count_data_bytes, return_freed_memory
+from featx.images.upright import find_shown_box
 from featx.keys import ValueRange
 
 try:
@@ -71,7 +72,7 @@ def send_decoded(sink: IO[bytes], decoded: Decoded) -> None:
     picture = decoded.picture
     use = asdict(decoded.range_use) if decoded.range_use else None
     words = {"size": picture.size, "use": use, "more": decoded.has_more_pages, "jpeg_side": decoded.jpeg_side}
-    send_words(sink, words)
+    send_words(sink, {**words, "box": find_shown_box(picture)})
     for box in list_bands(*picture.size):
         sink.write(picture.crop(box).tobytes())
 

@@ -11,6 +11,7 @@ from typing import cast
 from PIL import Image, JpegImagePlugin
 
 from featx.images.formats.file_structure import find_first_scan
+from featx.images.upright import note_shown_box
 
 KINDS = ("JPEG", "MPO")
 """Formats of Pillow: MPO is a JPEG with further ones behind it, as some phones and cameras write."""
@@ -50,11 +51,16 @@ def measure_side(opened: Image.Image) -> int:
 
 
 def scale_down(opened: Image.Image, least_side: int | None) -> None:
-    """Have an opened, not yet loaded picture decoded at a part of its size, if it is a JPEG that is large enough."""
+    """Have an opened, not yet loaded picture decoded at a part of its size, if it is a JPEG that is large enough.
+
+    What it shows is noted beside its pixels where it ends within one of them.
+    """
     scale = choose_scale(measure_side(opened), least_side)
     if scale > 1:
         width, height = opened.size
         opened.draft(None, (width // scale, height // scale))
+        if width % scale or height % scale:
+            note_shown_box(opened, (0.0, 0.0, width / scale, height / scale))
 
 
 def find_scale(opened: Image.Image) -> int:

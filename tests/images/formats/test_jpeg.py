@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from featx.images.decode import (
     DECODING_BUDGET,
@@ -21,7 +21,9 @@ from featx.images.decode import (
     decoding_apart,
 )
 from featx.images.formats.jpeg import SCALES, choose_scale
-from featx.images.transform import to_pixels
+from featx.images.transform import scale_shown_size, scale_size, to_pixels
+from featx.images.upright import SHOWN_BOX, find_shown_box
+from featx.images.views import Corners, keep_raw
 from featx.keys import InputTransform
 from tests.images.files import encoded
 
@@ -89,12 +91,35 @@ def test_a_large_file_is_decoded_small_and_looks_the_same(kind: str) -> None:
     assert np.abs(exact - scaled).max() < 24
 
 
-def test_sides_that_cannot_be_divided_shift_it_by_less_than_a_pixel() -> None:
-    ramp = np.linspace(0, 240, 1203)[None, :, None] + np.zeros((805, 1, 3))
-    data = jpeg(Image.fromarray(ramp.astype(np.uint8)))
-    assert decode(data, least_side=SCALED.least_side).size == (301, 202)
-    grey_of_a_pixel = 240 / 96
-    assert np.abs(as_numbers(data, EXACT) - as_numbers(data, SCALED)).max() <= grey_of_a_pixel
+ODD_SIZES = [(1203, 801, 1), (1199, 799, 1), (803, 1205, 1), *((609, 407, orientation) for orientation in range(1, 9))]
+
+
+@pytest.mark.parametrize(("width", "height", "orientation"), ODD_SIZES)
+def test_sides_that_cannot_be_divided_move_nothing(width: int, height: int, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = jpeg(photo(width, height), exif=exif)
+    # Were its last pixels taken for whole ones, the mean would be 5.
+    assert np.abs(as_numbers(data, EXACT) - as_numbers(data, SCALED)).mean() < 1.5
+    picture = decode(data, least_side=SCALED.least_side)
+    upright = (width, height) if orientation < 5 else (height, width)
+    assert scale_shown_size(picture, 64) == scale_size(*upright, 64)
+    corners = [Corners(decode(data, least_side=least), EXACT).crop((1, 1)) for least in (None, SCALED.least_side)]
+    assert np.abs(corners[0].astype(int) - corners[1]).mean() < 1.5
+
+
+def test_what_ends_within_a_pixel_is_not_left_to_a_device() -> None:
+    for size, is_left in [((1200, 800), True), ((1203, 800), False)]:
+        picture = decode(jpeg(photo(*size)), least_side=SCALED.least_side)
+        assert (0 in keep_raw(picture, SCALED, [0])[0]) == is_left
+
+
+def test_text_in_a_file_is_not_taken_for_a_part_of_it() -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text(SHOWN_BOX, "(0, 0, 1, 1)")
+    data = encoded(photo(), pnginfo=text)
+    assert SHOWN_BOX in decode(data).info
+    assert find_shown_box(decode(data)) is None
 
 
 def test_it_is_turned_upright() -> None:
@@ -170,10 +195,11 @@ def test_a_share_of_memory_that_is_enough_for_it_decodes_it() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_the_same_in_another_process(kind: str) -> None:
-    data = jpeg(photo(), **KINDS[kind])
+    data = jpeg(photo(WIDTH + 1, HEIGHT + 1), **KINDS[kind])
     with decoding(data, least_side=SCALED.least_side) as here, decoding_apart(data, None, SCALED.least_side) as there:
         assert np.array_equal(np.asarray(here.picture), np.asarray(there.picture))
-        assert here.jpeg_side == there.jpeg_side == HEIGHT
+        assert find_shown_box(here.picture) == find_shown_box(there.picture) is not None
+        assert here.jpeg_side == there.jpeg_side == HEIGHT + 1
 
 
 def test_a_broken_file_is_named_so_and_gives_its_memory_back() -> None:
