@@ -89,7 +89,7 @@ def run_featx(asked: argparse.Namespace, folder: Path) -> float:
     """Extract with featx into an empty cache."""
     with suppress(ImportError):  # imports count for nobody; this one would come late
         importlib.import_module("openvino.frontend.pytorch.ts_decoder")
-    choice = BaseChoice(asked.base, asked.weights or "random", precision=asked.precision)
+    choice = BaseChoice(asked.base, asked.weights or "random", precision=asked.precision, decode=asked.decode)
     request = ExtractRequest(asked.data, choice, layers_of(asked), device=asked.device, cache=folder / "cache")
     started = now()
     summary = extract_features(request)
@@ -226,6 +226,7 @@ def measure(asked: argparse.Namespace, variant: str, layers: str = "deepest") ->
     """Run one variant in a process of its own; images a second."""
     command = [sys.executable, __file__, asked.data, "--variant", variant, "--layers", layers, "--base", asked.base]
     command += ["--device", asked.device, "--precision", asked.precision]
+    command += ["--decode", asked.decode]
     command += ["--weights", asked.weights] if asked.weights else []
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return float(json.loads(out.splitlines()[-1]))
@@ -311,6 +312,7 @@ def main() -> None:
     parser.add_argument("--skip", nargs="*", default=[], choices=RIVALS, help="rivals to leave out")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--decode", default="exact", help="how featx decodes JPEG files: exact or scaled")
     parser.add_argument("--made", action="store_true", help="measure cached runs and memory on generated images")
     parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
     parser.add_argument("--layers", default="deepest", help=argparse.SUPPRESS)

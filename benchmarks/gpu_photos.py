@@ -29,7 +29,7 @@ GRAIN = 7
 """Of made photos: how much neighbouring pixels differ, as those of a camera do; sets the bytes of a pixel."""
 
 
-def make_photo(seed: int, size: tuple[int, int]) -> bytes:
+def make_photo(seed: int, size: tuple[int, int], grain: int = GRAIN) -> bytes:
     """Make a JPEG file that costs about what a photo costs: soft spots of several sizes, edges, a camera's grain."""
     draw = np.random.default_rng(seed)
     width, height = size
@@ -46,8 +46,8 @@ def make_photo(seed: int, size: tuple[int, int]) -> bytes:
         pen.line([tuple(corner) for corner in corners.tolist()], tuple(draw.integers(0, 256, 3).tolist()), width // 150)
         if draw.random() < 0.4:
             pen.polygon([tuple(corner) for corner in corners.tolist()], tuple(draw.integers(0, 256, 3).tolist()))
-    grain = draw.integers(-GRAIN, GRAIN + 1, (height, width, 1), dtype=np.int16)
-    pixels = (np.asarray(shapes, dtype=np.int16) + grain).clip(0, 255).astype(np.uint8)
+    noise = draw.integers(-grain, grain + 1, (height, width, 1), dtype=np.int16)
+    pixels = (np.asarray(shapes, dtype=np.int16) + noise).clip(0, 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=90)
     return file.getvalue()
@@ -60,10 +60,12 @@ def add_comment(photo: bytes, number: int) -> bytes:
     return photo[:end] + b"\xff\xfe" + (2 + len(comment)).to_bytes(2, "big") + comment + photo[end:]
 
 
-def write_photos(folder: Path, size: tuple[int, int], distinct: int, count: int) -> tuple[float, float]:
+def write_photos(
+    folder: Path, size: tuple[int, int], distinct: int, count: int, grain: int = GRAIN
+) -> tuple[float, float]:
     """Write class folders of files, no two alike, with the pixels of some; mean KB, and ms to decode one."""
     with ProcessPoolExecutor(allowed_cores()) as pool:
-        photos = list(pool.map(make_photo, range(distinct), [size] * distinct))
+        photos = list(pool.map(make_photo, range(distinct), [size] * distinct, [grain] * distinct))
     for number in range(count):
         path = folder / f"class {number % 10}" / f"{number:05}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from featx.errors import RequestError
 from featx.fields import WRITTEN, CheckedFields
-from featx.keys import Precision, ValueRange, format_value_range, parse_value_range
+from featx.keys import DecodeMode, Precision, ValueRange, format_value_range, parse_value_range
 
 Count = Annotated[int, Meta(ge=1)]
 """How many there are of something, one at least."""
@@ -40,6 +40,10 @@ class BaseChoice(CheckedFields):
     value_range : str, pair of numbers or None
         Values that mean black and white in pictures of more than 8 bits, as "LOW:HIGH" or (LOW, HIGH); "LOW:HIGH" once
         the choice is made. None: 0 to 1 in floating-point pictures, in others what the format or the file states.
+    decode : {"exact", "scaled"} or None
+        Whether JPEG files are decoded as they are, or at a half, a quarter or an eighth of their size where at least
+        twice the pixels are left that they are resized to. None is exact in extraction, and whatever the cache holds
+        in evaluation.
     """
 
     name: str = field(metadata={WRITTEN: "base"})
@@ -48,6 +52,7 @@ class BaseChoice(CheckedFields):
     crop: Count | None = None
     precision: Precision = "float32"
     value_range: str | tuple[float, float] | None = None
+    decode: DecodeMode | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,6 +82,8 @@ class BaseChoice(CheckedFields):
             flags += ["--precision", self.precision]
         if self.value_range is not None:
             flags += ["--value-range", str(self.value_range)]
+        if self.decode is not None:
+            flags += ["--decode", self.decode]
         return flags
 
 

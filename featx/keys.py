@@ -39,7 +39,13 @@ def folder_name(name: str) -> str:
 
 Precision = Literal["float32", "bfloat16"]
 StoredDtype = Literal["float32", "float16"]
+DecodeMode = Literal["exact", "scaled"]
+DECODE_MODES: tuple[DecodeMode, ...] = ("exact", "scaled")
 STORED_DTYPES = ("float32", "float16")
+
+LEAST_ENLARGEMENT = 2
+"""How many times as large as it will be resized to a picture stays that is decoded at a part of its size: what the
+resize's filter then sees of each pixel is still a mean of several."""
 
 ValueRange = tuple[float, float]
 """Values of a picture that mean black and white."""
@@ -92,6 +98,8 @@ class InputTransform:
     value_range : tuple of two floats or None
         Values that mean black and white in pictures of more than 8 bits; None: as `featx.images.depth` reads it off
         the format. Pictures of 8 bits are read as they are.
+    decode : {"exact", "scaled"}
+        Whether large JPEG files are decoded as they are, or at a half, a quarter or an eighth of their size.
     """
 
     resize: int
@@ -100,6 +108,17 @@ class InputTransform:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     value_range: ValueRange | None = None
+    decode: DecodeMode = "exact"
+
+    @property
+    def scaled_side(self) -> int:
+        """Pixels that the shorter side of a picture has at least once it is decoded at a part of its size."""
+        return LEAST_ENLARGEMENT * self.resize
+
+    @property
+    def least_side(self) -> int | None:
+        """Pixels that decoding leaves of the shorter side of a JPEG file at least; None leaves all of them."""
+        return self.scaled_side if self.decode == "scaled" else None
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
@@ -115,12 +134,16 @@ class InputTransform:
 def list_fields(identity: BaseId | FeatureKey) -> dict[str, Any]:
     """Give the fields of an identity as plain values, nested ones included.
 
-    A value range stands among them only where it is set: keys that were made before there was one stay what they are.
+    A value range and a way to decode stand among them only where they are set: keys that were made before there were
+    any stay what they are.
     """
     fields = asdict(identity)
     base = fields.get("base", fields)
-    if base["transform"]["value_range"] is None:
-        del base["transform"]["value_range"]
+    transform = base["transform"]
+    if transform["value_range"] is None:
+        del transform["value_range"]
+    if transform["decode"] == "exact":
+        del transform["decode"]
     return fields
 
 

@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+BOTTLENECK_SHARE = 0.5
+"""Part of the threads' time from which on a step is what everything else waits for."""
+
 
 class Clock:
     """Adds up the seconds that threads spend in each step."""
@@ -55,3 +58,21 @@ def format_shares(seconds: Mapping[str, float]) -> str:
     total = sum(seconds.values()) or 1.0
     ranked = sorted(seconds.items(), key=lambda item: -item[1])
     return ", ".join(f"{step} {100 * spent / total:.1f} %" for step, spent in ranked)
+
+
+def find_share(seconds: Mapping[str, float], step: str) -> float:
+    """Say what part of all seconds a step took: from 0 to 1."""
+    total = sum(seconds.values())
+    return seconds.get(step, 0.0) / total if total else 0.0
+
+
+def describe_decoding(seconds: Mapping[str, float]) -> str:
+    """Say in a few words that decoding is the bottleneck, with its share; nothing where it is not.
+
+    Parameters
+    ----------
+    seconds : mapping of str to float
+        By step, waiting included: threads that decode for a device which computes more slowly wait for it.
+    """
+    share = find_share(seconds, "decode")
+    return f"decoding is the bottleneck: {share:.0%}" if share >= BOTTLENECK_SHARE else ""

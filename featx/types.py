@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,3 +31,14 @@ WantedLayers = Mapping[str, Sequence[str]]
 
 Progress = Callable[[int, int], None]
 """Called with how much is done and how much there is in all."""
+
+
+@runtime_checkable
+class NotedProgress(Protocol):
+    """Progress that also takes a few words on what the work is waiting for."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take how much is done and how much there is in all."""
+
+    def note(self, remark: str) -> None:
+        """Take the words; none if there is nothing to be said."""

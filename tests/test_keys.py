@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -54,3 +55,28 @@ def test_a_value_range_is_part_of_the_key_and_survives_json() -> None:
     key = replace(KEY, base=base)
     assert base.folder != BASE.folder
     assert FeatureKey.from_json(key.to_json()) == key
+
+
+OLD_KEY = (
+    '{"base": {"architecture": "resnet18", "precision": "float32", "recipe": 1, "transform": {"crop": 224, '
+    '"interpolation": "bilinear", "mean": [0.485, 0.456, 0.406], "resize": 256, "std": [0.229, 0.224, 0.225]}, '
+    '"weights": "abababababababababababababababababababababababababababababababab"}, "dtype": "float32", '
+    '"layer": "layer3", "pooling": "avg", "view": 0}'
+)
+
+
+def test_exact_decoding_leaves_keys_as_they_were_before_there_was_another() -> None:
+    assert KEY.to_json() == OLD_KEY
+    read = FeatureKey.from_json(OLD_KEY)
+    assert read == KEY
+    assert read.base.transform.decode == "exact"
+    assert read.base.transform.least_side is None
+
+
+def test_scaled_decoding_is_part_of_the_key_and_survives_json() -> None:
+    base = replace(BASE, transform=replace(TRANSFORM, decode="scaled"))
+    key = replace(KEY, base=base)
+    assert base.digest != BASE.digest
+    assert json.loads(key.to_json())["base"]["transform"]["decode"] == "scaled"
+    assert FeatureKey.from_json(key.to_json()) == key
+    assert base.transform.least_side == 512

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from featx.timing import Clock, format_shares
+from featx.timing import Clock, describe_decoding, format_shares
 
 
 def test_seconds_of_all_threads_are_added_up() -> None:
@@ -36,3 +36,9 @@ def test_what_the_steps_do_not_take_is_waiting() -> None:
 def test_shares_are_of_the_sum_and_the_largest_comes_first() -> None:
     assert format_shares({"read": 1.0, "forward": 3.0}) == "forward 75.0 %, read 25.0 %"
     assert format_shares({}) == ""
+
+
+def test_decoding_is_the_bottleneck_where_threads_spend_half_of_their_time_on_it() -> None:
+    assert describe_decoding({"decode": 3.0, "forward": 1.0}) == "decoding is the bottleneck: 75%"
+    assert describe_decoding({"decode": 3.0, "forward": 1.0, "waiting": 4.0}) == ""
+    assert describe_decoding({"forward": 1.0}) == describe_decoding({}) == ""

@@ -115,9 +115,9 @@ def auto(
         `budget`: seconds, or a text such as "90s", "10m" or "1h"; `out`: the model file to be written; `whole`: train
         the model on all images in the end; `with_base`: put the weights of the base into it;
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
-        path): images that belong together; `weights` (of a single base), `resize`, `crop`, `precision` and
-        `value_range` of the bases; `seed`, `device`, `workers`, `rehash`, `cache`, `memory`, `select`, `positive` and
-        `class_weight` as in `extract` and `compare`.
+        path): images that belong together; `weights` (of a single base), `resize`, `crop`, `precision`,
+        `value_range` and `decode` of the bases; `seed`, `device`, `workers`, `rehash`, `cache`, `memory`, `select`,
+        `positive` and `class_weight` as in `extract` and `compare`.
 
     Returns
     -------

@@ -56,9 +56,9 @@ def extract(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision` and `value_range` of the
-        base; `poolings`, `device`, `batch_size`, `workers`, `shard`, `rehash`, `cache`, `store_dtype`, `engine`,
-        `views` and `strict` as in `ExtractRequest`.
+        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision`, `value_range` and
+        `decode` of the base; `poolings`, `device`, `batch_size`, `workers`, `shard`, `rehash`, `cache`, `store_dtype`,
+        `engine`, `views` and `strict` as in `ExtractRequest`.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def load_features(
         Whether rows are scaled to length one, layer by layer, as classifiers see them; False gives them as stored.
     **options
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
-        path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        path): images that belong together; `weights`, `resize`, `crop`, `precision`, `value_range` and `decode` of the
         base;
         `seed` (of the split), `rehash`, `cache` and
         `store_dtype` as in `CompareRequest`.
@@ -177,7 +177,7 @@ def advise(
         Called with the number of cached layers measured and to be measured.
     **options
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
-        path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        path): images that belong together; `weights`, `resize`, `crop`, `precision`, `value_range` and `decode` of the
         base;
         `poolings`, `seed`, `rehash`, `cache`, `select`, `positive` and `class_weight` as in
         `CompareRequest`.

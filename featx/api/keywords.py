@@ -16,7 +16,7 @@ from featx.fields import fill
 
 Request = TypeVar("Request")
 
-BASE_OPTIONS = ("weights", "resize", "crop", "precision", "value_range")
+BASE_OPTIONS = ("weights", "resize", "crop", "precision", "value_range", "decode")
 """Keywords that belong to the choice of the base."""
 
 PICTURE_AXES = (2, 3)

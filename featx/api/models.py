@@ -56,7 +56,7 @@ def compare(
         Called with the number of evaluations done and to be done.
     **options
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
-        path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        path): images that belong together; `weights`, `resize`, `crop`, `precision`, `value_range` and `decode` of the
         base; `poolings`, `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `beside`, `memory`,
         `select`, `positive`, `class_weight` ("none", "balanced" or weights by name), `nested` (outer folds),
         `repeats`, `shots` (numbers of labelled images of each class) and `draws` as in `CompareRequest`.
@@ -119,7 +119,7 @@ def fit(
         Whether the model is trained on all images in the end; all figures stay those of the held-out part.
     **options
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
-        path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
+        path): images that belong together; `weights`, `resize`, `crop`, `precision`, `value_range` and `decode` of the
         base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `memory`, `select`,
         `positive`, `class_weight`, `nested` and `repeats` as in `CompareRequest`.
 

@@ -138,5 +138,6 @@ def resolve(choice: BaseChoice) -> Architecture:
     resize = choice.resize or max(native.resize, crop)
     if not 0 < crop <= resize:
         raise RequestError(f"--crop {crop} does not fit into --resize {resize}: give a crop from 1 to {resize}")
-    transform = replace(native, resize=resize, crop=crop, value_range=choice.black_and_white())
+    decode = choice.decode or native.decode
+    transform = replace(native, resize=resize, crop=crop, value_range=choice.black_and_white(), decode=decode)
     return replace(architecture, weights=choice.weights, transform=transform, precision=choice.precision)

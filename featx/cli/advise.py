@@ -19,12 +19,12 @@ from featx.cli.options import (
     poolings_option,
     positive_option,
     print_json,
-    progress_bar,
     rehash_option,
     seed_option,
     select_option,
     verbosity_options,
 )
+from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_text
 from featx.log import escape_controls
 from featx.requests import CompareRequest

@@ -26,13 +26,14 @@ from featx.cli.options import (
     positive_option,
     predict_command,
     print_json,
-    progress_bar,
     rehash_option,
     seed_option,
     select_option,
     verbosity_options,
 )
+from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
+from featx.keys import DecodeMode
 from featx.log import escape_controls
 from featx.requests import AutoRequest
 
@@ -55,6 +56,7 @@ def bases_to_choose(command: F) -> F:
         crop: int | None,
         precision: Any,
         value_range: str | None,
+        decode: DecodeMode | None,
         **kwargs: Any,
     ) -> Any:
         if len(weights) > len(base):
@@ -63,7 +65,7 @@ def bases_to_choose(command: F) -> F:
             )
         named = [*weights, *[None] * (len(base) - len(weights))]
         choices = [
-            BaseChoice(name, of_base, resize, crop, precision, value_range)
+            BaseChoice(name, of_base, resize, crop, precision, value_range, decode)
             for name, of_base in zip(base, named, strict=True)
         ]
         return command(*args, bases=tuple(dict.fromkeys(choices)), **kwargs)

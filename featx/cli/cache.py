@@ -75,7 +75,7 @@ def format_key(summary: KeySummary, source: str) -> list[Any]:
     return [
         escape_controls(summary.key.folder),
         escape_controls(source),
-        f"{transform.crop} of {transform.resize} px",
+        f"{transform.crop} of {transform.resize} px" + (", scaled" if transform.decode == "scaled" else ""),
         summary.images,
         "x".join(map(str, summary.shape)),
         summary.key.dtype,

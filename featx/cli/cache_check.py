@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from featx.cli.options import cache_option, format_count, json_option, print_json, progress_bar, verbosity_options
+from featx.cli.options import cache_option, format_count, json_option, print_json, verbosity_options
+from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line
 
 

@@ -22,7 +22,6 @@ from featx.cli.options import (
     poolings_option,
     positive_option,
     print_json,
-    progress_bar,
     refit_option,
     rehash_option,
     seed_option,
@@ -33,6 +32,7 @@ from featx.cli.options import (
     views_option,
     wide_option,
 )
+from featx.cli.progress import progress_bar
 from featx.cli.shot_options import name_shots_file, shot_options
 from featx.cli.terminal import say_text
 from featx.requests import CompareRequest

@@ -19,12 +19,12 @@ from featx.cli.options import (
     layers_option,
     poolings_option,
     print_json,
-    progress_bar,
     rehash_option,
     store_dtype_option,
     verbosity_options,
     views_option,
 )
+from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line
 from featx.errors import RequestError
 from featx.requests import ExtractRequest
@@ -115,6 +115,9 @@ def command(
     if as_json:
         print_json(summary.to_dict())
     name_failures(summary, quiet)
+    proposal = summary.propose_scaling()
+    if proposal and not quiet:
+        say_line(f"note: {proposal}", err=True)
     if not (as_json and quiet):
         say_line(summary_line(summary), err=as_json)
     sys.exit(1 if summary.failed else 0)

@@ -22,11 +22,11 @@ from featx.cli.options import (
     json_option,
     predict_command,
     print_json,
-    progress_bar,
     rehash_option,
     seed_option,
     verbosity_options,
 )
+from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
 from featx.requests import FinetuneRequest
 

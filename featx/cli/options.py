@@ -7,9 +7,7 @@ import math
 import os
 import re
 import shlex
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -19,12 +17,12 @@ import click
 from featx.base_choice import BaseChoice
 from featx.bases.names import is_python_file
 from featx.errors import RequestError
-from featx.keys import parse_value_range
+from featx.keys import DECODE_MODES, DecodeMode, parse_value_range
 from featx.paths import expand_home
 from featx.requests import SelectedFigure, default_cache
 
 if TYPE_CHECKING:
-    from featx.types import Progress
+    pass
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -246,6 +244,13 @@ TRANSFORM_OPTIONS = (
         help="Values that mean black and white in pictures of more than 8 bits, such as 0:4095.  [default: 0:1 in "
         "floating-point pictures, in others what the file states]",
     ),
+    click.option(
+        "--decode",
+        type=click.Choice(DECODE_MODES),
+        help="How JPEG files are decoded: as they are, or at a half, a quarter or an eighth of their size where that "
+        "leaves twice --resize, which is several times as fast for large photos.  [default: exact; evaluation takes "
+        "what is cached]",
+    ),
 )
 
 
@@ -261,9 +266,10 @@ def base_options(command: F) -> F:
         crop: int | None,
         precision: Any,
         value_range: str | None,
+        decode: DecodeMode | None,
         **kwargs: Any,
     ) -> Any:
-        choice = BaseChoice(base, weights, resize, crop, precision, value_range)
+        choice = BaseChoice(base, weights, resize, crop, precision, value_range, decode)
         return command(*args, base=choice, **kwargs)
 
     base = click.option("--base", "-b", required=True, help="Name of a base, such as resnet50, tiny or hog.")
@@ -274,7 +280,7 @@ def base_options(command: F) -> F:
 def several_bases(command: F) -> F:
     """Let `--base` be given more than once; the command receives the first as `base`, the others as `beside`.
 
-    Weights, resize and crop are those of the first base; precision and value range are those of all.
+    Weights, resize and crop are those of the first base; precision, value range and decoding are those of all.
     """
 
     @wraps(command)
@@ -286,12 +292,13 @@ def several_bases(command: F) -> F:
         crop: int | None,
         precision: Any,
         value_range: str | None,
+        decode: DecodeMode | None,
         **kwargs: Any,
     ) -> Any:
         # A base named twice is shown once.
         first, *others = dict.fromkeys(base)
-        choice = BaseChoice(first, weights, resize, crop, precision, value_range)
-        beside = tuple(BaseChoice(name, precision=precision, value_range=value_range) for name in others)
+        choice = BaseChoice(first, weights, resize, crop, precision, value_range, decode)
+        beside = tuple(BaseChoice(name, precision=precision, value_range=value_range, decode=decode) for name in others)
         return command(*args, base=choice, beside=beside, **kwargs)
 
     bases = click.option(
@@ -320,39 +327,6 @@ def verbosity_options(command: F) -> F:
         with_logging
     )
     return click.option("--verbose", "-v", count=True, help="Log what is going on.")(decorated)
-
-
-BAR_SECONDS = 0.2
-"""Time between two updates of the bar: more often would only flicker."""
-
-
-@contextmanager
-def progress_bar(unit: str, quiet: bool) -> Iterator[Progress | None]:
-    """Show a bar with rate and time left on stderr."""
-    if quiet:
-        yield None
-        return
-    # Here, since `--help` needs no bar.
-    from tqdm import tqdm
-
-    # Its own lock is shared among processes, for which newer versions of Python start one more.
-    tqdm.set_lock(threading.RLock())
-    bar: Any = None
-
-    def show(done: int, total: int) -> None:
-        nonlocal bar
-        # Made only now, so that a command that finds everything cached shows no empty bar.
-        if bar is None:
-            bar = tqdm(total=total, unit=unit, leave=False, dynamic_ncols=True, mininterval=BAR_SECONDS)
-        # Several processes report how much there is one after the other.
-        bar.total = total
-        bar.update(done - bar.n)
-
-    try:
-        yield show
-    finally:
-        if bar is not None:
-            bar.close()
 
 
 def print_json(value: Any) -> None:

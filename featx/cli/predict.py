@@ -14,9 +14,9 @@ from featx.cli.options import (
     model_weights_option,
     path_column_option,
     print_json,
-    progress_bar,
     verbosity_options,
 )
+from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
 from featx.requests import PredictRequest
 

@@ -13,10 +13,10 @@ from featx.cli.options import (
     cache_option,
     json_option,
     print_json,
-    progress_bar,
     verbosity_options,
     wide_option,
 )
+from featx.cli.progress import progress_bar
 from featx.cli.shot_options import name_shots_file
 from featx.cli.terminal import say_line, say_text
 

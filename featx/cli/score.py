@@ -16,9 +16,9 @@ from featx.cli.options import (
     model_download_option,
     model_weights_option,
     print_json,
-    progress_bar,
     verbosity_options,
 )
+from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
 from featx.requests import ScoreRequest
 

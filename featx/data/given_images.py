@@ -18,7 +18,7 @@ from featx.data.sources import ColumnChoice, read_file
 from featx.data.sources.passed_over import describe_passed_over
 from featx.data.sources.tree import Tree
 from featx.errors import DataError, shorten
-from featx.images.decode import to_rgb
+from featx.images.upright import to_rgb
 from featx.log import note
 from featx.paths import is_folder
 from featx.types import Pixels

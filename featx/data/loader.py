@@ -88,6 +88,9 @@ class Loader:
         Pixels that are decoded, at most, before the engine is ready.
     value_range : pair of float or None
         Values that mean black and white in pictures of more than 8 bits.
+    least_side : int or None
+        Pixels that are left at least of the shorter side of a JPEG that is decoded at a part of its size; None decodes
+        all as they are.
     processes : RemotePreparation or None
         Where images are loaded for a device in processes beside this one, a process for each thread: what these make
         of a picture, which is what `prepare` makes of it. None where the threads do it.
@@ -101,6 +104,7 @@ class Loader:
     device_batch: int | None = None
     ahead_bytes: int = AHEAD_BYTES
     value_range: ValueRange | None = None
+    least_side: int | None = None
     processes: RemotePreparation | None = None
 
     def __call__(self, rows: Sequence[int], start: Start, build: Callable[[], object]) -> Iterator[Batch]:
@@ -140,14 +144,18 @@ class Loader:
     def decode(self, row: int, data: bytes, image_digest: bytes) -> Loaded:
         """Decode and prepare what was read of a row that was selected."""
         try:
-            with self.clock.timed("decode"), decoding(data, self.value_range) as decoded:
+            with (
+                self.clock.timed("decode"),
+                decoding(data, self.value_range, least_side=self.least_side) as decoded,
+            ):
                 pixels = prepare_picture(decoded.picture, lambda picture: self.prepare(picture, image_digest))
                 # Now, while its share of the memory is held.
                 decoded.picture.close()
         except BrokenImage as error:
             return Loaded(row, image_digest, reason=str(error))
+        views = tuple(pixels)
         use = decoded.range_use
-        return Loaded(row, image_digest, tuple(pixels), None, pixels, use, decoded.has_more_pages)
+        return Loaded(row, image_digest, views, None, pixels, use, decoded.has_more_pages, decoded.jpeg_side)
 
     def load_all(self, rows: Sequence[int]) -> list[Loaded]:
         """Load a few rows, in the calling thread."""

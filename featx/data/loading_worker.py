@@ -25,7 +25,7 @@ from featx.images.decoding_process import NeedsMemory
 from featx.images.depth import RangeUse
 from featx.images.picture_digest import digest_picture
 from featx.images.views import keep_raw, make_fixed_views
-from featx.keys import InputTransform, ValueRange
+from featx.keys import InputTransform
 from featx.types import Pixels
 
 HANDED_OVER_BYTES = 2**24
@@ -43,8 +43,6 @@ class DecodingTerms:
     transform : InputTransform
     keeps_raw : bool
         Whether a device resizes the pictures that may stay as they were decoded.
-    value_range : pair of float or None
-        Values that mean black and white in pictures of more than 8 bits.
     allowed : int
         Bytes that decoding one picture may take.
     """
@@ -52,7 +50,6 @@ class DecodingTerms:
     descriptor: int
     transform: InputTransform
     keeps_raw: bool
-    value_range: ValueRange | None
     allowed: int
 
 
@@ -82,6 +79,7 @@ class PictureMade(NamedTuple):
         Why there are none.
     range_use : RangeUse or None
     has_more_pages : bool
+    jpeg_side : int
     file_bytes : int or None
         Where the picture must be decoded by the parent: how many bytes its file has, which were written instead.
     """
@@ -90,6 +88,7 @@ class PictureMade(NamedTuple):
     reason: str | None = None
     range_use: RangeUse | None = None
     has_more_pages: bool = False
+    jpeg_side: int = 0
     file_bytes: int | None = None
 
 
@@ -197,12 +196,12 @@ def decode_one(data: bytes, views: tuple[int, ...] | None, terms: DecodingTerms)
         return {**kept, **make_fixed_views(picture, terms.transform, left)}
 
     try:
-        with decoding(data, terms.value_range, terms.allowed) as decoded:
+        with decoding(data, terms.transform.value_range, terms.allowed, terms.transform.least_side) as decoded:
             pixels = prepare_picture(decoded.picture, prepare)
     except NeedsMemory:
         return handed_back, [data]
     except BrokenImage as error:
         return PictureMade(reason=str(error)), []
     shapes = tuple((view, array.shape) for view, array in pixels.items())
-    made = PictureMade(shapes, range_use=decoded.range_use, has_more_pages=decoded.has_more_pages)
+    made = PictureMade(shapes, None, decoded.range_use, decoded.has_more_pages, decoded.jpeg_side)
     return made, [np.ascontiguousarray(array).reshape(-1).data for array in pixels.values()]

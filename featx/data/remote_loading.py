@@ -19,7 +19,7 @@ from featx.data.reading import READING_BUDGET
 from featx.data.rows import Loaded
 from featx.images.decode import DECODING_BUDGET
 from featx.images.views import FIXED_VIEWS
-from featx.keys import InputTransform, ValueRange
+from featx.keys import InputTransform
 from featx.timing import Clock
 from featx.types import Pixels
 
@@ -55,10 +55,6 @@ class ThreadLoading(Protocol):
     @property
     def clock(self) -> Clock:
         """Counts the seconds of reading and decoding."""
-
-    @property
-    def value_range(self) -> ValueRange | None:
-        """Values that mean black and white in pictures of more than 8 bits."""
 
     @property
     def select(self) -> Callable[[bytes, int], bool]:
@@ -186,7 +182,6 @@ class RemoteLoading:
             process.descriptor,
             self.preparation.transform,
             self.preparation.keeps_raw(),
-            self.local.value_range,
             self.processes.decoding_share,
         )
         done: list[tuple[int, PictureMade, Pixels]] = []
@@ -224,4 +219,5 @@ def make_loaded(row: Loaded, made: PictureMade, block: Pixels) -> Loaded:
         end = begin + prod(shape)
         pixels[view] = block[begin:end].reshape(shape)
         begin = end
-    return Loaded(row.row, row.digest, tuple(pixels), made.reason, pixels, made.range_use, made.has_more_pages)
+    pages = made.has_more_pages
+    return Loaded(row.row, row.digest, tuple(pixels), made.reason, pixels, made.range_use, pages, made.jpeg_side)

@@ -36,6 +36,8 @@ class Loaded:
         Which values a picture of more than 8 bits holds.
     has_more_pages : bool
         Whether the file holds more pages or frames than the one that was decoded.
+    jpeg_side : int
+        Pixels of the shorter side of a JPEG as it lies in the file; 0 of other kinds.
     """
 
     row: int
@@ -45,6 +47,7 @@ class Loaded:
     pixels: dict[int, Pixels] = field(default_factory=dict, repr=False)
     range_use: RangeUse | None = None
     has_more_pages: bool = False
+    jpeg_side: int = 0
 
 
 def describe_unreadable(error: OSError) -> str:

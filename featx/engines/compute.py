@@ -69,8 +69,17 @@ def compute_features(
     def prepare(picture: Image.Image, digest: bytes) -> dict[int, Pixels]:
         return plan.prepare(picture, digest, choose_views(digest))
 
-    value_range = plan.base.id.transform.value_range
-    loader = Loader(listing, select, prepare, plan.workers, engine.clock, plan.device_batch, value_range=value_range)
+    transform = plan.base.id.transform
+    loader = Loader(
+        listing,
+        select,
+        prepare,
+        plan.workers,
+        engine.clock,
+        plan.device_batch,
+        value_range=transform.value_range,
+        least_side=transform.least_side,
+    )
     if loads_in_processes(plan, listing, len(rows)):
         loader = replace(loader, processes=plan_remotely(plan, choose_views))
     with one_torch_thread(plan.device):
@@ -121,6 +130,7 @@ class PixelBatches:
             SAMPLE_WORKERS,
             Clock(),
             value_range=transform.value_range,
+            least_side=transform.least_side,
         )
 
     def __iter__(self) -> Iterator[Pixels]:

@@ -24,12 +24,13 @@ from featx.features.missing import (
     complete_choice,
     describe_choice,
     layers_not_cached,
+    list_flags_taken,
     list_layers_and_poolings,
     missing_features,
     no_features,
     write_choice,
 )
-from featx.keys import FeatureKey, format_value_range
+from featx.keys import FeatureKey
 from featx.requests import CompareRequest
 from featx.store.base_json import StoredBase
 from featx.store.key_summary import KeySummary
@@ -79,6 +80,8 @@ def fits_choice(base: StoredBase, choice: BaseChoice, weights_digest: str | None
         return False
     if choice.value_range is not None and choice.black_and_white() != transform.value_range:
         return False
+    if choice.decode not in (None, transform.decode):
+        return False
     if weights_digest is not None:
         return weights_digest == base.id.weights
     return choice.weights in (None, base.source)
@@ -93,7 +96,7 @@ def find_base(
     """Find the cached base that a choice names.
 
     Without `--weights` that is the only one of its name that has features of these images; if several have, the one
-    with the base's own transform.
+    with the base's own transform. Features of pictures that were decoded exactly go before others.
 
     Parameters
     ----------
@@ -117,6 +120,8 @@ def find_base(
         if not candidates:
             raise no_features(store.root, request, None)
     choice = request.base
+    if choice.decode is None:
+        candidates = [base for base in candidates if base.id.transform.decode == "exact"] or candidates
     if len(candidates) > 1 and (choice.resize, choice.crop, choice.value_range) == (None, None, None):
         candidates = [base for base in candidates if base.is_default_transform] or candidates
     if len(candidates) > 1:
@@ -126,9 +131,8 @@ def find_base(
             f"or transforms: choose one with {choices}"
         )
     found = candidates[0]
-    taken = found.id.transform.value_range
-    if choice.value_range is None and taken is not None:
-        log.warning("no --value-range is given: features with --value-range %s are taken", format_value_range(*taken))
+    for flag, value in list_flags_taken(choice, found):
+        log.warning("no %s is given: features with %s %s are taken", flag, flag, value)
     return found
 
 

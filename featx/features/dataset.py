@@ -353,7 +353,8 @@ def keep_featured(manifest: DigestedListing, store: FeatureStore, needed: Sequen
     listing = manifest.listing
     # An image without features is decoded once more: whether it is broken is nowhere kept, and new ones look the same.
     for row in np.flatnonzero(incomplete).tolist():
-        fault = find_fault(listing, row, needed[0].request.base.black_and_white())
+        transform = needed[0].keys[0].base.transform
+        fault = find_fault(listing, row, transform.value_range, transform.least_side)
         if fault is None:
             place = int(missing[:, row].argmax())
             raise images_without_features(needed[place], missing[place], listing.paths[row])
@@ -362,11 +363,11 @@ def keep_featured(manifest: DigestedListing, store: FeatureStore, needed: Sequen
     return DigestedListing(listing.subset(rows.tolist()), manifest.digests[rows], manifest.unreadable)
 
 
-def find_fault(listing: Listing, row: int, value_range: ValueRange | None) -> str | None:
+def find_fault(listing: Listing, row: int, value_range: ValueRange | None, least_side: int | None = None) -> str | None:
     """Decode an image to see what is wrong with it; None if it is sound."""
     try:
         with reading(listing, row) as data:
-            decode(data, value_range)
+            decode(data, value_range, least_side)
     except (BrokenImage, OSError) as error:
         return str(error)
     return None

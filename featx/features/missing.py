@@ -44,7 +44,10 @@ def complete_choice(choice: BaseChoice, base: StoredBase) -> BaseChoice:
     if base.is_default_transform:
         return choice
     transform = base.id.transform
-    return replace(choice, resize=transform.resize, crop=transform.crop, value_range=transform.value_range)
+    decode = choice.decode if transform.decode == "exact" else transform.decode
+    return replace(
+        choice, resize=transform.resize, crop=transform.crop, value_range=transform.value_range, decode=decode
+    )
 
 
 def list_layers_and_poolings(places: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
@@ -115,6 +118,17 @@ def layers_not_cached(request: CompareRequest, base: StoredBase, places: Sequenc
     return missing_features(replace(request, poolings=poolings), what, layers, base)
 
 
+def list_flags_taken(choice: BaseChoice, base: StoredBase) -> list[tuple[str, str]]:
+    """List the flags, with their values, by which a cached base differs from what a choice says nothing of."""
+    transform = base.id.transform
+    flags = []
+    if choice.value_range is None and transform.value_range is not None:
+        flags.append(("--value-range", format_value_range(*transform.value_range)))
+    if choice.decode is None and transform.decode != "exact":
+        flags.append(("--decode", transform.decode))
+    return flags
+
+
 def write_choice(base: StoredBase) -> str:
     """Write the flags that choose a cached base among others of its name."""
     transform = base.id.transform
@@ -122,4 +136,6 @@ def write_choice(base: StoredBase) -> str:
     flags = f"--weights {weights} --resize {transform.resize} --crop {transform.crop}"
     if transform.value_range is not None:
         flags += f" --value-range {format_value_range(*transform.value_range)}"
+    if transform.decode != "exact":
+        flags += f" --decode {transform.decode}"
     return flags

@@ -115,8 +115,15 @@ class ImageBatches:
 
     def run(self, rows: RowNumbers, prepare: Prepare) -> ActivationBatches:
         """Load rows, pass over those that cannot be read, and run the others through the frozen stages."""
-        value_range = self.transform.value_range
-        loader = Loader(self.listing, want_every_image, prepare, self.workers, Clock(), value_range=value_range)
+        loader = Loader(
+            self.listing,
+            want_every_image,
+            prepare,
+            self.workers,
+            Clock(),
+            value_range=self.transform.value_range,
+            least_side=self.transform.least_side,
+        )
         batch: list[Loaded] = []
         for loaded in loader.decoded(rows.tolist()):
             if reason := self.find_fault(loaded):

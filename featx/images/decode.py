@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import cache
 
 from PIL import AvifImagePlugin, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
@@ -17,10 +18,12 @@ from featx.images.depth import Depth, find_depth, needs_low_bytes, to_8_bits
 from featx.images.formats.dicom import DicomPicture, open_dicom
 from featx.images.formats.file_structure import is_plain
 from featx.images.formats.foreign import describe_foreign, describe_unread_tiff, has_package, is_dicom, is_heic
+from featx.images.formats.jpeg import count_coefficient_bytes, find_scale, measure_side, scale_down
 from featx.images.formats.tiff import ORIENTATION, declare_contiguous, read_first_page
 from featx.images.formats.tiff_arrays import TiffArray, is_tiff_array, open_tiff_array
 from featx.images.formats.tiff_layout import read_layout
 from featx.images.memory_budget import FreedMemory, MemoryBudget
+from featx.images.upright import find_upright_box, note_shown_box, to_rgb, turn_upright
 from featx.keys import ValueRange
 
 FORMATS = (
@@ -84,7 +87,12 @@ class BrokenImage(FeatxError, ValueError):
 
 
 @contextmanager
-def decoding(data: bytes, value_range: ValueRange | None = None, allowed: int = DECODING_MEMORY) -> Iterator[Decoded]:
+def decoding(
+    data: bytes,
+    value_range: ValueRange | None = None,
+    allowed: int = DECODING_MEMORY,
+    least_side: int | None = None,
+) -> Iterator[Decoded]:
     """Decode an image file as `decode` does, and keep its share of the memory until the picture has been used.
 
     Parameters
@@ -95,6 +103,9 @@ def decoding(data: bytes, value_range: ValueRange | None = None, allowed: int = 
         Values that mean black and white in a picture of more than 8 bits.
     allowed : int
         Bytes that it may take; fewer than all only where somebody else decodes what takes more.
+    least_side : int, optional
+        Pixels that are left at least of the shorter side of a JPEG that is decoded at a part of its size; by default
+        it is decoded as it is.
 
     Raises
     ------
@@ -115,10 +126,10 @@ def decoding(data: bytes, value_range: ValueRange | None = None, allowed: int = 
         raise BrokenImage(describe_unread_tiff(data))
     if is_apart:
         check_share(DECODING_MEMORY, allowed)
-        with decoding_apart(data, value_range) as decoded:
+        with decoding_apart(data, value_range, least_side) as decoded:
             yield decoded
         return
-    opened, depth = open_picture(data)
+    opened, depth, jpeg_side = open_picture(data, least_side)
     with opened, holding(check_share(check_size(opened, data, depth, value_range), allowed)):
         try:
             with raising_broken_image():
@@ -129,7 +140,7 @@ def decoding(data: bytes, value_range: ValueRange | None = None, allowed: int = 
             raise
         if decoded.picture is not opened:
             opened.close()
-        yield decoded
+        yield replace(decoded, jpeg_side=jpeg_side)
 
 
 @contextmanager
@@ -141,7 +152,7 @@ def holding(needed: int) -> Iterator[None]:
 
 
 @contextmanager
-def decoding_apart(data: bytes, value_range: ValueRange | None) -> Iterator[Decoded]:
+def decoding_apart(data: bytes, value_range: ValueRange | None, least_side: int | None = None) -> Iterator[Decoded]:
     """Decode a file in another process, as `decoding` does: its size does not tell what that takes."""
     allowed = min(FIRST_SHARE + FIRST_SHARE_PER_BYTE * len(data), DECODING_MEMORY)
     seconds_left = PICTURE_SECONDS
@@ -151,7 +162,7 @@ def decoding_apart(data: bytes, value_range: ValueRange | None) -> Iterator[Deco
             try:
                 with PROCESSES.take() as process:
                     started = time.monotonic()
-                    decoded = process.decode(data, value_range, allowed, seconds_left)
+                    decoded = process.decode(data, value_range, allowed, seconds_left, least_side)
             except NeedsMemory as error:
                 needed = error.needed + SPARE_MEMORY
             except NotDecoded as error:
@@ -167,7 +178,7 @@ def decoding_apart(data: bytes, value_range: ValueRange | None) -> Iterator[Deco
         allowed = min(max(needed, allowed + 1), DECODING_MEMORY)
 
 
-def decode_within(data: bytes, value_range: ValueRange | None, allowed: int) -> Decoded:
+def decode_within(data: bytes, value_range: ValueRange | None, allowed: int, least_side: int | None = None) -> Decoded:
     """Decode a file with so many bytes of memory, in a process of its own.
 
     Raises
@@ -183,10 +194,10 @@ def decode_within(data: bytes, value_range: ValueRange | None, allowed: int) -> 
         return decode_array(open_dicom, data, value_range, allowed)
     if is_tiff_array(data):
         return decode_array(open_tiff_array, data, value_range, allowed)
-    opened, depth = open_picture(data)
+    opened, depth, jpeg_side = open_picture(data, least_side)
     with opened, raising_broken_image():
         check_share(check_size(opened, data, depth, value_range), allowed)
-        return read_picture(opened, depth, data, value_range)
+        return replace(read_picture(opened, depth, data, value_range), jpeg_side=jpeg_side)
 
 
 def decode_array(
@@ -211,8 +222,16 @@ def check_share(needed: int, allowed: int) -> int:
     return needed
 
 
-def open_picture(data: bytes) -> tuple[Image.Image, Depth | None]:
+def open_picture(data: bytes, least_side: int | None) -> tuple[Image.Image, Depth | None, int]:
     """Open a file without decoding its pixels, and say how they are to be read.
+
+    Returns
+    -------
+    PIL.Image.Image
+        A JPEG of its scaled size, if least_side lets it be scaled.
+    Depth or None
+    int
+        Pixels of the shorter side of a JPEG as it lies in the file; 0 of other kinds.
 
     Raises
     ------
@@ -221,10 +240,13 @@ def open_picture(data: bytes) -> tuple[Image.Image, Depth | None]:
     """
     with raising_broken_image():
         opened = Image.open(io.BytesIO(data), formats=list_formats(data))
-        return opened, find_depth(opened, data)
+        depth = find_depth(opened, data)
+        jpeg_side = measure_side(opened)
+        scale_down(opened, least_side)
+        return opened, depth, jpeg_side
 
 
-def decode(data: bytes, value_range: ValueRange | None = None) -> Image.Image:
+def decode(data: bytes, value_range: ValueRange | None = None, least_side: int | None = None) -> Image.Image:
     """Decode an image file: first page or frame, turned upright as its EXIF data say, as RGB.
 
     Pictures of more than 8 bits are scaled by a fixed range (Pillow alone clips grey at 255, nearly white): that of the
@@ -237,6 +259,8 @@ def decode(data: bytes, value_range: ValueRange | None = None) -> Image.Image:
         The whole file, in any of `FORMATS`, HEIC or DICOM.
     value_range : pair of float, optional
         Values that mean black and white in a picture of more than 8 bits.
+    least_side : int, optional
+        As for `decoding`.
 
     Returns
     -------
@@ -248,7 +272,7 @@ def decode(data: bytes, value_range: ValueRange | None = None) -> Image.Image:
     BrokenImage
         With a reason that can be shown to the user.
     """
-    with decoding(data, value_range) as decoded:
+    with decoding(data, value_range, least_side=least_side) as decoded:
         return decoded.picture
 
 
@@ -272,6 +296,7 @@ def register_heif() -> None:
 def read_picture(opened: Image.Image, depth: Depth | None, data: bytes, value_range: ValueRange | None) -> Decoded:
     """Load an opened picture, bring it to 8 bits, turn it upright, and make it RGB."""
     opened.load()  # once only: a second load of a truncated file can succeed without a word
+    box = find_upright_box(opened)
     picture = opened
     use = None
     if depth is not None:
@@ -281,13 +306,8 @@ def read_picture(opened: Image.Image, depth: Depth | None, data: bytes, value_ra
     else:
         picture = turn_upright(picture, opened.getexif().get(ORIENTATION, 1))
     rgb = to_rgb(picture)
+    note_shown_box(rgb, box)
     return Decoded(rgb, use, has_more_pages(opened, data))
-
-
-def turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
-    """Turn or mirror a picture as its EXIF orientation says."""
-    turn = TURNS.get(orientation)
-    return picture if turn is None else picture.transpose(turn)
 
 
 def has_further_tiff_pages(data: bytes) -> bool:
@@ -304,18 +324,6 @@ def has_more_pages(opened: Image.Image, data: bytes) -> bool:
         return bool(getattr(opened, "is_animated", False))
     except Exception:  # whatever is wrong with the second frame, the first one is sound
         return False
-
-
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""Orientation to what turns a picture upright."""
 
 
 @contextmanager
@@ -355,12 +363,15 @@ def check_size(
     bytes_per_pixel = estimate_bytes_per_pixel(image)
     if depth is not None and needs_low_bytes(depth, value_range):
         bytes_per_pixel += LOW_BYTES_PER_PIXEL
-    needed = width * height * bytes_per_pixel + width * LINE_BYTES_PER_PIXEL + height * LINE_BYTES
+    scale = find_scale(image)
+    needed = width * height * bytes_per_pixel + width * scale * LINE_BYTES_PER_PIXEL + height * scale * LINE_BYTES
+    if scale > 1:
+        needed += count_coefficient_bytes(image, data)
     if kind == "TIFF":
         needed = max(needed, width * height * RGB_BYTES_IN_MEMORY + measure_tile(data))
     if needed > DECODING_MEMORY:
         raise BrokenImage(describe_too_large(width, height, needed))
-    if width * height > MAX_SLOW_PIXELS.get(kind, MAX_PIXELS):
+    if width * height * scale**2 > MAX_SLOW_PIXELS.get(kind, MAX_PIXELS):
         raise BrokenImage(f"{width} x {height} pixels of {kind} would take too long to decode: convert it to PNG")
     return needed
 
@@ -381,19 +392,9 @@ def describe_too_large(width: int, height: int, needed: int) -> str:
 
 def estimate_bytes_per_pixel(image: Image.Image) -> int:
     """Say how many bytes a pixel takes while its format is decoded."""
+    if find_scale(image) > 1:
+        # What it takes beside its pixels is counted by itself.
+        return BYTES_PER_PIXEL
     if image.format == "JPEG" and "progressive" in image.info:
         return PROGRESSIVE_BYTES_PER_PIXEL
     return BYTES_PER_PIXEL_OF.get(image.format or "", BYTES_PER_PIXEL)
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a loaded picture of any mode to RGB, scaling grey of more than 8 bits by the range of its mode."""
-    if image.mode.startswith("I") or image.mode == "F":
-        depth = Depth((0.0, 1.0), is_float=True) if image.mode == "F" else Depth()
-        image, _ = to_8_bits(depth, image, b"", None)
-    elif image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
-        # Pillow asks for this step where every colour of the palette has a transparency of its own, and warns without.
-        image = image.convert("RGBA")
-    if image.mode == "RGB":
-        return image
-    return image.convert("RGB")

@@ -25,6 +25,7 @@ from typing import IO, Any
 from PIL import Image
 
 from featx.images.depth import BAND_PIXELS, RangeUse
+from featx.images.upright import note_shown_box
 from featx.keys import ValueRange
 
 try:
@@ -93,11 +94,14 @@ class Decoded:
         Which values it holds; None of pictures of 8 bits, and of DICOM pictures that state their window.
     has_more_pages : bool
         Whether the file holds more pages or frames than this first one.
+    jpeg_side : int
+        Pixels of the shorter side of a JPEG as it lies in the file; 0 of other kinds.
     """
 
     picture: Image.Image
     range_use: RangeUse | None = None
     has_more_pages: bool = False
+    jpeg_side: int = 0
 
 
 class DecodingProcess:
@@ -131,7 +135,12 @@ class DecodingProcess:
             widen_pipe(pipe)
 
     def decode(
-        self, data: bytes, value_range: ValueRange | None, allowed: int, seconds: float = PICTURE_SECONDS
+        self,
+        data: bytes,
+        value_range: ValueRange | None,
+        allowed: int,
+        seconds: float = PICTURE_SECONDS,
+        least_side: int | None = None,
     ) -> Decoded:
         """Decode a file.
 
@@ -143,6 +152,8 @@ class DecodingProcess:
             Bytes of memory that decoding may take.
         seconds : float
             How long it may take.
+        least_side : int or None
+            Pixels that are left at least of the shorter side of a JPEG; None leaves all.
 
         Raises
         ------
@@ -162,7 +173,8 @@ class DecodingProcess:
         timer.daemon = True
         timer.start()
         try:
-            send_words(sink, {"bytes": len(data), "range": value_range, "allowed": allowed})
+            how = {"range": value_range, "allowed": allowed, "least_side": least_side}
+            send_words(sink, {"bytes": len(data), **how})
             sink.write(data)
             sink.flush()
             answer = receive_words(source)
@@ -181,7 +193,8 @@ class DecodingProcess:
             picture = receive_picture(source, *answer["size"])
         except (OSError, EOFError) as error:
             raise ProcessEnded("its decoder crashed") from error
-        return Decoded(picture, RangeUse(**use) if use else None, answer["more"])
+        note_shown_box(picture, tuple(answer["box"]) if answer["box"] else None)
+        return Decoded(picture, RangeUse(**use) if use else None, answer["more"], answer["jpeg_side"])
 
     def pipes(self) -> tuple[IO[bytes], IO[bytes]]:
         """Give the ends that answers come from and requests go to."""

@@ -15,6 +15,7 @@ from typing import IO
 
 from featx.images.decoding_process import Decoded, NeedsMemory, list_bands, send_words
 from featx.images.memory_budget import count_data_bytes, return_freed_memory
+from featx.images.upright import find_shown_box
 from featx.keys import ValueRange
 
 try:
@@ -32,8 +33,9 @@ PARENT_SECONDS = 1.0
 MOST_KEPT = 2**27
 """Bytes that a picture may take without being returned to the system: they count as taken for the next one."""
 
-DecodeWithin = Callable[[bytes, ValueRange | None, int], Decoded]
-"""Decodes a file with a range of values and some bytes of memory; raises NeedsMemory, or ValueError with a reason."""
+DecodeWithin = Callable[[bytes, ValueRange | None, int, int | None], Decoded]
+"""Decodes a file with a range of values, some bytes of memory and the least side of a scaled JPEG; raises NeedsMemory,
+or ValueError with a reason."""
 
 
 def serve(decode_within: DecodeWithin) -> None:
@@ -51,7 +53,7 @@ def serve(decode_within: DecodeWithin) -> None:
         value_range = tuple(request["range"]) if request["range"] else None
         try:
             with limits(request["allowed"]):
-                decoded = decode_within(data, value_range, request["allowed"])
+                decoded = decode_within(data, value_range, request["allowed"], request["least_side"])
         except NeedsMemory as error:
             send_words(sink, {"needs": error.needed})
         except ValueError as error:
@@ -69,7 +71,8 @@ def send_decoded(sink: IO[bytes], decoded: Decoded) -> None:
     """Write what is known of a picture, and its pixels."""
     picture = decoded.picture
     use = asdict(decoded.range_use) if decoded.range_use else None
-    send_words(sink, {"size": picture.size, "use": use, "more": decoded.has_more_pages})
+    words = {"size": picture.size, "use": use, "more": decoded.has_more_pages, "jpeg_side": decoded.jpeg_side}
+    send_words(sink, {**words, "box": find_shown_box(picture)})
     for box in list_bands(*picture.size):
         sink.write(picture.crop(box).tobytes())
 

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from featx.images.resampling import Box, resize_box
+from featx.images.upright import find_shown_box
 from featx.keys import InputTransform
 from featx.types import Pixels
 
@@ -24,7 +25,7 @@ MOST_ELONGATED = 4
 """How many times as long as wide a larger picture may be: of a longer one, most is resized for nothing."""
 
 
-def scale_size(width: int, height: int, shorter: int) -> tuple[int, int]:
+def scale_size(width: float, height: float, shorter: int) -> tuple[int, int]:
     """Compute width and height once the shorter side has `shorter` pixels; the longer one is rounded down.
 
     So does torchvision's `Resize`.
@@ -48,6 +49,22 @@ def is_elongated(width: int, height: int) -> bool:
     return width * height > MOST_RESIZED_PIXELS and longer > MOST_ELONGATED * shorter
 
 
+def resize(image: Image.Image, size: tuple[int, int], interpolation: str) -> Image.Image:
+    """Resize what a picture shows to a width and height."""
+    box = find_shown_box(image)
+    if box is None:
+        return image.resize(size, FILTERS[interpolation])
+    return image.resize(size, FILTERS[interpolation], box)
+
+
+def scale_shown_size(image: Image.Image, shorter: int) -> tuple[int, int]:
+    """Compute width and height of what a picture shows, once the shorter side has `shorter` pixels."""
+    box = find_shown_box(image)
+    if box is None:
+        return scale_size(image.width, image.height, shorter)
+    return scale_size(box[2] - box[0], box[3] - box[1], shorter)
+
+
 def to_pixels(image: Image.Image, transform: InputTransform) -> Pixels:
     """Resize and crop a picture.
 
@@ -61,12 +78,12 @@ def to_pixels(image: Image.Image, transform: InputTransform) -> Pixels:
     -------
     (crop, crop, 3) uint8
     """
-    width, height = scale_size(image.width, image.height, transform.resize)
+    width, height = scale_shown_size(image, transform.resize)
     box = compute_crop_box(width, height, transform.crop)
     if is_elongated(width, height):
         return resize_box(image, (width, height), box, transform.interpolation)
     if (width, height) != image.size:
-        image = image.resize((width, height), FILTERS[transform.interpolation])
+        image = resize(image, (width, height), transform.interpolation)
     if box != (0, 0, width, height):
         image = image.crop(box)
     return np.asarray(image)

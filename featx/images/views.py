@@ -14,7 +14,8 @@ from PIL import Image
 
 from featx.images.raw_pictures import may_stay_raw
 from featx.images.resampling import Box, resize_box
-from featx.images.transform import FILTERS, is_elongated, scale_size, to_pixels
+from featx.images.transform import is_elongated, resize, scale_shown_size, to_pixels
+from featx.images.upright import find_shown_box
 from featx.keys import InputTransform
 from featx.types import Pixels
 
@@ -66,7 +67,7 @@ def keep_raw(
     sequence of int
         The views that are left to be made.
     """
-    if 0 in views and may_stay_raw(image.size, transform):
+    if 0 in views and find_shown_box(image) is None and may_stay_raw(image.size, transform):
         return {0: np.asarray(image)}, [view for view in views if view]
     return {}, views
 
@@ -117,10 +118,10 @@ class Corners:
         shorter = max(transform.resize, math.ceil(transform.crop * CORNER_MARGIN))
         self.image = image
         self.transform = transform
-        self.size = scale_size(image.width, image.height, shorter)
+        self.size = scale_shown_size(image, shorter)
         self.enlarged: Image.Image | None = None
         if not is_elongated(*self.size):
-            self.enlarged = image.resize(self.size, FILTERS[transform.interpolation])
+            self.enlarged = resize(image, self.size, transform.interpolation)
 
     def crop(self, corner: tuple[int, int]) -> Pixels:
         """Crop a corner: 0 is left or top, 1 right or bottom; (crop, crop, 3) uint8."""

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from featx.errors import ModelError, shorten
-from featx.keys import BASE_TENSOR_PREFIX, Precision, StoredDtype
+from featx.keys import BASE_TENSOR_PREFIX, DecodeMode, Precision, StoredDtype
 from featx.models.array_classifier import Arrays
 
 MODEL_FORMAT = "featx-model"
@@ -65,6 +65,7 @@ class TransformFacts(Struct, frozen=True, forbid_unknown_fields=True):
     mean: tuple[Number, Number, Number]
     std: tuple[Number, Number, Number]
     value_range: tuple[Number, Number] | None = None
+    decode: DecodeMode = "exact"
 
     def __post_init__(self) -> None:
         """Compare the fields with each other."""

@@ -36,8 +36,8 @@ from featx.runners.summary import ExtractSummary
 from featx.runners.tally import RowOutcome, Tally
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
-from featx.timing import Clock, format_shares
-from featx.types import Progress
+from featx.timing import Clock, describe_decoding, format_shares
+from featx.types import NotedProgress, Progress
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def run_with_base(
     store = FeatureStore(request.cache)
     writers = FeatureWriters(store, keys, len(listing), lambda: describe_provenance(engine), clock)
     shard = Shard(*request.shard) if request.shard else Shard()
-    tally = Tally(Claims(writers))
+    tally = Tally(Claims(writers), base.id.transform)
 
     stored_base = describe_base(base, architecture)
     store.describe(stored_base)
@@ -103,6 +103,8 @@ def run_with_base(
     seconds_by_step = clock.with_idle(workers, time.perf_counter() - started)
     if engine.name:
         log.info("time of %d threads: %s", workers, format_shares(seconds_by_step))
+        if remark := describe_decoding(seconds_by_step):
+            log.info("%s of the time", remark)
     return ExtractSummary(
         images=len(listing) - tally.counts[RowOutcome.OTHER_SHARD],
         extracted=tally.counts[RowOutcome.EXTRACTED],
@@ -116,6 +118,7 @@ def run_with_base(
         engine=engine.name,
         time=seconds_by_step,
         pictures=tally.ranges,
+        large_jpegs=tally.large_jpegs,
     )
 
 
@@ -156,6 +159,8 @@ class Visit:
                 new_places = self.count(batch)
                 self.writers.append(batch, new_places, self.seconds_per_feature())
                 done += len(batch.loaded)
+                if isinstance(progress, NotedProgress):
+                    progress.note(self.remark())
                 if progress:
                     progress(done, len(rows))
 
@@ -169,6 +174,11 @@ class Visit:
             if self.tally.count(path, loaded) is RowOutcome.EXTRACTED:
                 new_places.add(place)
         return new_places
+
+    def remark(self) -> str:
+        """Say in a few words that decoding is the bottleneck, if it has been so far."""
+        engine = self.engine
+        return describe_decoding(engine.clock.with_idle(engine.plan.workers, time.perf_counter() - self.started))
 
     def seconds_per_feature(self) -> float:
         """Seconds that one image and key have cost so far, everything included."""

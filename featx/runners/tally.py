@@ -6,7 +6,9 @@ from enum import Enum, auto
 
 from featx.data.listing import FailedImage
 from featx.data.rows import Loaded
+from featx.images.formats.jpeg import choose_scale
 from featx.images.range_report import RangeReport
+from featx.keys import InputTransform
 from featx.runners.claims import Claims
 
 
@@ -26,6 +28,7 @@ class Tally:
     Parameters
     ----------
     claims : Claims
+    transform : InputTransform
 
     Attributes
     ----------
@@ -34,10 +37,14 @@ class Tally:
         In order of the rows.
     ranges : RangeReport
         What the pictures that were decoded hold.
+    large_jpegs : int
+        JPEG files that were decoded as they are, though half of their size or less would do.
     """
 
-    def __init__(self, claims: Claims) -> None:
+    def __init__(self, claims: Claims, transform: InputTransform) -> None:
         self.claims = claims
+        self.transform = transform
+        self.large_jpegs = 0
         self.counts = dict.fromkeys(RowOutcome, 0)
         self.failed: list[FailedImage] = []
         self.ranges = RangeReport()
@@ -52,6 +59,8 @@ class Tally:
         outcome, reason = self.classify(loaded)
         if outcome is RowOutcome.EXTRACTED:
             self.ranges.add(loaded.range_use, loaded.has_more_pages)
+            could_be_scaled = choose_scale(loaded.jpeg_side, self.transform.scaled_side) > 1
+            self.large_jpegs += could_be_scaled and self.transform.decode == "exact"
         if outcome is RowOutcome.FAILED:
             self.failed.append(FailedImage(path, reason))
         self.counts[outcome] += 1

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from featx.keys import FeatureKey, Precision, StoredDtype
+from featx.keys import DecodeMode, FeatureKey, Precision, StoredDtype
 
 T = TypeVar("T")
 
@@ -62,6 +62,7 @@ class TransformFields(Struct, frozen=True, forbid_unknown_fields=True):
     mean: tuple[StoredNumber, StoredNumber, StoredNumber]
     std: tuple[StoredNumber, StoredNumber, StoredNumber]
     value_range: tuple[StoredNumber, StoredNumber] | None = None
+    decode: DecodeMode = "exact"
 
 
 class BaseFields(Struct, frozen=True, forbid_unknown_fields=True):

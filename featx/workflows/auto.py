@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from featx.base_choice import BaseChoice
 from featx.data.listing import check_classes, find_held_out
 from featx.data.sources import ColumnChoice, list_images
 from featx.errors import RequestError
@@ -132,7 +133,7 @@ def state_request(request: AutoRequest, rows: str) -> dict[str, Any]:
     """State what makes a request the same one as far as its ladder goes."""
     return {
         "rows": rows,
-        "bases": [asdict(base) for base in request.bases],
+        "bases": [state_base(base) for base in request.bases],
         "budget": request.budget,
         "seed": request.seed,
         "class_weight": request.class_weight,
@@ -140,6 +141,14 @@ def state_request(request: AutoRequest, rows: str) -> dict[str, Any]:
         "positive": request.positive,
         "memory": request.memory,
     }
+
+
+def state_base(choice: BaseChoice) -> dict[str, Any]:
+    """State the choice of a base; how pictures are decoded only where it is said, as that came later than ladders."""
+    fields = asdict(choice)
+    if choice.decode is None:
+        del fields["decode"]
+    return fields
 
 
 @dataclass(frozen=True)

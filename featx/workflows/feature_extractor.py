@@ -20,7 +20,7 @@ from featx.data.digest_cache import digest_all
 from featx.data.given_images import Picture, list_each_image
 from featx.errors import DataError, RequestError, shorten
 from featx.features.load import read_matrix
-from featx.keys import FeatureKey
+from featx.keys import DecodeMode, FeatureKey
 from featx.requests import ExtractRequest, default_cache
 from featx.runners.local import run_with_base
 from featx.store.store import FeatureStore
@@ -40,7 +40,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         A layer by name or alias, or several joined by "+", whose features are concatenated. None: the base's default.
     pooling : str
         "avg", "max", "avg+max", "pyramid", "cls" or "flat".
-    weights, resize, crop, precision, value_range
+    weights, resize, crop, precision, value_range, decode
         As in `featx.BaseChoice`.
     store_dtype : str
         "float32" or "float16": how features are stored.
@@ -84,6 +84,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         crop: int | None = None,
         precision: Literal["float32", "bfloat16"] = "float32",
         value_range: str | tuple[float, float] | None = None,
+        decode: DecodeMode | None = None,
         store_dtype: Literal["float32", "float16"] = "float32",
         scaled: bool = True,
         cache: str | Path | None = None,
@@ -100,6 +101,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         self.crop = crop
         self.precision = precision
         self.value_range = value_range
+        self.decode = decode
         self.store_dtype = store_dtype
         self.scaled = scaled
         self.cache = cache
@@ -186,7 +188,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
     def _make_choice(self) -> BaseChoice:
         if isinstance(self.base, BaseChoice):
             return self.base
-        return BaseChoice(self.base, self.weights, self.resize, self.crop, self.precision, self.value_range)
+        return BaseChoice(
+            self.base, self.weights, self.resize, self.crop, self.precision, self.value_range, self.decode
+        )
 
     def _make_request(self) -> ExtractRequest:
         return ExtractRequest(

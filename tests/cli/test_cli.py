@@ -9,6 +9,7 @@ import logging
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ import pytest
 
 from featx.base_choice import BaseChoice
 from featx.cli.main import COMMANDS, set_up_logging
-from featx.cli.options import parse_memory, progress_bar, several_bases
+from featx.cli.options import parse_memory, several_bases
+from featx.cli.progress import BAR_SECONDS, progress_bar
+from featx.types import NotedProgress
 from tests.conftest import picture
 
 pytestmark = pytest.mark.slow
@@ -302,6 +305,20 @@ def test_warnings_stand_on_lines_of_their_own_above_a_progress_bar(capsys: pytes
     before, warning, _ = capsys.readouterr().err.partition("\rwarning: odd\n")
     assert "/3 [" in before
     assert warning
+
+
+def test_a_progress_bar_says_what_the_work_is_waiting_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("image", quiet=False) as show:
+        assert isinstance(show, NotedProgress)
+        show.note("decoding is the bottleneck: 75%")
+        show(1, 3)
+        assert "decoding is the bottleneck: 75%" in capsys.readouterr().err
+        show.note("")
+        time.sleep(2 * BAR_SECONDS)
+        show(2, 3)
+        shown = capsys.readouterr().err
+    assert "2/3" in shown
+    assert "bottleneck" not in shown
 
 
 def test_line_breaks_in_names_break_no_line(featx: Featx, photos: Path, cache: Path, tmp_path: Path) -> None:

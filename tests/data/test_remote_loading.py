@@ -123,6 +123,24 @@ def test_processes_load_what_threads_load(
     assert remote.local.clock.seconds["decode"] > 0
 
 
+@pytest.mark.parametrize("is_raw", [False, True])
+def test_processes_scale_large_photos_as_threads_do(tmp_path: Path, processes: LoadingProcesses, is_raw: bool) -> None:
+    for seed, size in enumerate([(400, 330), (50, 60), (161, 800)]):
+        noise(*size, seed).save(tmp_path / f"{seed}.jpg")
+    noise(400, 330).save(tmp_path / "3.png")
+    listing = list_files(sorted(map(str, tmp_path.iterdir())))
+    scaled = replace(TRANSFORM, decode="scaled")
+    remote = make_remote(listing, processes, (0, 2), is_raw)
+    exact = remote.load_all(range(4))
+    local = replace(make_loader(listing, (0, 2), is_raw), least_side=scaled.least_side)
+    preparation = replace(remote.preparation, transform=scaled)
+    found = RemoteLoading(local, preparation, processes).load_all(range(4))
+    assert_same(found, local.load_all(range(4)))
+    assert [loaded.jpeg_side for loaded in found] == [330, 50, 161, 0]
+    for one, other, is_scaled in zip(found, exact, [True, False, True, False], strict=True):
+        assert np.array_equal(one.pixels[2], other.pixels[2]) != is_scaled
+
+
 @pytest.mark.parametrize("folder", ["odd-images", "found"])
 def test_processes_load_what_threads_load_of_files_as_people_have_them(
     shared: Path, folder: str, processes: LoadingProcesses

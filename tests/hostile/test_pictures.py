@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.conftest import picture
 from tests.hostile.harness import MOST_SECONDS, SHORT, STRESS, Harness, Outcome
@@ -64,9 +66,11 @@ def choose(names: dict[str, object], *always: str) -> list[str]:
     return [name for place, name in enumerate(quick) if place % SHORT == 0 or name in always]
 
 
-def extract(harness: Harness, folder: Path, cache: Path, seconds: float = MOST_SECONDS) -> Outcome:
+def extract(
+    harness: Harness, folder: Path, cache: Path, seconds: float = MOST_SECONDS, decode: str = "exact"
+) -> Outcome:
     # The size of most bases, by which elongated pictures grow most.
-    size = ("--resize", 232, "--crop", 224)
+    size = ("--resize", 232, "--crop", 224, "--decode", decode)
     options = ("-b", "tiny", "-l", "layer4", *size, "--workers", WORKERS, "--json", "--cache", cache)
     return harness.run("extract", folder, *options, seconds=seconds).check(STARTS_A_PROCESS)
 
@@ -157,3 +161,28 @@ def test_the_worst_pictures_of_every_format_at_once_take_less_than_a_gigabyte(ha
     outcome = extract(harness, folder, tmp_path / "cache", seconds=1200)
     report = json.loads(outcome.stdout)
     assert report["extracted"] + report["duplicates"] + len(report["failed"]) >= len(cases)
+
+
+def large_progressive() -> bytes:
+    """A sound file of 55 megapixels: libjpeg keeps the numbers of all pixels, however small it decodes them."""
+    file = io.BytesIO()
+    Image.new("RGB", (11_000, 5_000), (90, 120, 30)).save(file, "JPEG", progressive=True)
+    return file.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.stress
+def test_what_is_decoded_small_takes_no_more_than_it_may_either(harness: Harness, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "photos", "folder", lambda path: path.mkdir())
+    cases = [case for case, (suffix, _) in PICTURES.items() if suffix == "jpeg" and (STRESS or case not in TAKES_LONG)]
+    for number, case in enumerate(cases):
+        (folder / "a" / f"{number:03}.jpeg").write_bytes(PICTURES[case][1]())
+    data = large_progressive()
+    for number in range(3):
+        # Another file each, or it would be decoded once.
+        (folder / "b" / f"{number}.jpeg").write_bytes(data + bytes(number))
+    outcome = extract(harness, folder, tmp_path / "cache", seconds=1200, decode="scaled")
+    report = json.loads(outcome.stdout)
+    failed = {Path(file["path"]).name for file in report["failed"]}
+    assert not failed & {"sound.png", "0.jpeg", "1.jpeg", "2.jpeg"}
+    assert report["extracted"] + report["duplicates"] + len(failed) == len(cases) + 5

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from featx.data.rows import Loaded
+from featx.keys import DecodeMode, InputTransform
 from featx.runners.claims import Claims
 from featx.runners.feature_writers import FeatureWriters
 from featx.runners.tally import RowOutcome, Tally
@@ -30,7 +31,7 @@ def make_tally(cache: Path, *cached: bytes) -> Tally:
     if cached:
         rows = np.stack([np.frombuffer(digest, np.uint8) for digest in cached])
         store.add(KEY, rows, features_of(rows), {})
-    return Tally(Claims(FeatureWriters(store, [KEY], 10, dict, Clock())))
+    return Tally(Claims(FeatureWriters(store, [KEY], 10, dict, Clock())), KEY.base.transform)
 
 
 def test_the_first_of_equal_images_is_extracted_and_the_others_are_duplicates(cache: Path, images: list[bytes]) -> None:
@@ -67,3 +68,15 @@ def test_unreadable_and_broken_images_fail_with_their_reason(cache: Path, images
         ("copy", "truncated"),
     ]
     assert tally.counts[RowOutcome.FAILED] == 3
+
+
+@pytest.mark.parametrize(("decode", "expected"), [("exact", 2), ("scaled", 0)])
+def test_jpegs_are_counted_that_could_be_decoded_at_half_their_size(
+    cache: Path, images: list[bytes], decode: DecodeMode, expected: int
+) -> None:
+    tally = make_tally(cache, Shard())
+    tally.transform = InputTransform(256, 224, decode=decode)
+    for row, side in enumerate((0, 1023, 1024, 3000)):
+        tally.claims.claim(images[row], row)
+        tally.count(str(row), Loaded(row, images[row], jpeg_side=side))
+    assert tally.large_jpegs == expected

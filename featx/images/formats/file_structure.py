@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -113,24 +114,43 @@ def is_plain_jpeg(data: bytes) -> bool:
 
 def has_plain_segments(data: bytes) -> bool:
     """Whether a JPEG is few segments, one behind the other, and few scans."""
+    scan = find_first_scan(data)
+    return scan is not None and (scan.is_only or data.count(b"\xff\xda") * scan.pixels <= MOST_SCAN_PIXELS)
+
+
+class FirstScan(NamedTuple):
+    """What stands before the first scan of a JPEG.
+
+    Attributes
+    ----------
+    pixels : int
+        Of the picture.
+    is_only : bool
+        Whether it holds all colours of every pixel: libjpeg then reads no other.
+    """
+
+    pixels: int
+    is_only: bool
+
+
+def find_first_scan(data: bytes) -> FirstScan | None:
+    """Find the first scan of a JPEG; None if more stands before it than before any picture."""
     pixels = 0
     colours = 0
     is_sequential = False
     place = 2
     for _ in range(MOST_SEGMENTS):
         if place > MOST_METADATA_BYTES or data[place : place + 1] != b"\xff":
-            return False
+            return None
         marker = data[place + 1 : place + 2]
         if marker == b"\xda":
-            # A first scan of all colours is the only one that libjpeg reads.
-            is_single = is_sequential and data[place + 4 : place + 5] == bytes([colours])
-            return is_single or data.count(b"\xff\xda") * pixels <= MOST_SCAN_PIXELS
+            return FirstScan(pixels, is_sequential and data[place + 4 : place + 5] == bytes([colours]))
         if marker in FRAME_MARKERS:
             is_sequential = marker in (b"\xc0", b"\xc1")
             height, width, colours = struct.unpack(">HHB", data[place + 5 : place + 10].ljust(5, b"\0"))
             pixels = max(pixels, width * height)
         place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return False
+    return None
 
 
 def is_plain_png(data: bytes) -> bool:
