@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, Protocol
@@ -21,9 +22,11 @@ from torch import Tensor
 from featx.bases.base import Base
 from featx.bases.names import BASE_NAMES
 from featx.engines.openvino_engine import OpenVinoEngine, Unsupported
+from featx.engines.threads import count_cores
 from featx.engines.torch_engine import TorchEngine, fuse_batchnorm
 from featx.errors import RequestError, unknown
 from featx.images.augment import make_views
+from featx.images.decode import DECODING_BUDGET
 from featx.images.gpu_resize import DeviceResizer
 from featx.images.views import keep_raw
 from featx.keys import FeatureKey
@@ -49,6 +52,10 @@ CORE_BATCH = 8
 
 INPUT_BYTES_PER_PIXEL = 3 * (1 + 4)
 """Of an image on its way into a network: bytes of three colours, and the same as float32."""
+
+
+ACTIVATIONS = 4
+"""Times the largest output of a layer that a forward pass takes: inside of blocks there are larger maps, and copies."""
 
 
 class Engine(Protocol):
@@ -101,6 +108,13 @@ class Plan:
     resizer: DeviceResizer | None = None
     in_processes: bool | None = None
     raw_from_processes: bool = RAW_FROM_PROCESSES
+
+    @property
+    def forward_bytes(self) -> int:
+        """About the bytes that one thread's forward pass takes on the CPU, in float32."""
+        largest = max(math.prod(layer.shape) for layer in self.base.layers)
+        images = self.batch_size or CORE_BATCH
+        return images * ACTIVATIONS * 4 * largest
 
     @property
     def keeps_raw(self) -> bool:
@@ -329,7 +343,7 @@ class LazyEngine:
         """Begin to compute features of images that the plan prepared, and return the function that waits for them."""
         with naming_memory(self.plan):
             engine = self.build()
-            with self.clock.timed("forward"):
+            with self.share_memory(), self.clock.timed("forward"):
                 wait = engine.start(self.plan.stack(images))
 
         def finish() -> LayerFeatures:
@@ -337,3 +351,13 @@ class LazyEngine:
                 return wait()
 
         return finish
+
+    def share_memory(self) -> AbstractContextManager[None]:
+        """Take part in the memory that decoding shares, where the same threads decode and compute.
+
+        Never more than half of it for all cores together: where there are many, there is more memory, too.
+        """
+        if self.plan.device_batch:
+            return nullcontext()
+        most = DECODING_BUDGET.total // (2 * count_cores())
+        return DECODING_BUDGET.hold(min(self.plan.forward_bytes, most))

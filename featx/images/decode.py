@@ -15,10 +15,10 @@ from PIL import AvifImagePlugin, Image, ImageOps, PngImagePlugin, UnidentifiedIm
 from featx.errors import FeatxError
 from featx.images.decoding_process import PICTURE_SECONDS, PROCESSES, Decoded, NeedsMemory, NotDecoded, TookTooLong
 from featx.images.depth import Depth, find_depth, needs_low_bytes, to_8_bits
+from featx.images.formats import jpeg
 from featx.images.formats.dicom import DicomPicture, open_dicom
 from featx.images.formats.file_structure import is_plain
 from featx.images.formats.foreign import describe_foreign, describe_unread_tiff, has_package, is_dicom, is_heic
-from featx.images.formats.jpeg import count_coefficient_bytes, find_scale, measure_side, scale_down
 from featx.images.formats.tiff import ORIENTATION, declare_contiguous, read_first_page
 from featx.images.formats.tiff_arrays import TiffArray, is_tiff_array, open_tiff_array
 from featx.images.formats.tiff_layout import read_layout
@@ -32,16 +32,15 @@ FORMATS = (
 )
 """Formats that are read. Pillow knows others, but some of them start programs (EPS) or hold pictures in pictures."""
 
-DECODING_MEMORY = 850_000_000
+DECODING_MEMORY = 820_000_000
 """Bytes that all pictures being decoded at one time may take together, in however many threads."""
 
 BYTES_PER_PIXEL = 8
-PROGRESSIVE_BYTES_PER_PIXEL = 11
-BYTES_PER_PIXEL_OF = {"WEBP": 22, "JPEG2000": 25, "AVIF": 16, "TIFF": 14, "MPO": 11, "HEIF": 22}
-"""What decoding takes at its peak, conversion to RGB included: in general, of a progressive JPEG, and by format."""
+BYTES_PER_PIXEL_OF = {"WEBP": 22, "JPEG2000": 25, "AVIF": 16, "TIFF": 14, "HEIF": 22}
+"""What decoding takes at its peak, conversion to RGB included: in general, and by format."""
 
 MAX_PIXELS = DECODING_MEMORY // BYTES_PER_PIXEL
-"""More pixels (106 million) are refused before they are decoded, in pictures within a file, too."""
+"""More pixels (102 million) are refused before they are decoded, in pictures within a file, too."""
 
 MAX_SLOW_PIXELS = {"QOI": 2**20}
 """Formats that Pillow decodes in plain Python, some microseconds a pixel."""
@@ -241,8 +240,8 @@ def open_picture(data: bytes, least_side: int | None) -> tuple[Image.Image, Dept
     with raising_broken_image():
         opened = Image.open(io.BytesIO(data), formats=list_formats(data))
         depth = find_depth(opened, data)
-        jpeg_side = measure_side(opened)
-        scale_down(opened, least_side)
+        jpeg_side = jpeg.measure_side(opened)
+        jpeg.scale_down(opened, least_side)
         return opened, depth, jpeg_side
 
 
@@ -363,10 +362,10 @@ def check_size(
     bytes_per_pixel = estimate_bytes_per_pixel(image)
     if depth is not None and needs_low_bytes(depth, value_range):
         bytes_per_pixel += LOW_BYTES_PER_PIXEL
-    scale = find_scale(image)
+    scale = jpeg.find_scale(image)
     needed = width * height * bytes_per_pixel + width * scale * LINE_BYTES_PER_PIXEL + height * scale * LINE_BYTES
     if scale > 1:
-        needed += count_coefficient_bytes(image, data)
+        needed += jpeg.count_coefficient_bytes(image, data)
     if kind == "TIFF":
         needed = max(needed, width * height * RGB_BYTES_IN_MEMORY + measure_tile(data))
     if needed > DECODING_MEMORY:
@@ -392,9 +391,6 @@ def describe_too_large(width: int, height: int, needed: int) -> str:
 
 def estimate_bytes_per_pixel(image: Image.Image) -> int:
     """Say how many bytes a pixel takes while its format is decoded."""
-    if find_scale(image) > 1:
-        # What it takes beside its pixels is counted by itself.
-        return BYTES_PER_PIXEL
-    if image.format == "JPEG" and "progressive" in image.info:
-        return PROGRESSIVE_BYTES_PER_PIXEL
+    if jpeg.is_jpeg(image):
+        return jpeg.count_bytes_per_pixel(image)
     return BYTES_PER_PIXEL_OF.get(image.format or "", BYTES_PER_PIXEL)

@@ -60,7 +60,8 @@ class FreedMemory:
     Attributes
     ----------
     floor : int
-        Bytes that this process has beside pictures, as far as is known: never more than it really has.
+        Bytes that this process has beside pictures: as they were when last only one thread had any, since what others
+        have at a moment is not known to the byte. Before that, a guess that is rather too low.
     files : list of MemoryBudget
         What holds the files that pictures are decoded from: no part of the floor either. Decoding may copy a file.
     """
@@ -90,11 +91,13 @@ class FreedMemory:
         budget : MemoryBudget
         """
         with self._lock:
-            # The first time, other threads may have pictures already: they are no part of the floor.
-            if not self.floor or count_resident_bytes() - self.floor + needed > budget.total:
-                return_freed_memory()
-                held_by_others = budget.held - needed + sum(2 * each.held for each in self.files)
-                self.floor = max(self.floor, count_resident_bytes() - held_by_others)
+            if self.floor and count_resident_bytes() - self.floor + needed <= budget.total:
+                return
+            return_freed_memory()
+            held_by_others = budget.held - needed
+            if not self.floor or not held_by_others:
+                held_of_files = sum(2 * each.held for each in self.files)
+                self.floor = max(1, count_resident_bytes() - held_by_others - held_of_files)
 
 
 def return_freed_memory() -> None:

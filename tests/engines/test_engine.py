@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from featx.engines.openvino_engine import COPY_BYTES, OpenVinoEngine
 from featx.engines.threads import one_torch_thread
 from featx.engines.torch_engine import TorchEngine, fuse_batchnorm, fuse_module
 from featx.errors import RequestError, UnknownName
+from featx.images.decode import DECODING_BUDGET
 from featx.timing import Clock
 from tests.conftest import load_base
 
@@ -135,6 +137,20 @@ def test_threads_of_openvino_give_the_same_features_with_copies_of_the_network_a
 def test_an_engine_that_is_not_installed_comes_with_the_command_that_installs_it() -> None:
     with pytest.raises(RequestError, match="pip install"):
         choose_engine("openvino", plan(), 1)
+
+
+def test_threads_that_decode_and_compute_share_one_memory() -> None:
+    engine = LazyEngine("eager", plan(), 10, Clock())
+    engine.build()
+    images = list(pixels(2))
+    with ThreadPoolExecutor(1) as pool:
+        with DECODING_BUDGET.hold(DECODING_BUDGET.total):
+            started = pool.submit(engine.start, images)
+            while not DECODING_BUDGET.waiting:
+                assert not started.done(), "it computes beside the largest picture"
+                time.sleep(0.001)
+        assert started.result(60)()
+    assert DECODING_BUDGET.held == 0
 
 
 def test_a_lazy_engine_is_made_once_and_by_the_first_image() -> None:

@@ -106,3 +106,20 @@ def test_what_others_hold_is_no_part_of_the_floor(monkeypatch: pytest.MonkeyPatc
     with budget.hold(300), budget.hold(50), files.hold(40):
         freed.make_room(50, budget)
     assert freed.floor == 1000 - 300 - 2 * 40
+
+
+def test_only_a_thread_that_is_alone_moves_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    resident = [1000]
+    monkeypatch.setattr(memory_budget, "count_resident_bytes", lambda: resident[0])
+    budget = MemoryBudget(500)
+    freed = memory_budget.FreedMemory()
+    with budget.hold(50):
+        freed.make_room(50, budget)
+    assert freed.floor == 1000
+    resident[0] = 1700
+    with budget.hold(300), budget.hold(50):
+        freed.make_room(50, budget)
+    assert freed.floor == 1000, "others may have more than they hold: a floor that is too high never comes down"
+    with budget.hold(50):
+        freed.make_room(50, budget)
+    assert freed.floor == 1700

@@ -74,7 +74,7 @@ def test_unreadable_and_broken_images_fail_with_their_reason(cache: Path, images
 def test_jpegs_are_counted_that_could_be_decoded_at_half_their_size(
     cache: Path, images: list[bytes], decode: DecodeMode, expected: int
 ) -> None:
-    tally = make_tally(cache, Shard())
+    tally = make_tally(cache)
     tally.transform = InputTransform(256, 224, decode=decode)
     for row, side in enumerate((0, 1023, 1024, 3000)):
         tally.claims.claim(images[row], row)

@@ -11,6 +11,7 @@ from typing import cast
 from PIL import Image, JpegImagePlugin
 
 from featx.images.formats.file_structure import find_first_scan
+from featx.images.formats.tiff import ORIENTATION
 from featx.images.upright import note_shown_box
 
 KINDS = ("JPEG", "MPO")
@@ -21,6 +22,12 @@ SCALES = (8, 4, 2)
 
 COEFFICIENT_BYTES = 2
 """Bytes of a number that libjpeg keeps of each pixel and colour, all at once where a file has several scans."""
+
+BYTES_PER_PIXEL = 8
+BYTES_PER_UPRIGHT_PIXEL = {"RGB": 4, "L": 5}
+PROGRESSIVE_BYTES_PER_PIXEL = 4
+"""What decoding takes at its peak, conversion to RGB included: in general, by mode where nothing is to be turned, and
+what a progressive JPEG takes beside that."""
 
 
 def choose_scale(side: int, least_side: int | None) -> int:
@@ -47,7 +54,7 @@ def choose_scale(side: int, least_side: int | None) -> int:
 
 def measure_side(opened: Image.Image) -> int:
     """Give the pixels of the shorter side of an opened JPEG; 0 of any other kind of file."""
-    return min(opened.size) if opened.format in KINDS else 0
+    return min(opened.size) if is_jpeg(opened) else 0
 
 
 def scale_down(opened: Image.Image, least_side: int | None) -> None:
@@ -65,7 +72,7 @@ def scale_down(opened: Image.Image, least_side: int | None) -> None:
 
 def find_scale(opened: Image.Image) -> int:
     """Say what the sides of a picture are divided by that `scale_down` has seen."""
-    if opened.format not in KINDS:
+    if not is_jpeg(opened):
         return 1
     # Pillow notes here what it will ask of libjpeg; nothing before a draft.
     noted = cast(JpegImagePlugin.JpegImageFile, opened).decoderconfig
@@ -83,3 +90,24 @@ def count_coefficient_bytes(opened: Image.Image, data: bytes) -> int:
     width, height = opened.size
     whole_pixels = width * height * find_scale(opened) ** 2
     return whole_pixels * len(opened.getbands()) * COEFFICIENT_BYTES
+
+
+def is_jpeg(opened: Image.Image) -> bool:
+    """Whether an opened picture is a JPEG, or the first of several in one file."""
+    return opened.format in KINDS
+
+
+def count_bytes_per_pixel(opened: Image.Image) -> int:
+    """Say how many bytes a pixel takes; of a scaled picture those of `count_coefficient_bytes` come to it."""
+    if find_scale(opened) > 1:
+        return BYTES_PER_PIXEL
+    of_pixel = BYTES_PER_UPRIGHT_PIXEL.get(opened.mode, BYTES_PER_PIXEL) if is_upright(opened) else BYTES_PER_PIXEL
+    return of_pixel + PROGRESSIVE_BYTES_PER_PIXEL * ("progressive" in opened.info)
+
+
+def is_upright(opened: Image.Image) -> bool:
+    """Whether an opened JPEG is surely not to be turned, which takes a copy."""
+    try:
+        return opened.getexif().get(ORIENTATION, 1) == 1
+    except Exception:  # whatever is wrong with it is an error when it is decoded
+        return False
