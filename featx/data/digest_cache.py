@@ -269,18 +269,24 @@ def lock_folder(folder: Path) -> Iterator[None]:
         if fcntl is not None:
             handle = os.open(folder, os.O_RDONLY)
     try:
-        for _ in range(LOCK_TRIES if handle is not None else 0):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(0.02)
-            except OSError:
-                break
+        if handle is not None:
+            wait_for_lock(handle)
         yield
     finally:
         if handle is not None:
             os.close(handle)
+
+
+def wait_for_lock(handle: int) -> None:
+    """Lock an open folder, or give it up where its file system has no locks or somebody keeps it."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(0.02)
+        except OSError:
+            return
 
 
 def digest_all(
