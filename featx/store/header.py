@@ -45,6 +45,9 @@ FIRST_LINE_BYTES = 128
 MOST_DESCRIPTION_BYTES = 2**19
 """Length of the line of JSON: key and provenance, JSON within JSON, of the most characters that they may have."""
 
+FIRST_READ_BYTES = 2**14
+"""Bytes that are read at first: the whole header of most parts."""
+
 MOST_HEADER_BYTES = 32 * MOST_ROWS + 2**23
 """Length of a header: digests of the most rows, and room for their checksums and everything else."""
 
@@ -238,9 +241,9 @@ def read_header_bytes(handle: int, size: int, path: Path) -> bytearray:
     BrokenPart, NewerPart
         As `read_part_header` does.
     """
-    first_line = bytearray(FIRST_LINE_BYTES)
-    del first_line[read_at(handle, memoryview(first_line), 0) :]
-    length = parse_header_length(first_line, path)
+    buffer = bytearray(min(size, FIRST_READ_BYTES))
+    del buffer[read_at(handle, memoryview(buffer), 0) :]
+    length = parse_header_length(buffer[:FIRST_LINE_BYTES], path)
     if length > size:
         raise BrokenPart(f"'{path}' is cut short: {size} bytes, its header alone has {length}")
     # The file may state any length, and holes cost it nothing: no memory is taken for what no part has.
@@ -248,12 +251,13 @@ def read_header_bytes(handle: int, size: int, path: Path) -> bytearray:
         raise BrokenPart(
             f"'{path}' states a header of {show_size(length)}, more than the {show_size(MOST_HEADER_BYTES)} of any part"
         )
-    buffer = bytearray(length)
-    view = memoryview(buffer)
-    count = 0
-    while count < length and (more := read_at(handle, view[count:], count)):
-        count += more
-    checksum = xxhash.xxh3_128_hexdigest(view[FIRST_LINE_BYTES:])
+    count = min(len(buffer), length)
+    # Zeros to be read over, where it is longer; what stands behind it is dropped, where it is shorter.
+    buffer = buffer[:length].ljust(length, b"\0")
+    with memoryview(buffer) as view:
+        while count < length and (more := read_at(handle, view[count:], count)):
+            count += more
+        checksum = xxhash.xxh3_128_hexdigest(view[FIRST_LINE_BYTES:])
     if buffer[:FIRST_LINE_BYTES] != make_first_line(length, checksum):
         raise BrokenPart(f"'{path}' is damaged: its header fails its checksum")
     return buffer
