@@ -126,8 +126,6 @@ def compare_accuracy(asked: argparse.Namespace) -> list[str]:
         summary = featx.extract(asked.accuracy, layers=LAYERS, decode=decode, **options)
         if not lines:
             lines.append(f"{Path(asked.accuracy).name}, {summary.images} images, {asked.base}")
-        if summary.extracted:
-            lines.append(f"{decode}: {summary.images_per_second:.1f} images/s, {summary.time}")
     lines.append(f"{'':24} relative difference   accuracy exact   scaled   different   p")
     for layer in LAYERS:
         pair = [
