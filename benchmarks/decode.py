@@ -9,7 +9,8 @@ that cores worked, building the network included: they stay what they are while 
 made, of 12 megapixels: with a camera's grain, as large as photos come from a camera, and nearly without, as large as
 those that a messenger or a web site has compressed again. Enlarged photos have noise and sharpening added, so that
 there is something to be lost between the pixels that a base sees and those of the file. Tables go to
-benchmarks/results/. """
+benchmarks/results/.
+"""
 
 from __future__ import annotations
 
