@@ -19,6 +19,7 @@ import importlib.util
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -222,14 +223,25 @@ RIVALS = {"timm": "timm", "img2vec": "img2vec_pytorch"}
 """Name of a variant: the package that it needs."""
 
 
+def count_cpu_seconds() -> float:
+    """Count the seconds that cores have worked for this process and for those that it started and that have ended."""
+    own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
+
+
 def measure(asked: argparse.Namespace, variant: str, layers: str = "deepest") -> float:
     """Run one variant in a process of its own; images a second."""
+    return run_variant(asked, variant, layers)[-1]
+
+
+def run_variant(asked: argparse.Namespace, variant: str, layers: str = "deepest") -> list[float]:
+    """Run one variant in a process of its own; seconds of cores, and images a second."""
     command = [sys.executable, __file__, asked.data, "--variant", variant, "--layers", layers, "--base", asked.base]
     command += ["--device", asked.device, "--precision", asked.precision]
     command += ["--decode", asked.decode]
     command += ["--weights", asked.weights] if asked.weights else []
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return float(json.loads(out.splitlines()[-1]))
+    return [float(json.loads(line)) for line in out.splitlines()[-2:]]
 
 
 def compare(asked: argparse.Namespace) -> list[str]:
@@ -324,7 +336,10 @@ def main() -> None:
         if asked.variant:
             gc.collect()
             gc.freeze()  # what imports left is not looked through while anybody's time is taken; `featx` spares it, too
-            print(json.dumps(VARIANTS[asked.variant](asked, Path(folder))))
+            before = count_cpu_seconds()
+            rate = VARIANTS[asked.variant](asked, Path(folder))
+            print(json.dumps(count_cpu_seconds() - before))
+            print(json.dumps(rate))
             return
         lines = run_made(asked, Path(folder)) if asked.made else compare(asked)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()

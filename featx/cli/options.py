@@ -248,8 +248,8 @@ TRANSFORM_OPTIONS = (
         "--decode",
         type=click.Choice(DECODE_MODES),
         help="How JPEG files are decoded: as they are, or at a half, a quarter or an eighth of their size where that "
-        "leaves twice --resize, which is several times as fast for large photos.  [default: exact; evaluation takes "
-        "what is cached]",
+        "leaves twice --resize, which takes a half to a third of the time for large photos.  [default: exact; "
+        "evaluation takes what is cached]",
     ),
 )
 

@@ -67,8 +67,8 @@ class ExtractSummary:
             return None
         return (
             f"{remark} of the time, and {self.large_jpegs} of {self.extracted} images are large JPEG files: --decode "
-            "scaled decodes these at a part of their size, several times as fast; features differ a little, accuracy "
-            "by no more than chance where it was measured"
+            "scaled decodes these at a part of their size, two to three times as fast; features differ a little, "
+            "accuracy by no more than chance where it was measured"
         )
 
     @property
