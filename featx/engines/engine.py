@@ -1,6 +1,7 @@
 """What runs a base over pixels, and by which plan.
 
-Which engine computed a feature is provenance, not identity: in float32 all agree with eager torch to 1e-4.
+Which engine computed a feature is provenance, not identity: in float32 all agree with eager torch to 1e-4. In bfloat16
+they agree as far as rounding does, about 1e-2, on a CPU as on a GPU.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,12 +35,15 @@ pytestmark = pytest.mark.slow
 CPU = torch.device("cpu")
 
 FAMILIES = [
-    *("tiny", "resnet18", "mobilenet_v3_small", "mobilenet_v2", "squeezenet1_1", "densenet121", "googlenet"),
-    *("shufflenet_v2_x0_5", "mnasnet0_5", "regnet_y_400mf", "convnext_tiny", "swin_t"),
+    *("tiny", "resnet18", "mobilenet_v3_small", "mobilenet_v2", "squeezenet1_1", "googlenet", "shufflenet_v2_x0_5"),
+    *("mnasnet0_5", "regnet_y_400mf", "swin_t"),
 ]
-"""A small network of each family of torchvision that is built within two seconds."""
+"""A small network of each family of torchvision that is translated within two seconds."""
 
-TIMM = ["resnet18", "tf_efficientnet_lite0", "mobilenetv3_small_050", "convnext_atto", "regnety_002"]
+LARGE_FAMILIES = ["densenet121", "convnext_tiny", "inception_v3", "maxvit_t", "vit_b_32", "swin_v2_t", "vgg11"]
+"""Of each of the others; they are run where FEATX_STRESS is set."""
+
+TIMM = ["resnet18", "tf_efficientnet_lite0", "convnext_atto"]
 
 NETWORK = """
 from torch import nn
@@ -53,7 +57,8 @@ class Gate(nn.Module):
 
     def forward(self, x):
         y = self.body(x)
-        READS
+        if x.device.type != "meta":
+            READS
         return y if y.shape[2] % 2 else 2 * y
 
 def stages():
@@ -122,6 +127,13 @@ def test_networks_of_torchvision_run_in_openvino_at_every_layer_and_pooling(name
     assert_it_runs_in_openvino(load_base(name, "random", **size))
 
 
+@pytest.mark.stress
+@pytest.mark.skipif("FEATX_STRESS" not in os.environ, reason="takes a minute: set FEATX_STRESS")
+@pytest.mark.parametrize("name", LARGE_FAMILIES)
+def test_large_networks_of_torchvision_run_in_openvino_at_every_layer_and_pooling(name: str) -> None:
+    assert_it_runs_in_openvino(load_base(name, "random"))
+
+
 @pytest.mark.parametrize("name", TIMM)
 def test_networks_of_timm_run_in_openvino_at_every_layer_and_pooling(name: str) -> None:
     pytest.importorskip("timm")
@@ -169,7 +181,8 @@ def test_a_network_that_reads_its_numbers_runs_in_torch_and_one_line_says_why(
     way: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     base = load_base(write_network(tmp_path, READS[way]), crop=31)
-    plan = make_plan(base, everything(base), CPU, None, 2)
+    # One image a pass: such a network may read across the images of a batch.
+    plan = make_plan(base, everything(base), CPU, 1, 2)
     with caplog.at_level(logging.INFO, "featx"):
         name, engine = choose_engine("auto", plan, WORTH_COMPILING)
     assert name == "torch"
@@ -207,7 +220,7 @@ class Cancelled(nn.Module):
         self.stage = stage
         self.up = nn.Conv2d(32, 32, 1)
         self.down = nn.Conv2d(32, 32, 1)
-        for convolution, bias in ((self.up, 500.0), (self.down, -500.0)):
+        for convolution, bias in ((self.up, 1500.0), (self.down, -1500.0)):
             nn.init.dirac_(convolution.weight)
             nn.init.constant_(convolution.bias, bias)  # type: ignore[arg-type]
 
@@ -227,7 +240,7 @@ def open_tiny(precision: str, wrap: Callable[[nn.Module], nn.Module] = lambda st
 
 
 def plan_of(base: Base, **changes: Any) -> Plan:
-    return replace(make_plan(base, {"stem": ["avg"], "layer3": ["avg", "flat"]}, CPU, None, 2), **changes)
+    return replace(make_plan(base, {"stem": ["avg", "flat"], "layer3": ["avg", "flat"]}, CPU, None, 2), **changes)
 
 
 has_bfloat16 = pytest.mark.skipif(not processor_has_bfloat16(), reason="the processor lacks bfloat16")
@@ -259,7 +272,7 @@ def test_bfloat16_runs_in_openvino_from_the_first_image_on_and_rounds() -> None:
     name, engine = choose_engine("auto", plan, 1)
     assert name == "openvino"
     images = make_images(plan.base, 9)
-    expected = compute_eagerly(open_tiny("float32"), {"stem": ["avg"], "layer3": ["avg", "flat"]}, images)
+    expected = compute_eagerly(open_tiny("float32"), {"stem": ["avg", "flat"], "layer3": ["avg", "flat"]}, images)
     for key, features in engine.start(images)().items():
         assert features.dtype == np.float32
         difference = np.linalg.norm(features - expected[key]) / np.linalg.norm(expected[key])
