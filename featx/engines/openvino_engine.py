@@ -14,6 +14,7 @@ from torch import Tensor
 
 from featx.bases.base import Base
 from featx.engines.translation import ReadsNumbers, forbid_reading, forbid_telemetry, translate
+from featx.errors import first_line
 from featx.images.normalise import to_input
 from featx.keys import Precision
 from featx.types import LayerFeatures, Pixels, WantedLayers
@@ -102,8 +103,7 @@ class OpenVinoEngine:
         except Unsupported:
             raise
         except Exception as error:  # tracing and translation raise whatever the network's own code raises
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise Unsupported(reason) from error
+            raise Unsupported(first_line(error).rstrip(":. ")) from error
 
     def translate(self, base: Base, wanted: WantedLayers) -> Any:
         """Translate the network, up to the deepest layer wanted."""
