@@ -4,7 +4,9 @@
 
 Every figure comes from a process of its own, which takes its turn in each round, as in `benchmarks/extract.py`, from
 which the clock and the rivals come; imports are not counted, building, translating, reading and writing are. "predict"
-is `featx predict` with a model of the same base, on the same images. Memory is the peak of the process.
+is `featx predict` with a model of the same base, on the same images. Beside images a second stand the milliseconds of
+one core that an image takes, all threads and processes together, which hold on a machine that has other work, too.
+Memory is the peak of the process.
 """
 
 from __future__ import annotations
@@ -53,6 +55,25 @@ def stages():
     blocks = [("layer1", block(32, 64, 2)), ("layer2", block(64, 128, 2)), ("layer3", block(128, 256, 2))]
     return [("stem", stem), *blocks, ("layer4", block(256, 512, 2))]
 """
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast something ran.
+
+    Attributes
+    ----------
+    rate : float
+        Images a second.
+    core_ms : float
+        Milliseconds of one core an image.
+    memory : float
+        Peak of the process in MB.
+    """
+
+    rate: float
+    core_ms: float
+    memory: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,6 +136,23 @@ def link_images(data: str, count: int, folder: Path) -> None:
         target.symlink_to(source)
 
 
+class Stopwatch:
+    """Measures, from its making on, the time that passes and the time of all cores that this process uses."""
+
+    def __init__(self) -> None:
+        self.started = now()
+        self.used = cpu_seconds()
+
+    def read(self, images: int) -> Speed:
+        """Say how fast images were."""
+        return Speed(images / (now() - self.started), 1000 * (cpu_seconds() - self.used) / images)
+
+
+def cpu_seconds() -> float:
+    """Count the seconds of any core that this process has used, and those of its processes that have ended."""
+    return sum(os.times()[:4])
+
+
 def request_extraction(asked: argparse.Namespace, row: Row, cache: Path) -> ExtractRequest:
     base = str(Path(asked.data).parent / row.base) if row.base.endswith(".py") else row.base
     precision = cast(Precision, row.precision)
@@ -122,26 +160,24 @@ def request_extraction(asked: argparse.Namespace, row: Row, cache: Path) -> Extr
     return ExtractRequest(asked.data, choice, ["layer4"], cache=cache, engine=cast(EngineName, row.engine))
 
 
-def extract(asked: argparse.Namespace, row: Row, folder: Path) -> float:
-    """Extract into an empty cache; images a second."""
+def extract(asked: argparse.Namespace, row: Row, folder: Path) -> Speed:
+    """Extract into an empty cache."""
     request = request_extraction(asked, row, folder / "cache")
-    started = now()
-    summary = extract_features(request)
-    return summary.extracted / (now() - started)
+    watch = Stopwatch()
+    return watch.read(extract_features(request).extracted)
 
 
-def predict(asked: argparse.Namespace, row: Row, folder: Path) -> float:
-    """Fit a model first, which is not timed; then label the images; images a second."""
+def predict(asked: argparse.Namespace, row: Row, folder: Path) -> Speed:
+    """Fit a model first, which is not timed; then label the images."""
     request = request_extraction(asked, row, folder / "cache")
     extract_features(request)
     model = fit_classifier(CompareRequest(asked.data, request.base, ["layer4"], ["logreg"], cache=request.cache)).model
-    started = now()
-    labelled = label_images(PredictRequest(model, (asked.data,), request.base.weights)).labelled
-    return len(labelled) / (now() - started)
+    watch = Stopwatch()
+    return watch.read(len(label_images(PredictRequest(model, (asked.data,), request.base.weights)).labelled))
 
 
-def measure_here(asked: argparse.Namespace, row: Row, folder: Path) -> float:
-    """Run one row in this process; images a second."""
+def measure_here(asked: argparse.Namespace, row: Row, folder: Path) -> Speed:
+    """Run one row in this process."""
     with suppress(ImportError):  # imports count for nobody; this one would come late
         importlib.import_module("openvino.frontend.pytorch.ts_decoder")
     asked.base = row.base.removeprefix("timm:")
@@ -151,37 +187,49 @@ def measure_here(asked: argparse.Namespace, row: Row, folder: Path) -> float:
     if row.way == "featx":
         return extract(asked, row, folder)
     asked.weights = weights_of(row.base, asked.weights)
-    return run_by_hand(asked, folder) if row.way == "by hand" else run_timm(asked, folder)
+    images = len(list_images(asked.data))
+    watch = Stopwatch()
+    rate = run_by_hand(asked, folder) if row.way == "by hand" else run_timm(asked, folder)
+    return Speed(rate, watch.read(images).core_ms)
 
 
-def measure(asked: argparse.Namespace, data: Path, number: int) -> tuple[float, float]:
-    """Run one row in a process of its own; images a second, and the peak of its memory in MB."""
-    command = [sys.executable, __file__, str(data), "--row", str(number)]
+def measure(asked: argparse.Namespace, data: Path, row: Row) -> Speed:
+    """Run one row in a process of its own."""
+    command = [sys.executable, __file__, str(data), "--row", str(ROWS.index(row))]
     command += ["--weights", asked.weights] if asked.weights else []
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    rate, memory = json.loads(done.stdout.splitlines()[-1])
-    return rate, memory
+    speed = Speed(*json.loads(done.stdout.splitlines()[-1]))
+    print(f"{row.base}, {row.label}: {speed.rate:.1f} images/s, {speed.core_ms:.1f} ms of a core", file=sys.stderr)
+    return speed
 
 
 def compare(asked: argparse.Namespace, data: Path) -> list[dict[str, object]]:
     """Let all rows take turns, and make a table of the medians and of their ratios within a round."""
-    rounds: list[list[tuple[float, float]]] = []
-    for number in range(asked.rounds):
-        rounds.append([measure(asked, data, place) for place in range(len(ROWS))])
-        found = ", ".join(f"{row.base} {row.label} {rate:.0f}" for row, (rate, _) in zip(ROWS, rounds[-1], strict=True))
-        print(f"round {number + 1} of {asked.rounds}: {found}", file=sys.stderr)
+    rows = [row for row in ROWS if row.base in asked.bases and row.way not in asked.skip]
+    rounds: list[dict[Row, Speed]] = [{row: measure(asked, data, row) for row in rows} for _ in range(asked.rounds)]
+
+    def middle(row: Row, of: Row | None = None) -> tuple[float, float]:
+        """Medians of images a second and of core time, or of their ratios to another row's."""
+        rates = [one[row].rate / (one[of].rate if of else 1) for one in rounds]
+        times = [(one[of].core_ms if of else 1) / one[row].core_ms for one in rounds]
+        return statistics.median(rates), statistics.median(times)
+
     table: list[dict[str, object]] = []
-    for place, row in sorted(enumerate(ROWS), key=lambda item: BASES.index(item[1].base)):
-        of_torch = ROWS.index(Row(row.base, engine="torch"))
-        of_openvino = ROWS.index(Row(row.base))
+    for row in sorted(rows, key=lambda row: BASES.index(row.base)):
+        rate, per_core = middle(row)
+        to_torch = middle(row, Row(row.base, engine="torch"))
+        to_openvino = middle(row, Row(row.base))
         table.append(
             {
                 "base": row.base,
                 "way": row.label,
-                "images/s": statistics.median(one[place][0] for one in rounds),
-                "of torch": statistics.median(one[place][0] / one[of_torch][0] for one in rounds),
-                "of OpenVINO float32": statistics.median(one[place][0] / one[of_openvino][0] for one in rounds),
-                "MB": statistics.median(one[place][1] for one in rounds),
+                "images/s": rate,
+                "core ms/image": 1 / per_core,
+                "times torch": to_torch[0],
+                "by core time": to_torch[1],
+                "times OpenVINO float32": to_openvino[0],
+                "by its core time": to_openvino[1],
+                "MB": statistics.median(one[row].memory for one in rounds),
             }
         )
     return table
@@ -193,6 +241,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--weights", help="a folder of weights, BASE-*.safetensors; random ones otherwise")
+    parser.add_argument("--bases", nargs="*", default=BASES, choices=BASES, help="instead of all")
+    parser.add_argument("--skip", nargs="*", default=[], choices=["by hand", "timm", "predict"])
     parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
     default = Path(__file__).parent / "results" / "engines.txt"
     parser.add_argument("--out", type=Path, default=default, help="where the table goes")
@@ -202,8 +252,8 @@ def main() -> None:
         if asked.row is not None:
             gc.collect()
             gc.freeze()
-            rate = measure_here(asked, ROWS[asked.row], folder)
-            print(json.dumps([rate, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+            speed = measure_here(asked, ROWS[asked.row], folder)
+            print(json.dumps([speed.rate, speed.core_ms, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
             return
         (folder / "own.py").write_text(OWN_NETWORK)
         link_images(asked.data, asked.images, folder / "photos")
