@@ -63,6 +63,7 @@ bench: setup ## Measure side by side; tables go to benchmarks/results/: make ben
 	$(VENV)/bin/python benchmarks/fit.py --quick --out benchmarks/results/fit-quick
 	$(VENV)/bin/python benchmarks/extract.py --made
 	$(if $(PHOTOS),$(VENV)/bin/python benchmarks/extract.py "$(PHOTOS)" --base "$(BASE)" $(WEIGHTS_FLAG))
+	$(if $(PHOTOS),$(VENV)/bin/python benchmarks/engines.py "$(PHOTOS)")
 
 check: setup ## Check style and types
 	$(VENV)/bin/ruff check .

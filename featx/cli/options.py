@@ -235,7 +235,7 @@ TRANSFORM_OPTIONS = (
         type=click.Choice(["float32", "bfloat16"]),
         default="float32",
         show_default=True,
-        help="Arithmetic of the forward pass.",
+        help="Arithmetic of the forward pass; bfloat16 is for a GPU, or a CPU that has avx512_bf16 or amx_bf16.",
     ),
     click.option(
         "--value-range",

@@ -1,6 +1,7 @@
 """What runs a base over pixels, and by which plan.
 
-Which engine computed a feature is provenance, not identity: in float32 all agree with eager torch to 1e-4.
+Which engine computed a feature is provenance, not identity: in float32 all agree with eager torch to 1e-4. In bfloat16
+they agree as far as rounding does, about 1e-2, on a CPU as on a GPU.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from PIL import Image
 from torch import Tensor
 
 from featx.bases.base import Base
-from featx.bases.names import BASE_NAMES
-from featx.engines.openvino_engine import OpenVinoEngine, Unsupported
+from featx.bases.names import HANDCRAFTED_BASES
+from featx.engines.openvino_engine import OpenVinoEngine, Unsupported, processor_has_bfloat16
 from featx.engines.threads import count_cores
 from featx.engines.torch_engine import TorchEngine, fuse_batchnorm
 from featx.errors import RequestError, unknown
@@ -30,6 +31,7 @@ from featx.images.decode import DECODING_BUDGET
 from featx.images.gpu_resize import DeviceResizer
 from featx.images.views import keep_raw
 from featx.keys import FeatureKey
+from featx.log import note
 from featx.processes.machine import half_the_memory
 from featx.timing import Clock
 from featx.types import LayerFeatures, Pixels, WantedLayers
@@ -210,20 +212,48 @@ def make_compiled(plan: Plan) -> TorchEngine:
     return engine
 
 
-def make_openvino(plan: Plan) -> Engine:
+def make_openvino(plan: Plan, has_bfloat16: Callable[[], bool] = processor_has_bfloat16) -> Engine:
     """Translate the base for OpenVINO.
+
+    Parameters
+    ----------
+    plan : Plan
+    has_bfloat16 : callable
+        Whether the processor computes in bfloat16.
 
     Raises
     ------
     RequestError
         If OpenVINO is not installed, or cannot run this base, device or precision.
     """
-    if importlib.util.find_spec("openvino") is None:
+    if not is_openvino_installed():
         raise RequestError("engine 'openvino' is not installed. Run: pip install 'featx[openvino]'")
+    advice = "Use --engine torch"
+    if is_rounded_on_cpu(plan):
+        advice = "Use --precision float32, or --engine torch, which is slower in bfloat16"
+        if not has_bfloat16():
+            raise RequestError(
+                f"this processor lacks bfloat16 arithmetic (avx512_bf16 or amx_bf16), so it gains nothing. {advice}"
+            )
     try:
         return OpenVinoEngine(plan.base, plan.wanted, plan.device, plan.batch_size or 1, plan.workers)
     except Unsupported as error:
-        raise RequestError(f"engine 'openvino' cannot run this: {error}. Use --engine torch") from error
+        raise RequestError(f"engine 'openvino' cannot run this: {error}. {advice}") from error
+
+
+def is_openvino_installed() -> bool:
+    """Whether the extra `openvino` is there."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def is_handcrafted(plan: Plan) -> bool:
+    """Whether the base calls scikit-image, which nothing translates."""
+    return plan.base.id.architecture in HANDCRAFTED_BASES
+
+
+def is_rounded_on_cpu(plan: Plan) -> bool:
+    """Whether a CPU is to run a network in bfloat16."""
+    return plan.device.type == "cpu" and plan.base.id.precision == "bfloat16" and not is_handcrafted(plan)
 
 
 ENGINES: dict[str, Callable[[Plan], Engine]] = {
@@ -235,7 +265,7 @@ ENGINES: dict[str, Callable[[Plan], Engine]] = {
 """Name of an engine (`--engine`): how it is made."""
 
 
-def choose_engine(name: str, plan: Plan, images: int) -> tuple[str, Engine]:
+def choose_engine(name: str, plan: Plan, images: int, takes_any: bool = False) -> tuple[str, Engine]:
     """Make the engine that `--engine` names, or the fastest one for this plan.
 
     Parameters
@@ -245,6 +275,9 @@ def choose_engine(name: str, plan: Plan, images: int) -> tuple[str, Engine]:
     plan : Plan
     images : int
         Images of the whole data set, so that an interrupted run goes on with the engine that began it.
+    takes_any : bool
+        Whether "auto" is torch, too, where OpenVINO cannot compute in bfloat16 on a CPU: for who runs a model, and did
+        not choose its precision.
 
     Returns
     -------
@@ -257,28 +290,28 @@ def choose_engine(name: str, plan: Plan, images: int) -> tuple[str, Engine]:
     UnknownName
         If there is no such engine.
     RequestError
-        If the engine that was named cannot run this.
+        If the engine that was named cannot run this, or bfloat16 was asked for on a CPU and OpenVINO cannot.
     """
     if name != "auto":
         if name not in ENGINES:
             raise unknown("engine", name, ["auto", *ENGINES])
         return name, ENGINES[name](plan)
-    if is_worth_compiling(plan, images):
+    if is_rounded_on_cpu(plan) or is_worth_compiling(plan, images):
         try:
             return "openvino", make_openvino(plan)
         except RequestError as error:
-            log.info("%s", error)
+            if is_rounded_on_cpu(plan) and not takes_any:
+                raise
+            reason, _, _ = str(error).partition(". Use --")
+            note(log, f"{reason}. Torch runs it instead, which is slower")
     return "torch", make_torch(plan)
 
 
 def is_worth_compiling(plan: Plan, images: int) -> bool:
-    """Whether OpenVINO is likely to run this base, and to pay for its translation."""
+    """Whether OpenVINO is there, and likely to pay for its translation."""
     if plan.device.type != "cpu" or images < WORTH_COMPILING:
         return False
-    # Tracing follows one branch only, and a network that we do not know may have several.
-    if plan.base.id.architecture not in BASE_NAMES:
-        return False
-    return importlib.util.find_spec("openvino") is not None
+    return is_openvino_installed() and not is_handcrafted(plan)
 
 
 @contextmanager
@@ -316,10 +349,13 @@ class LazyEngine:
         Images of the whole data set.
     clock : Clock
         Counts the seconds of making the engine and of computing.
+    takes_any : bool
+        As for `choose_engine`.
     """
 
-    def __init__(self, choice: str, plan: Plan, images: int, clock: Clock) -> None:
+    def __init__(self, choice: str, plan: Plan, images: int, clock: Clock, takes_any: bool = False) -> None:
         self.choice = choice
+        self.takes_any = takes_any
         self.plan = plan
         self.images = images
         self.clock = clock
@@ -336,7 +372,7 @@ class LazyEngine:
         with self._lock:
             if self._chosen is None:
                 with self.clock.timed("engine"):
-                    self._chosen = choose_engine(self.choice, self.plan, self.images)
+                    self._chosen = choose_engine(self.choice, self.plan, self.images, self.takes_any)
             return self._chosen[1]
 
     def start(self, images: Sequence[Pixels]) -> Callable[[], LayerFeatures]:

@@ -74,7 +74,7 @@ def label_listing(
     if batch_size is None:
         batch_size, workers = choose_pass(base, model.keys, model.views, device.type, workers)
     plan = make_plan(base, group_poolings(model.keys), device, batch_size, workers)
-    engine = LazyEngine("auto", plan, len(listing), Clock())
+    engine = LazyEngine("auto", plan, len(listing), Clock(), takes_any=True)
     views = range(model.views)
     for batch in compute_features(engine, listing, range(len(listing)), lambda digest, row: True, lambda digest: views):
         rows: list[int] = []

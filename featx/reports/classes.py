@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from featx.evaluation.error_analysis import ClassReport, Mistake
 from featx.log import escape_controls
 from featx.reports.csv_text import Cell, write_csv
+
+if TYPE_CHECKING:
+    # It imports scikit-learn, and `predict` writes tables without: that is a second of its time.
+    from featx.evaluation.error_analysis import ClassReport, Mistake
 
 MOST_CLASSES = 25
 """Longer lists of classes show their weakest only."""

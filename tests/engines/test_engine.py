@@ -110,14 +110,6 @@ assert sys.modules["openvino_telemetry"] is None
 
 
 @pytest.mark.skipif("openvino" not in INSTALLED, reason="the extra 'openvino' is not installed")
-def test_what_openvino_cannot_run_is_said_and_auto_runs_it_with_torch() -> None:
-    rough = plan(precision="bfloat16")
-    with pytest.raises(RequestError, match="runs float32 on the CPU, not bfloat16.*--engine torch"):
-        choose_engine("openvino", rough, 1)
-    assert choose_engine("auto", rough, 10**6)[0] == "torch"
-
-
-@pytest.mark.skipif("openvino" not in INSTALLED, reason="the extra 'openvino' is not installed")
 @pytest.mark.parametrize(("copy_bytes", "has_copies"), [(COPY_BYTES, True), (0, False)])
 def test_threads_of_openvino_give_the_same_features_with_copies_of_the_network_and_with_one_that_they_share(
     copy_bytes: int, has_copies: bool

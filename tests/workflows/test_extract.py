@@ -105,7 +105,8 @@ def test_other_weights_transform_or_precision_share_nothing(
         "transform": replace(RANDOM, resize=40),
         "precision": replace(RANDOM, precision="bfloat16"),
     }[change]
-    assert counts(extract_features(replace(request_, base=choice))) == (0, 36, 0)
+    # Torch computes in bfloat16 on any processor.
+    assert counts(extract_features(replace(request_, base=choice, engine="torch"))) == (0, 36, 0)
 
 
 def test_one_bad_image_never_costs_its_batch(request_: ExtractRequest, photos: Path) -> None:

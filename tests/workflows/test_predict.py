@@ -87,6 +87,18 @@ def test_a_fresh_process_in_another_folder_predicts_the_same(model: Path, photos
     assert [path.name for path in elsewhere.iterdir()] == ["moved.featx"]
 
 
+def test_a_prediction_needs_no_scikit_learn_which_would_take_as_long_as_the_rest(model: Path, photos: Path) -> None:
+    words = ["predict", str(model), str(photos), "-q"]
+    script = (
+        "import sys\nfrom featx.cli.main import run\n"
+        f"try:\n    run({words!r})\nexcept SystemExit as end:\n    assert not end.code\n"
+        "assert not {'sklearn', 'scipy', 'torch._dynamo', 'pandas'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "probability" in done.stdout
+
+
 def test_probabilities_sum_to_one_and_the_label_is_the_greatest(model: Path, photos: Path) -> None:
     for image in label_images(PredictRequest(model, [str(photos)])).labelled:
         assert sum(image.probabilities.values()) == pytest.approx(1, abs=1e-5)
