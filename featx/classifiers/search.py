@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,18 @@ from featx.classifiers.choice import (
 )
 from featx.classifiers.figures import Criterion, average_views
 from featx.classifiers.grids import list_beyond, list_warm_values
+from featx.classifiers.heartbeat import make_heartbeat
 from featx.classifiers.knn import search_neighbours
 from featx.classifiers.majority import search_majority
 from featx.classifiers.registry import Linear, Majority, Neighbours, find_classifier
-from featx.linear.cross_validation import CVScores, Scoring, score_folds
+from featx.classifiers.search_path import search_path
+from featx.linear.cross_validation import Scoring, score_folds
 from featx.linear.fit import fit_linear
-from featx.linear.options import TIGHT
+from featx.linear.many_rows.cost import Problem, count_threads, has_many_rows
+from featx.linear.many_rows.path import PathSetting
+from featx.linear.options import SEARCH, TIGHT, Start
+from featx.linear.spaces import PARETO
+from featx.linear.val_scores import CVScores
 from featx.linear.weighting import UNWEIGHTED, WeightedLabels, Weighting, drop_zero_rows, weigh_rows
 from featx.types import Fold, Matrix
 
@@ -134,7 +140,9 @@ def search_linear(
     for name, of_classifier in scored.items():
         started = time.perf_counter()
         choice = of_classifier.choose(name)
-        model = fit_linear(X, labels, name, choice.params["C"], TIGHT)
+        C = choice.params["C"]
+        options = replace(TIGHT, start=of_classifier.starts.get(C), report=make_heartbeat(f"{name}, the final fit"))
+        model = fit_linear(X, labels, name, C, options)
         seconds = shared_seconds + time.perf_counter() - started
         fitted[name] = replace(choice, model=model, seconds=seconds)
     return fitted
@@ -152,11 +160,14 @@ class ScoredValues:
         (folds, values) each.
     at_edge : bool
         Whether the best of the usual values lies at their edge.
+    starts : dict of float to Start
+        Solutions of the first fold by C, for those who fit all rows; empty where rows are few.
     """
 
     values: list[float]
     scores: CVScores
     at_edge: bool
+    starts: dict[float, Start] = field(default_factory=dict)
 
     def choose(self, name: str) -> Fitted:
         """Choose the best value for the classifier of that name; the model is left to be fitted."""
@@ -177,6 +188,8 @@ def score_values(
 ) -> dict[str, ScoredValues]:
     """Cross-validate linear classifiers at the usual values of C, and beyond them where the best one is at the edge.
 
+    On many rows a direction is left when the score has fallen twice; see `search_path`.
+
     Parameters
     ----------
     classifiers : mapping of str to Linear
@@ -189,6 +202,8 @@ def score_values(
         Folds at a time, as `cross_validate` takes it.
     """
     grid = {name: classifier.values for name, classifier in classifiers.items()}
+    if has_many_rows(len(folds[0][0]), X.shape[1], Problem.count_scores(len(np.unique(labels.labels)))):
+        return {name: score_path(name, values, X, labels, folds, (criterion, jobs)) for name, values in grid.items()}
     scoring = Scoring(grid, merit=criterion.rate_scores if criterion else None)
     usual = score_folds(X, labels, folds, scoring, jobs)
     beyond = {name: list_values_beyond(name, grid[name], usual[name]) for name in usual}
@@ -200,6 +215,30 @@ def score_values(
         scores = score_folds(X, labels, folds, replace(scoring, grid=warm), jobs)
         further = {name: keep_last(scores[name], len(values)) for name, values in beyond.items()}
     return {name: join_values(name, grid[name], usual[name], beyond.get(name, []), further.get(name)) for name in grid}
+
+
+def score_path(
+    name: str,
+    values: Sequence[float],
+    X: Matrix,
+    labels: WeightedLabels,
+    folds: Sequence[Fold],
+    how: tuple[Criterion | None, int | None],
+) -> ScoredValues:
+    """Cross-validate one classifier on many rows; how is the figure to choose by, and threads as `score_values` has."""
+    criterion, jobs = how
+    merit = criterion.rate_scores if criterion else None
+    options = replace(SEARCH, report=make_heartbeat(f"{name}, the search for C"))
+    problem = Problem(len(X), X.shape[1], len(np.unique(labels.labels)), len(folds))
+
+    def set_up(basis: Matrix) -> PathSetting:
+        return PathSetting(name, basis, PARETO, count_threads(jobs), merit, options)
+
+    tried = search_path(name, values, X, labels, folds, (set_up, problem.count_search_passes(name)))
+    usual = [place for place, value in enumerate(tried.values) if values[0] <= value <= values[-1]]
+    of_usual = CVScores._make(None if each is None else each[:, usual] for each in tried.scores)
+    best = tried.values[usual[choose_value(name, of_usual)]]
+    return ScoredValues(tried.values, tried.scores, best in (values[0], values[-1]), tried.starts)
 
 
 def list_values_beyond(name: str, values: Sequence[float], scores: CVScores) -> list[float]:

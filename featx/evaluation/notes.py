@@ -10,6 +10,7 @@ from featx.errors import shorten
 from featx.evaluation.metrics import SIGNIFICANCE, mcnemar
 from featx.evaluation.result import TUNED, Evaluation
 from featx.features.dataset import Dataset
+from featx.features.splits import FOLDS
 from featx.requests import ClassWeight
 
 FEW_IMAGES = 10
@@ -24,7 +25,12 @@ def note_row(evaluation: Evaluation, dataset: Dataset, class_weight: ClassWeight
     class_weight : str
         What was asked for.
     """
-    notes = [note_chance(evaluation, dataset), note_edge(evaluation), note_weights(evaluation, dataset, class_weight)]
+    notes = [
+        note_chance(evaluation, dataset),
+        note_edge(evaluation),
+        note_split(evaluation),
+        note_weights(evaluation, dataset, class_weight),
+    ]
     return tuple(note for note in notes if note)
 
 
@@ -84,6 +90,16 @@ def note_edge(evaluation: Evaluation) -> str | None:
         return None
     C = evaluation.result.params["C"]
     return f"C = {C:.3g} is the {evaluation.edge} that was tried: one beyond it may do better"
+
+
+def note_split(evaluation: Evaluation) -> str | None:
+    """Say that one split chose hyper-parameters, and how exactly it tells an accuracy."""
+    result = evaluation.result
+    if not result.single_split:
+        return None
+    validated = result.n_train // FOLDS
+    points = 100 * (result.cv_accuracy * (1 - result.cv_accuracy) / validated) ** 0.5
+    return f"cv is of one split, 80/20, instead of {FOLDS} folds: {validated} images validate, +- {points:.1f} points"
 
 
 def note_data(dataset: Dataset) -> tuple[str, ...]:
