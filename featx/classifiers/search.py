@@ -32,6 +32,7 @@ from featx.classifiers.search_path import search_path
 from featx.linear.cross_validation import Scoring, score_folds
 from featx.linear.fit import fit_linear
 from featx.linear.many_rows.cost import Problem, count_threads, has_many_rows
+from featx.linear.many_rows.device import place_rows
 from featx.linear.many_rows.path import PathSetting
 from featx.linear.options import SEARCH, TIGHT, Start
 from featx.linear.spaces import PARETO
@@ -55,12 +56,15 @@ class SearchOptions:
         take no weights, and what is most frequent none of classes.
     groups : (n,) int, optional
         For estimators that divide their rows themselves: rows of one group stay together.
+    device : str
+        "auto", "cpu" or "cuda": where linear classifiers on many rows are solved.
     """
 
     views: int = 1
     criterion: Criterion | None = None
     weighting: Weighting = UNWEIGHTED
     groups: NDArray[np.intp] | None = None
+    device: str = "cpu"
 
 
 DEFAULT_OPTIONS = SearchOptions()
@@ -134,6 +138,7 @@ def search_linear(
     """Choose C for each linear classifier, and refit it on all rows."""
     started = time.perf_counter()
     labels = WeightedLabels(y, options.weighting)
+    X = place_rows(X, options.device, estimate_seconds(list(classifiers), X, y, folds))
     scored = score_values(classifiers, X, labels, folds, options.criterion)
     shared_seconds = (time.perf_counter() - started) / len(classifiers)
     fitted = {}
@@ -146,6 +151,14 @@ def search_linear(
         seconds = shared_seconds + time.perf_counter() - started
         fitted[name] = replace(choice, model=model, seconds=seconds)
     return fitted
+
+
+def estimate_seconds(names: Sequence[str], X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold]) -> float:
+    """Estimate what linear classifiers take on all cores, in seconds; 0 where rows are few."""
+    problem = Problem(len(X), X.shape[1], len(np.unique(y)), len(folds))
+    if not problem.is_large:
+        return 0.0
+    return sum(problem.estimate_seconds(name, count_threads()) for name in names)
 
 
 @dataclass(frozen=True)

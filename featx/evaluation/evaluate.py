@@ -177,7 +177,7 @@ def train_classifiers(comparison: Comparison, names: Sequence[str], features: Fe
     weighting = dataset.weighting(request.class_weight) or UNWEIGHTED
     weighting = weighting.take(train).tile(request.views)
     groups = np.tile(dataset.groups[train], request.views) if dataset.has_groups else None
-    options = SearchOptions(request.views, comparison.criterion, weighting, groups)
+    options = SearchOptions(request.views, comparison.criterion, weighting, groups, request.device)
     if features.array is None:
         blocks = RowBlocks(features.take, rows, features.block)
         return search_out_of_core(names, blocks, y, folds[0], options)
