@@ -80,6 +80,15 @@ def test_a_value_at_the_edge_of_all_that_were_tried_is_noted() -> None:
     )
 
 
+def test_one_split_is_noted_with_what_it_tells() -> None:
+    dataset = make_dataset((20, 20))
+    right = dataset.y[dataset.test]
+    assert note_row(evaluate(right, n_train=50_000, cv_accuracy=0.5), dataset) == ()
+    assert note_row(evaluate(right, n_train=50_000, cv_accuracy=0.5, single_split=True), dataset) == (
+        "cv is of one split, 80/20, instead of 5 folds: 10000 images validate, +- 0.5 points",
+    )
+
+
 def test_classes_of_few_held_out_images_are_named_the_smallest_first() -> None:
     assert note_data(make_dataset((20, 10))) == ()
     assert note_data(make_dataset((20, 9))) == (
