@@ -1,5 +1,7 @@
 """Cross-validation of linear classifiers: a fold is factorised once, for every C and every classifier.
 
+On many rows, folds are solved by passes over blocks of rows (`many_rows`), one after another on all cores.
+
 Where rows outnumber columns, all folds use the eigenvectors of all rows. A rotation changes no solution, it only helps
 to find it, and eigenvectors of the fold's training rows help no more (measured: as many steps) but take longest of all.
 """
@@ -15,7 +17,9 @@ from joblib import Parallel, delayed
 
 from featx.linear.fit import require_classes, solve_path
 from featx.linear.lapack import Array, cast, one_thread, require_finite, send_like, to_numpy
-from featx.linear.options import ROUGH, SolverOptions
+from featx.linear.many_rows.cost import Problem, count_threads, has_many_rows
+from featx.linear.many_rows.path import PathSetting, open_fold
+from featx.linear.options import ROUGH, SolverOptions, Start
 from featx.linear.spaces import (
     PARETO,
     build_column_space,
@@ -182,6 +186,9 @@ def score_folds(
         require_weights(weighting.rows, len(x))
     if len(x) * min(x.shape) * len(np.unique(to_numpy(plain_labels))) < WORTH_THREADS:
         jobs = 1
+    classes = len(np.unique(to_numpy(plain_labels)))
+    if has_many_rows(min(len(train) for train, _ in folds), x.shape[1], Problem.count_scores(classes)):
+        return _score_many_rows(x, labels, folds, scoring, count_threads(jobs))
     needs_basis = any(not prefers_rows(len(train), x.shape[1]) for train, _ in folds)
     with one_thread():
         basis = compute_column_basis(x, fit_scaling(x, scoring.power)) if needs_basis else None
@@ -189,6 +196,26 @@ def score_folds(
             delayed(_prepare_and_score)(x, labels, fold, scoring, basis) for fold in folds
         )
     return {kind: stack_scores([scores[kind] for scores in fold_scores]) for kind in scoring.grid}
+
+
+def _score_many_rows(
+    x: Array, labels: Array | WeightedLabels, folds: Sequence[Fold], scoring: Scoring, threads: int
+) -> dict[str, CVScores]:
+    """Score folds one after the other, each by passes over its rows that all threads share."""
+    with one_thread():
+        basis = compute_column_basis(x, fit_scaling(x, scoring.power))
+    scores_by_kind = {}
+    for kind, values in scoring.grid.items():
+        setting = PathSetting(kind, basis, scoring.power, threads, scoring.merit)
+        fold_scores = []
+        starts: dict[float, Start] = {}
+        for fold in folds:
+            path = open_fold(x, labels, fold, setting, starts)
+            scores = {c: path.score(float(c)) for c in sorted(values)}
+            starts = path.list_starts()
+            fold_scores.append(stack_scores([scores[c] for c in values]))
+        scores_by_kind[kind] = stack_scores(fold_scores)
+    return scores_by_kind
 
 
 def _prepare_and_score(

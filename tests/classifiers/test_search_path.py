@@ -16,13 +16,14 @@ from featx.classifiers.registry import Linear
 from featx.classifiers.search import SearchOptions, score_values, search_linear
 from featx.classifiers.search_path import visit_values
 from featx.features.splits import make_folds
-from featx.linear.cross_validation import Scoring, score_folds
+from featx.linear.cross_validation import cross_validate, prepare_fold, score_fold
 from featx.linear.fit import fit_linear
 from featx.linear.many_rows.cost import has_many_rows
 from featx.linear.options import SolverOptions
-from featx.linear.val_scores import CVScores
+from featx.linear.val_scores import CVScores, stack_scores
 from featx.linear.weighting import UNWEIGHTED, WeightedLabels, Weighting
 from featx.log import NOTE
+from featx.types import Fold
 
 GRID = {"logreg": LOGREG_C, "svm": SVM_C}
 
@@ -77,6 +78,11 @@ def make_many(classes: int = 40, n: int = 10_000, d: int = 64) -> tuple[np.ndarr
     return X, y
 
 
+def solve_as_few(name: str, X: np.ndarray, labels: WeightedLabels, fold: Fold, values: list[float]) -> CVScores:
+    """Score values of C on one fold by the solvers for few rows, (1, values) each."""
+    return stack_scores([score_fold(prepare_fold(X, labels, fold), {name: values})[name]])
+
+
 @pytest.mark.parametrize("name", ["logreg", "svm"])
 @pytest.mark.parametrize("weighting", [Weighting(), Weighting({0: 4.0})], ids=["plain", "weighted"])
 def test_the_search_chooses_as_the_whole_grid_does(name: str, weighting: Weighting) -> None:
@@ -86,7 +92,7 @@ def test_the_search_chooses_as_the_whole_grid_does(name: str, weighting: Weighti
     path = score_values({name: Linear(GRID[name])}, X, labels, fold)[name]
     assert len(path.values) < len(GRID[name])
     # The same values by the solvers for few rows.
-    scores = score_folds(X, labels, fold, Scoring({name: path.values}))[name]
+    scores = solve_as_few(name, X, labels, fold[0], path.values)
     ours, theirs = rate_values(name, path.scores), rate_values(name, scores)
     winner = choose_value(name, path.scores)
     assert theirs.max() - theirs[winner] < 2e-3
@@ -110,6 +116,19 @@ def test_every_fold_tries_what_was_worth_it_on_the_first_and_the_fit_begins_wher
         assert alone.scores.accuracy[0, alone.values.index(value)] == pytest.approx(of_second, abs=5e-3)
 
 
+def test_a_whole_grid_on_many_rows_scores_as_the_solvers_for_few_do() -> None:
+    X, y = make_many()
+    folds = make_folds(y, np.arange(len(y)), 42)[:2]
+    values = [0.03, 0.01, 0.1]
+    scores = cross_validate(X, y, folds, {"logreg": values})["logreg"]
+    assert scores.accuracy.shape == (2, 3)
+    labels = WeightedLabels(y, UNWEIGHTED)
+    for place, fold in enumerate(folds):
+        expected = solve_as_few("logreg", X, labels, fold, values)
+        assert scores.accuracy[place] == pytest.approx(expected.accuracy[0], abs=2e-3)
+        assert scores.loss[place] == pytest.approx(expected.loss[0], abs=3e-3)
+
+
 def test_views_of_an_image_are_averaged_where_rows_are_many() -> None:
     X, y = make_many()
     X = np.vstack([X, X + 0.1])
@@ -118,7 +137,7 @@ def test_views_of_an_image_are_averaged_where_rows_are_many() -> None:
     fold = (train, images[1][:, None] + len(y) * np.arange(2))
     labels = WeightedLabels(np.tile(y, 2), UNWEIGHTED)
     path = score_values({"svm": Linear(SVM_C)}, X, labels, [fold])["svm"]
-    scores = score_folds(X, labels, [fold], Scoring({"svm": path.values}))["svm"]
+    scores = solve_as_few("svm", X, labels, fold, path.values)
     assert path.scores.accuracy == pytest.approx(scores.accuracy, abs=4e-3)
 
 
