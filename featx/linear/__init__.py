@@ -21,8 +21,9 @@ Newton's steps are found by conjugate gradients, all classes at once.
 
 Read the files in this order: `spaces` (scaling and coordinates), `weighting`, `losses`, `objective` (value, gradient,
 line search), `lbfgs` (logistic regression), `svm_systems` and `svm_newton` (the SVM), `options`, `fit` (one
-classifier), `many_rows` (its own order), `val_scores`, `cross_validation` (all C, all folds), `out_of_core` (features larger than memory), `estimators`
-(scikit-learn's interface). `lapack` holds what numpy and torch do not share.
+classifier), `many_rows` (which has an order of its own), `val_scores`, `cross_validation` (all C, all folds),
+`out_of_core` (features larger than memory), `estimators` (scikit-learn's interface). `lapack` holds what numpy and
+torch do not share.
 
 Proof: `tests/linear/test_estimators.py` compares objectives with scikit-learn's on generated problems of any shape and
 runs scikit-learn's own checks of estimators; `test_fit.py` shows that spaces and methods agree, and that fits are
