@@ -41,7 +41,7 @@ def test_one_split_is_said_and_results_of_five_folds_stay_where_they_were(
         of_split = {row.clf: row for row in compare_layer_sets(request_)}
         assert of_split["logreg"].single_split
         assert of_split["logreg"].to_dict()["single_split"] is True
-        assert any("one split" in note for note in of_split["logreg"].notes)
+        assert any("one split" in note for note in of_split["logreg"].data_notes)
         assert not of_split["dummy"].single_split
         assert not of_split["logreg"].recalled
         (again, _) = compare_layer_sets(request_)
