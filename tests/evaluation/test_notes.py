@@ -87,7 +87,8 @@ def test_one_split_is_noted_with_what_it_tells() -> None:
     larger = replace(dataset, y=dataset.y[many], test=dataset.test[many], groups=np.arange(len(many)))
     (note,) = note_data(larger)
     assert note == (
-        "so many images are validated on one split, 80/20, instead of 5 folds: 6000 images tell an accuracy to 0.6 points"
+        "so many images are validated on one split, 80/20, instead of 5 folds: "
+        "6000 images tell an accuracy to 0.6 points"
     )
 
 
