@@ -32,6 +32,8 @@ from sklearn.svm import LinearSVC
 from featx.classifiers.registry import Linear, find_classifier
 from featx.classifiers.search import score_path, search_linear
 from featx.features.splits import make_folds
+from featx.linear.many_rows.cost import count_threads
+from featx.linear.many_rows.path import PathSetting
 from featx.linear.spaces import fit_scaling
 from featx.linear.weighting import UNWEIGHTED, WeightedLabels
 
@@ -154,7 +156,7 @@ def measure_rivals(clf: str, x: Any, y: Any, options: Any, show: Callable[[str],
     show(f"\n{clf}: {len(x):,} x {x.shape[1]}, {int(y.max()) + 1} classes, one 80/20 split")
     clock, cores, found = timed(lambda: search(clf, x, y, folds))
     labels = WeightedLabels(y, UNWEIGHTED)
-    path = score_path(clf, classifier.values, x, labels, folds, (None, None))
+    path = score_path(classifier.values, x, labels, folds, PathSetting(clf, count_threads()))
     values = list(classifier.values) if options.whole else path.values
     tried = ", ".join(f"{value:.3g}" for value in path.values)
     show(f"  featx: {clock:.2f} s ({cores:.1f} s of all cores), C = {found.params['C']:.3g} of {tried}")

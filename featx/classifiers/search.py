@@ -35,7 +35,6 @@ from featx.linear.many_rows.cost import Problem, count_threads, has_many_rows
 from featx.linear.many_rows.device import place_rows
 from featx.linear.many_rows.path import PathSetting
 from featx.linear.options import SEARCH, TIGHT, Start
-from featx.linear.spaces import PARETO
 from featx.linear.val_scores import CVScores
 from featx.linear.weighting import UNWEIGHTED, WeightedLabels, Weighting, drop_zero_rows, weigh_rows
 from featx.types import Fold, Matrix
@@ -215,9 +214,15 @@ def score_values(
         Folds at a time, as `cross_validate` takes it.
     """
     grid = {name: classifier.values for name, classifier in classifiers.items()}
+    merit = criterion.rate_scores if criterion else None
     if has_many_rows(len(folds[0][0]), X.shape[1], Problem.count_scores(len(np.unique(labels.labels)))):
-        return {name: score_path(name, values, X, labels, folds, (criterion, jobs)) for name, values in grid.items()}
-    scoring = Scoring(grid, merit=criterion.rate_scores if criterion else None)
+        scored = {}
+        for name, values in grid.items():
+            options = replace(SEARCH, report=make_heartbeat(f"{name}, the search for C"))
+            setting = PathSetting(name, count_threads(jobs), merit=merit, options=options)
+            scored[name] = score_path(values, X, labels, folds, setting)
+        return scored
+    scoring = Scoring(grid, merit=merit)
     usual = score_folds(X, labels, folds, scoring, jobs)
     beyond = {name: list_values_beyond(name, grid[name], usual[name]) for name in usual}
     beyond = {name: values for name, values in beyond.items() if values}
@@ -231,23 +236,11 @@ def score_values(
 
 
 def score_path(
-    name: str,
-    values: Sequence[float],
-    X: Matrix,
-    labels: WeightedLabels,
-    folds: Sequence[Fold],
-    how: tuple[Criterion | None, int | None],
+    values: Sequence[float], X: Matrix, labels: WeightedLabels, folds: Sequence[Fold], setting: PathSetting
 ) -> ScoredValues:
-    """Cross-validate one classifier on many rows; how is the figure to choose by, and threads as `score_values` has."""
-    criterion, jobs = how
-    merit = criterion.rate_scores if criterion else None
-    options = replace(SEARCH, report=make_heartbeat(f"{name}, the search for C"))
-    problem = Problem(len(X), X.shape[1], len(np.unique(labels.labels)), len(folds))
-
-    def set_up(basis: Matrix) -> PathSetting:
-        return PathSetting(name, basis, PARETO, count_threads(jobs), merit, options)
-
-    tried = search_path(name, values, X, labels, folds, (set_up, problem.count_search_passes(name)))
+    """Cross-validate one classifier on many rows; parameters are those of `search_path`."""
+    name = setting.kind
+    tried = search_path(values, X, labels, folds, setting)
     usual = [place for place, value in enumerate(tried.values) if values[0] <= value <= values[-1]]
     of_usual = CVScores._make(None if each is None else each[:, usual] for each in tried.scores)
     best = tried.values[usual[choose_value(name, of_usual)]]

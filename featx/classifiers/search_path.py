@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from featx.classifiers.choice import rate_values
 from featx.classifiers.grids import list_beyond
-from featx.linear.lapack import one_thread, require_finite
+from featx.linear.lapack import require_finite
+from featx.linear.many_rows.cost import Problem
 from featx.linear.many_rows.newton import Effort
-from featx.linear.many_rows.path import FoldPath, PathSetting, open_fold
+from featx.linear.many_rows.path import PathSetting, gather_rows, open_fold
 from featx.linear.options import Start
-from featx.linear.spaces import compute_column_basis, fit_scaling
 from featx.linear.val_scores import CVScores, stack_scores
 from featx.linear.weighting import WeightedLabels
 from featx.types import Fold, Matrix
@@ -121,26 +123,18 @@ def is_worth_trying(visits: Visits, place: int, edge: int, sign: int = 1) -> boo
 
 
 def search_path(
-    name: str,
-    values: Sequence[float],
-    X: Matrix,
-    labels: WeightedLabels,
-    folds: Sequence[Fold],
-    how: tuple[Callable[[Matrix], PathSetting], int],
+    values: Sequence[float], X: Matrix, labels: WeightedLabels, folds: Sequence[Fold], setting: PathSetting
 ) -> TriedValues:
     """Try values on the first fold, and on the others those that were worth it there.
 
     Parameters
     ----------
-    name : str
-        "logreg" or "svm".
     values : sequence of float
         The usual grid, rising.
     X : (n, d) float
     labels : WeightedLabels
     folds : sequence of (train rows, validation rows)
-    how : pair of callable and int
-        What gives the setting of the path, from the basis (d, d), and the number of passes that are expected.
+    setting : PathSetting
 
     Raises
     ------
@@ -148,23 +142,17 @@ def search_path(
         If X holds NaN or infinity, or the training rows of a fold have only one class.
     """
     require_finite(X)
-    setting_of, passes = how
-    with one_thread():
-        setting = setting_of(compute_column_basis(X, fit_scaling(X)))
-    effort = Effort(setting.options.report, passes)
-    first = open_fold(X, labels, folds[0], setting, effort=effort)
-    ladder, visits = visit_values(name, values, first.score)
+    problem = Problem(len(X), X.shape[1], len(np.unique(labels.labels)), len(folds))
+    effort = Effort(setting.options.report, problem.count_search_passes(setting.kind))
+    rows = gather_rows(X, labels, setting.power)
+    first = open_fold(rows, folds[0], setting, effort=effort)
+    ladder, visits = visit_values(setting.kind, values, first.score)
     tried = sorted(visits.scores)
     starts = first.list_starts()
     scores = [stack_scores([visits.scores[place] for place in tried])]
     # One fold at a time is in memory.
     del first
     for fold in folds[1:]:
-        path = open_fold(X, labels, fold, setting, starts, effort)
-        scores.append(score_tried(path, [ladder[place] for place in tried]))
+        path = open_fold(rows, fold, setting, starts, effort)
+        scores.append(stack_scores([path.score(ladder[place]) for place in tried]))
     return TriedValues([ladder[place] for place in tried], stack_scores(scores), starts)
-
-
-def score_tried(path: FoldPath, values: Sequence[float]) -> CVScores:
-    """Score some values on another fold, (values,) each."""
-    return stack_scores([path.score(c) for c in values])

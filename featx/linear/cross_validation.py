@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from featx.linear.fit import require_classes, solve_path
 from featx.linear.lapack import Array, cast, one_thread, require_finite, send_like, to_numpy
 from featx.linear.many_rows.cost import Problem, count_threads, has_many_rows
-from featx.linear.many_rows.path import PathSetting, open_fold
+from featx.linear.many_rows.path import PathSetting, gather_rows, open_fold
 from featx.linear.options import ROUGH, SolverOptions, Start
 from featx.linear.spaces import (
     PARETO,
@@ -202,15 +202,14 @@ def _score_many_rows(
     x: Array, labels: Array | WeightedLabels, folds: Sequence[Fold], scoring: Scoring, threads: int
 ) -> dict[str, CVScores]:
     """Score folds one after the other, each by passes over its rows that all threads share."""
-    with one_thread():
-        basis = compute_column_basis(x, fit_scaling(x, scoring.power))
+    rows = gather_rows(x, labels, scoring.power)
     scores_by_kind = {}
     for kind, values in scoring.grid.items():
-        setting = PathSetting(kind, basis, scoring.power, threads, scoring.merit)
+        setting = PathSetting(kind, threads, scoring.power, scoring.merit)
         fold_scores = []
         starts: dict[float, Start] = {}
         for fold in folds:
-            path = open_fold(x, labels, fold, setting, starts)
+            path = open_fold(rows, fold, setting, starts)
             scores = {c: path.score(float(c)) for c in sorted(values)}
             starts = path.list_starts()
             fold_scores.append(stack_scores([scores[c] for c in values]))

@@ -13,7 +13,7 @@ from featx.linear.lapack import Array, cast, one_thread, to_numpy
 from featx.linear.many_rows.blocks import ManyRows, prepare_rows
 from featx.linear.many_rows.newton import Effort, solve_rows
 from featx.linear.options import SEARCH, SolverOptions, Start
-from featx.linear.spaces import Space, encode_labels, fit_scaling
+from featx.linear.spaces import PARETO, Space, compute_column_basis, encode_labels, fit_scaling
 from featx.linear.val_scores import CVScores, Merit, PreparedFold, score_weights
 from featx.linear.weighting import WeightedLabels, split_labels, take_positive, weigh_targets, weigh_val_rows
 from featx.types import Fold
@@ -30,22 +30,37 @@ class PathSetting:
     ----------
     kind : str
         "logreg" or "svm".
-    basis : (d, d) float32
-        From `compute_column_basis` of all rows.
+    threads : int
     power : float
         How columns are scaled, see `compute_scale`.
-    threads : int
     merit : callable, optional
         A further figure to be computed.
     options : SolverOptions
     """
 
     kind: str
-    basis: Array
-    power: float
     threads: int
+    power: float = PARETO
     merit: Merit | None = None
     options: SolverOptions = SEARCH
+
+
+@dataclass(frozen=True)
+class PathRows:
+    """The rows of all folds.
+
+    Attributes
+    ----------
+    x : (n, d) float32 or float64
+        A numpy array, or a torch tensor on any device.
+    labels : (n,) any dtype, or WeightedLabels
+    basis : (d, d) float32
+        From `compute_column_basis` of all rows.
+    """
+
+    x: Array
+    labels: Array | WeightedLabels
+    basis: Array
 
 
 @dataclass
@@ -106,9 +121,14 @@ class FoldPath:
         return weights + EXTRAPOLATION * min(step, 1.0) * (weights - self.solved[by_distance[1]])
 
 
+def gather_rows(x: Array, labels: Array | WeightedLabels, power: float = PARETO) -> PathRows:
+    """Find the coordinates that all folds share, parameters as of `PathRows`."""
+    with one_thread():
+        return PathRows(x, labels, compute_column_basis(x, fit_scaling(x, power)))
+
+
 def open_fold(
-    x: Array,
-    labels: Array | WeightedLabels,
+    gathered: PathRows,
     fold: Fold,
     setting: PathSetting,
     starts: Mapping[float, Start] | None = None,
@@ -118,9 +138,7 @@ def open_fold(
 
     Parameters
     ----------
-    x : (n, d) float32 or float64
-        A numpy array, or a torch tensor on any device.
-    labels : (n,) any dtype, or WeightedLabels
+    gathered : PathRows
     fold : pair of (n,) int64, and (m,) or (m, v) int64
         Training rows and validation rows.
     setting : PathSetting
@@ -133,7 +151,9 @@ def open_fold(
     DataError
         If the training rows have one class only.
     """
-    labels, weighting = split_labels(labels)
+    x = gathered.x
+    basis = gathered.basis
+    labels, weighting = split_labels(gathered.labels)
     labels = to_numpy(labels)
     train, val = (np.asarray(rows) for rows in fold)
     train = take_positive(train, weighting)
@@ -143,9 +163,9 @@ def open_fold(
     of_train = x[train]
     with one_thread():
         scaling = fit_scaling(of_train, setting.power, row_weights)
-        rows = prepare_rows(setting.kind, of_train, targets, scaling, setting.basis, setting.threads)
-        coordinates = cast(scaling.apply(x[val.reshape(-1)], "float32") @ setting.basis, "float64")
-    space = Space(rows.z[:, :-1], rows.squares[:-1], setting.basis)
+        rows = prepare_rows(setting.kind, of_train, targets, scaling, basis, setting.threads)
+        coordinates = cast(scaling.apply(x[val.reshape(-1)], "float32") @ basis, "float64")
+    space = Space(rows.z[:, :-1], rows.squares[:-1], basis)
     val_weights = weigh_val_rows(targets, labels[images], weighting.take(images).rows)
     prepared = PreparedFold(space, targets, coordinates, val.shape, labels[images], val_weights)
     return FoldPath(setting, rows, prepared, effort or Effort(), starts=starts or {})
