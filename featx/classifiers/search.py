@@ -145,8 +145,9 @@ def search_linear(
         started = time.perf_counter()
         choice = of_classifier.choose(name)
         C = choice.params["C"]
-        options = replace(TIGHT, start=of_classifier.starts.get(C), report=make_heartbeat(f"{name}, the final fit"))
-        model = fit_linear(X, labels, name, C, options)
+        heartbeat = make_heartbeat(f"{name}, the final fit")
+        tight = replace(TIGHT, start=of_classifier.starts.get(C), report=heartbeat)
+        model = fit_linear(X, labels, name, C, tight)
         seconds = shared_seconds + time.perf_counter() - started
         fitted[name] = replace(choice, model=model, seconds=seconds)
     return fitted
@@ -218,8 +219,8 @@ def score_values(
     if has_many_rows(len(folds[0][0]), X.shape[1], Problem.count_scores(len(np.unique(labels.labels)))):
         scored = {}
         for name, values in grid.items():
-            options = replace(SEARCH, report=make_heartbeat(f"{name}, the search for C"))
-            setting = PathSetting(name, count_threads(jobs), merit=merit, options=options)
+            solver_options = replace(SEARCH, report=make_heartbeat(f"{name}, the search for C"))
+            setting = PathSetting(name, count_threads(jobs), merit=merit, options=solver_options)
             scored[name] = score_path(values, X, labels, folds, setting)
         return scored
     scoring = Scoring(grid, merit=merit)

@@ -76,7 +76,8 @@ def has_many_rows(rows: int, columns: int, scores: int) -> bool:
 
 def takes_passes(x: Array, scores: int, options: SolverOptions) -> bool:
     """Say whether a fit goes by passes over blocks of rows: it must be large, and no other way asked for."""
-    return options.space == "auto" and options.svm_solver == "auto" and has_many_rows(*x.shape, scores)
+    rows, columns = x.shape
+    return options.space == "auto" and options.svm_solver == "auto" and has_many_rows(rows, columns, scores)
 
 
 def count_threads(jobs: int | None = None) -> int:
