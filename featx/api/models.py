@@ -121,7 +121,7 @@ def fit(
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
         path): images that belong together; `weights`, `resize`, `crop`, `precision` and `value_range` of the
         base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `memory`, `select`,
-        `positive`, `class_weight`, `nested` and `repeats` as in `CompareRequest`.
+        `positive`, `class_weight`, `nested`, `repeats` and `device` as in `CompareRequest`.
 
     Returns
     -------
