@@ -26,8 +26,9 @@ from featx.features.catalog import choose_layer_sets, find_base
 from featx.features.dataset import list_dataset, load_dataset
 from featx.features.scaling import unit_length
 from featx.features.splits import make_folds
-from featx.linear.cross_validation import CVScores, cross_validate
+from featx.linear.cross_validation import cross_validate
 from featx.linear.spaces import PARETO
+from featx.linear.val_scores import CVScores
 from featx.requests import CompareRequest
 from featx.store.store import FeatureStore
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from featx.classifiers.choice import choose_value
 from featx.classifiers.search import ScoredValues
-from featx.linear.cross_validation import CVScores
+from featx.linear.val_scores import CVScores
 from featx.selection.trials import Trial, compare_trials
 
 

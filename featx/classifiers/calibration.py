@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from featx.classifiers.temperature import fit_inverse_temperature
 from featx.classifiers.to_arrays import to_arrays
-from featx.linear.fit import fit_linear
+from featx.linear.fit import LinearModel, fit_linear
 from featx.linear.lapack import one_thread
 from featx.linear.options import ROUGH
 from featx.linear.weighting import WeightedLabels, Weighting, take_positive
@@ -18,7 +19,7 @@ from featx.types import Fold, Matrix
 
 
 def score_val_rows(
-    kind: str, C: float, X: Matrix, y: NDArray[np.intp], fold: Fold, weighting: Weighting
+    kind: str | LinearModel, C: float, X: Matrix, y: NDArray[np.intp], fold: Fold, weighting: Weighting
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
     """Fit on the training rows of a fold, and score those validation rows whose class was trained on.
 
@@ -31,20 +32,24 @@ def score_val_rows(
     rows : (m,) int
         Which rows these are.
     """
+    start = None
+    if isinstance(kind, LinearModel):
+        start = kind.start
+        kind = kind.kind
     train, val = fold
     train = take_positive(train, weighting)
     classes = np.unique(y[train])
     views = val.reshape(len(val), -1)
     views = views[np.isin(y[views[:, 0]], classes)]
     labels = WeightedLabels(y[train], weighting.take(train))
-    classifier = to_arrays(fit_linear(X[train], labels, kind, C, ROUGH))
+    classifier = to_arrays(fit_linear(X[train], labels, kind, C, replace(ROUGH, start=start)))
     scores = classifier.scores(X[views.reshape(-1)])
     view_scores = scores.reshape(*views.shape, scores.shape[1])
     return view_scores.mean(axis=1), np.searchsorted(classes, y[views[:, 0]]), views[:, 0]
 
 
 def calibrate(
-    kind: str,
+    kind: str | LinearModel,
     C: float,
     X: Matrix,
     y: NDArray[np.intp],
@@ -55,8 +60,8 @@ def calibrate(
 
     Parameters
     ----------
-    kind : str
-        "logreg" or "svm".
+    kind : str or LinearModel
+        "logreg" or "svm"; or the model of all rows, from which fits on many rows begin, near those of folds.
     C : float
     X : (n, d) float
         Training rows only; scaling is fitted inside each fold.
@@ -73,9 +78,13 @@ def calibrate(
     """
     weighting = weighting or Weighting()
     with one_thread():
-        fold_scores = Parallel(prefer="threads")(
-            delayed(score_val_rows)(kind, C, X, y, fold, weighting) for fold in folds
-        )
+        if len(folds) == 1:
+            # In this thread, which may share its passes among all cores.
+            fold_scores = [score_val_rows(kind, C, X, y, folds[0], weighting)]
+        else:
+            fold_scores = Parallel(prefer="threads")(
+                delayed(score_val_rows)(kind, C, X, y, fold, weighting) for fold in folds
+            )
     # Scores of folds that lack a class cannot be put beside those of the others.
     width = max(scores.shape[1] for scores, _, _ in fold_scores)
     usable = [part for part in fold_scores if part[0].shape[1] == width and len(part[1])]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import RequestError
-from featx.linear.cross_validation import CVScores
+from featx.linear.val_scores import CVScores
 
 # Means that agree to so many digits are equal: they differ by the rounding of their sum only.
 ACCURACY_DIGITS = 12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,18 @@ from featx.classifiers.choice import (
 )
 from featx.classifiers.figures import Criterion, average_views
 from featx.classifiers.grids import list_beyond, list_warm_values
+from featx.classifiers.heartbeat import make_heartbeat
 from featx.classifiers.knn import search_neighbours
 from featx.classifiers.majority import search_majority
 from featx.classifiers.registry import Linear, Majority, Neighbours, find_classifier
-from featx.linear.cross_validation import CVScores, Scoring, score_folds
+from featx.classifiers.search_path import search_path
+from featx.linear.cross_validation import Scoring, score_folds
 from featx.linear.fit import fit_linear
-from featx.linear.options import TIGHT
+from featx.linear.many_rows.cost import Problem, count_threads, has_many_rows
+from featx.linear.many_rows.device import place_rows
+from featx.linear.many_rows.path import PathSetting
+from featx.linear.options import SEARCH, TIGHT, Start
+from featx.linear.val_scores import CVScores
 from featx.linear.weighting import UNWEIGHTED, WeightedLabels, Weighting, drop_zero_rows, weigh_rows
 from featx.types import Fold, Matrix
 
@@ -49,12 +55,15 @@ class SearchOptions:
         take no weights, and what is most frequent none of classes.
     groups : (n,) int, optional
         For estimators that divide their rows themselves: rows of one group stay together.
+    device : str
+        "auto", "cpu" or "cuda": where linear classifiers on many rows are solved.
     """
 
     views: int = 1
     criterion: Criterion | None = None
     weighting: Weighting = UNWEIGHTED
     groups: NDArray[np.intp] | None = None
+    device: str = "cpu"
 
 
 DEFAULT_OPTIONS = SearchOptions()
@@ -128,16 +137,28 @@ def search_linear(
     """Choose C for each linear classifier, and refit it on all rows."""
     started = time.perf_counter()
     labels = WeightedLabels(y, options.weighting)
+    X = place_rows(X, options.device, estimate_seconds(list(classifiers), X, y, folds))
     scored = score_values(classifiers, X, labels, folds, options.criterion)
     shared_seconds = (time.perf_counter() - started) / len(classifiers)
     fitted = {}
     for name, of_classifier in scored.items():
         started = time.perf_counter()
         choice = of_classifier.choose(name)
-        model = fit_linear(X, labels, name, choice.params["C"], TIGHT)
+        C = choice.params["C"]
+        heartbeat = make_heartbeat(f"{name}, the final fit")
+        tight = replace(TIGHT, start=of_classifier.starts.get(C), report=heartbeat)
+        model = fit_linear(X, labels, name, C, tight)
         seconds = shared_seconds + time.perf_counter() - started
         fitted[name] = replace(choice, model=model, seconds=seconds)
     return fitted
+
+
+def estimate_seconds(names: Sequence[str], X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold]) -> float:
+    """Estimate what linear classifiers take on all cores, in seconds; 0 where rows are few."""
+    problem = Problem(len(X), X.shape[1], len(np.unique(y)), len(folds))
+    if not problem.is_large:
+        return 0.0
+    return sum(problem.estimate_seconds(name, count_threads()) for name in names)
 
 
 @dataclass(frozen=True)
@@ -152,11 +173,14 @@ class ScoredValues:
         (folds, values) each.
     at_edge : bool
         Whether the best of the usual values lies at their edge.
+    starts : dict of float to Start
+        Solutions of the first fold by C, for those who fit all rows; empty where rows are few.
     """
 
     values: list[float]
     scores: CVScores
     at_edge: bool
+    starts: dict[float, Start] = field(default_factory=dict)
 
     def choose(self, name: str) -> Fitted:
         """Choose the best value for the classifier of that name; the model is left to be fitted."""
@@ -177,6 +201,8 @@ def score_values(
 ) -> dict[str, ScoredValues]:
     """Cross-validate linear classifiers at the usual values of C, and beyond them where the best one is at the edge.
 
+    On many rows a direction is left when the score has fallen twice; see `search_path`.
+
     Parameters
     ----------
     classifiers : mapping of str to Linear
@@ -189,7 +215,15 @@ def score_values(
         Folds at a time, as `cross_validate` takes it.
     """
     grid = {name: classifier.values for name, classifier in classifiers.items()}
-    scoring = Scoring(grid, merit=criterion.rate_scores if criterion else None)
+    merit = criterion.rate_scores if criterion else None
+    if has_many_rows(len(folds[0][0]), X.shape[1], Problem.count_scores(len(np.unique(labels.labels)))):
+        scored = {}
+        for name, values in grid.items():
+            solver_options = replace(SEARCH, report=make_heartbeat(f"{name}, the search for C"))
+            setting = PathSetting(name, count_threads(jobs), merit=merit, options=solver_options)
+            scored[name] = score_path(values, X, labels, folds, setting)
+        return scored
+    scoring = Scoring(grid, merit=merit)
     usual = score_folds(X, labels, folds, scoring, jobs)
     beyond = {name: list_values_beyond(name, grid[name], usual[name]) for name in usual}
     beyond = {name: values for name, values in beyond.items() if values}
@@ -200,6 +234,18 @@ def score_values(
         scores = score_folds(X, labels, folds, replace(scoring, grid=warm), jobs)
         further = {name: keep_last(scores[name], len(values)) for name, values in beyond.items()}
     return {name: join_values(name, grid[name], usual[name], beyond.get(name, []), further.get(name)) for name in grid}
+
+
+def score_path(
+    values: Sequence[float], X: Matrix, labels: WeightedLabels, folds: Sequence[Fold], setting: PathSetting
+) -> ScoredValues:
+    """Cross-validate one classifier on many rows; parameters are those of `search_path`."""
+    name = setting.kind
+    tried = search_path(values, X, labels, folds, setting)
+    usual = [place for place, value in enumerate(tried.values) if values[0] <= value <= values[-1]]
+    of_usual = CVScores._make(None if each is None else each[:, usual] for each in tried.scores)
+    best = tried.values[usual[choose_value(name, of_usual)]]
+    return ScoredValues(tried.values, tried.scores, best in (values[0], values[-1]), tried.starts)
 
 
 def list_values_beyond(name: str, values: Sequence[float], scores: CVScores) -> list[float]:

@@ -19,10 +19,10 @@ from featx.classifiers.search import DEFAULT_OPTIONS, SearchOptions, choose_c, l
 from featx.classifiers.temperature import fit_inverse_temperature
 from featx.classifiers.to_arrays import to_arrays
 from featx.errors import RequestError
-from featx.linear.cross_validation import CVScores, log_loss
 from featx.linear.fit import LinearModel, choose_codes
 from featx.linear.out_of_core import fit_out_of_core
 from featx.linear.spaces import encode_labels
+from featx.linear.val_scores import CVScores, log_loss
 from featx.linear.weighting import (
     UNWEIGHTED_ROWS,
     ValWeights,

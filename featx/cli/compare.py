@@ -34,6 +34,7 @@ from featx.cli.options import (
 )
 from featx.cli.progress import progress_bar
 from featx.cli.shot_options import name_shots_file, shot_options
+from featx.cli.solver_options import solver_device_option
 from featx.cli.terminal import say_text
 from featx.requests import CompareRequest
 
@@ -77,6 +78,7 @@ from featx.requests import CompareRequest
 @shot_options
 @seed_option
 @memory_option
+@solver_device_option
 @rehash_option
 @refit_option
 @cache_option

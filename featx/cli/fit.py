@@ -33,6 +33,7 @@ from featx.cli.options import (
     verbosity_options,
     views_option,
 )
+from featx.cli.solver_options import solver_device_option
 from featx.cli.terminal import say_line, say_text
 from featx.requests import CompareRequest
 
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
 @nested_options
 @seed_option
 @memory_option
+@solver_device_option
 @rehash_option
 @refit_option
 @cache_option

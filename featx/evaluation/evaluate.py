@@ -31,7 +31,7 @@ from featx.evaluation.result_cache import (
 )
 from featx.features.catalog import LayerSet
 from featx.features.matrix import Features
-from featx.features.splits import make_folds, with_views
+from featx.features.splits import make_search_folds, validates_once, with_views
 from featx.keys import list_fields
 from featx.linear.weighting import UNWEIGHTED
 
@@ -55,11 +55,18 @@ def fingerprint(comparison: Comparison, layer_set: LayerSet, clf: str) -> dict[s
         stated["class_weight"] = request.class_weight
     if not comparison.fits_memory(layer_set):
         stated["passes"] = 1
+    elif has_single_split(comparison, layer_set):
+        stated["validation"] = "one fold"
     if request.select is not None:
         stated["select"] = request.select
         if request.select == "average_precision" and comparison.positive and comparison.positive.place == 0:
             stated["positive"] = 0
     return stated
+
+
+def has_single_split(comparison: Comparison, layer_set: LayerSet) -> bool:
+    """Whether hyper-parameters are chosen on one split instead of five folds: of many images, or few at a time."""
+    return validates_once(int(comparison.dataset.train.sum())) or not comparison.fits_memory(layer_set)
 
 
 def measure_held_out(comparison: Comparison) -> HeldOutSize:
@@ -163,14 +170,14 @@ def train_classifiers(comparison: Comparison, names: Sequence[str], features: Fe
     request = comparison.request
     dataset = comparison.dataset
     train = np.flatnonzero(dataset.train)
-    folds_of_images = make_folds(dataset.y[train], dataset.groups[train], request.seed)
+    folds_of_images = make_search_folds(dataset.y[train], dataset.groups[train], request.seed)
     folds = with_views(folds_of_images, len(train), request.views, request.test_views)
     y = np.tile(dataset.y[train], request.views)
     rows = features.rows(train, request.views)
     weighting = dataset.weighting(request.class_weight) or UNWEIGHTED
     weighting = weighting.take(train).tile(request.views)
     groups = np.tile(dataset.groups[train], request.views) if dataset.has_groups else None
-    options = SearchOptions(request.views, comparison.criterion, weighting, groups)
+    options = SearchOptions(request.views, comparison.criterion, weighting, groups, request.device)
     if features.array is None:
         blocks = RowBlocks(features.take, rows, features.block)
         return search_out_of_core(names, blocks, y, folds[0], options)
@@ -180,7 +187,7 @@ def train_classifiers(comparison: Comparison, names: Sequence[str], features: Fe
         started = time.perf_counter()
         inverse_temperature = 1.0
         if name == "svm":
-            inverse_temperature = calibrate(name, fitted.params["C"], X, y, folds, weighting)
+            inverse_temperature = calibrate(fitted.model, fitted.params["C"], X, y, folds, weighting)
         seconds = fitted.seconds + time.perf_counter() - started
         classifier = as_classifier(fitted.model, inverse_temperature)
         trained[name] = replace(fitted, seconds=seconds), classifier
@@ -204,6 +211,7 @@ def evaluate_classifier(
         test_views=request.test_views,
         class_weight=state_class_weight(request.class_weight) if takes_class_weights(clf) else None,
         weighted_images=dataset.weights is not None and takes_row_weights(clf),
+        single_split=clf != "dummy" and has_single_split(comparison, layer_set),
     )
     criterion = comparison.criterion
     training = Training(

@@ -78,6 +78,7 @@ class Subject:
     test_views: int = 1
     class_weight: str | None = None
     weighted_images: bool = False
+    single_split: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ def make_result(
         cv_figure=None if training.cv_figure is None else round(training.cv_figure, 6),
         class_weight=subject.class_weight,
         weighted_images=subject.weighted_images,
+        single_split=subject.single_split,
         **score_predictions(truth, chosen, probabilities),
     )
 

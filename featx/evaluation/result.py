@@ -23,6 +23,8 @@ SELECTION_FIELDS = ("select", "cv_figure")
 """Fields of a result that are only stated where the figure to choose by was asked for."""
 WEIGHTING_FIELDS = ("class_weight", "weighted_images")
 """Fields of a result that say how training was weighted: JSON states them only where it was."""
+UNUSUAL_FIELDS = (*WEIGHTING_FIELDS, "single_split")
+"""Fields of a result that JSON states only where they say something."""
 
 FittedClassifier = ArrayClassifier | Opaque
 
@@ -65,6 +67,8 @@ class Result:
         What errors on classes cost in training, as `CompareRequest` states it; None: all the same.
     weighted_images : bool
         Whether images had weights in training. No figure here is weighted.
+    single_split : bool
+        Whether one split of the training part, 80/20, chose hyper-parameters instead of five folds.
     """
 
     base: str
@@ -90,6 +94,7 @@ class Result:
     cv_figure: float | None = None
     class_weight: str | None = None
     weighted_images: bool = False
+    single_split: bool = False
 
     @property
     def merit(self) -> float:
@@ -99,7 +104,7 @@ class Result:
         return Criterion(self.select).sign * self.cv_figure
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON; those of a selection and of weights only where there were any."""
+        """Give plain values for JSON; those of a selection, of weights and of one split only where they apply."""
         values = asdict(self)
         if self.select is None:
             for name in SELECTION_FIELDS:
@@ -109,7 +114,7 @@ class Result:
 
 def drop_unweighted(values: dict[str, Any]) -> dict[str, Any]:
     """Leave out the fields of weights that say that there were none."""
-    return {name: value for name, value in values.items() if value or name not in WEIGHTING_FIELDS}
+    return {name: value for name, value in values.items() if value or name not in UNUSUAL_FIELDS}
 
 
 @dataclass(frozen=True)

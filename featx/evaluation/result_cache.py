@@ -65,6 +65,7 @@ class ResultFields(Struct, frozen=True, forbid_unknown_fields=True):
     cv_figure: Annotated[float, Meta(ge=-1, le=1e9)] | None = None
     class_weight: Annotated[str, Meta(min_length=1, max_length=MOST_RECORD_BYTES)] | None = None
     weighted_images: bool = False
+    single_split: bool = False
 
 
 class StoredFigures(Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -13,10 +14,14 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed, parallel_config
 from joblib.parallel import get_active_backend
 
+from featx.classifiers.registry import Linear, find_classifier
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.evaluate import evaluate_layer_set, recall
 from featx.evaluation.result import Evaluation
 from featx.features.catalog import LayerSet
+from featx.features.splits import FOLDS, validates_once
+from featx.linear.many_rows.cost import Problem
+from featx.log import note
 from featx.processes.workers import Workers
 from featx.types import Progress
 
@@ -33,6 +38,11 @@ THREAD_LIMITS = (
     "NUMEXPR_NUM_THREADS",
 )
 """Variables that tell libraries of linear algebra how many threads to start."""
+
+WORTH_SAYING = 60.0
+"""Seconds from which on what is to come is said beforehand."""
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -73,6 +83,7 @@ def evaluate_tasks(tasks: Sequence[Task], progress: Progress | None = None) -> l
         Called with the number of evaluations done and to be done.
     """
     total = sum(len(comparison.classifiers) for comparison, _ in tasks)
+    announce_seconds(estimate_seconds(tasks))
     done = 0
     by_place: dict[int, list[Evaluation]] = {}
     # Closed at once when something stops this: its processes end with it.
@@ -83,6 +94,29 @@ def evaluate_tasks(tasks: Sequence[Task], progress: Progress | None = None) -> l
             if progress:
                 progress(done, total)
     return [by_place[place] for place in range(len(tasks))]
+
+
+def estimate_seconds(tasks: Sequence[Task]) -> float:
+    """Estimate what fits on many rows will take on all cores, in seconds; those on few rows count as nothing.
+
+    What takes long is multiplication, which processes share among cores as threads do.
+    """
+    seconds = 0.0
+    for comparison, layer_set in tasks:
+        linear = [name for name in comparison.classifiers if isinstance(find_classifier(name), Linear)]
+        images = int(comparison.dataset.train.sum())
+        folds = 1 if validates_once(images) else FOLDS
+        rows = images * comparison.request.views
+        problem = Problem(rows, layer_set.dim, len(comparison.dataset.classes), folds)
+        if linear and problem.is_large and count_work(comparison, layer_set):
+            seconds += sum(problem.estimate_seconds(name, cpu_count()) for name in linear)
+    return seconds
+
+
+def announce_seconds(seconds: float) -> None:
+    """Say beforehand what fits will take where that is more than a minute."""
+    if seconds > WORTH_SAYING:
+        note(log, f"linear classifiers on so many rows take about {seconds / 60:.0f} min on {cpu_count()} cores")
 
 
 def joblib_backend_surrounds() -> bool:

@@ -28,6 +28,10 @@ VALIDATION_SHARE = 0.15
 
 FOLDS = 5
 
+ONE_FOLD_FROM = 20_000
+"""Training images from which on one fold validates instead of five. A fifth of them is 4,000, on which the standard
+error of an accuracy is 0.8 points at most, and much less of the difference between two values of C."""
+
 
 def hold_out(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int, share: float = TEST_SHARE) -> NDArray[np.bool_]:
     """Hold out a stratified share; rows of one group stay together.
@@ -173,6 +177,21 @@ def make_folds(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> Sequ
         of_rows = validates[place]
         folds.append((np.flatnonzero(~of_rows), np.flatnonzero(of_rows)))
     return folds
+
+
+def make_search_folds(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> Sequence[Fold]:
+    """Make the folds by which hyper-parameters are chosen: those of `make_folds`, or of many images the first alone.
+
+    The first is a stratified split of 80/20 in which groups stay together. Parameters, and what is raised, are those of
+    `make_folds`.
+    """
+    folds = make_folds(y, groups, seed)
+    return folds[:1] if validates_once(len(y)) else folds
+
+
+def validates_once(images: int) -> bool:
+    """Say whether one fold validates instead of five, by the number of training images."""
+    return images >= ONE_FOLD_FROM
 
 
 @dataclass(frozen=True)

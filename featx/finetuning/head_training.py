@@ -15,7 +15,7 @@ from featx.classifiers.search import SearchOptions, search
 from featx.engines.threads import one_torch_thread
 from featx.errors import RequestError
 from featx.features.scaling import join
-from featx.features.splits import Parts, make_folds, with_views
+from featx.features.splits import Parts, make_search_folds, with_views
 from featx.finetuning.batches import PooledBatches
 from featx.finetuning.head import Head
 from featx.finetuning.schedule import EpochReport, TrainingSchedule, TrainingState
@@ -194,7 +194,7 @@ class HeadMaker:
         """Fit a linear head on rows, whose features are given view by view; tell what cross-validation chose."""
         y = self.features.y[rows]
         views = self.request.views
-        folds = make_folds(y, self.features.groups[rows], self.request.seed)
+        folds = make_search_folds(y, self.features.groups[rows], self.request.seed)
         folds = with_views(folds, len(rows), views, min(views, self.request.test_views))
         weighting = self.features.weighting or UNWEIGHTED
         options = SearchOptions(views, weighting=weighting.take(rows).tile(views))

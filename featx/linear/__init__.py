@@ -16,10 +16,14 @@ are replaced by n - 1 coordinates each (the row space), found from the n x n inn
 which serves every C and both losses. Where rows outnumber columns, the coordinates are the columns, rotated until
 their second moments are diagonal. In such coordinates a diagonal preconditions L-BFGS nearly perfectly.
 
+On many rows (`many_rows`) what counts is the speed of a pass over them: blocks of rows stay in a core's cache, and
+Newton's steps are found by conjugate gradients, all classes at once.
+
 Read the files in this order: `spaces` (scaling and coordinates), `weighting`, `losses`, `objective` (value, gradient,
 line search), `lbfgs` (logistic regression), `svm_systems` and `svm_newton` (the SVM), `options`, `fit` (one
-classifier), `cross_validation` (all C, all folds), `out_of_core` (features larger than memory), `estimators`
-(scikit-learn's interface). `lapack` holds what numpy and torch do not share.
+classifier), `many_rows` (which has an order of its own), `val_scores`, `cross_validation` (all C, all folds),
+`out_of_core` (features larger than memory), `estimators` (scikit-learn's interface). `lapack` holds what numpy and
+torch do not share.
 
 Proof: `tests/linear/test_estimators.py` compares objectives with scikit-learn's on generated problems of any shape and
 runs scikit-learn's own checks of estimators; `test_fit.py` shows that spaces and methods agree, and that fits are

@@ -1,27 +1,27 @@
 """Cross-validation of linear classifiers: a fold is factorised once, for every C and every classifier.
 
+On many rows, folds are solved by passes over blocks of rows (`many_rows`), one after another on all cores.
+
 Where rows outnumber columns, all folds use the eigenvectors of all rows. A rotation changes no solution, it only helps
 to find it, and eigenvectors of the fold's training rows help no more (measured: as many steps) but take longest of all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
-from scipy.special import logsumexp
 
-from featx.linear.fit import choose_codes, require_classes, solve_path
+from featx.linear.fit import require_classes, solve_path
 from featx.linear.lapack import Array, cast, one_thread, require_finite, send_like, to_numpy
-from featx.linear.options import ROUGH, SolverOptions
+from featx.linear.many_rows.cost import Problem, count_threads, has_many_rows
+from featx.linear.many_rows.path import PathSetting, gather_rows, open_fold
+from featx.linear.options import ROUGH, SolverOptions, Start
 from featx.linear.spaces import (
     PARETO,
-    Space,
-    Targets,
     build_column_space,
     build_row_space,
     compute_column_basis,
@@ -30,11 +30,9 @@ from featx.linear.spaces import (
     fit_scaling,
     prefers_rows,
 )
+from featx.linear.val_scores import CVScores, Merit, PreparedFold, score_weights, stack_scores
 from featx.linear.weighting import (
-    UNWEIGHTED_ROWS,
-    ValWeights,
     WeightedLabels,
-    average_weighted,
     require_weights,
     split_labels,
     take_positive,
@@ -46,39 +44,8 @@ from featx.types import Fold
 # The values of C to try, by kind of classifier ("logreg", "svm").
 Grid: TypeAlias = Mapping[str, Sequence[float]]
 
-# Rates scores (k, m) of validation rows, the greatest best: takes kind of classifier, scores, classes, truth, weights.
-Merit: TypeAlias = Callable[[str, NDArray[np.float64], NDArray[Any], NDArray[Any], ValWeights], float]
-
-# Scores of each C, where there are any.
-MaybeRates: TypeAlias = NDArray[np.float64] | None
-
 # Multiplications in one product of all rows and classes, below which folds in threads only wait for Python.
 WORTH_THREADS = 8e6
-
-
-class CVScores(NamedTuple):
-    """Validation scores of each C, in the order asked for; a row for each fold where folds are joined.
-
-    Attributes
-    ----------
-    accuracy : (..., number of C) float64
-        Share of the validation rows that are classified correctly.
-    loss : (..., number of C) float64
-        Mean log-loss of the softmax of the scores. For the SVM, whose scores are not log-odds, it means nothing by
-        itself. Where training is weighted the mean is, too: rows by their weights and those of their classes.
-    merit : (..., number of C) float64 or None
-        What a merit that was asked for gave, not weighted.
-    weighted_accuracy : (..., number of C) float64 or None
-        The share of these weights that is classified correctly; None where training is not weighted.
-    weighted_merit : (..., number of C) float64 or None
-        The merit, weighted likewise.
-    """
-
-    accuracy: NDArray[np.float64]
-    loss: NDArray[np.float64]
-    merit: NDArray[np.float64] | None = None
-    weighted_accuracy: NDArray[np.float64] | None = None
-    weighted_merit: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,40 +65,6 @@ class Scoring:
     grid: Grid
     power: float = PARETO
     merit: Merit | None = None
-
-
-@dataclass(frozen=True)
-class PreparedFold:
-    """One fold, scaled and rotated by what its training rows say.
-
-    Attributes
-    ----------
-    space : Space
-        The training rows.
-    targets : Targets
-        Their labels.
-    coordinates : (m, r) or (m v, r) float64
-        The validation rows in the coordinates of the space.
-    shape : (m,) or (m, v)
-        v rows are views of one image, whose scores are averaged.
-    truth : (m,) any dtype
-        Labels of the validation rows, or images.
-    val_weights : ValWeights
-        How much each of them counts.
-    """
-
-    space: Space
-    targets: Targets
-    coordinates: Array
-    shape: tuple[int, ...]
-    truth: NDArray[Any]
-    val_weights: ValWeights = UNWEIGHTED_ROWS
-
-    def scores(self, weights: Array) -> NDArray[np.float64]:
-        """Score the validation rows by weights (k, r + 1), views averaged: (k, m)."""
-        scores = to_numpy(weights[:, :-1] @ self.coordinates.T + weights[:, -1:])
-        scores = scores.reshape(len(scores), *self.shape)
-        return scores.mean(-1) if len(self.shape) > 1 else scores
 
 
 def prepare_fold(
@@ -188,59 +121,14 @@ def score_fold(
     UnknownName, RequestError
         If the grid names an unknown classifier, or a C that is not positive.
     """
-    classes = fold.targets.classes
     scores_by_kind = {}
     for kind, values in grid.items():
-        accuracy = np.empty(len(values))
-        loss = np.empty(len(values))
-        merits = np.empty(len(values)) if merit else None
-        is_weighted = fold.val_weights.prices is not None
-        weighted_accuracy = np.empty(len(values)) if is_weighted else None
-        weighted_merits = np.empty(len(values)) if is_weighted and merit else None
         rising = np.argsort(values, kind="stable")
         points = solve_path(kind, fold.space, fold.targets, [values[place] for place in rising], options)
-        for place, point in zip(rising, points, strict=True):
-            scores = fold.scores(point.weights)
-            is_right = classes[choose_codes(scores)] == fold.truth
-            accuracy[place] = np.mean(is_right)
-            loss[place] = log_loss(scores, classes, fold.truth, fold.val_weights.prices)
-            if weighted_accuracy is not None:
-                weighted_accuracy[place] = average_weighted(is_right, fold.val_weights.prices)
-            if merit and merits is not None:
-                merits[place] = merit(kind, scores, classes, fold.truth, UNWEIGHTED_ROWS)
-            if merit and weighted_merits is not None:
-                weighted_merits[place] = merit(kind, scores, classes, fold.truth, fold.val_weights)
-        scores_by_kind[kind] = CVScores(accuracy, loss, merits, weighted_accuracy, weighted_merits)
+        scored = [score_weights(fold, kind, point.weights, merit) for point in points]
+        in_order = [scored[place] for place in np.argsort(rising, kind="stable")]
+        scores_by_kind[kind] = stack_scores(in_order)
     return scores_by_kind
-
-
-def log_loss(
-    scores: NDArray[np.float64],
-    classes: NDArray[Any],
-    truth: NDArray[Any],
-    weights: NDArray[np.float64] | None = None,
-) -> float:
-    """Average minus the logarithm of the true class's probability; rows of classes not trained on are left out.
-
-    Scikit-learn's `log_loss` takes probabilities instead of scores, which round to 0 and 1, and needs every class.
-
-    Parameters
-    ----------
-    scores : (k, m) or, where there are two classes, (1, m) float64
-    classes : (k,) sorted
-    truth : (m,)
-    weights : (m,) float64, optional
-        What the rows are averaged with.
-    """
-    is_trained = np.isin(truth, classes)
-    if not is_trained.any():
-        return 0.0
-    scores = scores[:, is_trained]
-    codes = np.searchsorted(classes, truth[is_trained])
-    if len(scores) == 1:
-        scores = np.vstack([np.zeros_like(scores), scores])
-    losses = logsumexp(scores, axis=0) - scores[codes, np.arange(len(codes))]
-    return average_weighted(losses, None if weights is None else weights[is_trained])
 
 
 def cross_validate(
@@ -298,13 +186,35 @@ def score_folds(
         require_weights(weighting.rows, len(x))
     if len(x) * min(x.shape) * len(np.unique(to_numpy(plain_labels))) < WORTH_THREADS:
         jobs = 1
+    classes = len(np.unique(to_numpy(plain_labels)))
+    if has_many_rows(min(len(train) for train, _ in folds), x.shape[1], Problem.count_scores(classes)):
+        return _score_many_rows(x, labels, folds, scoring, count_threads(jobs))
     needs_basis = any(not prefers_rows(len(train), x.shape[1]) for train, _ in folds)
     with one_thread():
         basis = compute_column_basis(x, fit_scaling(x, scoring.power)) if needs_basis else None
         fold_scores = Parallel(n_jobs=jobs, prefer="threads")(
             delayed(_prepare_and_score)(x, labels, fold, scoring, basis) for fold in folds
         )
-    return {kind: _stack([scores[kind] for scores in fold_scores]) for kind in scoring.grid}
+    return {kind: stack_scores([scores[kind] for scores in fold_scores]) for kind in scoring.grid}
+
+
+def _score_many_rows(
+    x: Array, labels: Array | WeightedLabels, folds: Sequence[Fold], scoring: Scoring, threads: int
+) -> dict[str, CVScores]:
+    """Score folds one after the other, each by passes over its rows that all threads share."""
+    rows = gather_rows(x, labels, scoring.power)
+    scores_by_kind = {}
+    for kind, values in scoring.grid.items():
+        setting = PathSetting(kind, threads, scoring.power, scoring.merit)
+        fold_scores = []
+        starts: dict[float, Start] = {}
+        for fold in folds:
+            path = open_fold(rows, fold, setting, starts)
+            scores = {c: path.score(float(c)) for c in sorted(values)}
+            starts = path.list_starts()
+            fold_scores.append(stack_scores([scores[c] for c in values]))
+        scores_by_kind[kind] = stack_scores(fold_scores)
+    return scores_by_kind
 
 
 def _prepare_and_score(
@@ -312,23 +222,3 @@ def _prepare_and_score(
 ) -> dict[str, CVScores]:
     prepared = prepare_fold(x, labels, fold, basis, scoring.power)
     return score_fold(prepared, scoring.grid, merit=scoring.merit)
-
-
-def _stack(folds: Sequence[CVScores]) -> CVScores:
-    accuracy, loss, merit, weighted_accuracy, weighted_merit = zip(*folds, strict=True)
-    return CVScores(
-        np.stack(accuracy),
-        np.stack(loss),
-        _stack_given(merit, merit),
-        _stack_given(weighted_accuracy, accuracy),
-        _stack_given(weighted_merit, merit),
-    )
-
-
-def _stack_given(weighted: Sequence[MaybeRates], plain: Sequence[MaybeRates]) -> MaybeRates:
-    """Stack the weighted scores of folds; None where there are none."""
-    if all(scores is None for scores in weighted):
-        return None
-    # "balanced" changes nothing in a fold whose classes are equally large.
-    filled = [other if scores is None else scores for scores, other in zip(weighted, plain, strict=True)]
-    return np.stack([scores for scores in filled if scores is not None])

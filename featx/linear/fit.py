@@ -22,17 +22,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DataError, RequestError, unknown
-from featx.linear.lapack import Array, make_contiguous, namespace, one_thread, require_finite, send_like, to_numpy
+from featx.linear.lapack import (
+    Array,
+    cast,
+    make_contiguous,
+    namespace,
+    one_thread,
+    require_finite,
+    send_like,
+    to_numpy,
+)
 from featx.linear.lbfgs import History, Solution, refine
 from featx.linear.losses import build_loss
+from featx.linear.many_rows.blocks import prepare_rows
+from featx.linear.many_rows.cost import FINAL_PASSES, count_threads, takes_passes
+from featx.linear.many_rows.newton import Effort, solve_rows
 from featx.linear.objective import Objective
-from featx.linear.options import TIGHT, SolverOptions
+from featx.linear.options import TIGHT, SolverOptions, Start
 from featx.linear.spaces import (
     PARETO,
     Scaling,
     Space,
     Targets,
     build_space,
+    compute_column_basis,
     encode_labels,
     fit_scaling,
     to_column_weights,
@@ -50,6 +63,8 @@ FIRST_TOLERANCE = 0.1
 WARM_START_STEP = 10.0
 WARM_START_LIMIT = 100.0
 MAX_WARM_STARTS = 20
+# On many rows, solutions on the way to a C may be as rough as this.
+WARM_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -77,6 +92,11 @@ class LinearModel:
     weights: NDArray[np.float64]
     intercept: NDArray[np.float64]
     n_iter: int
+
+    @property
+    def start(self) -> Start:
+        """The model as something to begin from."""
+        return Start(*self.fold_scaling())
 
     def fold_scaling(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return weights (k, d) and intercept (k,) that take unscaled features."""
@@ -192,9 +212,9 @@ def _build_objective(kind: str, space: Space, targets: Targets, dtype: str) -> O
     return Objective(z, transpose, squares, penalty, build_loss(kind, targets, z), c=1.0)
 
 
-def list_warm_starts(c: float, space: Space) -> list[float]:
-    """List rising values that end in c: from zero, a large C is reached soonest by tens."""
-    largest = float(namespace(space.squares).amax(space.squares)) if len(space.squares) else 0.0
+def list_warm_starts(c: float, squares: Array) -> list[float]:
+    """List rising values that end in c: from zero, a large C is reached soonest by tens; squares are (r,)."""
+    largest = float(namespace(squares).amax(squares)) if len(squares) else 0.0
     values = [c]
     while values[0] * largest > WARM_START_LIMIT and len(values) < MAX_WARM_STARTS:
         values.insert(0, values[0] / WARM_START_STEP)
@@ -243,9 +263,11 @@ def fit_linear(
     targets = weigh_targets(require_classes(encode_labels(labels)), weighting, row_weights)
     scaling = fit_scaling(x, power, row_weights)
     require_positive([c])
+    if takes_passes(x, targets.n_scores, options):
+        return _fit_many_rows(x, targets, scaling, Fit(kind, c, options))
     with one_thread():
         space = build_space(x, scaling, options.space, row_weights)
-        points = list(solve_path(kind, space, targets, list_warm_starts(c, space), options))
+        points = list(solve_path(kind, space, targets, list_warm_starts(c, space.squares), options))
     last = points[-1]
     return LinearModel(
         kind=kind,
@@ -255,6 +277,41 @@ def fit_linear(
         weights=to_numpy(to_column_weights(last.weights[:, :-1], space, x, scaling)),
         intercept=to_numpy(last.weights[:, -1]),
         n_iter=max(1, sum(point.n_iter for point in points)),
+    )
+
+
+class Fit(NamedTuple):
+    """What is asked of a fit beside its rows."""
+
+    kind: str
+    c: float
+    options: SolverOptions
+
+
+def _fit_many_rows(x: Array, targets: Targets, scaling: Scaling, fit: Fit) -> LinearModel:
+    with one_thread():
+        basis = compute_column_basis(x, scaling)
+        rows = prepare_rows(fit.kind, x, targets, scaling, basis, count_threads())
+        values = [fit.c]
+        if fit.options.start is None:
+            values = list_warm_starts(fit.c, rows.squares)
+        weights = rows.place_start(fit.options.start)
+        effort = Effort(fit.options.report, FINAL_PASSES[fit.kind])
+        steps = 0
+        for c in values:
+            options = fit.options if c == fit.c else replace(fit.options, tolerance=WARM_TOLERANCE)
+            solution = solve_rows(rows, float(c), weights, options, effort)
+            weights = solution.weights
+            steps += solution.n_iter
+        slopes = to_numpy(weights[:, :-1] @ cast(basis, "float64").T)
+    return LinearModel(
+        kind=fit.kind,
+        classes=targets.classes,
+        mean=to_numpy(scaling.mean),
+        scale=to_numpy(scaling.scale),
+        weights=slopes,
+        intercept=to_numpy(weights[:, -1]),
+        n_iter=max(1, steps),
     )
 
 

@@ -169,10 +169,15 @@ def _decrement_scale(objective: Objective, state: State, scale: Array) -> Array:
     At small C the weights say little and the classes are nearly tied; but there a step gains most, so more is asked.
     """
     energy = inner(state.weights, scale * state.weights, objective.loss.coupled)
+    return measure_size(energy, state.objective)
+
+
+def measure_size(energy: Array, objective: Array) -> Array:
+    """Return what a decrement is measured against, from energy of the weights and objective; all (g, 1)."""
     rounding = rounding_of(energy) ** 2
-    share = (energy / (state.objective + TINY)).clip(MIN_ENERGY_SHARE, 1.0)
-    size = namespace(energy).minimum(share * energy, MAX_OBJECTIVES * state.objective)
-    return size + rounding * state.objective + TINY
+    share = (energy / (objective + TINY)).clip(MIN_ENERGY_SHARE, 1.0)
+    size = namespace(energy).minimum(share * energy, MAX_OBJECTIVES * objective)
+    return size + rounding * objective + TINY
 
 
 def refine(rough: Objective, exact: Objective, start: Solution, options: SolverOptions, history: History) -> Solution:

@@ -162,5 +162,6 @@ class AutoRequest(GroupChoice):
             select=self.select,
             positive=self.positive,
             class_weight=self.class_weight,
+            device=self.device,
             **self.group_fields(),
         )

@@ -10,7 +10,17 @@ from featx.base_choice import BaseChoice, Count, GroupChoice
 from featx.fields import CheckedFields, check_class_weight, format_class_weight
 from featx.keys import StoredDtype
 from featx.requests.extraction import ExtractRequest
-from featx.requests.values import GREATEST_SEED, ClassWeight, FoldCount, Seed, SelectedFigure, default_cache
+from featx.requests.values import (
+    GREATEST_SEED,
+    ClassWeight,
+    FoldCount,
+    Seed,
+    SelectedFigure,
+    default_cache,
+)
+
+DEVICE_KINDS = ("auto", "cpu", "cuda", "mps", "all")
+"""Kinds of devices that a request may name; an experiment's file names one for extraction as well."""
 
 DRAWS = 10
 """Draws of labelled images where no number is said: their spread is known to about a quarter."""
@@ -65,6 +75,9 @@ class CompareRequest(GroupChoice):
         request is made. Empty: only with all of them.
     draws : int or None
         How often these are drawn, with seeds `seed`, `seed + 1` and so on. None: `DRAWS` times.
+    device : str
+        Where linear classifiers on many rows are solved: "cpu", "cuda", or "auto", on a GPU only where that takes less
+        time. What else extraction may be told counts as "auto".
     """
 
     data: str
@@ -90,6 +103,7 @@ class CompareRequest(GroupChoice):
     repeats: Count = 1
     shots: Sequence[int] = ()
     draws: Count | None = None
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,6 +113,9 @@ class CompareRequest(GroupChoice):
     def contradictions(self) -> list[str]:
         """Report views, class weights, repeats and seeds that make no sense together."""
         problems = [*super().contradictions(), *check_class_weight(self.class_weight)]
+        kinds = {name.strip().split(":")[0] for name in self.device.split(",")}
+        if not kinds <= set(DEVICE_KINDS):
+            problems.append(f"'device' is '{self.device}': choose auto, cpu or cuda")
         if self.test_views > self.views:
             problems.append(
                 f"'test_views' is {self.test_views}, but 'views' is {self.views}: "

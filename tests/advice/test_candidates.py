@@ -7,7 +7,7 @@ from featx.advice.candidates import Candidate, Tried, climb, join_repeats, narro
 from featx.advice.tasks import SideBySide
 from featx.advice.wording import describe_rung, format_duration
 from featx.classifiers.search import ScoredValues
-from featx.linear.cross_validation import CVScores
+from featx.linear.val_scores import CVScores
 from featx.selection.trials import Trial
 
 BASE = np.linspace(0.7, 0.9, 10)

@@ -14,7 +14,7 @@ from featx.classifiers.choice import (
     rate_values,
 )
 from featx.errors import RequestError
-from featx.linear.cross_validation import CVScores
+from featx.linear.val_scores import CVScores
 
 SCORES = CVScores(
     accuracy=np.array([[0.5, 0.9, 0.9, 0.9, 0.7], [0.5, 0.9, 0.9, 0.9, 0.7]]),

@@ -14,7 +14,7 @@ from featx.classifiers.registry import CLASSIFIERS, Linear
 from featx.classifiers.search import SearchOptions, choose_c, search, search_linear
 from featx.classifiers.search_out_of_core import RowBlocks, search_out_of_core
 from featx.features.splits import make_folds
-from featx.linear.cross_validation import CVScores
+from featx.linear.val_scores import CVScores
 from featx.linear.weighting import UNWEIGHTED, Weighting
 from featx.requests import SelectedFigure
 

@@ -80,6 +80,18 @@ def test_a_value_at_the_edge_of_all_that_were_tried_is_noted() -> None:
     )
 
 
+def test_one_split_is_noted_with_what_it_tells() -> None:
+    dataset = make_dataset((20, 20))
+    assert note_data(dataset) == ()
+    many = np.repeat(np.arange(len(dataset.y)), 500)
+    larger = replace(dataset, y=dataset.y[many], test=dataset.test[many], groups=np.arange(len(many)))
+    (note,) = note_data(larger)
+    assert note == (
+        "so many images are validated on one split, 80/20, instead of 5 folds: "
+        "6000 images tell an accuracy to 0.6 points"
+    )
+
+
 def test_classes_of_few_held_out_images_are_named_the_smallest_first() -> None:
     assert note_data(make_dataset((20, 10))) == ()
     assert note_data(make_dataset((20, 9))) == (

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from featx.errors import DataError
-from featx.features.splits import describe_split, hold_out, make_folds, split_parts
+from featx.features.splits import (
+    ONE_FOLD_FROM,
+    describe_split,
+    hold_out,
+    make_folds,
+    make_search_folds,
+    split_parts,
+    validates_once,
+)
 
 Y = np.repeat(np.arange(3), 40)
 ALONE = np.arange(120)
@@ -87,3 +95,23 @@ def test_a_validation_part_needs_a_class_with_two_images() -> None:
 )
 def test_a_split_is_said_in_words(splits: list[str] | None, test: list[int], words: str) -> None:
     assert words in describe_split(splits, np.array(test, bool), 7)
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_of_many_images_one_fold_validates_and_it_is_stratified_and_keeps_groups_together(copies: int) -> None:
+    y = np.repeat(np.arange(10), ONE_FOLD_FROM // 10)
+    groups = np.arange(len(y)) // copies
+    ((train, val),) = make_search_folds(y, groups, 42)
+    assert sorted([*train, *val]) == list(range(len(y)))
+    assert not set(groups[train]) & set(groups[val])
+    shares = np.bincount(y[val]) / np.bincount(y)
+    assert shares == pytest.approx(0.2, abs=0.01)
+    first_train, first_val = make_folds(y, groups, 42)[0]
+    assert np.array_equal(train, first_train)
+    assert np.array_equal(val, first_val)
+
+
+def test_fewer_images_are_validated_in_every_fold() -> None:
+    y = np.arange(ONE_FOLD_FROM - 1) % 3
+    assert len(make_search_folds(y, np.arange(len(y)), 42)) == 5
+    assert not validates_once(len(y))

@@ -9,9 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
-from featx.linear.cross_validation import cross_validate, log_loss, prepare_fold, score_fold
+from featx.linear.cross_validation import cross_validate, prepare_fold, score_fold
 from featx.linear.options import ROUGH, SolverOptions
 from featx.linear.spaces import PARETO, compute_column_basis, fit_scaling
+from featx.linear.val_scores import log_loss
 from tests.linear.problems import REFERENCES, Case, make_problem
 
 pytestmark = pytest.mark.slow
