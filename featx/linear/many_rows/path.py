@@ -19,7 +19,7 @@ from featx.linear.weighting import WeightedLabels, split_labels, take_positive, 
 from featx.types import Fold
 
 EXTRAPOLATION = 0.8
-"""How much of the last change of the weights along C is expected once more (measured: a quarter fewer passes)."""
+"""How much of the last change of the weights along C is expected once more (measured: a fifth fewer passes)."""
 
 
 @dataclass(frozen=True)
