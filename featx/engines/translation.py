@@ -47,6 +47,11 @@ def reads_numbers(operation: Any, args: Sequence[Any]) -> bool:
 class NoOperationsThatRead(TorchDispatchMode):
     """Refuses operations that hand a number to Python, such as the one behind `x.item()`."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Ask torch not to wrap what follows for its compiler, which it would import for that: it takes seconds."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:

@@ -41,6 +41,9 @@ from featx.types import NotedProgress, Progress
 
 log = logging.getLogger(__name__)
 
+LEAST_TO_JUDGE = 3.0
+"""Seconds after which the bar names a bottleneck: at first there is little else than decoding."""
+
 
 def run_here(
     request: ExtractRequest, architecture: Architecture, listing: Listing, progress: Progress | None = None
@@ -176,9 +179,12 @@ class Visit:
         return new_places
 
     def remark(self) -> str:
-        """Say in a few words that decoding is the bottleneck, if it has been so far."""
+        """Say in a few words that decoding is the bottleneck, if it has been so far and for long enough to tell."""
         engine = self.engine
-        return describe_decoding(engine.clock.with_idle(engine.plan.workers, time.perf_counter() - self.started))
+        elapsed = time.perf_counter() - self.started
+        if elapsed < LEAST_TO_JUDGE:
+            return ""
+        return describe_decoding(engine.clock.with_idle(engine.plan.workers, elapsed))
 
     def seconds_per_feature(self) -> float:
         """Seconds that one image and key have cost so far, everything included."""

@@ -189,7 +189,7 @@ def test_every_key_reaches_the_requests_it_is_for(tmp_path: Path, cache: Path) -
     pipeline = load_pipeline(write(tmp_path, as_toml(base | both | extraction | evaluation)), cache)
     choice = BaseChoice("tiny", "random", 40, 32, "bfloat16")
     assert pipeline.extract == ExtractRequest(base=choice, cache=cache, **both, **extraction)
-    assert pipeline.compare == CompareRequest(base=choice, cache=cache, **both, **evaluation)
+    assert pipeline.compare == CompareRequest(base=choice, cache=cache, **both, **evaluation, device="cpu")
 
 
 def test_without_poolings_only_avg_is_compared_whatever_is_cached(tmp_path: Path, cache: Path) -> None:
