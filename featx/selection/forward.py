@@ -15,7 +15,7 @@ from featx.selection.sampling import draw_rows
 from featx.types import Matrix
 
 MOST_ROWS = 700
-"""Rows that sets are judged on, at most, or about. This only shortlists, and a decomposition of 1,000 rows, 0.16
+"""About the most rows that sets are judged on. This only shortlists, and a decomposition of 1,000 rows, 0.16
 seconds a set on an idle core, takes three times as long by the cube of the rows."""
 
 MOST_LAYERS = 4

@@ -13,7 +13,7 @@ WORTH_GPU = 20.0
 """Seconds on all cores from which on a GPU pays: to import torch and start the card takes a quarter of that."""
 
 DRIVER = Path("/dev/nvidiactl")
-"""Where it is missing there is no driver of a card, and torch need not be imported to be told so."""
+"""Missing where no driver is installed: then torch need not be imported to find no card."""
 
 
 def place_rows(x: Array, device: str, seconds: float) -> Array:
