@@ -247,8 +247,9 @@ def save_digests(cache: Path, listing: Listing, known: KnownDigests) -> None:
     with suppress(OSError):
         make_folder(file.parent)
     with suppress(OSError), lock_folder(file.parent):
-        known = replace(known, digests=known.digests.copy(), known=known.known.copy())
         if not known.known.all():
+            # What others read is not what this run has read.
+            known = replace(known, digests=known.digests.copy(), known=known.known.copy())
             adopt_stored(known, cache, listing)
         rows = known.known & known.find_provable()
         names = digest_paths(listing)[rows]

@@ -234,4 +234,12 @@ def test_a_jpeg_takes_what_its_mode_turning_and_scans_ask_for() -> None:
 
 
 def test_a_broken_exif_counts_as_turned() -> None:
-    assert count_of("RGB", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff") in (4, 8)
+    data = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(data, "JPEG")
+
+    def fail() -> Image.Exif:
+        raise ValueError("broken")
+
+    with Image.open(data) as opened:
+        opened.getexif = fail  # type: ignore[method-assign]
+        assert count_bytes_per_pixel(opened) == 8
