@@ -22,6 +22,7 @@ from featx.data.loader import Loader
 from featx.data.remote_loading import RemotePreparation
 from featx.data.sources import list_images
 from featx.engines.engine import Plan, make_plan
+from featx.keys import DecodeMode
 from featx.requests import ExtractRequest
 from featx.runners import local
 from featx.timing import Clock, format_shares
@@ -30,26 +31,32 @@ from featx.workflows.extract import extract_features
 
 
 class Way(NamedTuple):
-    """How photos become pixels for the device: by whom they are decoded, and by whom resized."""
+    """How photos become pixels for the device: by whom and at what size they are decoded, and by whom resized."""
 
     in_processes: bool
     on_card: bool
+    decode: DecodeMode = "exact"
 
     def __str__(self) -> str:
         decoded = "in processes" if self.in_processes else "in threads"
-        return f"{decoded}, resized {'on the card' if self.on_card else 'by Pillow'}"
+        size = " at a part of the size" if self.decode == "scaled" else ""
+        return f"{decoded}{size}, resized {'on the card' if self.on_card else 'by Pillow'}"
 
 
 PROCESSES = Way(True, False)
 PROCESSES_RAW = Way(True, True)
 THREADS = Way(False, False)
 THREADS_RAW = Way(False, True)
+THREADS_SCALED = Way(False, False, "scaled")
+PROCESSES_SCALED = Way(True, False, "scaled")
 
 WAYS = (
     ("small", "bfloat16", PROCESSES),
     ("small", "bfloat16", PROCESSES_RAW),
     ("12 megapixels", "bfloat16", THREADS),
+    ("12 megapixels", "bfloat16", THREADS_SCALED),
     ("12 megapixels", "bfloat16", PROCESSES),
+    ("12 megapixels", "bfloat16", PROCESSES_SCALED),
     ("small", "float32", PROCESSES),
     ("small", "float32", THREADS),
     ("small", "float32", THREADS_RAW),
@@ -76,7 +83,7 @@ def extract(section: Section, kind: str, precision: Any, way: Way, engine: Any =
     shutil.rmtree(cache, ignore_errors=True)
     request = ExtractRequest(
         str(section.work / kind),
-        BaseChoice(section.network, "random", precision=precision),
+        BaseChoice(section.network, "random", precision=precision, decode=way.decode),
         ("layer4",),
         device=str(section.device),
         cache=cache,
@@ -95,7 +102,7 @@ def extract(section: Section, kind: str, precision: Any, way: Way, engine: Any =
 
 
 def measure_files(section: Section) -> None:
-    """Featx from files to features; a `--decode scaled` would be one more row for each kind of photos."""
+    """Featx from files to features; small photos are not large enough for `--decode scaled`."""
     for precision in DTYPES:
         # The driver, cuDNN and their kernels are loaded once: here.
         extract(section, "warm", precision, THREADS)

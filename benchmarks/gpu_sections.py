@@ -22,6 +22,8 @@ from PIL import Image
 
 from featx.bases.base import Base
 from featx.classifiers.grids import LOGREG_C
+from featx.classifiers.registry import Linear, find_classifier
+from featx.classifiers.search import search_linear
 from featx.engines.engine import LazyEngine, Plan, make_plan
 from featx.features.splits import make_folds
 from featx.images.gpu_resize import DeviceResizer
@@ -155,6 +157,13 @@ def measure_fits(section: Section, x: Any, y: Any, where: str) -> None:
         best = int(scores.argmax())
         return time.perf_counter() - started, f"accuracy {scores[best]:.4f} at C = {values[best]:.3g}"
 
+    def search(clf: str) -> tuple[float, str]:
+        started = time.perf_counter()
+        classifier = find_classifier(clf)
+        assert isinstance(classifier, Linear)
+        found = search_linear({clf: classifier}, x, y, folds[:1])[clf]
+        return time.perf_counter() - started, f"accuracy {found.cv_accuracy:.4f} at C = {found.params['C']:.3g}"
+
     facts: dict[str, Any] = {"unit": "s"}
     size = f"{len(x):,} x {x.shape[1]}"
 
@@ -170,6 +179,9 @@ def measure_fits(section: Section, x: Any, y: Any, where: str) -> None:
     goal = {"at_most": 10} if on_card else {}
     needs = (one_fold or 1e3) * len(folds) / jobs
     section.row(f"{name}, {where}", lambda: sweep(len(folds), jobs), needs, **facts, **goal, **beside(name))
+    for clf in ("logreg", "svm"):
+        name = f"{clf}, as compare does: one split, few values of C, the final fit, {size}"
+        section.row(f"{name}, {where}", lambda: search(clf), 20, **facts, **goal, **beside(name))  # noqa: B023
     name = "one tight fit, C = 1"
     section.row(f"{name}, {where}", fit, **facts, **beside(name))
     if on_card:
