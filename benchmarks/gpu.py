@@ -33,7 +33,7 @@ SECTIONS_FILE = Path(__file__).with_name("gpu_sections.py")
 
 SECTIONS = {
     "photos": 50,
-    "files": 100,
+    "files": 75,
     "agreement": 90,
     "by hand": 50,
     "forward": 60,

@@ -181,7 +181,7 @@ def measure_fits(section: Section, x: Any, y: Any, where: str) -> None:
     section.row(f"{name}, {where}", lambda: sweep(len(folds), jobs), needs, **facts, **goal, **beside(name))
     for clf in ("logreg", "svm"):
         name = f"{clf}, as compare does: one split, few values of C, the final fit, {size}"
-        section.row(f"{name}, {where}", lambda: search(clf), 20, **facts, **goal, **beside(name))  # noqa: B023
+        section.row(f"{name}, {where}", lambda: search(clf), 10, **facts, **goal, **beside(name))  # noqa: B023
     name = "one tight fit, C = 1"
     section.row(f"{name}, {where}", fit, **facts, **beside(name))
     if on_card:
