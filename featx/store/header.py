@@ -26,9 +26,8 @@ from featx.store.hdf5_layout import TemplateLayouts
 from featx.store.schema import (
     MOST_ROWS,
     HeaderFields,
-    check_fields,
     check_part_size,
-    load_json,
+    read_fields,
     read_key,
     read_provenance,
 )
@@ -304,7 +303,7 @@ def parse_description(data: bytearray) -> HeaderFields:
     end = data.find(b"\n", FIRST_LINE_BYTES, FIRST_LINE_BYTES + MOST_DESCRIPTION_BYTES)
     if end < 0:
         raise ValueError("its description does not end")
-    return check_fields(load_json(data[FIRST_LINE_BYTES:end]), HeaderFields)
+    return read_fields(bytes(data[FIRST_LINE_BYTES:end]), HeaderFields)
 
 
 def parse_header(data: bytearray) -> PartHeader:

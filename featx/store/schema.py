@@ -114,11 +114,7 @@ class FigureFields(Struct, frozen=True):
     merged: Annotated[int, Meta(ge=1, le=int(MOST_FIGURE))] = 1
 
 
-class ProvenanceFields(Struct, frozen=True):
-    """A part's provenance, looked at in two ways."""
-
-    values: dict[str, Plain | list[Plain]]
-    figures: FigureFields
+Provenance = dict[str, Plain | list[Plain]]
 
 
 class LayerFields(Struct, frozen=True):
@@ -148,6 +144,12 @@ class BaseFileFields(Struct, frozen=True):
         check_names(self.source, self.weights_file or "", *names)
 
 
+DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (HeaderFields, FigureFields, Provenance)
+}
+"""Schema of what every part states to what reads it: to make one takes longer than to use it."""
+
+
 def check_names(*names: str) -> None:
     """Raise ValueError where a name could stand in no path and in no file."""
     text = "".join(names)
@@ -171,7 +173,23 @@ def check_fields(values: Any, kind: type[T]) -> T:
         raise ValueError(f"a field is missing or of the wrong type: {text[:MOST_MESSAGE]}") from error
 
 
-def load_json(text: str | bytes | bytearray) -> Any:
+def read_fields(text: str | bytes, kind: type[T]) -> T:
+    """Read JSON that may be anything, and compare it with one of the schemas in `DECODERS`.
+
+    Raises
+    ------
+    ValueError
+        With the first thing that is wrong.
+    """
+    try:
+        decoded: T = DECODERS[kind].decode(text)
+    except (msgspec.DecodeError, UnicodeError):
+        # Slower, but it reads what Python's own module wrote of names that are not Unicode, and its errors say more.
+        return check_fields(load_json(text), kind)
+    return decoded
+
+
+def load_json(text: str | bytes) -> Any:
     """Read JSON that may be anything.
 
     Raises
@@ -209,8 +227,8 @@ def read_provenance(text: str) -> dict[str, Any]:
     ValueError
         If it holds anything else, or figures that are not numbers.
     """
-    provenance = load_json(text)
-    return check_fields({"values": provenance, "figures": provenance}, ProvenanceFields).values
+    read_fields(text, FigureFields)
+    return read_fields(text, Provenance)
 
 
 def check_part_size(shape: tuple[int, ...], block_rows: int, item_bytes: int) -> None:
