@@ -14,7 +14,7 @@ from msgspec import Meta
 from featx.base_choice import BaseChoice, Count, GroupChoice, ThreadCount
 from featx.errors import RequestError
 from featx.fields import check_class_weight, format_class_weight
-from featx.requests.evaluation import CompareRequest
+from featx.requests.evaluation import CompareRequest, choose_solver_device
 from featx.requests.extraction import ExtractRequest
 from featx.requests.values import ClassWeight, Seed, SelectedFigure, default_cache
 
@@ -162,6 +162,6 @@ class AutoRequest(GroupChoice):
             select=self.select,
             positive=self.positive,
             class_weight=self.class_weight,
-            device=self.device,
+            device=choose_solver_device(self.device),
             **self.group_fields(),
         )

@@ -19,11 +19,16 @@ from featx.requests.values import (
     default_cache,
 )
 
-DEVICE_KINDS = ("auto", "cpu", "cuda", "mps", "all")
-"""Kinds of devices that a request may name; an experiment's file names one for extraction as well."""
+SOLVER_DEVICES = ("auto", "cpu", "cuda")
+"""Kinds of devices on which linear classifiers are solved."""
 
 DRAWS = 10
 """Draws of labelled images where no number is said: their spread is known to about a quarter."""
+
+
+def choose_solver_device(device: str) -> str:
+    """Choose where classifiers are solved for a request that says where features are extracted, which may be more."""
+    return "auto" if device == "all" or "," in device or device.split(":")[0] == "mps" else device
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,8 @@ class CompareRequest(GroupChoice):
     draws : int or None
         How often these are drawn, with seeds `seed`, `seed + 1` and so on. None: `DRAWS` times.
     device : str
-        Where linear classifiers on many rows are solved: "cpu", "cuda", or "auto", on a GPU only where that takes less
-        time. What else extraction may be told counts as "auto".
+        Where linear classifiers on many rows are solved: "cpu", "cuda" or one card ("cuda:1"), or "auto", on a GPU only
+        where that takes less time.
     """
 
     data: str
@@ -113,8 +118,7 @@ class CompareRequest(GroupChoice):
     def contradictions(self) -> list[str]:
         """Report views, class weights, repeats and seeds that make no sense together."""
         problems = [*super().contradictions(), *check_class_weight(self.class_weight)]
-        kinds = {name.strip().split(":")[0] for name in self.device.split(",")}
-        if not kinds <= set(DEVICE_KINDS):
+        if "," in self.device or self.device.split(":")[0] not in SOLVER_DEVICES:
             problems.append(f"'device' is '{self.device}': choose auto, cpu or cuda")
         if self.test_views > self.views:
             problems.append(

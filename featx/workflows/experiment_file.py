@@ -27,6 +27,7 @@ from featx.fields import (
 )
 from featx.paths import expand_home, is_file, is_folder
 from featx.requests import CompareRequest, ExtractRequest, FinetuneRequest
+from featx.requests.evaluation import choose_solver_device
 
 Values = dict[str, Any]
 
@@ -209,6 +210,7 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
     with prefix_errors(f"'{path}'"):
         base = BaseChoice(**convert_fields(BaseChoice, values)[0])
         extract = ExtractRequest(base=base, cache=cache, **choose(ExtractRequest, values))
+        values["device"] = choose_solver_device(extract.device)
         compare = CompareRequest(base=base, cache=cache, **choose(CompareRequest, values))
         # Other experiments may have left other poolings in the cache.
         compare = replace(compare, poolings=extract.poolings, classifiers=check_classifiers(compare.classifiers))

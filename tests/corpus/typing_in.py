@@ -17,8 +17,8 @@ from featx.errors import FeatxError
 
 LAYER = ("--base", "tiny", "--layer", "layer4")
 
-NO_REMARK = re.compile(r"|.*image/s\]|.*fit/s\]|\d+ images?: .* images/s|failed: .*")
-"""Lines of stderr that are no remarks: progress, the figures of an extraction, images that failed."""
+NO_REMARK = re.compile(r"|.*image/s\]|.*fit/s\]|\d+ images?: .* images/s|failed: .*|.* passes over the rows, .*")
+"""Lines of stderr that are no remarks: progress, the figures of an extraction, images that failed, signs of life."""
 
 
 @dataclass

@@ -54,11 +54,23 @@ def test_names_of_weights_and_data_sets_stay_names(tmp_path: Path, cache: Path) 
     assert (pipeline.extract.data, pipeline.extract.base.weights) == ("digits", "IMAGENET1K_V1")
 
 
-@pytest.mark.parametrize(("asked", "trains"), [("all", "auto"), ("cuda:0,cuda:1", "auto"), ("cuda:1", "cuda:1")])
-def test_several_devices_extract_and_one_trains(tmp_path: Path, cache: Path, asked: str, trains: str) -> None:
+@pytest.mark.parametrize(
+    ("asked", "trains", "solves"),
+    [
+        ("all", "auto", "auto"),
+        ("cuda:0,cuda:1", "auto", "auto"),
+        ("cuda:1", "cuda:1", "cuda:1"),
+        ("mps", "mps", "auto"),
+        ("cpu", "cpu", "cpu"),
+    ],
+)
+def test_several_devices_extract_and_one_trains(
+    tmp_path: Path, cache: Path, asked: str, trains: str, solves: str
+) -> None:
     text = f'data = "digits"\nbase = "tiny"\nlayers = ["layer3"]\ndevice = "{asked}"\n[finetune]\nfrom = "layer4"'
     pipeline = load_pipeline(write(tmp_path, text), cache)
     assert pipeline.extract.device == asked
+    assert pipeline.compare.device == solves
     assert pipeline.finetune
     assert pipeline.finetune.device == trains
 
