@@ -28,7 +28,7 @@ from featx.features.splits import LabelledRows, divide_rows, with_views
 from featx.keys import FeatureKey
 from featx.linear.cross_validation import Scoring, score_folds
 from featx.linear.weighting import WeightedLabels
-from featx.selection.forward import ForwardStep, SampleOfRows, draw_sample, select_on_sample
+from featx.selection.forward import ForwardStep, SampleOfRows, counts_classes_alike, draw_sample, select_on_sample
 from featx.store.store import FeatureStore
 from featx.types import Matrix, Progress
 
@@ -45,9 +45,6 @@ MOST_LAYERS = 3
 
 MOST_NUMBERS = 20000
 """Numbers in a feature, at most, for a layer to be scored: cross-validation of more would take minutes."""
-
-BALANCED = ("balanced_accuracy", "macro_f1")
-"""Figures by which classes count alike, so that layer sets are shortlisted by balanced accuracy."""
 
 Curve = list[tuple[int, float]]
 """Images trained on, and cross-validated accuracy."""
@@ -133,12 +130,6 @@ def shortlist(material: Material, sample: SampleOfRows, layer_sets: Sequence[Lay
     return select_on_sample(Blocks(material, layer_sets), sample, MOST_LAYERS, jobs)
 
 
-def counts_classes_alike(options: SearchOptions) -> bool:
-    """Whether layer sets are shortlisted by balanced accuracy."""
-    criterion = options.criterion
-    return options.weighting.classes == "balanced" or (criterion is not None and criterion.figure in BALANCED)
-
-
 @dataclass(frozen=True)
 class Point:
     """A classifier and the values of C that a candidate is tried with."""
@@ -191,7 +182,9 @@ def measure_cached(
     with SideBySide(len(material.digests) * sum(layer_set.dim for layer_set in layer_sets)) as side_by_side:
         side_by_side.import_early(measure_layer)
         # Made once and here, since what makes them takes each process a second to import.
-        sample = draw_sample(material.rows, material.seed, counts_classes_alike(material.options))
+        figure = material.options.criterion.figure if material.options.criterion else None
+        is_balanced = counts_classes_alike(material.options.weighting.classes, figure)
+        sample = draw_sample(material.rows, material.seed, is_balanced)
         seeds = [material.seed + repeat for repeat in range(REPEATS)]
         material = replace(material, rows=divide_rows(material.rows, seeds))
         # The widest first, and what takes about as long as one of them next: no process is left with either in the end.

@@ -22,6 +22,15 @@ MOST_LAYERS = 4
 """Layers in a set, at most: a fourth one rarely gains anything, and each makes fits and files larger."""
 
 
+BALANCED_FIGURES = ("balanced_accuracy", "macro_f1")
+"""Figures to which all classes count alike."""
+
+
+def counts_classes_alike(class_weight: object, figure: str | None) -> bool:
+    """Whether sets are shortlisted by balanced accuracy: by weights of classes, and the figure that was asked for."""
+    return class_weight == "balanced" or figure in BALANCED_FIGURES
+
+
 @dataclass(frozen=True)
 class ForwardStep:
     """One step of the selection.

@@ -282,7 +282,7 @@ def measure_sample(
     rungs: list[Rung] = []
     advised = candidates[0]
     if advised.views == 1:
-        further = Further(candidates, clf, cached is not None, options, request.seed)
+        further = Further(candidates, clf, cached is not None, options, request.seed, request.cache)
         rungs, advised = measure_further(base, dataset, further)
         # A cached candidate was measured on all images already.
         rungs = rungs[1:] if cached else rungs
