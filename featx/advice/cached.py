@@ -289,7 +289,9 @@ class Finals:
         if candidate.views > 1:
             return None
         of_layer = self.scored.get((candidate.layer, candidate.pooling))
-        return None if of_layer is None else of_layer[point.clf]
+        if of_layer is None or not set(point.values) <= set(of_layer[point.clf].values):
+            return None
+        return of_layer[point.clf]
 
     def find(self, layers: Sequence[str], pooling: str) -> LayerSet:
         """Join the cached layers of a candidate."""
