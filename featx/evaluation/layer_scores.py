@@ -191,11 +191,12 @@ def count_worthwhile(name: str, scores: CVScores) -> int:
 
 def join_folds(first: CVScores, further: CVScores) -> CVScores:
     """Put the scores of further folds below those of the first, for the values that all of them tried."""
-    parts = []
-    for of_first, of_further in zip(first, further, strict=True):
-        joined = None if of_first is None else np.vstack([of_first[:, : of_further.shape[1]], of_further])
-        parts.append(joined)
-    return CVScores._make(parts)
+    count = further.accuracy.shape[1]
+    joined = (
+        None if of_first is None or of_others is None else np.vstack([of_first[:, :count], of_others])
+        for of_first, of_others in zip(first, further, strict=True)
+    )
+    return CVScores._make(joined)
 
 
 def choose_layer(scores: Sequence[LayerScore]) -> LayerScore:
