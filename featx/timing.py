@@ -60,6 +60,21 @@ def format_shares(seconds: Mapping[str, float]) -> str:
     return ", ".join(f"{step} {100 * spent / total:.1f} %" for step, spent in ranked)
 
 
+def format_seconds(seconds: float) -> str:
+    """Write a time as people say it: "21 s", "4 min", "1.5 h"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 99.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def round_roughly(seconds: float) -> float:
+    """Round to one digit of the unit that `format_seconds` takes, 1 s at least: a sample tells no more of a whole."""
+    unit = next((length for length in (3600, 60) if seconds >= 1.5 * length), 1)
+    return max(1.0, unit * float(f"{seconds / unit:.1g}"))
+
+
 def find_share(seconds: Mapping[str, float], step: str) -> float:
     """Say what part of all seconds a step took: from 0 to 1."""
     total = sum(seconds.values())

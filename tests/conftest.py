@@ -63,6 +63,16 @@ def load_base(name: str, weights: str | None = None, **choice: Any) -> Base:
     return open_base(BaseChoice(name, weights, **choice))
 
 
+def make_doubtful(root: Path, each: int) -> Path:
+    """Make a folder of three classes with so many pictures each, every fourth of which looks like another class."""
+    for hue, name in enumerate(("red", "green", "blue")):
+        (root / name).mkdir(parents=True)
+        for number in range(each):
+            looks = hue if number % 4 else (hue + number // 4 + 1) % 3
+            picture(hue * 100 + number, looks).save(root / name / f"{number:02}.png")
+    return root
+
+
 @contextmanager
 def raises_missing(match: str) -> Iterator[None]:
     """Expect MissingFeatures, worded as the command line words it: with the command that computes them."""

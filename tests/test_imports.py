@@ -40,7 +40,7 @@ OWNERS = {
     "h5py": {"store"},
     "sklearn": {"classifiers", "linear", "evaluation", "features", "workflows"},
     "click": {"cli"},
-    "msgspec": {"base_choice", "bases", "fields", "requests", "models", "store", "evaluation", "ladder"},
+    "msgspec": {"base_choice", "bases", "fields", "requests", "models", "store", "evaluation", "ladder", "advice"},
 }
 """Heavy libraries, and the rooms that may import each."""
 

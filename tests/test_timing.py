@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from featx.timing import Clock, describe_decoding, format_shares
+from featx.timing import Clock, describe_decoding, format_seconds, format_shares, round_roughly
 
 
 def test_seconds_of_all_threads_are_added_up() -> None:
@@ -42,3 +42,21 @@ def test_decoding_is_the_bottleneck_where_threads_spend_half_of_their_time_on_it
     assert describe_decoding({"decode": 3.0, "forward": 1.0}) == "decoding is the bottleneck: 75%"
     assert describe_decoding({"decode": 3.0, "forward": 1.0, "waiting": 4.0}) == ""
     assert describe_decoding({"forward": 1.0}) == describe_decoding({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "exactly", "roughly"),
+    [
+        (0.2, "0 s", "1 s"),
+        (12.4, "12 s", "10 s"),
+        (42, "42 s", "40 s"),
+        (86, "86 s", "90 s"),
+        (250, "4 min", "4 min"),
+        (1300, "22 min", "20 min"),
+        (7300, "2.0 h", "2.0 h"),
+        (60000, "16.7 h", "20.0 h"),
+    ],
+)
+def test_times_are_in_the_unit_that_suits_them(seconds: float, exactly: str, roughly: str) -> None:
+    assert format_seconds(seconds) == exactly
+    assert format_seconds(round_roughly(seconds)) == roughly

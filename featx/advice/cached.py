@@ -24,11 +24,11 @@ from featx.evaluation.layer_scores import (
 )
 from featx.features.catalog import LayerSet
 from featx.features.matrix import Features
-from featx.features.splits import LabelledRows, with_views
+from featx.features.splits import LabelledRows, divide_rows, with_views
 from featx.keys import FeatureKey
 from featx.linear.cross_validation import Scoring, score_folds
 from featx.linear.weighting import WeightedLabels
-from featx.selection.forward import ForwardStep, select_forward
+from featx.selection.forward import ForwardStep, SampleOfRows, counts_classes_alike, draw_sample, select_on_sample
 from featx.store.store import FeatureStore
 from featx.types import Matrix, Progress
 
@@ -45,9 +45,6 @@ MOST_LAYERS = 3
 
 MOST_NUMBERS = 20000
 """Numbers in a feature, at most, for a layer to be scored: cross-validation of more would take minutes."""
-
-BALANCED = ("balanced_accuracy", "macro_f1")
-"""Figures by which classes count alike, so that layer sets are shortlisted by balanced accuracy."""
 
 Curve = list[tuple[int, float]]
 """Images trained on, and cross-validated accuracy."""
@@ -128,13 +125,9 @@ class Blocks(Mapping[str, Matrix]):
         return len(self.layer_sets)
 
 
-def shortlist(material: Material, layer_sets: Sequence[LayerSet], jobs: int) -> list[ForwardStep]:
+def shortlist(material: Material, sample: SampleOfRows, layer_sets: Sequence[LayerSet], jobs: int) -> list[ForwardStep]:
     """Select among the layers of one pooling."""
-    options = material.options
-    criterion = options.criterion
-    balanced = options.weighting.classes == "balanced" or (criterion is not None and criterion.figure in BALANCED)
-    blocks = Blocks(material, layer_sets)
-    return select_forward(blocks, material.rows, material.seed, MOST_LAYERS, balanced, jobs)
+    return select_on_sample(Blocks(material, layer_sets), sample, MOST_LAYERS, jobs)
 
 
 @dataclass(frozen=True)
@@ -187,10 +180,17 @@ def measure_cached(
         return None
     by_pooling = group_by_pooling(layer_sets)
     with SideBySide(len(material.digests) * sum(layer_set.dim for layer_set in layer_sets)) as side_by_side:
+        side_by_side.import_early(measure_layer)
+        # Made once and here, since what makes them takes each process a second to import.
+        figure = material.options.criterion.figure if material.options.criterion else None
+        is_balanced = counts_classes_alike(material.options.weighting.classes, figure)
+        sample = draw_sample(material.rows, material.seed, is_balanced)
+        seeds = [material.seed + repeat for repeat in range(REPEATS)]
+        material = replace(material, rows=divide_rows(material.rows, seeds))
         # The widest first, and what takes about as long as one of them next: no process is left with either in the end.
         order = np.argsort([-layer_set.dim for layer_set in layer_sets], kind="stable").tolist()
         of_several = [pooling for pooling, members in by_pooling.items() if len(members) > 1]
-        shortlists: list[Task] = [(shortlist, (material, by_pooling[pooling])) for pooling in of_several]
+        shortlists: list[Task] = [(shortlist, (material, sample, by_pooling[pooling])) for pooling in of_several]
         singles: list[Task] = [(measure_layer, (material, layer_sets[place])) for place in order]
         results = side_by_side.run([singles[0], *shortlists, *singles[1:]], progress)
         steps = dict(zip(of_several, results[1:], strict=False))
@@ -289,7 +289,9 @@ class Finals:
         if candidate.views > 1:
             return None
         of_layer = self.scored.get((candidate.layer, candidate.pooling))
-        return None if of_layer is None else of_layer[point.clf]
+        if of_layer is None or not set(point.values) <= set(of_layer[point.clf].values):
+            return None
+        return of_layer[point.clf]
 
     def find(self, layers: Sequence[str], pooling: str) -> LayerSet:
         """Join the cached layers of a candidate."""

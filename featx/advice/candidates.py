@@ -11,6 +11,7 @@ from featx.classifiers.choice import choose_value
 from featx.classifiers.search import ScoredValues
 from featx.linear.val_scores import CVScores
 from featx.selection.trials import Trial, compare_trials
+from featx.selection.wording import join_layers
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,7 @@ class Candidate:
     @property
     def layer(self) -> str:
         """Name of the layer or layer set, as `--layer` takes it."""
-        return "+".join(self.layers)
-
-    @property
-    def label(self) -> str:
-        """The candidate in words."""
-        views = "" if self.views == 1 else f", {self.views} views"
-        return f"{self.layer} ({self.pooling}){views}"
+        return join_layers(self.layers)
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ class Rung:
     kept : bool
         Whether the gain exceeds its standard error, so that this is advised instead.
     seconds : float or None
-        What extracting its features for all images would cost on this machine; None where they are cached.
+        What extracting its features for all images would cost, by what `pace` has kept; None where they are cached.
     """
 
     layer: str

@@ -10,10 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from featx.advice.candidates import Candidate, Rung, Tried, climb
+from featx.advice.pace import MeasuredPass, settle_pace
 from featx.advice.wording import SAMPLE_IMAGES
 from featx.base_choice import BaseChoice
 from featx.bases.base import Base
@@ -243,6 +245,8 @@ class Further:
     options : SearchOptions
         Of one view, with the weights of all images.
     seed : int
+    cache : pathlib.Path
+        Where it is kept how long a pass takes.
     """
 
     candidates: Sequence[Candidate]
@@ -250,6 +254,7 @@ class Further:
     cached: bool
     options: SearchOptions
     seed: int
+    cache: Path
 
     @property
     def layers(self) -> list[str]:
@@ -276,7 +281,8 @@ def measure_further(base: Base, dataset: Dataset, further: Further) -> tuple[lis
         poolings.append(LONGER_POOLING)
     sample = compute_views(base, dataset, further.layers, poolings, further.seed)
     images = len(sample.numbers)
-    one_pass = sample.seconds_per_view * len(dataset.y)
+    measured = MeasuredPass(base.id, further.layers, poolings, dataset.digests[sample.numbers])
+    one_pass = settle_pace(further.cache, measured, sample.seconds_per_view) * len(dataset.y)
     cost = 0.0 if further.cached else one_pass
     first = [try_candidate(sample, dataset, further, each, cost) for each in further.candidates]
     rungs, advised = climb(first, images, further.cached)

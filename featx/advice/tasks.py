@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from typing import Any, Self
 
 from joblib import cpu_count
 
-from featx.evaluation.side_by_side import THREAD_LIMITS, WORTH_PROCESSES, joblib_backend_surrounds
+from featx.evaluation.parallelism import WORTH_PROCESSES, joblib_backend_surrounds, limit_threads
 from featx.processes.workers import Workers
 from featx.types import Progress
 
@@ -33,6 +32,7 @@ class SideBySide:
         self.jobs = cpu_count() if is_worth_it else 1
         self._stack = ExitStack()
         self._workers: Workers | None = None
+        self._importing = 0
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +58,9 @@ class SideBySide:
                     progress(len(results), len(tasks))
             return list(results.values())
         workers = self.start()
+        for _ in range(self._importing):
+            workers.next_result()
+        self._importing = 0
         waiting = deque(enumerate(tasks))
         for worker in range(min(len(workers), len(tasks))):
             workers.call(worker, carry_out, *waiting.popleft())
@@ -70,12 +73,23 @@ class SideBySide:
                 progress(len(results), len(tasks))
         return [results[place] for place in range(len(tasks))]
 
+    def import_early(self, function: Callable[..., Any]) -> None:
+        """Have the processes start and import the module of a function, while this one goes on."""
+        if self.jobs > 1:
+            workers = self.start()
+            for worker in range(len(workers)):
+                workers.call(worker, accept, function)
+            self._importing = len(workers)
+
     def start(self) -> Workers:
         """Start the processes, unless they run already."""
         if self._workers is None:
-            environment = {name: os.environ.get(name, "1") for name in THREAD_LIMITS}
-            self._workers = self._stack.enter_context(Workers(self.jobs, environment))
+            self._workers = self._stack.enter_context(Workers(self.jobs, limit_threads(1)))
         return self._workers
+
+
+def accept(function: Callable[..., Any]) -> None:
+    """Do nothing: to receive the function is to import its module."""
 
 
 def carry_out(place: int, task: Task) -> tuple[int, Any]:

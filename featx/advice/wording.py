@@ -10,6 +10,8 @@ from featx.advice.candidates import Candidate, Rung
 from featx.features.catalog import LayerSet
 from featx.features.dataset import Dataset
 from featx.requests import CompareRequest, column_flags, default_cache
+from featx.selection.wording import describe_features
+from featx.timing import format_seconds, round_roughly
 
 SAMPLE_PASSES = 7
 """Times that `--sample` runs the base over its images: once to see how familiar they are, then six views."""
@@ -20,9 +22,6 @@ SAMPLE_SECONDS = 10
 SAMPLE_IMAGES = 300
 """Images that are run through the base, at most, unless there are many classes: some seconds on two cores."""
 
-NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
-"""Small numbers in words."""
-
 
 def describe_rungs(rungs: Sequence[Rung]) -> list[str]:
     """Say what each step beyond the first is worth."""
@@ -31,25 +30,12 @@ def describe_rungs(rungs: Sequence[Rung]) -> list[str]:
 
 def describe_rung(rung: Rung) -> str:
     """Write what a step gains, with its error, its price and what it was measured on."""
-    what = f"{rung.layer} ({rung.pooling})"
-    if rung.views > 1:
-        what += f" with {NUMBERS.get(rung.views, str(rung.views))} views"
+    what = describe_features([rung.layer], rung.pooling, rung.views)
     error = "" if rung.standard_error is None else f" +- {rung.standard_error:.1f}"
-    price = "" if rung.seconds is None else f" for {format_duration(rung.seconds)} of extraction"
+    price = "" if rung.seconds is None else f" for about {format_seconds(round_roughly(rung.seconds))} of extraction"
     images = f"{rung.images} images" if not rung.cached else f"all {rung.images} training images"
     verdict = "" if rung.kept else ": within its error"
     return f"{what}: {rung.gain:+.1f}{error} points{price}, measured on {images}{verdict}"
-
-
-def format_duration(seconds: float) -> str:
-    """Write a duration in the unit that suits it, such as "4 minutes"."""
-    for unit, length in (("hour", 3600.0), ("minute", 60.0)):
-        if seconds >= 1.5 * length:
-            return f"{round(seconds / length)} {unit}s"
-    if seconds >= 45:
-        return "1 minute"
-    count = max(1, round(seconds))
-    return f"{count} second{'' if count == 1 else 's'}"
 
 
 def describe_not_measured(layer_sets: Sequence[LayerSet], dataset: Dataset) -> str:
@@ -65,7 +51,8 @@ def describe_not_measured(layer_sets: Sequence[LayerSet], dataset: Dataset) -> s
     seconds = SAMPLE_SECONDS + SAMPLE_PASSES * images * seconds_per_image
     return (
         "what features that are not cached (further views, a longer pooling) are worth, and how similar the images are "
-        f"to what the base was trained on; --sample measures it on {images} images in about {format_duration(seconds)}"
+        f"to what the base was trained on; --sample measures it on {images} images in about "
+        f"{format_seconds(round_roughly(seconds))}"
     )
 
 

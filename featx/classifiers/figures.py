@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from sklearn.metrics import f1_score, recall_score
 
 from featx.classifiers.temperature import fit_inverse_temperature
 from featx.linear.fit import choose_codes
@@ -26,6 +25,9 @@ MaybeWeights: TypeAlias = NDArray[np.float64] | None
 
 def balanced_accuracy(truth: Codes, predicted: Codes, weights: MaybeWeights = None) -> float:
     """Average the recall of the classes that occur; both (n,) int."""
+    # Scikit-learn takes a second to import, and few figures need it.
+    from sklearn.metrics import recall_score
+
     # Not balanced_accuracy_score, which warns of every class that is predicted and does not occur.
     occurring = np.unique(truth)
     recall = recall_score(truth, predicted, labels=occurring, average="macro", sample_weight=weights, zero_division=0)
@@ -34,6 +36,8 @@ def balanced_accuracy(truth: Codes, predicted: Codes, weights: MaybeWeights = No
 
 def macro_f1(truth: Codes, predicted: Codes, weights: MaybeWeights = None) -> float:
     """Average F1 over the classes that occur in either; both (n,) int."""
+    from sklearn.metrics import f1_score
+
     return float(f1_score(truth, predicted, average="macro", sample_weight=weights, zero_division=0))
 
 

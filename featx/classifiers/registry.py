@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from featx.classifiers.grids import LOGREG_C, NEIGHBOURS_K, SVM_C
-from featx.classifiers.mlp import MLP
 from featx.errors import unknown
 
 
@@ -55,12 +54,20 @@ class Majority:
     """The most frequent class, whatever the features say: what any other classifier must beat."""
 
 
+def make_mlp(seed: int) -> Any:
+    """Make a multi-layer perceptron."""
+    # What it is made of takes a second to import, and linear classifiers need none of it.
+    from featx.classifiers.mlp import MLP
+
+    return MLP(seed=seed)
+
+
 Classifier = Linear | Estimator | Neighbours | Majority
 
 CLASSIFIERS: dict[str, Classifier] = {
     "logreg": Linear(LOGREG_C),
     "svm": Linear(SVM_C),
-    "mlp": Estimator(lambda seed: MLP(seed=seed)),
+    "mlp": Estimator(make_mlp),
     "knn": Neighbours(NEIGHBOURS_K),
     "dummy": Majority(),
 }

@@ -5,14 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import has_fit_parameter
 
 from featx.classifiers.choice import (
     Fitted,
@@ -38,6 +34,10 @@ from featx.linear.options import SEARCH, TIGHT, Start
 from featx.linear.val_scores import CVScores
 from featx.linear.weighting import UNWEIGHTED, WeightedLabels, Weighting, drop_zero_rows, weigh_rows
 from featx.types import Fold, Matrix
+
+if TYPE_CHECKING:
+    # Takes a second to import, and linear classifiers need none of it.
+    from sklearn.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
@@ -305,17 +305,27 @@ def cross_validate_estimator(
     started = time.perf_counter()
     accuracies, merits = score_estimator(estimator, X, y, folds, options)
     merit = float(average_folds(merits[:, None])[0]) if criterion else None
-    pipeline = make_pipeline(StandardScaler(), estimator)
+    pipeline = standardise_before(estimator)
     model = fit_pipeline(pipeline, X, y, options.weighting, options.groups)
     return Fitted(model, {}, float(np.mean(accuracies)), time.perf_counter() - started, merit)
+
+
+def standardise_before(estimator: Any) -> Pipeline:
+    """Put a StandardScaler before an estimator."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), estimator)
 
 
 def score_estimator(
     estimator: Any, X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], options: SearchOptions = DEFAULT_OPTIONS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Cross-validate an estimator: accuracies (folds,), and the figures asked for, accuracies where none is."""
+    from sklearn.base import clone
+
     criterion = options.criterion
-    pipeline = make_pipeline(StandardScaler(), estimator)
+    pipeline = standardise_before(estimator)
     accuracies = []
     merits = []
     for train, val in folds:
@@ -340,6 +350,8 @@ def fit_pipeline(
 
     As in the linear solvers, weights of rows enter mean and deviation of the columns, and those of classes do not.
     """
+    from sklearn.utils.validation import has_fit_parameter
+
     estimator = pipeline.steps[-1][1]
     arguments: dict[str, Any] = {}
     if groups is not None and has_fit_parameter(estimator, "groups"):

@@ -153,6 +153,6 @@ def search_path(
     # One fold at a time is in memory.
     del first
     for fold in folds[1:]:
-        path = open_fold(rows, fold, setting, starts, effort)
+        path = open_fold(rows, fold, setting, effort)
         scores.append(stack_scores([path.score(ladder[place]) for place in tried]))
     return TriedValues([ladder[place] for place in tried], stack_scores(scores), starts)

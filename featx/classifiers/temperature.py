@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from featx.linear.weighting import average_weighted
@@ -36,6 +35,9 @@ def fit_inverse_temperature(
     Temperature scaling (Guo et al., 2017, On Calibration of Modern Neural Networks); the loss is convex in the
     inverse temperature.
     """
+    # A tenth of the time that a process of `advise` needs to start, and it never comes here.
+    from scipy.optimize import minimize_scalar
+
     true_scores = scores[np.arange(len(y)), y]
 
     def loss(exponent: float) -> float:

@@ -76,11 +76,12 @@ def command(
     Example:
       featx advise photos --base resnet50
     """
+    from featx.cli.fast_torchvision import import_without_compiler
     from featx.workflows.advise import advise_layer
 
     request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache, **rows)
     with progress_bar("layer", quiet) as progress:
-        advice = advise_layer(request, progress, sample)
+        advice = advise_layer(request, progress, sample, import_without_compiler)
     if as_json:
         print_json(advice.to_dict())
     else:

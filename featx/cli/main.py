@@ -36,8 +36,8 @@ COMMANDS = {
 }
 """Name of a command: the line that `featx --help` shows; each lives in the module of its name."""
 
-TORCH_COMMANDS = frozenset({"auto", "layers", "extract", "advise", "finetune", "predict", "run", "score"})
-"""Commands that run a network."""
+TORCH_COMMANDS = frozenset({"auto", "layers", "extract", "finetune", "predict", "run", "score"})
+"""Commands that run a network; `advise` rarely does, and prepares for it by itself."""
 
 
 STOPPED = "stopped; what was committed is kept"

@@ -31,8 +31,9 @@ from featx.evaluation.result_cache import (
 )
 from featx.features.catalog import LayerSet
 from featx.features.matrix import Features
-from featx.features.splits import make_search_folds, validates_once, with_views
+from featx.features.splits import FOLDS, make_search_folds, validates_once, with_views
 from featx.keys import list_fields
+from featx.linear.many_rows.cost import APART, Problem
 from featx.linear.weighting import UNWEIGHTED
 
 Trained = tuple[Fitted, FittedClassifier]
@@ -57,11 +58,20 @@ def fingerprint(comparison: Comparison, layer_set: LayerSet, clf: str) -> dict[s
         stated["passes"] = 1
     elif has_single_split(comparison, layer_set):
         stated["validation"] = "one fold"
+    elif solves_many_rows(comparison, layer_set, clf):
+        stated["folds"] = APART
     if request.select is not None:
         stated["select"] = request.select
         if request.select == "average_precision" and comparison.positive and comparison.positive.place == 0:
             stated["positive"] = 0
     return stated
+
+
+def solves_many_rows(comparison: Comparison, layer_set: LayerSet, clf: str) -> bool:
+    """Whether a classifier is searched by passes over the rows of each fold."""
+    rows = int(comparison.dataset.train.sum()) * comparison.request.views
+    problem = Problem(rows, layer_set.dim, len(comparison.dataset.classes), FOLDS)
+    return isinstance(find_classifier(clf), Linear) and problem.is_large
 
 
 def has_single_split(comparison: Comparison, layer_set: LayerSet) -> bool:

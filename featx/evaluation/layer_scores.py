@@ -21,11 +21,18 @@ from featx.features.matrix import name_degenerate
 from featx.features.splits import LabelledRows
 from featx.linear.cross_validation import Scoring, cross_validate, score_folds
 from featx.linear.lapack import one_thread
+from featx.linear.val_scores import CVScores
 from featx.linear.weighting import WeightedLabels
 from featx.types import Matrix
 
 EQUAL_WITHIN = 0.005
 """Accuracies that differ by less than this, or by less than one standard error, are taken as equal."""
+
+STEPS_PAST = 2
+"""Values of C, a decade each, that all folds try beyond the best one of the first fold."""
+
+ENOUGH_TO_TELL = 100
+"""Images on which the first fold validates, from which on the others follow it; with fewer all of them are fast."""
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
 """Shares of the training rows that the learning curve is measured on: each doubles the one before."""
@@ -143,7 +150,10 @@ def cross_validate_layer(
     options: SearchOptions = DEFAULT_OPTIONS,
     jobs: int | None = None,
 ) -> dict[str, ScoredValues]:
-    """Cross-validate the linear classifiers at every second C.
+    """Cross-validate the linear classifiers at every second C, as far as large ones may be the best.
+
+    Large values take longest. The first fold tries all of them, the others none that lies more than `STEPS_PAST` beyond
+    what was best there, if it has images enough to tell.
 
     Parameters
     ----------
@@ -159,8 +169,34 @@ def cross_validate_layer(
     grid = {name: each.values[::2] for name, each in CLASSIFIERS.items() if isinstance(each, Linear)}
     merit = options.criterion.rate_scores if options.criterion else None
     labels = WeightedLabels(rows.y, options.weighting)
-    scored = score_folds(X, labels, rows.folds(seed), Scoring(grid, merit=merit), jobs or cpu_count())
+    first, *others = rows.folds(seed)
+    scored = score_folds(X, labels, [first], Scoring(grid, merit=merit), jobs or cpu_count())
+    if others:
+        if len(first[1]) >= ENOUGH_TO_TELL:
+            grid = {name: values[: count_worthwhile(name, scored[name])] for name, values in grid.items()}
+        further = score_folds(X, labels, others, Scoring(grid, merit=merit), jobs or cpu_count())
+        scored = {name: join_folds(scored[name], further[name]) for name in grid}
     return {name: join_values(name, values, scored[name], [], None) for name, values in grid.items()}
+
+
+def count_worthwhile(name: str, scores: CVScores) -> int:
+    """Count the values, from the lowest on, that further folds are to try, by the scores of the first one."""
+    accuracy = scores.accuracy.mean(axis=0)
+    if scores.merit is not None and np.isnan(scores.merit).any():
+        # This fold does not define the figure that chooses.
+        return len(accuracy)
+    last_best = int(np.flatnonzero(accuracy == accuracy.max())[-1])
+    return max(last_best, choose_value(name, scores)) + STEPS_PAST + 1
+
+
+def join_folds(first: CVScores, further: CVScores) -> CVScores:
+    """Put the scores of further folds below those of the first, for the values that all of them tried."""
+    count = further.accuracy.shape[1]
+    joined = (
+        None if of_first is None or of_others is None else np.vstack([of_first[:, :count], of_others])
+        for of_first, of_others in zip(first, further, strict=True)
+    )
+    return CVScores._make(joined)
 
 
 def choose_layer(scores: Sequence[LayerScore]) -> LayerScore:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -12,11 +11,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed, parallel_config
-from joblib.parallel import get_active_backend
 
 from featx.classifiers.registry import Linear, find_classifier
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.evaluate import evaluate_layer_set, recall
+from featx.evaluation.parallelism import WORTH_PROCESSES, joblib_backend_surrounds, limit_threads
 from featx.evaluation.result import Evaluation
 from featx.features.catalog import LayerSet
 from featx.features.splits import FOLDS, validates_once
@@ -24,20 +23,6 @@ from featx.linear.many_rows.cost import Problem
 from featx.log import note
 from featx.processes.workers import Workers
 from featx.types import Progress
-
-WORTH_PROCESSES = 1_000_000
-"""Numbers in all features to be evaluated, from which on a second process earns back the seconds of its start."""
-
-THREAD_LIMITS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
-"""Variables that tell libraries of linear algebra how many threads to start."""
 
 WORTH_SAYING = 60.0
 """Seconds from which on what is to come is said beforehand."""
@@ -119,12 +104,6 @@ def announce_seconds(seconds: float) -> None:
         note(log, f"linear classifiers on so many rows take about {seconds / 60:.0f} min on {cpu_count()} cores")
 
 
-def joblib_backend_surrounds() -> bool:
-    """Whether a `joblib.parallel_config` chose a backend for this call."""
-    backend, _ = get_active_backend()
-    return type(backend).__name__ != "LokyBackend"
-
-
 def evaluate_in_processes(tasks: Sequence[Task], order: Sequence[int], jobs: int, threads: int) -> Results:
     """Evaluate layer sets in processes, raising as `call_in_processes` does."""
     calls = [(place, tasks[place], threads) for place in order]
@@ -152,9 +131,8 @@ def call_in_processes(
     FeatxError
         What a call raised, or if the system ended a process.
     """
-    environment = {name: os.environ.get(name, str(threads)) for name in THREAD_LIMITS}
     waiting = deque(calls)
-    with Workers(jobs, environment) as workers:
+    with Workers(jobs, limit_threads(threads)) as workers:
         for worker in range(jobs):
             workers.call(worker, function, *waiting.popleft())
         for _ in calls:

@@ -13,7 +13,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from featx.errors import DataError
 from featx.types import Fold
@@ -177,6 +176,9 @@ def deal_rows(y: bytes, groups: bytes, folds: int, seed: int) -> list[NDArray[np
     """
     codes = np.frombuffer(y, np.intp)
     places = np.frombuffer(groups, np.intp)
+    # Takes a second, see `splits`.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # That a class has fewer rows than there are folds: a fold may do without it.

@@ -6,12 +6,11 @@ Rows of one group are never split: see `group_splits`. Everything is stratified 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from featx.errors import DataError
 from featx.features.group_splits import first_rows, hold_out_groups, make_group_folds
@@ -76,6 +75,9 @@ def draw_share(classes: NDArray[np.intp], seed: int, share: float) -> NDArray[np
     classes : (g,) int
         Class of each group.
     """
+    # Scikit-learn takes a second to import, which processes that are given their folds do not need.
+    from sklearn.model_selection import train_test_split
+
     is_drawn = np.zeros(len(classes), bool)
     try:
         _, drawn = train_test_split(np.arange(len(classes)), test_size=share, stratify=classes, random_state=seed)
@@ -168,6 +170,8 @@ def make_folds(y: NDArray[np.intp], groups: NDArray[np.intp], seed: int) -> Sequ
     if not len(may_validate):
         every_row = np.arange(len(y))
         return [(every_row, every_row)]
+    from sklearn.model_selection import StratifiedKFold
+
     smallest = int(counts[counts > 1].min())
     splitter = StratifiedKFold(max(2, min(FOLDS, smallest)), shuffle=True, random_state=seed)
     folds = []
@@ -217,6 +221,28 @@ class LabelledRows:
         """Give some of the rows; classes are numbered anew, since some may be missing there."""
         _, y = np.unique(self.y[rows], return_inverse=True)
         return LabelledRows(y, self.groups[rows])
+
+
+@dataclass(frozen=True)
+class DividedRows(LabelledRows):
+    """Rows whose folds were made beforehand, for processes that need not import what makes them.
+
+    Attributes
+    ----------
+    made : mapping of int to sequence of (train rows, validation rows)
+        Folds by seed.
+    """
+
+    made: Mapping[int, Sequence[Fold]]
+
+    def folds(self, seed: int) -> Sequence[Fold]:
+        """Give the folds of a seed that they were made for."""
+        return self.made[seed]
+
+
+def divide_rows(rows: LabelledRows, seeds: Sequence[int]) -> DividedRows:
+    """Make the folds of some seeds, raising as `make_folds` does."""
+    return DividedRows(rows.y, rows.groups, {seed: rows.folds(seed) for seed in seeds})
 
 
 def with_views(folds: Sequence[Fold], images: int, views: int, test_views: int) -> list[Fold]:

@@ -16,11 +16,12 @@ from featx.evaluation.result_cache import describe_grid
 from featx.features.catalog import LayerSet
 from featx.features.dataset import Dataset
 from featx.features.group_splits import first_rows
-from featx.features.splits import LabelledRows
-from featx.ladder.candidates import Candidate, FeatureChoice
+from featx.features.splits import FOLDS, LabelledRows
+from featx.ladder.candidates import USUAL_CLASSIFIERS, Candidate, FeatureChoice
 from featx.ladder.kept import KeptShortlist, KeptTrial, keep_trial
+from featx.linear.many_rows.cost import APART, Problem
 from featx.linear.weighting import UNWEIGHTED
-from featx.selection.forward import select_forward
+from featx.selection.forward import counts_classes_alike, select_forward
 from featx.selection.sampling import draw_rows
 from featx.selection.trials import Trial, TrialOptions, cross_validate_repeatedly
 from featx.types import Matrix, RowNumbers
@@ -36,9 +37,6 @@ MOST_REPEATS = 3
 TRIAL = "trial"
 SHORTLIST = "shortlist"
 """Kinds of records."""
-
-BALANCED_FIGURES = ("balanced_accuracy", "macro_f1")
-"""Figures to which all classes count alike."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +168,10 @@ class Bench:
             "grid": describe_grid(clf, request.seed),
             "seed": request.seed,
         }
+        numbers = len(rows.numbers) * features.views
+        problem = Problem(numbers, self.find_layer_set(features).dim, len(self.dataset.classes), FOLDS)
+        if clf in USUAL_CLASSIFIERS and problem.is_large:
+            stated["folds"] = APART
         if request.class_weight != "none":
             stated["class_weight"] = request.class_weight
         if request.select is not None:
@@ -214,7 +216,7 @@ class Bench:
         """
         comparison = self.comparisons[base, pooling, views]
         request = comparison.request
-        is_balanced = request.class_weight == "balanced" or request.select in BALANCED_FIGURES
+        is_balanced = counts_classes_alike(request.class_weight, request.select)
         all_layers = FeatureChoice(base, tuple(self.layers[base]), pooling, views)
         stated = {
             "keys": [json.loads(key.to_json()) for key in self.find_layer_set(all_layers).keys],

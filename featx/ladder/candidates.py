@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from featx.images.views import FIXED_VIEWS
+from featx.selection.wording import describe_features, join_layers
 
 VIEWS = len(FIXED_VIEWS)
 """Views that are tried beside one: the image, its mirror image and its corners; further ones are random."""
@@ -50,7 +51,7 @@ class FeatureChoice:
     @property
     def layer_set(self) -> str:
         """The layers as `--layer` takes them."""
-        return "+".join(self.layers)
+        return join_layers(self.layers)
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Candidate:
 
     def describe(self) -> str:
         """Name the candidate in words, without its base."""
-        views = "" if self.features.views == 1 else f", {self.features.views} views"
-        return f"{self.features.layer_set} ({self.features.pooling}{views}), {self.clf}"
+        features = self.features
+        return f"{describe_features(features.layers, features.pooling, features.views)}, {self.clf}"
 
     def to_dict(self, bases: Sequence[str]) -> dict[str, Any]:
         """Give plain values for JSON, the base by its name."""

@@ -19,7 +19,7 @@ from featx.linear.fit import require_classes, solve_path
 from featx.linear.lapack import Array, cast, one_thread, require_finite, send_like, to_numpy
 from featx.linear.many_rows.cost import Problem, count_threads, has_many_rows
 from featx.linear.many_rows.path import PathSetting, gather_rows, open_fold
-from featx.linear.options import ROUGH, SolverOptions, Start
+from featx.linear.options import ROUGH, SolverOptions
 from featx.linear.spaces import (
     PARETO,
     build_column_space,
@@ -207,11 +207,9 @@ def _score_many_rows(
     for kind, values in scoring.grid.items():
         setting = PathSetting(kind, threads, scoring.power, scoring.merit)
         fold_scores = []
-        starts: dict[float, Start] = {}
         for fold in folds:
-            path = open_fold(rows, fold, setting, starts)
+            path = open_fold(rows, fold, setting)
             scores = {c: path.score(float(c)) for c in sorted(values)}
-            starts = path.list_starts()
             fold_scores.append(stack_scores([scores[c] for c in values]))
         scores_by_kind[kind] = stack_scores(fold_scores)
     return scores_by_kind

@@ -12,7 +12,7 @@ from featx.linear.lapack import one_thread
 from featx.selection.grams import BlockGram, compute_block_gram, sum_blocks
 from featx.selection.kernel_ridge import RidgeTargets, score_gram
 from featx.selection.sampling import draw_rows
-from featx.types import Matrix
+from featx.types import Matrix, RowNumbers
 
 MOST_ROWS = 700
 """About the most rows that sets are judged on. This only shortlists, and a decomposition of 1,000 rows, 0.16
@@ -20,6 +20,15 @@ seconds a set on an idle core, takes three times as long by the cube of the rows
 
 MOST_LAYERS = 4
 """Layers in a set, at most: a fourth one rarely gains anything, and each makes fits and files larger."""
+
+
+BALANCED_FIGURES = ("balanced_accuracy", "macro_f1")
+"""Figures to which all classes count alike."""
+
+
+def counts_classes_alike(class_weight: object, figure: str | None) -> bool:
+    """Whether sets are shortlisted by balanced accuracy: by weights of classes, and the figure that was asked for."""
+    return class_weight == "balanced" or figure in BALANCED_FIGURES
 
 
 @dataclass(frozen=True)
@@ -79,16 +88,42 @@ def select_forward(
     UndividableGroups
         If groups of several rows cannot be divided into folds.
     """
-    chosen = draw_rows(rows, MOST_ROWS, seed)
-    sample = rows.take(chosen)
-    targets = RidgeTargets(sample.y, sample.folds(seed), balanced)
-    is_whole = len(chosen) == len(rows.y)
+    return select_on_sample(blocks, draw_sample(rows, seed, balanced), most, jobs)
+
+
+@dataclass(frozen=True)
+class SampleOfRows:
+    """The rows that sets are judged on.
+
+    Attributes
+    ----------
+    numbers : (m,) int
+        Rising row numbers.
+    targets : RidgeTargets
+        Their labels and folds.
+    """
+
+    numbers: RowNumbers
+    targets: RidgeTargets
+
+
+def draw_sample(rows: LabelledRows, seed: int, balanced: bool = False) -> SampleOfRows:
+    """Draw the rows that sets are judged on; parameters, and what is raised, are those of `select_forward`."""
+    numbers = draw_rows(rows, MOST_ROWS, seed)
+    sample = rows.take(numbers)
+    return SampleOfRows(numbers, RidgeTargets(sample.y, sample.folds(seed), balanced))
+
+
+def select_on_sample(
+    blocks: Mapping[str, Matrix], sample: SampleOfRows, most: int = MOST_LAYERS, jobs: int | None = None
+) -> list[ForwardStep]:
+    """Select among blocks as `select_forward` does, on rows that are drawn already."""
     grams = {}
     for name in blocks:
         X = blocks[name]
         with one_thread():
-            grams[name] = compute_block_gram(X if is_whole else X[chosen])
-    return select_among(grams, targets, most, jobs)
+            grams[name] = compute_block_gram(X if len(sample.numbers) == len(X) else X[sample.numbers])
+    return select_among(grams, sample.targets, most, jobs)
 
 
 def select_among(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -137,7 +137,12 @@ class OnSample:
     distances: dict[str, float] = field(default_factory=dict)
 
 
-def advise_layer(request: CompareRequest, progress: Progress | None = None, sample: bool | None = None) -> Advice:
+def advise_layer(
+    request: CompareRequest,
+    progress: Progress | None = None,
+    sample: bool | None = None,
+    before_torch: Callable[[], object] | None = None,
+) -> Advice:
     """Advise which layers of a base to use for a data set, and what to do next.
 
     Cached layers are measured by cross-validation on all training images, and decide where there are any; others on a
@@ -150,6 +155,8 @@ def advise_layer(request: CompareRequest, progress: Progress | None = None, samp
         Called with the number of cached layers measured and to be measured.
     sample : bool, optional
         Whether a sample is run through the base; None: where not every usual layer is cached.
+    before_torch : callable, optional
+        Called before torch is imported, which is only where a sample is run through the base.
 
     Raises
     ------
@@ -175,6 +182,8 @@ def advise_layer(request: CompareRequest, progress: Progress | None = None, samp
         sample = cached is None or stored_base is None or not covers_usual_layers(stored_base, cached.scores)
     measured = OnSample()
     if sample:
+        if before_torch is not None:
+            before_torch()
         try:
             measured = measure_sample(request, dataset, stored_base, cached, options)
         except WeightsError as error:
@@ -273,7 +282,7 @@ def measure_sample(
     rungs: list[Rung] = []
     advised = candidates[0]
     if advised.views == 1:
-        further = Further(candidates, clf, cached is not None, options, request.seed)
+        further = Further(candidates, clf, cached is not None, options, request.seed, request.cache)
         rungs, advised = measure_further(base, dataset, further)
         # A cached candidate was measured on all images already.
         rungs = rungs[1:] if cached else rungs

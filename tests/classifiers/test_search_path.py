@@ -14,11 +14,12 @@ from featx.classifiers.grids import LOGREG_C, SVM_C
 from featx.classifiers.heartbeat import make_heartbeat
 from featx.classifiers.registry import Linear
 from featx.classifiers.search import SearchOptions, score_values, search_linear
-from featx.classifiers.search_path import visit_values
+from featx.classifiers.search_path import search_path, visit_values
 from featx.features.splits import make_folds
 from featx.linear.cross_validation import cross_validate, prepare_fold, score_fold
 from featx.linear.fit import fit_linear
 from featx.linear.many_rows.cost import has_many_rows
+from featx.linear.many_rows.path import PathSetting
 from featx.linear.options import SolverOptions
 from featx.linear.val_scores import CVScores, stack_scores
 from featx.linear.weighting import UNWEIGHTED, WeightedLabels, Weighting
@@ -114,6 +115,20 @@ def test_every_fold_tries_what_was_worth_it_on_the_first_and_the_fit_begins_wher
     for value in shared:
         of_second = scored.scores.accuracy[1, scored.values.index(value)]
         assert alone.scores.accuracy[0, alone.values.index(value)] == pytest.approx(of_second, abs=5e-3)
+
+
+@pytest.mark.parametrize("name", ["logreg", "svm"])
+def test_labels_that_mean_nothing_are_not_told_apart_however_large_c_is(name: str) -> None:
+    """Folds that began from what another had solved, which was trained on their validation rows, had 100 % here."""
+    rng = np.random.default_rng(0)
+    columns = 60
+    X = (rng.standard_normal((100, columns)) * np.geomspace(1, 0.01, columns)).astype(np.float32)
+    y = np.arange(100) % 4
+    folds = make_folds(y, np.arange(100), 1)
+    setting = PathSetting(name, threads=1)
+    tried = search_path([1.0, 100.0, 1e4], X, WeightedLabels(y, UNWEIGHTED), folds, setting)
+    assert max(tried.values) >= 1e4
+    assert tried.scores.accuracy.mean(axis=0).max() < 0.4
 
 
 def test_a_whole_grid_on_many_rows_scores_as_the_solvers_for_few_do() -> None:

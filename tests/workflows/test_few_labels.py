@@ -27,7 +27,7 @@ from featx.linear.fit import fit_linear
 from featx.requests import CompareRequest, ExtractRequest
 from featx.workflows.compare import compare_rows
 from featx.workflows.extract import extract_features
-from tests.conftest import picture
+from tests.conftest import make_doubtful
 
 pytestmark = pytest.mark.slow
 
@@ -38,13 +38,7 @@ Featx = Callable[..., Any]
 @pytest.fixture
 def doubtful(tmp_path: Path) -> Path:
     """Three classes of sixteen pictures, every fourth of which looks like another class."""
-    root = tmp_path / "doubtful"
-    for hue, name in enumerate(("red", "green", "blue")):
-        (root / name).mkdir(parents=True)
-        for number in range(16):
-            looks = hue if number % 4 else (hue + number // 4 + 1) % 3
-            picture(hue * 100 + number, looks).save(root / name / f"{number:02}.png")
-    return root
+    return make_doubtful(tmp_path / "doubtful", 16)
 
 
 @pytest.fixture

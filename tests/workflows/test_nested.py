@@ -25,7 +25,7 @@ from featx.requests import CompareRequest, ExtractRequest
 from featx.workflows.compare import compare_layer_sets, compare_rows
 from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier
-from tests.conftest import picture
+from tests.conftest import make_doubtful
 
 pytestmark = pytest.mark.slow
 
@@ -36,13 +36,7 @@ Featx = Callable[..., Any]
 @pytest.fixture
 def doubtful(tmp_path: Path) -> Path:
     """Three classes of fourteen pictures, every fourth of which looks like another class."""
-    root = tmp_path / "doubtful"
-    for hue, name in enumerate(("red", "green", "blue")):
-        (root / name).mkdir(parents=True)
-        for number in range(14):
-            looks = hue if number % 4 else (hue + number // 4 + 1) % 3
-            picture(hue * 100 + number, looks).save(root / name / f"{number:02}.png")
-    return root
+    return make_doubtful(tmp_path / "doubtful", 14)
 
 
 @pytest.fixture

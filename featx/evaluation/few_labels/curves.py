@@ -25,8 +25,9 @@ from featx.evaluation.few_labels.draws import count_training_images, draw_labels
 from featx.evaluation.few_labels.figures import Curve, FewLabels, Point
 from featx.evaluation.few_labels.notes import note_few_labels
 from featx.evaluation.few_labels.training import Chosen, take_labelled, train_on_labelled
+from featx.evaluation.parallelism import joblib_backend_surrounds
 from featx.evaluation.result import FittedClassifier
-from featx.evaluation.side_by_side import Task, call_in_processes, joblib_backend_surrounds
+from featx.evaluation.side_by_side import Task, call_in_processes
 from featx.features.matrix import Features
 from featx.types import Progress
 

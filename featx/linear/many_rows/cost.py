@@ -20,6 +20,10 @@ SECONDS_A_PRODUCT = 7e-11
 PASSES = {"logreg": 60, "svm": 20}
 """Passes over the training rows that a value of C takes on average, begun from its neighbour."""
 
+APART = "apart"
+"""What is stated of results on many rows and several folds: there are some that do not say so, whose folds began from
+what the first one had solved, and whose scores are too high. They are not to be found."""
+
 FINAL_PASSES = {"logreg": 240, "svm": 60}
 """Passes, in those of float32, of the fit that is kept."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,8 +76,12 @@ class FoldPath:
     effort : Effort
     solved : dict of float to (k, r + 1) float64
         Weights on coordinates by C.
-    starts : mapping of float to Start
-        Solutions of another fold, by C.
+
+    Notes
+    -----
+    Nothing begins from what another fold has solved: that was trained on the rows which validate here. Where columns
+    suffice to tell all rows apart a large C ends before the start is forgotten, and labels that mean nothing were
+    "predicted" without a mistake.
     """
 
     setting: PathSetting
@@ -86,7 +89,6 @@ class FoldPath:
     fold: PreparedFold
     effort: Effort
     solved: dict[float, Array] = field(default_factory=dict)
-    starts: Mapping[float, Start] = field(default_factory=dict)
 
     def score(self, c: float) -> CVScores:
         """Solve for a C, and score the validation rows: numbers, as arrays of no axis.
@@ -99,13 +101,12 @@ class FoldPath:
         require_positive([c])
         setting = self.setting
         with one_thread():
-            start = self.rows.place_start(self.starts[c]) if c in self.starts else self._extrapolate(c)
-            solution = solve_rows(self.rows, float(c), start, setting.options, self.effort)
+            solution = solve_rows(self.rows, float(c), self._extrapolate(c), setting.options, self.effort)
             self.solved[c] = solution.weights
             return score_weights(self.fold, setting.kind, solution.weights, setting.merit)
 
     def list_starts(self) -> dict[float, Start]:
-        """Give what was solved as something to begin from on other rows, by C."""
+        """Give what was solved as something that the fit of all rows may begin from, by C."""
         return {c: self.rows.to_start(weights) for c, weights in self.solved.items()}
 
     def _extrapolate(self, c: float) -> Array:
@@ -131,7 +132,6 @@ def open_fold(
     gathered: PathRows,
     fold: Fold,
     setting: PathSetting,
-    starts: Mapping[float, Start] | None = None,
     effort: Effort | None = None,
 ) -> FoldPath:
     """Scale and rotate the rows of one fold; all but the basis is fitted on its training rows.
@@ -142,8 +142,6 @@ def open_fold(
     fold : pair of (n,) int64, and (m,) or (m, v) int64
         Training rows and validation rows.
     setting : PathSetting
-    starts : mapping of float to Start, optional
-        Solutions of another fold, by C.
     effort : Effort, optional
 
     Raises
@@ -168,4 +166,4 @@ def open_fold(
     space = Space(rows.z[:, :-1], rows.squares[:-1], basis)
     val_weights = weigh_val_rows(targets, labels[images], weighting.take(images).rows)
     prepared = PreparedFold(space, targets, coordinates, val.shape, labels[images], val_weights)
-    return FoldPath(setting, rows, prepared, effort or Effort(), starts=starts or {})
+    return FoldPath(setting, rows, prepared, effort or Effort())

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+from numpy.typing import NDArray
 
 from featx.evaluation.metrics import wilson
 from featx.evaluation.nested.interval import (
@@ -69,9 +70,38 @@ def test_it_is_wider_than_wilsons_and_narrower_with_more_images_and_repeats(accu
 def test_a_bound_is_where_the_test_turns() -> None:
     resampling = Resampling(100, 1 / 3, 5, 2)
     low, high = corrected_interval(0.8, resampling)
-    for bound in (low, high):
+    # What the upper one has on top solves h + (h - c) / (1 - c) * (1 - h) / 5 = high for the bound h.
+    learnt, moved = np.polynomial.Polynomial([-0.5, 1.5]), np.polynomial.Polynomial([0.2, -0.2])
+    unmoved = [root for root in (np.polynomial.Polynomial([-high, 1]) + learnt * moved).roots() if 0 <= root <= high]
+    assert len(unmoved) == 1
+    for bound in (low, unmoved[0]):
         deviation = math.sqrt(bound * (1 - bound) / 100 * inflate_variance(bound, resampling))
         assert abs(0.8 - bound) / deviation == pytest.approx(scipy.stats.norm.ppf(0.975), abs=1e-6)
+
+
+def test_the_truth_of_the_model_that_is_shipped_is_covered() -> None:
+    """A strong rule, which more images serve: Wilson's interval with the variance alone covers 91 % here."""
+    rng = np.random.default_rng(3)
+    covered = []
+    for _ in range(600):
+        rule = rng.standard_normal(20) * (np.arange(20) < 5)
+        X = rng.standard_normal((2100, 20))
+        y = np.where(X @ rule + 0.1 * rng.standard_normal(2100) > 0, 1.0, -1.0)
+        fold = rng.permutation(100) % 5
+        right = 0
+        for number in range(5):
+            weights = fit_ridge(X[:100][fold != number], y[:100][fold != number])
+            right += int((X[:100][fold == number] @ weights * y[:100][fold == number] > 0).sum())
+        truth = float((X[100:] @ fit_ridge(X[:100], y[:100]) * y[100:] > 0).mean())
+        low, high = corrected_interval(right / 100, Resampling(100, 0.5, 5))
+        covered.append(low <= truth <= high)
+    assert 0.93 <= np.mean(covered) <= 0.98
+
+
+def fit_ridge(X: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fit ridge regression with a penalty of 1; X is (n, d), y is (n,)."""
+    weights: NDArray[np.float64] = np.linalg.solve(X.T @ X + np.eye(X.shape[1]), X.T @ y)
+    return weights
 
 
 def test_an_interval_needs_images() -> None:
