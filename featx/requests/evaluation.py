@@ -78,6 +78,8 @@ class CompareRequest(GroupChoice):
     device : str
         Where linear classifiers on many rows are solved: "cpu", "cuda", or "auto", on a GPU only where that takes less
         time. What else extraction may be told counts as "auto".
+    exclude : pathlib.Path or None
+        As in `ExtractRequest`.
     """
 
     data: str
@@ -104,6 +106,7 @@ class CompareRequest(GroupChoice):
     shots: Sequence[int] = ()
     draws: Count | None = None
     device: str = "auto"
+    exclude: Path | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -177,6 +180,7 @@ class CompareRequest(GroupChoice):
             views=self.views,
             path_column=self.path_column,
             label_column=self.label_column,
+            exclude=self.exclude,
         )
 
 

@@ -1,0 +1,276 @@
+"""Inspection: what cached features say of the pictures and labels of a data set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifiers.out_of_fold import Setting, score_out_of_fold
+from featx.classifiers.registry import CLASSIFIERS, Linear
+from featx.classifiers.search import SearchOptions, score_values
+from featx.data.groups import suggest_groups
+from featx.data.listing import DigestedListing, find_held_out
+from featx.errors import DataError
+from featx.features.catalog import LayerSet, Selection, list_candidates
+from featx.features.dataset import Dataset, NeededFeatures, join_dataset, keep_featured, list_dataset, select_of_dataset
+from featx.features.matrix import Features, name_degenerate
+from featx.features.missing import check_names
+from featx.features.splits import make_folds
+from featx.inspection.near_duplicates import (
+    NEIGHBOURS,
+    NearDuplicates,
+    Pairs,
+    confirm_pairs,
+    differ_within,
+    group_pairs,
+    propose_pairs,
+)
+from featx.inspection.neighbours import find_neighbours
+from featx.inspection.picture_facts import LookedAt, look_at_pictures
+from featx.inspection.picture_quality import find_poor_pictures
+from featx.inspection.report import DuplicateGroup, Inspection, Poor, Stranger, SuspectLabel
+from featx.inspection.shift import measure_shift
+from featx.inspection.shortcuts import find_shortcuts
+from featx.inspection.strangers import find_strangers
+from featx.inspection.suspect_labels import find_suspect_labels
+from featx.linear.weighting import UNWEIGHTED, WeightedLabels
+from featx.models.array_classifier import compute_softmax
+from featx.requests import InspectRequest
+from featx.store.store import FeatureStore
+from featx.types import Matrix, Progress
+
+log = logging.getLogger(__name__)
+
+JUDGE = "logreg"
+"""The classifier whose probabilities judge labels: its own are probabilities, and it is the quickest."""
+
+ONE_FOLD_FROM = 2000
+"""Images from which on one fold chooses C: its accuracy matters little here."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is looked at.
+
+    Attributes
+    ----------
+    request : InspectRequest
+    manifest : DigestedListing
+        Every row that has features, copies included.
+    layer_set : LayerSet
+    X : (n, d) float32
+        Rows of unit length, layer by layer.
+    """
+
+    request: InspectRequest
+    manifest: DigestedListing
+    layer_set: LayerSet
+    X: NDArray[np.float32]
+
+
+@dataclass
+class Findings:
+    """What is found of labels, and what cannot be looked at."""
+
+    suspect_labels: list[SuspectLabel] = field(default_factory=list)
+    estimated_wrong: float | None = None
+    strangers: list[Stranger] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def inspect_data(request: InspectRequest, progress: Progress | None = None) -> Inspection:
+    """Look at the pictures and labels of a data set through cached features.
+
+    Parameters
+    ----------
+    request : InspectRequest
+    progress : callable, optional
+        Called with the number of pictures looked at and to be looked at.
+
+    Returns
+    -------
+    Inspection
+
+    Raises
+    ------
+    MissingFeatures
+        If features are not cached; the error holds the request that computes them.
+    DataError
+        If the data set cannot be used, or its features tell no pictures apart.
+    """
+    material = open_material(request)
+    listing = material.manifest.listing
+    pairs = propose_pairs(find_neighbours(material.X, NEIGHBOURS), request.threshold)
+    wanted = {*pairs.first.tolist(), *pairs.second.tolist()}
+    value_range = material.layer_set.keys[0].base.transform.value_range
+    looked = look_at_pictures(listing, wanted, value_range, progress)
+    duplicates = find_duplicates(material, pairs, looked)
+    poor = [Poor(listing.paths[row], problem, value) for row, problem, value in find_poor_pictures(looked.facts)]
+    poor += [Poor(file.path, "unreadable", None) for file in (*material.manifest.unreadable, *looked.failed)]
+    inspection = Inspection(
+        images=len(listing),
+        classes=len(set(listing.labels)),
+        base=material.layer_set.keys[0].base.architecture,
+        layer=material.layer_set.name,
+        pooling=material.layer_set.pooling,
+        near_duplicates=describe_duplicates(material, duplicates),
+        threshold=pairs.threshold,
+        poor_pictures=poor,
+        group_hint=find_group_hint(material),
+        notes=note_unreadable(looked),
+    )
+    try:
+        dataset = join_dataset(request.features(), material.manifest)
+    except DataError as error:
+        said = f"labels, strangers and shortcuts are not looked at: {error}"
+        return replace(inspection, notes=[*inspection.notes, said])
+    return inspect_labels(inspection, material, dataset, looked)
+
+
+def open_material(request: InspectRequest) -> Material:
+    """List, digest and load everything that is looked at.
+
+    Raises
+    ------
+    MissingFeatures, DataError
+        As `inspect_data`.
+    """
+    features_request = request.features()
+    store = FeatureStore(request.cache)
+    check_names(features_request)
+    candidates = list_candidates(store, features_request)
+    manifest = list_dataset(features_request)
+    selection = select_of_dataset(manifest, store, features_request, candidates)
+    layer_set = choose_deepest(selection)
+    needed = NeededFeatures(selection.request, layer_set.keys, selection.base)
+    manifest = keep_featured(manifest, store, [needed])
+    check_different(manifest)
+    features = Features(store, layer_set.keys, manifest.digests, 1, layer_set.dim).load()
+    X = features.take(np.arange(len(manifest)))
+    degenerate = name_degenerate(X.min(axis=0), X.max(axis=0))
+    if degenerate:
+        raise DataError(
+            f"the features of {layer_set.name} ({layer_set.pooling}) are {degenerate}, so they tell no pictures apart: "
+            "choose another layer with --layer"
+        )
+    return Material(request, manifest, layer_set, X)
+
+
+def choose_deepest(selection: Selection) -> LayerSet:
+    """Take the deepest of the layer sets that fit; of several poolings of it the first."""
+    deepest = selection.layer_sets[-1].name
+    return next(layer_set for layer_set in selection.layer_sets if layer_set.name == deepest)
+
+
+def check_different(manifest: DigestedListing) -> None:
+    """Raise DataError if all pictures are one and the same file."""
+    if len(manifest) < 2:
+        raise DataError(f"'{manifest.listing.name}' has one picture only: there is nothing to compare it with")
+    if (manifest.digests == manifest.digests[0]).all():
+        raise DataError(
+            f"all {len(manifest)} pictures of '{manifest.listing.name}' are the same picture, such as "
+            f"'{manifest.listing.paths[0]}': there is nothing to compare"
+        )
+
+
+def find_duplicates(material: Material, pairs: Pairs, looked: LookedAt) -> NearDuplicates:
+    """Confirm pairs by pixels, and group them."""
+    digests = material.manifest.digests
+
+    def is_copy(first: int, second: int) -> bool:
+        return bool((digests[first] == digests[second]).all())
+
+    return group_pairs(pairs, confirm_pairs(pairs, is_copy, looked.thumbnails))
+
+
+def describe_duplicates(material: Material, duplicates: NearDuplicates) -> list[DuplicateGroup]:
+    """Name the pictures of each group; leaks and conflicts first."""
+    listing = material.manifest.listing
+    held_out = find_held_out(listing.splits)
+    sides = [
+        "" if held_out is None else str(bool(side)) for side in (held_out if held_out is not None else listing.splits)
+    ]
+    described = []
+    for rows in duplicates.groups:
+        described.append(
+            DuplicateGroup(
+                paths=[listing.paths[row] for row in rows],
+                labels=[listing.labels[row] for row in rows],
+                splits=[listing.splits[row] for row in rows],
+                similarity=round(duplicates.rate_group(rows), 6),
+                is_leak=held_out is not None and differ_within(rows, sides),
+                is_conflict=differ_within(rows, listing.labels),
+            )
+        )
+    return sorted(described, key=lambda group: (not group.is_leak, not group.is_conflict))
+
+
+def find_group_hint(material: Material) -> str:
+    """Say which groups the names of pictures suggest, where none were given."""
+    listing = material.manifest.listing
+    if listing.groups is not None or not listing.is_labelled:
+        return ""
+    return suggest_groups(listing)
+
+
+def note_unreadable(looked: LookedAt) -> list[str]:
+    """Say in one line that pictures which have features cannot be read any more."""
+    if not looked.failed:
+        return []
+    count = len(looked.failed)
+    first = looked.failed[0]
+    many = "1 picture has features but cannot" if count == 1 else f"{count} pictures have features but cannot"
+    return [f"{many} be read any more, such as '{first.path}': {first.reason}; pixels are not compared there"]
+
+
+def inspect_labels(inspection: Inspection, material: Material, dataset: Dataset, looked: LookedAt) -> Inspection:
+    """Add what is known of labels, of strangers, of shortcuts and of the two parts."""
+    seed = material.request.seed
+    row_of = {digest.tobytes(): row for row, digest in enumerate(material.manifest.digests)}
+    rows = np.array([row_of[digest.tobytes()] for digest in dataset.digests], np.intp)
+    X = material.X if np.array_equal(rows, np.arange(len(material.X))) else material.X[rows]
+    folds = make_folds(dataset.y, dataset.groups, seed)
+    probabilities = judge_labels(X, dataset, folds, seed)
+    suspects = find_suspect_labels(probabilities, dataset.y)
+    strangers = find_strangers(X, dataset.y, folds, seed)
+    facts = {place: looked.facts[row] for place, row in enumerate(rows.tolist()) if row in looked.facts}
+    paths, labels = dataset.listing.paths, dataset.listing.labels
+    shift = None
+    if find_held_out(dataset.listing.splits) is not None:
+        shift = measure_shift(X, dataset.test, dataset.groups, seed)
+    return replace(
+        inspection,
+        suspect_labels=[
+            SuspectLabel(paths[row], labels[row], dataset.classes[suspects.suggested[row]], round(float(margin), 6))
+            for row, margin in ((row, suspects.margins[row]) for row in suspects.rank().tolist())
+        ],
+        estimated_wrong=round(suspects.estimated, 1),
+        strangers=[
+            Stranger(paths[row], labels[row], round(float(strangers.familiarity[row]), 6))
+            for row in strangers.rank().tolist()
+        ],
+        shortcuts=find_shortcuts(facts, dataset.y, dataset.groups, seed),
+        shift=shift,
+    )
+
+
+def judge_labels(
+    X: Matrix, dataset: Dataset, folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]], seed: int
+) -> NDArray[np.float64]:
+    """Give out-of-fold probabilities of all rows, (n, k) float64; NaN of rows that no fold judges."""
+    weighting = dataset.weighting("none") or UNWEIGHTED
+    classifier = CLASSIFIERS[JUDGE]
+    if not isinstance(classifier, Linear):
+        raise TypeError(f"'{JUDGE}' is not linear")
+    choosing = folds[:1] if len(X) >= ONE_FOLD_FROM else folds
+    scored = score_values({JUDGE: classifier}, X, WeightedLabels(dataset.y, weighting), choosing)
+    params = scored[JUDGE].choose(JUDGE).params
+    scores = score_out_of_fold(Setting(JUDGE, params, seed, SearchOptions(weighting=weighting)), X, dataset.y, folds)
+    judged = np.flatnonzero(~np.isnan(scores).any(axis=1))
+    probabilities = np.full(scores.shape, np.nan)
+    probabilities[judged] = compute_softmax(scores[judged])
+    return probabilities
