@@ -34,11 +34,11 @@ LADDER = (
 FLOOR = {room: floor for floor, rooms in enumerate(LADDER) for room in rooms}
 
 OWNERS = {
-    "torch": {"bases", "images", "engines", "finetuning", "runners", "linear", "cli"},
+    "torch": {"bases", "images", "engines", "finetuning", "inspection", "runners", "linear", "cli"},
     "torchvision": {"bases", "images"},
     "timm": {"bases"},
     "h5py": {"store"},
-    "sklearn": {"classifiers", "linear", "evaluation", "features", "workflows"},
+    "sklearn": {"classifiers", "linear", "evaluation", "features", "inspection", "workflows"},
     "click": {"cli"},
     "msgspec": {"base_choice", "bases", "fields", "requests", "models", "store", "evaluation", "ladder"},
 }

@@ -15,7 +15,7 @@ folder.
 from __future__ import annotations
 
 from featx.api.experiments import ExperimentReport, auto, run
-from featx.api.features import advise, extract, layers, load_features
+from featx.api.features import advise, extract, inspect, layers, load_features
 from featx.api.models import compare, finetune, fit, load_model, predict, score
 from featx.base_choice import BaseChoice
 
@@ -28,6 +28,7 @@ __all__ = [
     "extract",
     "finetune",
     "fit",
+    "inspect",
     "layers",
     "load_features",
     "load_model",

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from featx.api.keywords import BASE_OPTIONS, as_names, choose_base, make_request, takes_options
 from featx.base_choice import GROUP_FIELDS, BaseChoice
-from featx.requests import CompareRequest, ExtractRequest
+from featx.requests import CompareRequest, ExtractRequest, InspectRequest
 
 if TYPE_CHECKING:
     from featx.features.load import LabelledFeatures
+    from featx.inspection.report import Inspection
     from featx.reports.layers import LayerTable
     from featx.runners.summary import ExtractSummary
     from featx.types import Progress
@@ -201,6 +202,62 @@ def advise(
     from featx.workflows.advise import advise_layer
 
     return advise_layer(make_request(CompareRequest, "advise", data, base, options), progress, sample)
+
+
+@takes_options(
+    InspectRequest,
+    "path_column",
+    "label_column",
+    *GROUP_FIELDS,
+    *BASE_OPTIONS,
+    "layer",
+    "pooling",
+    "threshold",
+    "seed",
+    "rehash",
+    "cache",
+    "store_dtype",
+    "exclude",
+)
+def inspect(
+    data: str | Path,
+    *,
+    base: str | BaseChoice,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Inspection:
+    """Look at a data set through cached features: copies, wrong labels, strangers, poor pictures, shortcuts.
+
+    Parameters
+    ----------
+    data, base
+        As in `extract`.
+    progress : callable, optional
+        Called with the number of pictures looked at and to be looked at.
+    **options
+        `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
+        path): images that belong together; `weights`, `resize`, `crop`, `precision`, `value_range` and `decode` of the
+        base; `layer` (the deepest that is cached by default), `pooling`, `threshold` (least cosine of near-duplicates),
+        `seed`, `rehash`, `cache`, `store_dtype` and `exclude` as in `InspectRequest`.
+
+    Returns
+    -------
+    Inspection
+        `near_duplicates`, `suspect_labels`, `estimated_wrong`, `strangers`, `poor_pictures`, `shortcuts`, `shift`;
+        `list_drops()` gives the paths that may be left out.
+
+    Raises
+    ------
+    FeatxError
+        If names are unknown, features are not cached or the data set cannot be used.
+
+    Examples
+    --------
+    >>> featx.inspect("digits", base="tiny").estimated_wrong
+    """
+    from featx.workflows.inspect import inspect_data
+
+    return inspect_data(make_request(InspectRequest, "inspect", data, base, options), progress)
 
 
 def layers(base: str | BaseChoice, **options: Any) -> LayerTable:

@@ -28,6 +28,7 @@ COMMANDS = {
     "fit": "Train and evaluate one classifier on cached features.",
     "compare": "Compare layers and classifiers in one table.",
     "advise": "Recommend a layer and a next step, by measurement.",
+    "inspect": "Look at data through its features: copies, wrong labels, strangers and more.",
     "finetune": "Train a head, then fine-tune stages of the base with it.",
     "predict": "Label new images with a model.",
     "score": "Score a saved model on new labelled images.",

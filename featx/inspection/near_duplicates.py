@@ -12,7 +12,7 @@ from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
 from featx.inspection.neighbours import Neighbours
-from featx.inspection.same_pixels import Windows, compare_windows
+from featx.inspection.same_pixels import SAME_DETAIL, Match, Windows, compare_windows
 from featx.linear.lapack import one_thread
 
 NEIGHBOURS = 5
@@ -21,6 +21,12 @@ NEIGHBOURS = 5
 FAR = 1.25
 """Pairs are looked at up to so many times the median distance of nearest neighbours. Of the corners of flowers, a fifth
 cut off each side, 95 % lie within 1.1 times of their picture, at three layers of MobileNetV2."""
+
+REFERENCES = 200
+"""Rows whose last neighbour says how alike pictures are that are no copies."""
+
+NEARER = 0.4
+"""Where pictures are alike anyway, as digits are, what copies differ in is at most such a share of what others do."""
 
 IN_VAIN = 500
 """After so many pairs in a row that are not copies, farther ones are not looked at: they cost 2 ms each."""
@@ -112,10 +118,37 @@ def choose_threshold(neighbours: Neighbours) -> float:
     return 1 - FAR * float(np.median(apart)) if len(apart) else 1 - 1e-5
 
 
+def draw_references(neighbours: Neighbours, seed: int) -> Pairs:
+    """Draw rows, each with the last of its neighbours, which is hardly ever a copy."""
+    rows = np.arange(len(neighbours.places)) if neighbours.places.shape[1] else np.zeros(0, np.intp)
+    drawn = np.sort(np.random.default_rng(seed).permutation(rows)[:REFERENCES])
+    similarities = neighbours.similarities[drawn, -1] if len(drawn) else np.zeros(0, np.float32)
+    others = neighbours.places[drawn, -1] if len(drawn) else drawn
+    return Pairs(drawn, others, similarities, -1.0)
+
+
+def choose_detail(references: Pairs, thumbnails: Mapping[int, NDArray[np.uint8]]) -> float:
+    """Say how well copies have to agree in detail, by how well other pictures do.
+
+    Parameters
+    ----------
+    references : Pairs
+        Pairs of pictures that are no copies, most of them.
+    thumbnails : mapping of int to (96, 96) uint8
+    """
+    matches = compare_pairs(references, range(len(references)), lambda first, second: False, thumbnails)
+    details = [match.detail for match in matches if match is not None]
+    if not details:
+        return SAME_DETAIL
+    usual = float(np.median(details))
+    return max(SAME_DETAIL, 1 - NEARER * (1 - usual))
+
+
 def confirm_pairs(
     pairs: Pairs,
     is_copy: Callable[[int, int], bool],
     thumbnails: Mapping[int, NDArray[np.uint8]],
+    least_detail: float = SAME_DETAIL,
 ) -> NDArray[np.intp]:
     """Find the pairs whose pixels show the same: places in `pairs`.
 
@@ -126,6 +159,8 @@ def confirm_pairs(
         Whether two rows are of the same bytes, so that nothing need be compared.
     thumbnails : mapping of int to (96, 96) uint8
         By row; pairs that lack one are never the same.
+    least_detail : float
+        How well they have to agree in detail.
     """
     confirmed: list[int] = []
     unconfirmed = 0
@@ -138,7 +173,9 @@ def confirm_pairs(
             answers = Parallel(cpu_count(), prefer="threads")(
                 delayed(compare_pairs)(pairs, part, is_copy, thumbnails) for part in parts
             )
-        for place, is_same in zip(places, [answer for part in answers for answer in part], strict=True):
+        matches = [match for part in answers for match in part]
+        for place, match in zip(places, matches, strict=True):
+            is_same = match is not None and match.is_same(least_detail)
             unconfirmed = 0 if is_same else unconfirmed + 1
             if is_same:
                 confirmed.append(place)
@@ -152,8 +189,8 @@ def compare_pairs(
     places: Sequence[int],
     is_copy: Callable[[int, int], bool],
     thumbnails: Mapping[int, NDArray[np.uint8]],
-) -> list[bool]:
-    """Say of some pairs whether their pixels show the same."""
+) -> list[Match | None]:
+    """Compare the pixels of some pairs; None where a thumbnail is missing."""
     kept: OrderedDict[int, Windows] = OrderedDict()
 
     def open_windows(row: int) -> Windows:
@@ -163,15 +200,15 @@ def compare_pairs(
                 kept.popitem(last=False)
         return kept[row]
 
-    answers = []
+    answers: list[Match | None] = []
     for place in places:
         first, second = int(pairs.first[place]), int(pairs.second[place])
         if is_copy(first, second):
-            answers.append(True)
+            answers.append(Match(1.0, 1.0))
         elif first in thumbnails and second in thumbnails:
-            answers.append(compare_windows(open_windows(first), open_windows(second)).is_same)
+            answers.append(compare_windows(open_windows(first), open_windows(second)))
         else:
-            answers.append(False)
+            answers.append(None)
     return answers
 
 
@@ -197,6 +234,6 @@ def group_pairs(pairs: Pairs, confirmed: NDArray[np.intp]) -> NearDuplicates:
     return NearDuplicates(list(groups.values()), similarities, pairs.threshold)
 
 
-def differ_within(group: Sequence[int], column: Sequence[str]) -> bool:
+def differ_within(group: Sequence[int], column: Sequence[object]) -> bool:
     """Whether two rows of a group differ in a column, such as their labels or splits."""
     return any(column[first] != column[second] for first, second in combinations(group, 2))

@@ -16,7 +16,7 @@ from PIL import Image
 from featx.data.listing import FailedImage, Listing
 from featx.data.reading import reading
 from featx.images.decode import BrokenImage, decoding, list_formats
-from featx.inspection.same_pixels import make_thumbnail
+from featx.inspection.same_pixels import is_comparable, make_thumbnail
 from featx.keys import ValueRange
 from featx.types import Progress
 
@@ -110,7 +110,9 @@ def look_at_pictures(
     def look(row: int) -> tuple[int, PictureFacts | None, NDArray[np.uint8] | None, str]:
         try:
             with reading(listing, row) as data, decoding(data, value_range, least_side=DECODED_SIDE) as decoded:
-                thumbnail = make_thumbnail(decoded.picture) if row in thumbnails else None
+                thumbnail = (
+                    make_thumbnail(decoded.picture) if row in thumbnails and is_comparable(decoded.picture) else None
+                )
                 return row, measure_picture(data, decoded.picture), thumbnail, ""
         except (BrokenImage, OSError) as error:
             return row, None, None, str(getattr(error, "strerror", None) or error)

@@ -51,11 +51,19 @@ MOVES = np.array(
 )
 """How the edges of a window are moved."""
 
+CLEARLY_SAME = 0.95
+"""Detail from which on no better window is looked for."""
+
 MIRRORS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
 """Axes that are mirrored: none, upside down, left and right, both."""
 
 FLAT = 1.0
 """Standard deviation in grey levels below which a picture shows nothing that could be compared."""
+
+
+def is_comparable(picture: Image.Image) -> bool:
+    """Whether a picture has as many pixels as are compared: smaller ones, such as digits, have no detail."""
+    return min(picture.size) >= WINDOW_SIDE
 
 
 def make_thumbnail(picture: Image.Image) -> NDArray[np.uint8]:
@@ -123,10 +131,9 @@ class Match:
     correlation: float
     detail: float
 
-    @property
-    def is_same(self) -> bool:
+    def is_same(self, least_detail: float = SAME_DETAIL) -> bool:
         """Whether they show the same."""
-        return self.correlation >= SAME and self.detail >= SAME_DETAIL
+        return self.correlation >= SAME and self.detail >= least_detail
 
 
 class Windows:
@@ -155,7 +162,7 @@ def compare_windows(first: Windows, second: Windows) -> Match:
         match = Match(highest, 0.0)
         if highest >= SAME:
             match = Match(highest, correlate_detail(cut.windows[place], target.mirrored[mirror]))
-        if match.is_same:
+        if match.is_same(CLEARLY_SAME):
             return match
         if highest > WORTH_REFINING:
             match = refine(cut.pixels, target.mirrored[mirror], int(place))

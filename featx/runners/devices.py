@@ -13,8 +13,8 @@ from dataclasses import replace
 from featx.bases.architecture import Architecture
 from featx.bases.base import find_layer
 from featx.bases.registry import resolve
-from featx.data.listing import Listing
 from featx.data.exclusion import leave_out
+from featx.data.listing import Listing
 from featx.data.sources import ColumnChoice, list_images
 from featx.engines.device import parse_devices
 from featx.engines.threads import count_cores

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from featx.base_choice import BaseChoice
-from featx.data.listing import check_classes, find_held_out
 from featx.data.exclusion import leave_out
+from featx.data.listing import check_classes, find_held_out
 from featx.data.sources import ColumnChoice, list_images
 from featx.errors import RequestError
 from featx.evaluation.fit_report import FitReport

@@ -24,8 +24,10 @@ from featx.inspection.near_duplicates import (
     NEIGHBOURS,
     NearDuplicates,
     Pairs,
+    choose_detail,
     confirm_pairs,
     differ_within,
+    draw_references,
     group_pairs,
     propose_pairs,
 )
@@ -104,11 +106,13 @@ def inspect_data(request: InspectRequest, progress: Progress | None = None) -> I
     """
     material = open_material(request)
     listing = material.manifest.listing
-    pairs = propose_pairs(find_neighbours(material.X, NEIGHBOURS), request.threshold)
-    wanted = {*pairs.first.tolist(), *pairs.second.tolist()}
+    neighbours = find_neighbours(material.X, NEIGHBOURS)
+    pairs = propose_pairs(neighbours, request.threshold)
+    references = draw_references(neighbours, request.seed)
+    wanted = {row for each in (pairs, references) for row in (*each.first.tolist(), *each.second.tolist())}
     value_range = material.layer_set.keys[0].base.transform.value_range
     looked = look_at_pictures(listing, wanted, value_range, progress)
-    duplicates = find_duplicates(material, pairs, looked)
+    duplicates = find_duplicates(material, pairs, references, looked)
     poor = [Poor(listing.paths[row], problem, value) for row, problem, value in find_poor_pictures(looked.facts)]
     poor += [Poor(file.path, "unreadable", None) for file in (*material.manifest.unreadable, *looked.failed)]
     inspection = Inspection(
@@ -177,35 +181,33 @@ def check_different(manifest: DigestedListing) -> None:
         )
 
 
-def find_duplicates(material: Material, pairs: Pairs, looked: LookedAt) -> NearDuplicates:
+def find_duplicates(material: Material, pairs: Pairs, references: Pairs, looked: LookedAt) -> NearDuplicates:
     """Confirm pairs by pixels, and group them."""
     digests = material.manifest.digests
 
     def is_copy(first: int, second: int) -> bool:
         return bool((digests[first] == digests[second]).all())
 
-    return group_pairs(pairs, confirm_pairs(pairs, is_copy, looked.thumbnails))
+    least_detail = choose_detail(references, looked.thumbnails)
+    return group_pairs(pairs, confirm_pairs(pairs, is_copy, looked.thumbnails, least_detail))
 
 
 def describe_duplicates(material: Material, duplicates: NearDuplicates) -> list[DuplicateGroup]:
     """Name the pictures of each group; leaks and conflicts first."""
     listing = material.manifest.listing
     held_out = find_held_out(listing.splits)
-    sides = [
-        "" if held_out is None else str(bool(side)) for side in (held_out if held_out is not None else listing.splits)
-    ]
+    sides = listing.splits if held_out is None else held_out.tolist()
     described = []
     for rows in duplicates.groups:
-        described.append(
-            DuplicateGroup(
-                paths=[listing.paths[row] for row in rows],
-                labels=[listing.labels[row] for row in rows],
-                splits=[listing.splits[row] for row in rows],
-                similarity=round(duplicates.rate_group(rows), 6),
-                is_leak=held_out is not None and differ_within(rows, sides),
-                is_conflict=differ_within(rows, listing.labels),
-            )
+        group = DuplicateGroup(
+            paths=[listing.paths[row] for row in rows],
+            labels=[listing.labels[row] for row in rows],
+            splits=[listing.splits[row] for row in rows],
+            similarity=round(duplicates.rate_group(rows), 6),
+            is_leak=held_out is not None and differ_within(rows, sides),
+            is_conflict=differ_within(rows, listing.labels),
         )
+        described += [group]
     return sorted(described, key=lambda group: (not group.is_leak, not group.is_conflict))
 
 
