@@ -25,8 +25,8 @@ BLANK_BITS = 3.0
 """Entropy of the brightness below which a picture holds next to nothing; drawings on white have a little more."""
 
 BLURRED = 0.1
-"""Sharpness of 360 photos of flowers, insects and steel is 0.18 at least; blurred by a Gaussian of 1 % of the longer side
-it is 0.06 in the median of the photos of flowers and insects, and 0.1 of those of steel, which show finer grain."""
+"""Sharpness of 360 photos of flowers, insects and steel is 0.18 at least; blurred by a Gaussian of 1 % of the longer
+side it is 0.06 in the median of the photos of flowers and insects, and 0.1 of those of steel, which show finer grain."""
 
 ODD_SHAPE = 0.35
 """Shorter side over longer side."""
