@@ -153,6 +153,8 @@ def fit(
     "workers",
     "base",
     "yes",
+    "reject",
+    "sets",
 )
 def predict(
     model: str | Path | Model,
@@ -173,12 +175,15 @@ def predict(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `path_column` of tables; `weights`, `device`, `batch_size`, `workers`, `base` and `yes` as in `PredictRequest`.
+        `path_column` of tables; `weights`, `device`, `batch_size`, `workers`, `base`, `yes`, `reject` (share of known
+        pictures that may be turned away) and `sets` (probability with which sets of classes hold the true one) as in
+        `PredictRequest`.
 
     Returns
     -------
     Predictions
-        `labelled`: path, label and probabilities of each image; `failed`: images that could not be read, and why.
+        `labelled`: path, label, probabilities and strangeness of each image; `failed`: images that could not be
+        read, and why.
 
     Raises
     ------

@@ -26,7 +26,7 @@ BLANK_BITS = 3.0
 
 BLURRED = 0.1
 """Sharpness of 360 photos of flowers, insects and steel is 0.18 at least; blurred by a Gaussian of 1 % of the longer
-side it is 0.06 in the median of the photos of flowers and insects, and 0.1 of those of steel, which show finer grain."""
+side it is 0.06 in the median of the photos of flowers and insects, and 0.1 of those of steel (finer grain)."""
 
 ODD_SHAPE = 0.35
 """Shorter side over longer side."""

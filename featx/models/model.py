@@ -27,6 +27,7 @@ from featx.features.scaling import join
 from featx.files import remove_given_up_beside, write_atomic
 from featx.keys import BASE_TENSOR_PREFIX, BaseId, FeatureKey, InputTransform, list_fields
 from featx.models.array_classifier import CALIBRATIONS, ArrayClassifier, Arrays
+from featx.models.prediction_sets import PredictionSets, check_errors
 from featx.models.schema import (
     MODEL_FORMAT,
     MODEL_VERSION,
@@ -37,6 +38,7 @@ from featx.models.schema import (
     check_neighbours,
     check_numbers,
 )
+from featx.models.strangeness import KnownClasses, check_known
 from featx.types import Matrix
 
 MAX_MODEL_BYTES = 2**31
@@ -76,6 +78,10 @@ class Model:
         Views of an image whose scores are averaged.
     base_tensors : mapping of str to array
         Tensors of the base, where the model holds them itself; else empty.
+    known : KnownClasses or None
+        What tells how strange pictures are; None in models that do not hold it, such as those of earlier versions.
+    sets : PredictionSets or None
+        What tells how many classes have to be named; None likewise.
     is_read : bool
         Whether it was read from a file, which may come from anybody: files that it names are not opened then.
     held_bytes : int
@@ -92,6 +98,8 @@ class Model:
     scores: Mapping[str, Any] = field(default_factory=dict, repr=False)
     views: int = 1
     base_tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    known: KnownClasses | None = field(default=None, repr=False)
+    sets: PredictionSets | None = field(default=None, repr=False)
     is_read: bool = field(default=False, repr=False, compare=False)
     held_bytes: int = field(default=0, repr=False, compare=False)
 
@@ -190,6 +198,26 @@ class Model:
             )
         return codes, probabilities
 
+    def rate_strangeness(self, X: Matrix) -> NDArray[np.float64] | None:
+        """Say how strange features are to all classes, as `KnownClasses.rate` does; None where it is not known.
+
+        Parameters
+        ----------
+        X : (n, d) float, or (n, v, d) for v views of each image
+
+        Raises
+        ------
+        ModelError
+            If what the model makes of them is not finite.
+        """
+        if self.known is None:
+            return None
+        with np.errstate(all="ignore"):
+            strangeness = self.known.rate(X)
+        if not np.isfinite(strangeness).all():
+            raise ModelError("the model gives a strangeness that is not a finite number: fit it anew")
+        return strangeness
+
     def save(self, path: str | Path) -> None:
         """Write the model as one file, atomically; equal models give equal bytes.
 
@@ -206,7 +234,9 @@ class Model:
             If the file cannot be written.
         """
         base_tensors = {f"{BASE_TENSOR_PREFIX}{name}": tensor for name, tensor in self.base_tensors.items()}
-        arrays = {**self.classifier.arrays, **base_tensors}
+        known = self.known.arrays if self.known else {}
+        sets = self.sets.arrays if self.sets else {}
+        arrays = {**self.classifier.arrays, **known, **sets, **base_tensors}
         data = save(arrays, {"featx": json.dumps(self._facts(), sort_keys=True)})
         if len(data) > MAX_MODEL_BYTES:
             raise ModelError(
@@ -356,6 +386,14 @@ def build_model(facts: ModelFacts, arrays: Arrays, held_bytes: int = 0) -> Model
         else:
             classifier_arrays[name] = array
     check_numbers(classifier_arrays)
+    known = KnownClasses.of_arrays(classifier_arrays)
+    sets = PredictionSets.of_arrays(classifier_arrays)
+    if known is not None:
+        check_known(known)
+    if sets is not None:
+        check_errors(sets.errors)
+    further = {*(known.arrays if known else ()), *(sets.arrays if sets else ())}
+    classifier_arrays = {name: array for name, array in classifier_arrays.items() if name not in further}
     if facts.kind == "knn":
         check_neighbours(classifier_arrays, len(facts.classes))
     base = make_base_id(facts.base)
@@ -370,6 +408,8 @@ def build_model(facts: ModelFacts, arrays: Arrays, held_bytes: int = 0) -> Model
         scores=facts.scores,
         views=facts.views,
         base_tensors=base_tensors,
+        known=known,
+        sets=sets,
         is_read=True,
         held_bytes=held_bytes,
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.errors import ModelError
 from featx.features.scaling import unit_length
 from featx.models.array_classifier import Arrays
 from featx.types import Fold, Matrix
@@ -35,6 +36,9 @@ SHARES = 1001
 
 WIDEST = 20_000
 """Longer features are not looked at: their projection alone would take ten megabytes."""
+
+LONGEST = 1.001
+"""No number of a row of unit length is larger, but for rounding."""
 
 BLOCK = 4096
 """Rows that are scored at a time."""
@@ -102,6 +106,20 @@ class KnownClasses:
             above 1: by how far the score is lower, against the distance from there to the middle.
         """
         return rate_scores(self.score(X[:, 0] if X.ndim == 3 else X), self.quantiles)
+
+
+def check_known(known: KnownClasses) -> None:
+    """Check the numbers of a model file beyond that they are finite.
+
+    Raises
+    ------
+    ModelError
+        If quantiles do not rise, or kept pictures are longer than one.
+    """
+    if not (np.diff(known.quantiles) >= 0).all():
+        raise ModelError(f"'{PREFIX}quantiles' holds numbers that do not rise")
+    if not (np.abs(known.landmarks) <= LONGEST).all():
+        raise ModelError(f"'{PREFIX}landmarks' holds rows that are not of unit length")
 
 
 def rate_scores(scores: NDArray[np.float64], quantiles: NDArray[np.float64]) -> NDArray[np.float64]:

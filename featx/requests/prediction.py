@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from featx.base_choice import BatchSize, ThreadCount
 from featx.fields import CheckedFields
 from featx.requests.values import ScoredPart
+
+Share = Annotated[float, Meta(gt=0, lt=1)]
+"""Between nothing and all."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,10 @@ class PredictRequest(CheckedFields):
         Column of the tables among the images that holds the paths; None finds it by its name.
     yes : bool
         Whether published weights that the model names may be downloaded.
+    reject : float or None
+        Share of known pictures that may be turned away: stranger ones than the others are labelled `UNKNOWN`.
+    sets : float or None
+        Probability with which a set of classes is to hold the true one.
     """
 
     model: Any
@@ -43,6 +52,8 @@ class PredictRequest(CheckedFields):
     base: str | None = None
     path_column: str | None = None
     yes: bool = False
+    reject: Share | None = None
+    sets: Share | None = None
 
 
 @dataclass(frozen=True)
