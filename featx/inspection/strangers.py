@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.models.strangeness import fit_projection, place_rows, score_folds
+from featx.models.strangeness import score_folds
 from featx.types import Fold, Matrix
 
 FENCE = 1.5
@@ -48,8 +48,7 @@ def find_strangers(X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], seed: 
     folds : sequence of (train rows, validation rows)
     seed : int
     """
-    projection, offset = fit_projection(X)
-    familiarity = score_folds(place_rows(X, projection, offset), y, folds, seed)
+    familiarity = score_folds(X, y, folds, seed)
     judged = familiarity[np.isfinite(familiarity)]
     if not len(judged):
         return Strangers(familiarity, -np.inf)

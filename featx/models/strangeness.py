@@ -31,6 +31,9 @@ from 0.01 to 0.1 differ by 0.005."""
 SAMPLE = 4096
 """Pictures that principal components are computed of."""
 
+MANY_ROWS = 5000
+"""Rows from which on their components hardly depend on a fifth of them."""
+
 SHARES = 1001
 """Quantiles of the known pictures' scores that are kept: `--reject` in steps of a tenth of a percent."""
 
@@ -157,22 +160,27 @@ def fit_known_classes(X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], see
     seed : int
         Of the choice of landmarks.
     """
+    scores = score_folds(X, y, folds, seed)
+    known = scores[np.isfinite(scores)]
     projection, offset = fit_projection(X)
     rows = place_rows(X, projection, offset)
-    scores = score_folds(rows, y, folds, seed)
-    known = scores[np.isfinite(scores)]
     landmarks = draw_landmarks(np.arange(len(rows)), seed)
     weights = solve_ridge(rows, y, np.arange(len(rows)), landmarks)
     quantiles = np.quantile(known if len(known) else np.zeros(1), np.linspace(0, 1, SHARES))
-    return KnownClasses(projection, offset, rows[landmarks], weights, quantiles)
+    arrays = (projection, offset, rows[landmarks], weights, quantiles)
+    # In the memory order of a file: it is written as it lies there, and products of other orders differ in a last bit.
+    return KnownClasses(*(np.array(array, order="C") for array in arrays))
 
 
-def score_folds(
-    rows: NDArray[np.float32], y: NDArray[np.intp], folds: Sequence[Fold], seed: int
-) -> NDArray[np.float64]:
-    """Score rows by machines of the other folds: (n,) float64, NaN of rows that no fold validates."""
-    scores = np.full(len(rows), np.nan)
+def score_folds(X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], seed: int) -> NDArray[np.float64]:
+    """Score rows by machines of the other folds: (n,) float64, NaN of rows that no fold validates.
+
+    Of few rows components are found inside each fold: those of all would fit the rows that are judged, too.
+    """
+    scores = np.full(len(X), np.nan)
+    shared = place_rows(X, *fit_projection(X)) if len(X) >= MANY_ROWS else None
     for train, val in folds:
+        rows = place_rows(X, *fit_projection(X[train])) if shared is None else shared
         landmarks = draw_landmarks(train, seed)
         weights = solve_ridge(rows, y, train, landmarks)
         for first in range(0, len(val), BLOCK):

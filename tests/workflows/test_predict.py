@@ -238,8 +238,8 @@ def test_the_table_and_the_csv_name_every_image_once(featx: Featx, model: Path, 
     with (tmp_path / "labels.csv").open() as lines:
         rows = list(csv.DictReader(lines))
     assert len(rows) == 37
-    assert list(rows[0]) == ["path", "label", "probability", "p(blue)", "p(green)", "p(red)", "reason"]
-    assert result.stdout.splitlines()[0].split() == ["path", "label", "probability"]
+    assert list(rows[0]) == ["path", "label", "probability", "p(blue)", "p(green)", "p(red)", "reason", "strangeness"]
+    assert result.stdout.splitlines()[0].split() == ["path", "label", "probability", "strangeness"]
     assert len(result.stdout.splitlines()) == 2 + 37
 
 
@@ -260,7 +260,7 @@ def test_classes_named_like_columns_do_not_collide(featx: Featx, photos: Path, c
     make(photos, cache, "layer3", "logreg")[1].model.save(tmp_path / "m.featx")
     assert featx("predict", tmp_path / "m.featx", photos, "--csv", tmp_path / "labels.csv").exit_code == 0
     header = (tmp_path / "labels.csv").read_text().splitlines()[0]
-    assert header == "path,label,probability,p(label),p(path),p(reason),reason"
+    assert header == "path,label,probability,p(label),p(path),p(reason),reason,strangeness"
 
 
 def test_a_table_and_a_list_on_stdin_give_what_the_files_give(model: Path, photos: Path) -> None:
@@ -392,11 +392,15 @@ def test_a_gpu_predicts_what_the_cpu_predicts(model: Path, photos: Path) -> None
 
 
 def test_every_picture_has_its_strangeness_and_the_strangest_can_be_turned_away(
-    featx: Featx, model: Path, photos: Path, tmp_path: Path
+    featx: Featx, photos: Path, cache: Path, tmp_path: Path
 ) -> None:
+    fitted = make(photos, cache, "layer3", "svm")[1].model
+    model = tmp_path / "m.featx"
+    fitted.save(model)
     noise = np.random.default_rng(0).integers(0, 2, (40, 48, 3)) * 255
     Image.fromarray(noise.astype(np.uint8)).save(tmp_path / "strange.png")
     known = label_images(PredictRequest(model, [str(photos)])).labelled
+    assert known == label_images(PredictRequest(fitted, [str(photos)], weights="random")).labelled
     (strange,) = label_images(PredictRequest(model, [str(tmp_path / "strange.png")])).labelled
     assert strange.strangeness is not None
     assert strange.strangeness > max(image.strangeness or 0 for image in known)
