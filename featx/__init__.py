@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         predict,
         run,
         score,
+        similar,
     )
     from featx.base_choice import BaseChoice
     from featx.workflows.feature_extractor import FeatureExtractor
@@ -59,6 +60,7 @@ __all__ = [
     "predict",
     "run",
     "score",
+    "similar",
 ]
 
 _MODULES = ("errors", "linear")

@@ -15,7 +15,7 @@ folder.
 from __future__ import annotations
 
 from featx.api.experiments import ExperimentReport, auto, run
-from featx.api.features import advise, extract, inspect, layers, load_features
+from featx.api.features import advise, extract, inspect, layers, load_features, similar
 from featx.api.models import compare, finetune, fit, load_model, predict, score
 from featx.base_choice import BaseChoice
 
@@ -35,4 +35,5 @@ __all__ = [
     "predict",
     "run",
     "score",
+    "similar",
 ]

@@ -29,6 +29,7 @@ COMMANDS = {
     "compare": "Compare layers and classifiers in one table.",
     "advise": "Recommend a layer and a next step, by measurement.",
     "inspect": "Look at data through its features: copies, wrong labels, strangers and more.",
+    "similar": "Show the nearest pictures of a data set to some images.",
     "finetune": "Train a head, then fine-tune stages of the base with it.",
     "predict": "Label new images with a model.",
     "score": "Score a saved model on new labelled images.",
@@ -37,7 +38,7 @@ COMMANDS = {
 }
 """Name of a command: the line that `featx --help` shows; each lives in the module of its name."""
 
-TORCH_COMMANDS = frozenset({"auto", "layers", "extract", "advise", "finetune", "predict", "run", "score"})
+TORCH_COMMANDS = frozenset({"auto", "layers", "extract", "advise", "finetune", "predict", "run", "score", "similar"})
 """Commands that run a network."""
 
 

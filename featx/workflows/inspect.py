@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,11 @@ from featx.classifiers.out_of_fold import Setting, score_out_of_fold
 from featx.classifiers.registry import CLASSIFIERS, Linear
 from featx.classifiers.search import SearchOptions, score_values
 from featx.data.groups import suggest_groups
-from featx.data.listing import DigestedListing, find_held_out
+from featx.data.listing import find_held_out
 from featx.errors import DataError
-from featx.features.catalog import LayerSet, Selection, list_candidates
-from featx.features.dataset import Dataset, NeededFeatures, join_dataset, keep_featured, list_dataset, select_of_dataset
-from featx.features.matrix import Features, name_degenerate
-from featx.features.missing import check_names
+from featx.features.dataset import Dataset, join_dataset
 from featx.features.splits import make_folds
+from featx.inspection.material import Material, open_material
 from featx.inspection.near_duplicates import (
     NEIGHBOURS,
     NearDuplicates,
@@ -42,7 +40,6 @@ from featx.inspection.suspect_labels import find_suspect_labels
 from featx.linear.weighting import UNWEIGHTED, WeightedLabels
 from featx.models.array_classifier import compute_softmax
 from featx.requests import InspectRequest
-from featx.store.store import FeatureStore
 from featx.types import Matrix, Progress
 
 log = logging.getLogger(__name__)
@@ -52,36 +49,6 @@ JUDGE = "logreg"
 
 ONE_FOLD_FROM = 2000
 """Images from which on one fold chooses C: its accuracy matters little here."""
-
-
-@dataclass(frozen=True)
-class Material:
-    """What is looked at.
-
-    Attributes
-    ----------
-    request : InspectRequest
-    manifest : DigestedListing
-        Every row that has features, copies included.
-    layer_set : LayerSet
-    X : (n, d) float32
-        Rows of unit length, layer by layer.
-    """
-
-    request: InspectRequest
-    manifest: DigestedListing
-    layer_set: LayerSet
-    X: NDArray[np.float32]
-
-
-@dataclass
-class Findings:
-    """What is found of labels, and what cannot be looked at."""
-
-    suspect_labels: list[SuspectLabel] = field(default_factory=list)
-    estimated_wrong: float | None = None
-    strangers: list[Stranger] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 def inspect_data(request: InspectRequest, progress: Progress | None = None) -> Inspection:
@@ -133,52 +100,6 @@ def inspect_data(request: InspectRequest, progress: Progress | None = None) -> I
         said = f"labels, strangers and shortcuts are not looked at: {error}"
         return replace(inspection, notes=[*inspection.notes, said])
     return inspect_labels(inspection, material, dataset, looked)
-
-
-def open_material(request: InspectRequest) -> Material:
-    """List, digest and load everything that is looked at.
-
-    Raises
-    ------
-    MissingFeatures, DataError
-        As `inspect_data`.
-    """
-    features_request = request.features()
-    store = FeatureStore(request.cache)
-    check_names(features_request)
-    candidates = list_candidates(store, features_request)
-    manifest = list_dataset(features_request)
-    selection = select_of_dataset(manifest, store, features_request, candidates)
-    layer_set = choose_deepest(selection)
-    needed = NeededFeatures(selection.request, layer_set.keys, selection.base)
-    manifest = keep_featured(manifest, store, [needed])
-    check_different(manifest)
-    features = Features(store, layer_set.keys, manifest.digests, 1, layer_set.dim).load()
-    X = features.take(np.arange(len(manifest)))
-    degenerate = name_degenerate(X.min(axis=0), X.max(axis=0))
-    if degenerate:
-        raise DataError(
-            f"the features of {layer_set.name} ({layer_set.pooling}) are {degenerate}, so they tell no pictures apart: "
-            "choose another layer with --layer"
-        )
-    return Material(request, manifest, layer_set, X)
-
-
-def choose_deepest(selection: Selection) -> LayerSet:
-    """Take the deepest of the layer sets that fit; of several poolings of it the first."""
-    deepest = selection.layer_sets[-1].name
-    return next(layer_set for layer_set in selection.layer_sets if layer_set.name == deepest)
-
-
-def check_different(manifest: DigestedListing) -> None:
-    """Raise DataError if all pictures are one and the same file."""
-    if len(manifest) < 2:
-        raise DataError(f"'{manifest.listing.name}' has one picture only: there is nothing to compare it with")
-    if (manifest.digests == manifest.digests[0]).all():
-        raise DataError(
-            f"all {len(manifest)} pictures of '{manifest.listing.name}' are the same picture, such as "
-            f"'{manifest.listing.paths[0]}': there is nothing to compare"
-        )
 
 
 def find_duplicates(material: Material, pairs: Pairs, references: Pairs, looked: LookedAt) -> NearDuplicates:
