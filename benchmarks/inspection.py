@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from inspection_faults import CHANGES, plant_copies, plant_shortcut
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import featx
@@ -252,9 +253,8 @@ def measure_strangers(bench: Bench) -> None:
             f"  --reject {rate:4} turns away {np.mean(values):.3f} of known pictures (deviation {np.std(values):.3f})"
         )
     for coverage, values in covered.items():
-        bench.say(
-            f"  --set {coverage:4} holds the true class {np.mean(values):.3f} (20 splits, deviation {np.std(values):.3f})"
-        )
+        held = f"{np.mean(values):.3f} (20 splits, deviation {np.std(values):.3f})"
+        bench.say(f"  --set {coverage:4} holds the true class {held}")
     bench.say(f"  classes of a set of 0.9: {np.mean(sizes):.2f}")
 
 
@@ -280,6 +280,40 @@ def predict_sets(
     fitted = train_once(setting, X[train], np.arange(len(train)), y[train])
     of_train = compute_softmax(score_out_of_fold(setting, X[train], y[train], folds))
     return compute_softmax(fitted.scores(X[test])), of_train
+
+
+def measure_maps(bench: Bench) -> None:
+    """Exactness of maps, and whether the evidence lies where a picture was pasted."""
+    bench.say("4. Maps of evidence: error of mean plus intercept, and pictures pasted into a corner of a grey canvas")
+    options = {"base": BASE, "weights": str(bench.weights / WEIGHTS), "cache": bench.cache}
+    data = bench.load(bench.data / "flowers17")
+    for layer in (LAYER, f"blocks.4+{LAYER}"):
+        featx.extract(bench.data / "flowers17", layers=layer.split("+"), **options)
+        model = featx.fit(bench.data / "flowers17", layer=layer, clf="logreg", **options).model
+        rng = np.random.default_rng(SEED)
+        right = []
+        errors = []
+        with tempfile.TemporaryDirectory() as folder:
+            corners = {}
+            labels = {}
+            for number, row in enumerate(rng.permutation(data.test)[:100].tolist()):
+                canvas = Image.new("RGB", (448, 448), (124, 124, 124))
+                corner = (number % 2, number // 2 % 2)
+                with Image.open(data.paths[row]) as opened:
+                    picture = opened.convert("RGB").resize((224, 224))
+                canvas.paste(picture, (224 * corner[0], 224 * corner[1]))
+                file = Path(folder) / f"{number:03}.png"
+                canvas.save(file)
+                corners[str(file)] = corner
+                labels[str(file)] = str(data.classes[data.y[row]])
+            for file, label in labels.items():
+                explained = featx.explain(
+                    model, file, out=Path(folder) / "maps", label=label, weights=options["weights"]
+                ).explained
+                (found,) = explained
+                errors.append(abs(np.mean(found.values) + found.intercept - found.score))
+                right.append((int(found.peak[0] > 0.5), int(found.peak[1] > 0.5)) == corners[file])
+        bench.say(f"  {layer:16} error {max(errors):.1e}; maximum in the right corner: {np.mean(right):.2f} of 100")
 
 
 def measure_shortcuts(bench: Bench) -> None:
@@ -348,6 +382,7 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
     "duplicates": measure_duplicates,
     "labels": measure_labels,
     "strangers": measure_strangers,
+    "maps": measure_maps,
     "shortcuts": measure_shortcuts,
     "scale": measure_scale,
 }

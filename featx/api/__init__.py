@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from featx.api.experiments import ExperimentReport, auto, run
 from featx.api.features import advise, extract, inspect, layers, load_features, similar
-from featx.api.models import compare, finetune, fit, load_model, predict, score
+from featx.api.models import compare, explain, finetune, fit, load_model, predict, score
 from featx.base_choice import BaseChoice
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "advise",
     "auto",
     "compare",
+    "explain",
     "extract",
     "finetune",
     "fit",

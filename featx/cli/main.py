@@ -32,13 +32,16 @@ COMMANDS = {
     "similar": "Show the nearest pictures of a data set to some images.",
     "finetune": "Train a head, then fine-tune stages of the base with it.",
     "predict": "Label new images with a model.",
+    "explain": "Show where in pictures a model finds the evidence for a class.",
     "score": "Score a saved model on new labelled images.",
     "run": "Run an experiment described in a TOML file.",
     "cache": "List, check, clean and export the feature store.",
 }
 """Name of a command: the line that `featx --help` shows; each lives in the module of its name."""
 
-TORCH_COMMANDS = frozenset({"auto", "layers", "extract", "advise", "finetune", "predict", "run", "score", "similar"})
+TORCH_COMMANDS = frozenset(
+    {"auto", "layers", "extract", "advise", "finetune", "predict", "run", "score", "similar", "explain"}
+)
 """Commands that run a network."""
 
 

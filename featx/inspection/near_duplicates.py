@@ -19,8 +19,8 @@ NEIGHBOURS = 5
 """Nearest rows of each that are looked at; a group of more copies is joined through those that they share."""
 
 FAR = 1.25
-"""Pairs are looked at up to so many times the median distance of the last of these neighbours, which is hardly ever that
-of a copy. Copies that are upside down lie as far away as other pictures of the class."""
+"""Pairs are looked at up to so many times the median distance of the last of these neighbours, which is hardly ever
+that of a copy. Copies that are upside down lie as far away as other pictures of the class."""
 
 REFERENCES = 200
 """Rows whose last neighbour says how alike pictures are that are no copies."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -54,6 +55,25 @@ class PredictRequest(CheckedFields):
     yes: bool = False
     reject: Share | None = None
     sets: Share | None = None
+
+
+@dataclass(frozen=True)
+class ExplainRequest(PredictRequest):
+    """Explanation: where in images a model finds the evidence for a class.
+
+    Attributes
+    ----------
+    images : sequence
+        May be empty where only channels are listed.
+    out : pathlib.Path or None
+        Folder for the pictures with their maps.
+    label : str or None
+        Class to explain; None: the most probable one of each image.
+    """
+
+    images: Sequence[Any] = ()
+    out: Path | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
