@@ -40,7 +40,7 @@ OWNERS = {
     "h5py": {"store"},
     "sklearn": {"classifiers", "linear", "evaluation", "features", "inspection", "workflows"},
     "click": {"cli"},
-    "msgspec": {"base_choice", "bases", "fields", "requests", "models", "store", "evaluation", "ladder"},
+    "msgspec": {"base_choice", "bases", "fields", "requests", "models", "store", "evaluation", "inspection", "ladder"},
 }
 """Heavy libraries, and the rooms that may import each."""
 

@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.api.keywords import BASE_OPTIONS, as_images, as_names, choose_base, make_request, takes_options
+from featx.api.keywords import BASE_OPTIONS, as_names, choose_base, make_request, takes_options
 from featx.base_choice import GROUP_FIELDS, BaseChoice
-from featx.requests import CompareRequest, ExtractRequest, InspectRequest, SimilarRequest
+from featx.requests import CompareRequest, ExtractRequest
 
 if TYPE_CHECKING:
     from featx.features.load import LabelledFeatures
-    from featx.inspection.report import Inspection
     from featx.reports.layers import LayerTable
     from featx.runners.summary import ExtractSummary
     from featx.types import Progress
     from featx.workflows.advise import Advice
-    from featx.workflows.similar import SimilarReport
 
 
 @takes_options(
@@ -203,119 +201,6 @@ def advise(
     from featx.workflows.advise import advise_layer
 
     return advise_layer(make_request(CompareRequest, "advise", data, base, options), progress, sample)
-
-
-@takes_options(
-    InspectRequest,
-    "path_column",
-    "label_column",
-    *GROUP_FIELDS,
-    *BASE_OPTIONS,
-    "layer",
-    "pooling",
-    "threshold",
-    "seed",
-    "rehash",
-    "cache",
-    "store_dtype",
-    "exclude",
-)
-def inspect(
-    data: str | Path,
-    *,
-    base: str | BaseChoice,
-    progress: Progress | None = None,
-    **options: Any,
-) -> Inspection:
-    """Look at a data set through cached features: copies, wrong labels, strangers, poor pictures, shortcuts.
-
-    Parameters
-    ----------
-    data, base
-        As in `extract`.
-    progress : callable, optional
-        Called with the number of pictures looked at and to be looked at.
-    **options
-        `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
-        path): images that belong together; `weights`, `resize`, `crop`, `precision`, `value_range` and `decode` of the
-        base; `layer` (the deepest that is cached by default), `pooling`, `threshold` (least cosine of near-duplicates),
-        `seed`, `rehash`, `cache`, `store_dtype` and `exclude` as in `InspectRequest`.
-
-    Returns
-    -------
-    Inspection
-        `near_duplicates`, `suspect_labels`, `estimated_wrong`, `strangers`, `poor_pictures`, `shortcuts`, `shift`;
-        `list_drops()` gives the paths that may be left out.
-
-    Raises
-    ------
-    FeatxError
-        If names are unknown, features are not cached or the data set cannot be used.
-
-    Examples
-    --------
-    >>> featx.inspect("digits", base="tiny").estimated_wrong
-    """
-    from featx.workflows.inspect import inspect_data
-
-    return inspect_data(make_request(InspectRequest, "inspect", data, base, options), progress)
-
-
-@takes_options(
-    SimilarRequest,
-    "path_column",
-    "label_column",
-    *BASE_OPTIONS,
-    "layer",
-    "pooling",
-    "k",
-    "device",
-    "rehash",
-    "cache",
-    "store_dtype",
-    "exclude",
-)
-def similar(
-    data: str | Path,
-    images: Any,
-    *,
-    base: str | BaseChoice,
-    progress: Progress | None = None,
-    **options: Any,
-) -> SimilarReport:
-    """Find the pictures of a data set that are nearest to some images, by cosine between cached features.
-
-    Parameters
-    ----------
-    data, base
-        As in `extract`.
-    images : path, picture, or sequence of these
-        As in `predict`; those that have no features yet are extracted.
-    progress : callable, optional
-        Called with the number of images extracted and to be extracted.
-    **options
-        `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision`, `value_range` and
-        `decode` of the base; `layer` (the deepest that is cached by default), `pooling`, `k` (how many of each),
-        `device`, `rehash`, `cache`, `store_dtype` and `exclude` as in `SimilarRequest`.
-
-    Returns
-    -------
-    SimilarReport
-        `images`: path and neighbours of each image, these with path, label and similarity; `failed`.
-
-    Raises
-    ------
-    FeatxError
-        If names are unknown, features are not cached or the data set cannot be used.
-
-    Examples
-    --------
-    >>> featx.similar("digits", "mine.png", base="tiny").images[0].neighbours[0].label
-    """
-    from featx.workflows.similar import find_similar
-
-    options["images"] = as_images(images)
-    return find_similar(make_request(SimilarRequest, "similar", data, base, options), progress)
 
 
 def layers(base: str | BaseChoice, **options: Any) -> LayerTable:

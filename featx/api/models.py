@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from featx.api.keywords import BASE_OPTIONS, as_images, as_names, make_request, takes_options
 from featx.base_choice import GROUP_FIELDS, BaseChoice
 from featx.fields import fill
-from featx.requests import CompareRequest, ExplainRequest, FinetuneRequest, PredictRequest, ScoreRequest
+from featx.requests import CompareRequest, FinetuneRequest, PredictRequest, ScoreRequest
 
 if TYPE_CHECKING:
     from featx.data.listing import FailedImage
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from featx.models.model import Model
     from featx.reports.comparison import Table
     from featx.types import Progress
-    from featx.workflows.explain import Explanations
     from featx.workflows.finetune import FinetuneReport, PhaseReport
     from featx.workflows.predict import Predictions
     from featx.workflows.score import ScoreReport
@@ -200,49 +199,6 @@ def predict(
 
     options.update(model=model, images=as_images(images))
     return label_images(fill(PredictRequest, options, "featx.predict()"), progress)
-
-
-@takes_options(ExplainRequest, "path_column", "weights", "base", "yes", "label")
-def explain(
-    model: str | Path | Model,
-    images: Any,
-    *,
-    out: str | Path,
-    progress: Progress | None = None,
-    **options: Any,
-) -> Explanations:
-    """Write pictures with maps of where a model finds the evidence for a class.
-
-    Parameters
-    ----------
-    model, images
-        As in `predict`.
-    out : str or pathlib.Path
-        Folder for the pictures with their maps.
-    progress : callable, optional
-        Called with the number of images done and to be done.
-    **options
-        `path_column` of tables; `weights`, `base` and `yes` as in `PredictRequest`; `label`: the class to explain, the
-        most probable one by default.
-
-    Returns
-    -------
-    Explanations
-        `explained`: path, label, probability, score, the map as `values`, and how it was made; `failed`.
-
-    Raises
-    ------
-    FeatxError
-        If the model or its weights cannot be had, it has no map, or there are no images.
-
-    Examples
-    --------
-    >>> featx.explain("digits.featx", "new.png", out="maps").explained[0].peak
-    """
-    from featx.workflows.explain import explain_images
-
-    options.update(model=model, images=as_images(images), out=Path(out))
-    return explain_images(fill(ExplainRequest, options, "featx.explain()"), progress)
 
 
 @takes_options(

@@ -58,6 +58,12 @@ SHOWN = 10
     type=UserPath(dir_okay=False),
     help="Write the paths that may be left out, each below its reason, for --exclude.",
 )
+@click.option(
+    "--map",
+    "map_file",
+    type=UserPath(dir_okay=False),
+    help="Also write where each picture lies on a map of the features (t-SNE), as CSV: path, label, x, y.",
+)
 @seed_option
 @exclude_option
 @rehash_option
@@ -69,6 +75,7 @@ def command(
     base: BaseChoice,
     csv_file: Path | None,
     drop_list: Path | None,
+    map_file: Path | None,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -87,13 +94,16 @@ def command(
     from featx.files import write_text
     from featx.inspection.report import write_drop_list
     from featx.reports.csv_text import write_csv
-    from featx.workflows.inspect import inspect_data
+    from featx.workflows.inspect import inspect_data, map_data
 
     with progress_bar("image", quiet) as progress:
         inspection = inspect_data(request, progress)
     if csv_file:
         heading = ("finding", "path", "label", "figure", "detail")
         write_text(csv_file, write_csv([heading, *inspection.list_lines()]))
+    if map_file:
+        places = [(place.path, place.label, place.x, place.y) for place in map_data(request)]
+        write_text(map_file, write_csv([("path", "label", "x", "y"), *places]))
     drops = inspection.list_drops()
     if drop_list:
         write_text(drop_list, write_drop_list(drops))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from featx.data.listing import find_held_out
 from featx.errors import DataError
 from featx.features.dataset import Dataset, join_dataset
 from featx.features.splits import make_folds
+from featx.inspection.embedding_map import recall_map
 from featx.inspection.material import Material, open_material
 from featx.inspection.near_duplicates import (
     NEIGHBOURS,
@@ -49,6 +51,36 @@ JUDGE = "logreg"
 
 ONE_FOLD_FROM = 2000
 """Images from which on one fold chooses C: its accuracy matters little here."""
+
+
+@dataclass(frozen=True)
+class PlacedPicture:
+    """A picture, its label, and where it lies on the map."""
+
+    path: str
+    label: str
+    x: float
+    y: float
+
+
+def map_data(request: InspectRequest) -> list[PlacedPicture]:
+    """Place the pictures of a data set on a map, in which near ones lie together; kept in the cache.
+
+    Raises
+    ------
+    MissingFeatures, DataError
+        As `inspect_data`.
+    """
+    material = open_material(request)
+    listing = material.manifest.listing
+    _, labels = np.unique(np.array(listing.labels), return_inverse=True)
+    digests = hashlib.sha256(material.manifest.digests.tobytes() + labels.astype(np.int64).tobytes()).hexdigest()
+    stated = {"keys": [key.to_json() for key in material.layer_set.keys], "rows": digests}
+    placed = recall_map(material.X, labels, request.seed, request.cache, stated)
+    pictures = []
+    for row, x, y in zip(placed.rows, placed.x, placed.y, strict=True):
+        pictures += [PlacedPicture(listing.paths[row], listing.labels[row], x, y)]
+    return pictures
 
 
 def inspect_data(request: InspectRequest, progress: Progress | None = None) -> Inspection:

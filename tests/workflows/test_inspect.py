@@ -104,7 +104,6 @@ def test_a_wrong_label_and_a_blank_picture_are_named(scenes: Path, cache: Path) 
     assert found.suspect_labels[0].suggested == "dim"
     assert found.estimated_wrong == pytest.approx(1, abs=0.6)
     assert ("08.jpg", "blank") in {(Path(poor.path).name, poor.problem) for poor in found.poor_pictures}
-    assert found.shift is not None
     assert found.layer == "layer2"
 
 
@@ -146,3 +145,13 @@ def test_a_picture_gone_since_extraction_is_one_line(
     found = inspect(scenes / "list.csv", cache)
     assert [(Path(poor.path).name, poor.problem) for poor in found.poor_pictures] == [("05.jpg", "unreadable")]
     assert len([record for record in caplog.records if "05.jpg" in record.getMessage()]) == 1
+
+
+def test_a_map_of_the_pictures_is_written_as_csv(featx: Featx, scenes: Path, cache: Path) -> None:
+    extract(scenes, cache)
+    words = ("inspect", scenes, "--base", "tiny", "--cache", cache, "-q", "--map", scenes.parent / "map.csv")
+    assert featx(*words).exit_code == 0
+    rows = list(csv.DictReader((scenes.parent / "map.csv").read_text().splitlines()))
+    assert len(rows) == 28
+    assert {row["label"] for row in rows} == {"dim", "light"}
+    assert all(float(row["x"]) == float(row["x"]) for row in rows)
