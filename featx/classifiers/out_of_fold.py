@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -17,7 +17,7 @@ from featx.classifiers.search import SearchOptions, fit_pipeline
 from featx.classifiers.to_arrays import to_arrays
 from featx.linear.fit import fit_linear
 from featx.linear.lapack import one_thread
-from featx.linear.options import ROUGH
+from featx.linear.options import ROUGH, SEARCH, Start
 from featx.linear.weighting import WeightedLabels, take_positive
 from featx.models.array_classifier import ArrayClassifier
 from featx.types import Fold, Matrix
@@ -36,12 +36,15 @@ class Setting:
     seed : int
         Of classifiers that draw at random.
     options : SearchOptions
+    start : Start, optional
+        Where fits of a linear classifier on many rows begin: near a solution of other rows they take fewer passes.
     """
 
     clf: str
     params: Mapping[str, float]
     seed: int
     options: SearchOptions
+    start: Start | None = None
 
 
 def score_out_of_fold(setting: Setting, X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold]) -> NDArray[np.float64]:
@@ -93,7 +96,8 @@ def train_once(setting: Setting, X: Matrix, train: NDArray[np.intp], codes: NDAr
     if isinstance(classifier, Linear):
         kept = take_positive(np.arange(len(train)), weighting)
         labels = WeightedLabels(codes[kept], weighting.take(kept))
-        return to_arrays(fit_linear(X[train[kept]], labels, setting.clf, setting.params["C"], ROUGH))
+        solver = ROUGH if setting.start is None else replace(SEARCH, start=setting.start)
+        return to_arrays(fit_linear(X[train[kept]], labels, setting.clf, setting.params["C"], solver))
     if isinstance(classifier, Neighbours):
         most = len(train) // options.views
         return to_arrays(fit_neighbours(X[train], codes, options.views, min(int(setting.params["k"]), most)))

@@ -224,7 +224,11 @@ def judge_labels(
     choosing = folds[:1] if len(X) >= ONE_FOLD_FROM else folds
     scored = score_values({JUDGE: classifier}, X, WeightedLabels(dataset.y, weighting), choosing)
     params = scored[JUDGE].choose(JUDGE).params
-    scores = score_out_of_fold(Setting(JUDGE, params, seed, SearchOptions(weighting=weighting)), X, dataset.y, folds)
+    # A fold that lacks a class would not know what to do with a solution that has it.
+    has_every_class = all(len(np.unique(dataset.y[train])) == len(dataset.classes) for train, _ in folds)
+    start = scored[JUDGE].starts.get(params["C"]) if has_every_class else None
+    setting = Setting(JUDGE, params, seed, SearchOptions(weighting=weighting), start)
+    scores = score_out_of_fold(setting, X, dataset.y, folds)
     judged = np.flatnonzero(~np.isnan(scores).any(axis=1))
     probabilities = np.full(scores.shape, np.nan)
     probabilities[judged] = compute_softmax(scores[judged])
