@@ -101,6 +101,9 @@ def resolve_paths(values: Values, folder: Path) -> Values:
     # Also a file whose suffix does not tell it, wherever the command is given.
     if isinstance(weights, str) and (is_file_name(weights) or is_file_name(weights, folder)):
         resolved["weights"] = str(folder / expand_home(weights))
+    exclude = values.get("exclude")
+    if isinstance(exclude, str):
+        resolved["exclude"] = str(folder / expand_home(exclude))
     return resolved
 
 
@@ -126,6 +129,8 @@ def check_experiment(values: Values) -> list[FeatxError]:
     of_extraction = list_written_names(ExtractRequest).values()
     evaluation = {name: value for name, value in allowed.items() if name not in of_extraction}
     problems += convert_fields(CompareRequest, evaluation)[1]
+    if "exclude" in values and "finetune" in values:
+        problems.append(RequestError("'exclude' and [finetune] do not go together: fine-tuning takes all images"))
     return problems
 
 
