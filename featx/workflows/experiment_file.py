@@ -129,8 +129,6 @@ def check_experiment(values: Values) -> list[FeatxError]:
     of_extraction = list_written_names(ExtractRequest).values()
     evaluation = {name: value for name, value in allowed.items() if name not in of_extraction}
     problems += convert_fields(CompareRequest, evaluation)[1]
-    if "exclude" in values and "finetune" in values:
-        problems.append(RequestError("'exclude' and [finetune] do not go together: fine-tuning takes all images"))
     return problems
 
 
@@ -208,6 +206,8 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
     problems = check_experiment(values)
     if tuning is not None:
         problems += check_finetuning(tuning)
+        if "exclude" in values:
+            problems.append(RequestError("'exclude' and [finetune] do not go together: fine-tuning takes all images"))
     raise_problems(problems, f"'{path}'")
     values = resolve_paths(values, path.parent)
 
