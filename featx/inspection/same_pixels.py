@@ -225,16 +225,15 @@ def move_edges(edges: NDArray[np.float64], step: float) -> NDArray[np.float64]:
         Those that lie in the picture and are not too small.
     """
     moved = edges + step * MOVES
-    inside = (moved >= 0).all(axis=1) & (moved <= 1).all(axis=1)
     sides = moved[:, 1::2] - moved[:, ::2]
-    inside &= (sides >= SMALLEST_WINDOW).all(axis=1)
-    inside[0] = True
-    return moved[inside]
+    is_allowed = ((moved >= 0) & (moved <= 1)).all(axis=1) & (sides >= SMALLEST_WINDOW).all(axis=1)
+    # The window as it is comes first, and stays.
+    return moved[np.flatnonzero(is_allowed | (np.arange(len(moved)) == 0))]
 
 
 def cut_at(pixels: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArray[np.float32]:
     """Cut windows (m, 4) out of a thumbnail: (m, 1024) float32 of mean 0 and length 1."""
     rows = average_spans(edges[:, :2])
     columns = average_spans(edges[:, 2:])
-    cut = rows @ pixels @ columns.swapaxes(1, 2)
+    cut: NDArray[np.float32] = rows @ pixels @ columns.swapaxes(1, 2)
     return normalise(cut.reshape(len(edges), -1))

@@ -167,9 +167,14 @@ def fit_known_classes(X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], see
     landmarks = draw_landmarks(np.arange(len(rows)), seed)
     weights = solve_ridge(rows, y, np.arange(len(rows)), landmarks)
     quantiles = np.quantile(known if len(known) else np.zeros(1), np.linspace(0, 1, SHARES))
-    arrays = (projection, offset, rows[landmarks], weights, quantiles)
     # In the memory order of a file: it is written as it lies there, and products of other orders differ in a last bit.
-    return KnownClasses(*(np.array(array, order="C") for array in arrays))
+    return KnownClasses(
+        np.ascontiguousarray(projection),
+        np.ascontiguousarray(offset),
+        np.ascontiguousarray(rows[landmarks]),
+        np.ascontiguousarray(weights),
+        np.ascontiguousarray(quantiles),
+    )
 
 
 def score_folds(X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], seed: int) -> NDArray[np.float64]:
