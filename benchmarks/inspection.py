@@ -95,7 +95,7 @@ class Bench:
 
     def load(self, data: Path | str) -> Any:
         """Extract what the cache lacks, and load features, labels and paths."""
-        options = {"base": BASE, "weights": str(self.weights / WEIGHTS), "cache": self.cache}
+        options: dict[str, Any] = {"base": BASE, "weights": str(self.weights / WEIGHTS), "cache": self.cache}
         featx.extract(data, layers=LAYER, **options)
         return featx.load_features(data, layer=LAYER, **options)
 
@@ -120,7 +120,12 @@ def measure_duplicates(bench: Bench) -> None:
             target = Path(folder) / "planted"
             planted = plant_copies(bench.data / name, target)
             bench.load(target)
-            options = {"base": BASE, "weights": str(bench.weights / WEIGHTS), "cache": bench.cache, "layer": LAYER}
+            options: dict[str, Any] = {
+                "base": BASE,
+                "weights": str(bench.weights / WEIGHTS),
+                "cache": bench.cache,
+                "layer": LAYER,
+            }
             started = time.perf_counter()
             found = featx.inspect(target, **options)
             seconds = time.perf_counter() - started
@@ -285,7 +290,7 @@ def predict_sets(
 def measure_maps(bench: Bench) -> None:
     """Exactness of maps, and whether the evidence lies where a picture was pasted."""
     bench.say("4. Maps of evidence: error of mean plus intercept, and pictures pasted into a corner of a grey canvas")
-    options = {"base": BASE, "weights": str(bench.weights / WEIGHTS), "cache": bench.cache}
+    options: dict[str, Any] = {"base": BASE, "weights": str(bench.weights / WEIGHTS), "cache": bench.cache}
     data = bench.load(bench.data / "flowers17")
     for layer in (LAYER, f"blocks.4+{LAYER}"):
         featx.extract(bench.data / "flowers17", layers=layer.split("+"), **options)
@@ -321,7 +326,12 @@ def measure_maps(bench: Bench) -> None:
 def measure_shortcuts(bench: Bench) -> None:
     """What is warned of where one class is saved otherwise."""
     bench.say("5. Shortcuts: ants and bees as they are, saved alike, and one class at another quality or size")
-    options = {"base": BASE, "weights": str(bench.weights / WEIGHTS), "cache": bench.cache, "layer": LAYER}
+    options: dict[str, Any] = {
+        "base": BASE,
+        "weights": str(bench.weights / WEIGHTS),
+        "cache": bench.cache,
+        "layer": LAYER,
+    }
     with tempfile.TemporaryDirectory() as folder:
         for fault in ("as it is", "none", "quality", "size"):
             target = Path(folder) / fault
