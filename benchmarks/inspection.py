@@ -93,11 +93,15 @@ class Bench:
         print(line, flush=True)
         self.lines.append(line)
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What all calls take."""
+        return {"base": BASE, "weights": str(self.weights / WEIGHTS), "cache": self.cache}
+
     def load(self, data: Path | str) -> Any:
         """Extract what the cache lacks, and load features, labels and paths."""
-        options: dict[str, Any] = {"base": BASE, "weights": str(self.weights / WEIGHTS), "cache": self.cache}
-        featx.extract(data, layers=LAYER, **options)
-        return featx.load_features(data, layer=LAYER, **options)
+        featx.extract(data, layers=LAYER, **self.options)
+        return featx.load_features(data, layer=LAYER, **self.options)
 
     def rival(self, script: str, *arguments: str) -> str | None:
         """Run a script in the rivals' interpreter; None, and a line, where it does not run."""
@@ -127,7 +131,7 @@ def measure_duplicates(bench: Bench) -> None:
                 "layer": LAYER,
             }
             started = time.perf_counter()
-            found = featx.inspect(target, **options)
+            found = featx.inspect(target, layer=LAYER, **bench.options)
             seconds = time.perf_counter() - started
             groups = [set(group.paths) for group in found.near_duplicates]
             report_recall(bench, f"featx, {name}, {seconds:.0f} s", groups, planted)
@@ -290,7 +294,7 @@ def predict_sets(
 def measure_maps(bench: Bench) -> None:
     """Exactness of maps, and whether the evidence lies where a picture was pasted."""
     bench.say("4. Maps of evidence: error of mean plus intercept, and pictures pasted into a corner of a grey canvas")
-    options: dict[str, Any] = {"base": BASE, "weights": str(bench.weights / WEIGHTS), "cache": bench.cache}
+    options = bench.options
     data = bench.load(bench.data / "flowers17")
     for layer in (LAYER, f"blocks.4+{LAYER}"):
         featx.extract(bench.data / "flowers17", layers=layer.split("+"), **options)
@@ -340,7 +344,7 @@ def measure_shortcuts(bench: Bench) -> None:
             else:
                 plant_shortcut(bench.data / "hymenoptera", target, fault)
             bench.load(target)
-            found = featx.inspect(target, **options)
+            found = featx.inspect(target, layer=LAYER, **bench.options)
             warned = [f"{each.fact} {each.accuracy:.2f}" for each in found.shortcuts if each.is_warned]
             best = found.shortcuts[0]
             bench.say(
