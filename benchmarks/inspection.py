@@ -124,12 +124,6 @@ def measure_duplicates(bench: Bench) -> None:
             target = Path(folder) / "planted"
             planted = plant_copies(bench.data / name, target)
             bench.load(target)
-            options: dict[str, Any] = {
-                "base": BASE,
-                "weights": str(bench.weights / WEIGHTS),
-                "cache": bench.cache,
-                "layer": LAYER,
-            }
             started = time.perf_counter()
             found = featx.inspect(target, layer=LAYER, **bench.options)
             seconds = time.perf_counter() - started
@@ -330,12 +324,6 @@ def measure_maps(bench: Bench) -> None:
 def measure_shortcuts(bench: Bench) -> None:
     """What is warned of where one class is saved otherwise."""
     bench.say("5. Shortcuts: ants and bees as they are, saved alike, and one class at another quality or size")
-    options: dict[str, Any] = {
-        "base": BASE,
-        "weights": str(bench.weights / WEIGHTS),
-        "cache": bench.cache,
-        "layer": LAYER,
-    }
     with tempfile.TemporaryDirectory() as folder:
         for fault in ("as it is", "none", "quality", "size"):
             target = Path(folder) / fault

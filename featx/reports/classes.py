@@ -98,7 +98,7 @@ def prediction_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """
     headings = ["path", "label", "probability", "strangeness"]
     labelled = [row for row in rows if row["label"] is not None]
-    has_sets = any(row.get("classes") for row in labelled)
+    has_sets = any(row.get("classes") is not None for row in labelled)
     lines = []
     for row in labelled:
         strangeness = row["strangeness"]
@@ -119,7 +119,7 @@ def prediction_csv(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) ->
     classes : sequence of str
         The model's. In brackets none of them can be taken for another column.
     """
-    has_sets = any(row.get("classes") for row in rows)
+    has_sets = any(row.get("classes") is not None for row in rows)
     members = [f"in({name})" for name in classes] if has_sets else []
     heading = ["path", "label", "probability", *(f"p({name})" for name in classes), "reason", "strangeness", *members]
     lines: list[Sequence[Cell]] = [heading]

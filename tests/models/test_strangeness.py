@@ -92,9 +92,19 @@ def test_sets_hold_the_true_class_as_often_as_asked_for(coverage: float) -> None
         sets = PredictionSets.calibrate(probabilities[:200], truth[:200])
         assert sets is not None
         chosen = sets.choose(probabilities[200:], coverage)
-        assert chosen.any(axis=1).all()
         held.append(chosen[np.arange(400), truth[200:]].mean())
     assert np.mean(held) == pytest.approx(coverage, abs=0.01)
+
+
+def test_sets_of_a_classifier_that_is_nearly_always_right_are_empty_where_it_is_least_sure() -> None:
+    sure = np.linspace(0.6, 0.999, 99)
+    probabilities = np.column_stack([sure, 1 - sure])
+    sets = PredictionSets.calibrate(probabilities, np.zeros(99, np.intp))
+    assert sets is not None
+    chosen = sets.choose(probabilities, 0.9)
+    assert chosen.sum(axis=1).max() == 1
+    assert not chosen[0].any()
+    assert chosen[:, 0].mean() == pytest.approx(0.9, abs=0.02)
 
 
 def test_too_few_pictures_for_a_probability_give_sets_of_all_classes() -> None:
