@@ -67,9 +67,9 @@ class PredictionSets:
         """Choose the classes of each row, (n, k) bool, which hold the true one with a probability of `coverage`.
 
         All classes whose error is at most the limit, which gives the smallest sets on average (Sadinle, Lei and
-        Wasserman, "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels", 2019). Where a classifier is right
-        more often than that, sets of pictures that it is least sure of are empty: with one class each they would hold
-        the true one too often.
+        Wasserman, "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels", 2019). Where a classifier is
+        right more often than that, sets of pictures that it is least sure of are empty: with one class each they would
+        hold the true one too often.
         """
         chosen: NDArray[np.bool_] = 1 - probabilities <= self.find_limit(coverage) + 1e-12
         return chosen
