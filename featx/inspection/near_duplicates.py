@@ -11,8 +11,9 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
-from featx.inspection.neighbours import Neighbours
-from featx.inspection.same_pixels import SAME_DETAIL, Match, Windows, compare_windows
+from featx.features.scaling import unit_length
+from featx.inspection.neighbours import Neighbours, find_nearest_to, find_neighbours
+from featx.inspection.same_pixels import MIRRORS, SAME_DETAIL, Match, Windows, compare_windows, describe_detail
 from featx.linear.lapack import one_thread
 
 NEIGHBOURS = 5
@@ -30,6 +31,9 @@ REFERENCES = 200
 
 NEARER = 0.4
 """Where pictures are alike anyway, as digits are, what copies differ in is at most such a share of what others do."""
+
+NEAR_PIXELS = 0.5
+"""Correlation of the detail of two thumbnails of 16 x 16 from which on the pair is looked at, too."""
 
 IN_VAIN = 500
 """After so many pairs in a row that are not copies, farther ones are not looked at: they cost 2 ms each."""
@@ -109,6 +113,49 @@ def propose_pairs(neighbours: Neighbours, threshold: float | None = None) -> Pai
     pairs, kept = np.unique(ordered, axis=0, return_index=True)
     order = np.lexsort((pairs[:, 1], pairs[:, 0], -similarities[kept]))[:MOST_PAIRS]
     return Pairs(pairs[order, 0], pairs[order, 1], similarities[kept][order], float(threshold))
+
+
+def propose_by_pixels(thumbnails: Mapping[int, NDArray[np.uint8]], X: NDArray[np.float32]) -> Pairs:
+    """List pairs whose thumbnails are near as they are or mirrored, whatever their features say.
+
+    Strong compression takes the grain away by which features tell textures apart: of steel saved as JPEG of quality 30
+    not one picture had its original among the nearest by features.
+
+    Parameters
+    ----------
+    thumbnails : mapping of int to (96, 96) uint8
+        By row.
+    X : (n, d) float32
+        Features, of which the cosines of pairs are.
+    """
+    rows = np.array(sorted(thumbnails), np.intp)
+    if len(rows) < 2:
+        return Pairs(rows[:0], rows[:0], np.zeros(0, np.float32), 1.0)
+    described = np.stack([describe_detail(thumbnails[row]) for row in rows.tolist()])
+    flat = described.reshape(len(rows), -1)
+    found = [(find_neighbours(flat, 1), 0)]
+    for axes in MIRRORS[1:]:
+        mirrored = np.flip(described, [axis + 1 for axis in axes]).reshape(len(rows), -1)
+        found.append((find_nearest_to(mirrored, flat, 1), 0))
+    pairs = []
+    for neighbours, place in found:
+        near = np.flatnonzero(neighbours.similarities[:, place] >= NEAR_PIXELS)
+        pairs.append(np.column_stack([rows[near], rows[neighbours.places[near, place]]]))
+    joined = np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)
+    joined = joined[joined[:, 0] != joined[:, 1]]
+    unit = unit_length(X[joined[:, 0]]), unit_length(X[joined[:, 1]])
+    similarities = np.einsum("ij,ij->i", *unit).astype(np.float32)
+    return Pairs(joined[:, 0], joined[:, 1], similarities, 1.0)
+
+
+def join_pairs(first: Pairs, second: Pairs) -> Pairs:
+    """Put pairs before others; those that are in both stay in both."""
+    return Pairs(
+        np.concatenate([first.first, second.first]),
+        np.concatenate([first.second, second.second]),
+        np.concatenate([first.similarities, second.similarities]),
+        second.threshold,
+    )
 
 
 def choose_threshold(neighbours: Neighbours) -> float:

@@ -57,6 +57,9 @@ CLEARLY_SAME = 0.95
 MIRRORS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
 """Axes that are mirrored: none, upside down, left and right, both."""
 
+COARSE_SIDE = 16
+"""Pixels of a side of what pairs are proposed by."""
+
 FLAT = 1.0
 """Standard deviation in grey levels below which a picture shows nothing that could be compared."""
 
@@ -70,6 +73,13 @@ def make_thumbnail(picture: Image.Image) -> NDArray[np.uint8]:
     """Make the small grey copy of a picture, its sides brought to one length: (96, 96) uint8."""
     side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     return np.asarray(picture.convert("L").resize(side, Image.Resampling.BOX, reducing_gap=2.0))
+
+
+def describe_detail(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Describe a thumbnail by what is left of its pixels without the smooth part: (14, 14) float32."""
+    side = THUMBNAIL_SIDE // COARSE_SIDE
+    coarse = thumbnail.astype(np.float32).reshape(COARSE_SIDE, side, COARSE_SIDE, side).mean(axis=(1, 3))
+    return take_smooth_away(coarse)
 
 
 @cache

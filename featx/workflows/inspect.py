@@ -29,6 +29,8 @@ from featx.inspection.near_duplicates import (
     differ_within,
     draw_references,
     group_pairs,
+    join_pairs,
+    propose_by_pixels,
     propose_pairs,
 )
 from featx.inspection.neighbours import find_neighbours
@@ -48,6 +50,9 @@ log = logging.getLogger(__name__)
 
 JUDGE = "logreg"
 """The classifier whose probabilities judge labels: its own are probabilities, and it is the quickest."""
+
+MOST_THUMBNAILS = 100_000
+"""Pictures whose thumbnails are all kept, 0.9 GB; of more only those that are near another by features."""
 
 ONE_FOLD_FROM = 2000
 """Images from which on one fold chooses C: its accuracy matters little here."""
@@ -108,9 +113,12 @@ def inspect_data(request: InspectRequest, progress: Progress | None = None) -> I
     neighbours = find_neighbours(material.X, NEIGHBOURS)
     pairs = propose_pairs(neighbours, request.threshold)
     references = draw_references(neighbours, request.seed)
-    wanted = {row for each in (pairs, references) for row in (*each.first.tolist(), *each.second.tolist())}
+    near = {row for each in (pairs, references) for row in (*each.first.tolist(), *each.second.tolist())}
     value_range = material.layer_set.keys[0].base.transform.value_range
+    wanted = range(len(listing)) if len(listing) <= MOST_THUMBNAILS else near
     looked = look_at_pictures(listing, wanted, value_range, progress)
+    if request.threshold is None:
+        pairs = join_pairs(propose_by_pixels(looked.thumbnails, material.X), pairs)
     duplicates = find_duplicates(material, pairs, references, looked)
     poor = [Poor(listing.paths[row], problem, value) for row, problem, value in find_poor_pictures(looked.facts)]
     poor += [Poor(file.path, "unreadable", None) for file in (*material.manifest.unreadable, *looked.failed)]
