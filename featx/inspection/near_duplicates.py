@@ -135,7 +135,7 @@ def propose_by_pixels(thumbnails: Mapping[int, NDArray[np.uint8]], X: NDArray[np
     flat = described.reshape(len(rows), -1)
     found = [(find_neighbours(flat, 1), 0)]
     for axes in MIRRORS[1:]:
-        mirrored = np.flip(described, [axis + 1 for axis in axes]).reshape(len(rows), -1)
+        mirrored = np.flip(described, tuple(axis + 1 for axis in axes)).reshape(len(rows), -1)
         found.append((find_nearest_to(mirrored, flat, 1), 0))
     pairs = []
     for neighbours, place in found:

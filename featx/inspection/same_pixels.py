@@ -245,5 +245,5 @@ def cut_at(pixels: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArray[n
     """Cut windows (m, 4) out of a thumbnail: (m, 1024) float32 of mean 0 and length 1."""
     rows = average_spans(edges[:, :2])
     columns = average_spans(edges[:, 2:])
-    cut: NDArray[np.float32] = rows @ pixels @ columns.swapaxes(1, 2)
+    cut = (rows @ pixels @ columns.swapaxes(1, 2)).astype(np.float32, copy=False)
     return normalise(cut.reshape(len(edges), -1))
