@@ -26,15 +26,18 @@ if TYPE_CHECKING:
         advise,
         auto,
         compare,
+        explain,
         extract,
         finetune,
         fit,
+        inspect,
         layers,
         load_features,
         load_model,
         predict,
         run,
         score,
+        similar,
     )
     from featx.base_choice import BaseChoice
     from featx.workflows.feature_extractor import FeatureExtractor
@@ -47,9 +50,11 @@ __all__ = [
     "auto",
     "compare",
     "errors",
+    "explain",
     "extract",
     "finetune",
     "fit",
+    "inspect",
     "layers",
     "linear",
     "load_features",
@@ -57,6 +62,7 @@ __all__ = [
     "predict",
     "run",
     "score",
+    "similar",
 ]
 
 _MODULES = ("errors", "linear")

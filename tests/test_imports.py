@@ -34,13 +34,24 @@ LADDER = (
 FLOOR = {room: floor for floor, rooms in enumerate(LADDER) for room in rooms}
 
 OWNERS = {
-    "torch": {"bases", "images", "engines", "finetuning", "runners", "linear", "cli"},
+    "torch": {"bases", "images", "engines", "finetuning", "inspection", "runners", "linear", "cli", "workflows"},
     "torchvision": {"bases", "images"},
     "timm": {"bases"},
     "h5py": {"store"},
-    "sklearn": {"classifiers", "linear", "evaluation", "features", "workflows"},
+    "sklearn": {"classifiers", "linear", "evaluation", "features", "inspection", "workflows"},
     "click": {"cli"},
-    "msgspec": {"base_choice", "bases", "fields", "requests", "models", "store", "evaluation", "ladder", "advice"},
+    "msgspec": {
+        "advice",
+        "base_choice",
+        "bases",
+        "evaluation",
+        "fields",
+        "inspection",
+        "ladder",
+        "models",
+        "requests",
+        "store",
+    },
 }
 """Heavy libraries, and the rooms that may import each."""
 

@@ -35,7 +35,7 @@ def offline(words: list[str], photos: Path, cache: Path) -> list[str]:
             kept.append("tiny")
         elif word != "--weights" and before != "--weights":
             kept.append(str(photos) if word == "photos" else word)
-    return kept if words[0] in ("predict", "score", "layers") else [*kept, "--cache", str(cache)]
+    return kept if words[0] in ("predict", "score", "explain", "layers") else [*kept, "--cache", str(cache)]
 
 
 def test_its_commands_run_in_order(

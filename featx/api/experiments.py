@@ -93,6 +93,7 @@ def run(
     "select",
     "positive",
     "class_weight",
+    "exclude",
 )
 def auto(
     data: str | Path,
@@ -117,7 +118,7 @@ def auto(
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
         path): images that belong together; `weights` (of a single base), `resize`, `crop`, `precision`,
         `value_range` and `decode` of the bases; `seed`, `device`, `workers`, `rehash`, `cache`, `memory`, `select`,
-        `positive` and `class_weight` as in `extract` and `compare`.
+        `positive`, `class_weight` and `exclude` as in `extract` and `compare`.
 
     Returns
     -------

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     "store_dtype",
     "engine",
     "views",
+    "exclude",
 )
 def extract(
     data: str | Path,
@@ -58,7 +59,7 @@ def extract(
     **options
         `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision`, `value_range` and
         `decode` of the base; `poolings`, `device`, `batch_size`, `workers`, `shard`, `rehash`, `cache`, `store_dtype`,
-        `engine`, `views` and `strict` as in `ExtractRequest`.
+        `engine`, `views`, `exclude` and `strict` as in `ExtractRequest`.
 
     Returns
     -------

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 EVALUATION_OPTIONS = (
     *("path_column", "label_column", *GROUP_FIELDS, *BASE_OPTIONS),
     *("seed", "rehash", "cache", "store_dtype", "refit", "views", "test_views", "memory"),
-    *("select", "positive", "class_weight", "nested", "repeats", "device"),
+    *("select", "positive", "class_weight", "nested", "repeats", "device", "exclude"),
 )
 """Options that comparing and fitting share."""
 
@@ -59,7 +59,7 @@ def compare(
         path): images that belong together; `weights`, `resize`, `crop`, `precision`, `value_range` and `decode` of the
         base; `poolings`, `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `beside`, `memory`,
         `device`, `select`, `positive`, `class_weight` ("none", "balanced" or weights by name), `nested` (outer folds),
-        `repeats`, `shots` (numbers of labelled images of each class) and `draws` as in `CompareRequest`.
+        `repeats`, `shots` (numbers of labelled images of each class), `draws` and `exclude` as in `CompareRequest`.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def fit(
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
         path): images that belong together; `weights`, `resize`, `crop`, `precision`, `value_range` and `decode` of the
         base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `memory`, `select`,
-        `positive`, `class_weight`, `nested`, `repeats` and `device` as in `CompareRequest`.
+        `positive`, `class_weight`, `nested`, `repeats`, `device` and `exclude` as in `CompareRequest`.
 
     Returns
     -------
@@ -153,6 +153,8 @@ def fit(
     "workers",
     "base",
     "yes",
+    "reject",
+    "sets",
 )
 def predict(
     model: str | Path | Model,
@@ -173,12 +175,15 @@ def predict(
     progress : callable, optional
         Called with the number of images done and to be done.
     **options
-        `path_column` of tables; `weights`, `device`, `batch_size`, `workers`, `base` and `yes` as in `PredictRequest`.
+        `path_column` of tables; `weights`, `device`, `batch_size`, `workers`, `base`, `yes`, `reject` (share of known
+        pictures that may be turned away) and `sets` (probability with which sets of classes hold the true one) as in
+        `PredictRequest`.
 
     Returns
     -------
     Predictions
-        `labelled`: path, label and probabilities of each image; `failed`: images that could not be read, and why.
+        `labelled`: path, label, probabilities and strangeness of each image; `failed`: images that could not be
+        read, and why.
 
     Raises
     ------

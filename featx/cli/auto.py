@@ -21,6 +21,7 @@ from featx.cli.options import (
     class_weight_option,
     column_options,
     data_argument,
+    exclude_option,
     json_option,
     memory_option,
     positive_option,
@@ -114,6 +115,7 @@ def bases_to_choose(command: F) -> F:
 @click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda, cuda:1, mps or all.")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: number of cores]")
 @memory_option
+@exclude_option
 @rehash_option
 @cache_option
 @json_option

@@ -17,6 +17,7 @@ from featx.cli.options import (
     class_weight_option,
     column_options,
     data_argument,
+    exclude_option,
     json_option,
     memory_option,
     poolings_option,
@@ -79,6 +80,7 @@ from featx.requests import CompareRequest
 @seed_option
 @memory_option
 @solver_device_option
+@exclude_option
 @rehash_option
 @refit_option
 @cache_option

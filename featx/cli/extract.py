@@ -14,6 +14,7 @@ from featx.cli.options import (
     cache_option,
     column_options,
     data_argument,
+    exclude_option,
     format_count,
     json_option,
     layers_option,
@@ -72,6 +73,7 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option(
     "--strict", is_flag=True, help="Count files in class folders that are not pictures (.json, .txt) as failed images."
 )
+@exclude_option
 @rehash_option
 @cache_option
 @json_option

@@ -18,6 +18,7 @@ from featx.cli.options import (
     class_weight_option,
     column_options,
     data_argument,
+    exclude_option,
     json_option,
     memory_option,
     pooling_option,
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
 @seed_option
 @memory_option
 @solver_device_option
+@exclude_option
 @rehash_option
 @refit_option
 @cache_option

@@ -28,15 +28,18 @@ COMMANDS = {
     "fit": "Train and evaluate one classifier on cached features.",
     "compare": "Compare layers and classifiers in one table.",
     "advise": "Recommend a layer and a next step, by measurement.",
+    "inspect": "Look at data through its features: copies, wrong labels, strangers and more.",
+    "similar": "Show the nearest pictures of a data set to some images.",
     "finetune": "Train a head, then fine-tune stages of the base with it.",
     "predict": "Label new images with a model.",
+    "explain": "Show where in pictures a model finds the evidence for a class.",
     "score": "Score a saved model on new labelled images.",
     "run": "Run an experiment described in a TOML file.",
     "cache": "List, check, clean and export the feature store.",
 }
 """Name of a command: the line that `featx --help` shows; each lives in the module of its name."""
 
-TORCH_COMMANDS = frozenset({"auto", "layers", "extract", "finetune", "predict", "run", "score"})
+TORCH_COMMANDS = frozenset({"auto", "layers", "extract", "finetune", "predict", "run", "score", "similar", "explain"})
 """Commands that run a network; `advise` rarely does, and prepares for it by itself."""
 
 

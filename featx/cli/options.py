@@ -201,6 +201,12 @@ class_weight_option = click.option(
     "NAME=W,NAME=W (1 for the others).",
 )
 
+exclude_option = click.option(
+    "--exclude",
+    type=UserPath(dir_okay=False),
+    help="List of images to leave out, one path a line, such as `featx inspect --drop-list` writes.",
+)
+
 weights_option = click.option(
     "--weights", help="Weights of the base: a published name, a file (.safetensors, .pth) or 'random'."
 )

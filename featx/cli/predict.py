@@ -38,6 +38,20 @@ STDIN = "-"
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images of one forward pass.  [default: by device]")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: number of cores]")
+@click.option(
+    "--reject",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="RATE",
+    help="Label pictures 'unknown' that are stranger than all but this share of known ones, such as 0.05."
+    "  [default: off]",
+)
+@click.option(
+    "--set",
+    "sets",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="PROBABILITY",
+    help="Name the classes among which the true one is with this probability, such as 0.9.  [default: off]",
+)
 @click.option("--csv", "csv_file", type=UserPath(dir_okay=False), help="Also write the labels to this CSV file.")
 @json_option
 @verbosity_options
@@ -51,6 +65,8 @@ def command(
     device: str,
     batch_size: int | None,
     workers: int | None,
+    reject: float | None,
+    sets: float | None,
     csv_file: Path | None,
     as_json: bool,
     quiet: bool,
@@ -64,13 +80,15 @@ def command(
     cross-validation in the training part. Broken images are listed with the reason, also in --json and --csv, and the
     others are labelled; the exit code is 1 then.
 
+    Strangeness is the share of known pictures that are less strange, and above 1 where none is as strange.
+
     \b
     Example:
       featx predict model.featx photos/new --csv labels.csv
       find photos -name '*.jpg' | featx predict model.featx -
     """
     images = replace_stdin(images, path_column)
-    request = PredictRequest(model, images, weights, device, batch_size, workers, base, path_column, yes)
+    request = PredictRequest(model, images, weights, device, batch_size, workers, base, path_column, yes, reject, sets)
     from featx.files import write_text
     from featx.reports.classes import prediction_csv, prediction_table
     from featx.workflows.predict import label_images
@@ -83,8 +101,7 @@ def command(
     if as_json:
         print_json(entries)
     elif predictions.labelled:
-        rows = [(image.path, image.label, image.probability) for image in predictions.labelled]
-        say_text(prediction_table(rows))
+        say_text(prediction_table(entries))
     if not quiet:
         for note in predictions.notes:
             say_line(f"note: {note}", err=True)

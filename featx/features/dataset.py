@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from featx.base_choice import GroupChoice
 from featx.data.digest_cache import digest_all
+from featx.data.exclusion import leave_out
 from featx.data.groups import group_listing
 from featx.data.listing import DigestedListing, FailedImage, Listing, check_classes, find_held_out
 from featx.data.reading import reading
@@ -169,7 +170,7 @@ def list_dataset(request: CompareRequest, progress: Progress | None = None, is_s
     """
     finds_groups = is_split and request.group_fields() == GroupChoice().group_fields()
     columns = ColumnChoice(request.path_column, request.label_column, request.group_column, finds_groups)
-    listing = list_images(request.data, request.cache, choice=columns)
+    listing = leave_out(list_images(request.data, request.cache, choice=columns), request.exclude)
     if is_split:
         listing = group_listing(listing, request)
     manifest = digest_all(request.cache, listing, request.rehash, progress=progress)

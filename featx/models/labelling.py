@@ -35,6 +35,8 @@ class Labelled:
     probabilities : (m, k) float64
     failed : list of FailedImage
         The rows that could not be read.
+    strangeness : (m,) float64 or None
+        None where the model does not tell.
     """
 
     rows: list[int]
@@ -42,6 +44,7 @@ class Labelled:
     codes: NDArray[np.intp]
     probabilities: NDArray[np.float64]
     failed: list[FailedImage]
+    strangeness: NDArray[np.float64] | None = None
 
 
 def label_listing(
@@ -90,9 +93,11 @@ def label_listing(
                 failed.append(FailedImage(listing.paths[loaded.row], loaded.reason or "unreadable"))
         codes = np.zeros(0, np.intp)
         probabilities = np.zeros((0, len(model.classes_)))
+        strangeness = None if model.known is None else np.zeros(0)
         if rows:
             X = model.features(batch.features)
             if model.views > 1:
                 X = X.reshape(len(rows), model.views, -1)
             codes, probabilities = model.classify(X)
-        yield Labelled(rows, digests, codes, probabilities, failed)
+            strangeness = model.rate_strangeness(X)
+        yield Labelled(rows, digests, codes, probabilities, failed, strangeness)

@@ -8,8 +8,6 @@ says of itself is checked by safetensors (lengths, offsets, overlaps, shapes aga
 from __future__ import annotations
 
 import json
-import math
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +16,6 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from featx.bases.weights import is_file_name
@@ -27,26 +24,18 @@ from featx.features.scaling import join
 from featx.files import remove_given_up_beside, write_atomic
 from featx.keys import BASE_TENSOR_PREFIX, BaseId, FeatureKey, InputTransform, list_fields
 from featx.models.array_classifier import CALIBRATIONS, ArrayClassifier, Arrays
+from featx.models.container import MAX_MODEL_BYTES, read_container, summarise_error
+from featx.models.prediction_sets import PredictionSets, check_errors
 from featx.models.schema import (
     MODEL_FORMAT,
     MODEL_VERSION,
     BaseFacts,
     ModelFacts,
-    check_arrays,
-    check_facts,
     check_neighbours,
     check_numbers,
 )
+from featx.models.strangeness import KnownClasses, check_known
 from featx.types import Matrix
-
-MAX_MODEL_BYTES = 2**31
-"""Larger files are neither written nor read: 10,000 classes with 20,000 features each need less."""
-
-MOST_ARRAYS = 20_000
-"""A base of more tensors is none that featx runs: the largest of torchvision has some two thousand."""
-
-MAX_HEADER_BYTES = 2**24
-"""Longer headers are not parsed: safetensors allows six times as much, which would take gigabytes of memory."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +65,10 @@ class Model:
         Views of an image whose scores are averaged.
     base_tensors : mapping of str to array
         Tensors of the base, where the model holds them itself; else empty.
+    known : KnownClasses or None
+        What tells how strange pictures are; None in models that do not hold it, such as those of earlier versions.
+    sets : PredictionSets or None
+        What tells how many classes have to be named; None likewise.
     is_read : bool
         Whether it was read from a file, which may come from anybody: files that it names are not opened then.
     held_bytes : int
@@ -92,6 +85,8 @@ class Model:
     scores: Mapping[str, Any] = field(default_factory=dict, repr=False)
     views: int = 1
     base_tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    known: KnownClasses | None = field(default=None, repr=False)
+    sets: PredictionSets | None = field(default=None, repr=False)
     is_read: bool = field(default=False, repr=False, compare=False)
     held_bytes: int = field(default=0, repr=False, compare=False)
 
@@ -190,6 +185,26 @@ class Model:
             )
         return codes, probabilities
 
+    def rate_strangeness(self, X: Matrix) -> NDArray[np.float64] | None:
+        """Say how strange features are to all classes, as `KnownClasses.rate` does; None where it is not known.
+
+        Parameters
+        ----------
+        X : (n, d) float, or (n, v, d) for v views of each image
+
+        Raises
+        ------
+        ModelError
+            If what the model makes of them is not finite.
+        """
+        if self.known is None:
+            return None
+        with np.errstate(all="ignore"):
+            strangeness = self.known.rate(X)
+        if not np.isfinite(strangeness).all():
+            raise ModelError("the model gives a strangeness that is not a finite number: fit it anew")
+        return strangeness
+
     def save(self, path: str | Path) -> None:
         """Write the model as one file, atomically; equal models give equal bytes.
 
@@ -206,7 +221,9 @@ class Model:
             If the file cannot be written.
         """
         base_tensors = {f"{BASE_TENSOR_PREFIX}{name}": tensor for name, tensor in self.base_tensors.items()}
-        arrays = {**self.classifier.arrays, **base_tensors}
+        known = self.known.arrays if self.known else {}
+        sets = self.sets.arrays if self.sets else {}
+        arrays = {**self.classifier.arrays, **known, **sets, **base_tensors}
         data = save(arrays, {"featx": json.dumps(self._facts(), sort_keys=True)})
         if len(data) > MAX_MODEL_BYTES:
             raise ModelError(
@@ -274,72 +291,6 @@ def load_model(path: str | Path, with_base: bool = True) -> Model:
     raise ModelError(f"model '{path}' cannot be read: {reason}. Write one with: featx fit DATA ... --out MODEL")
 
 
-def summarise_error(error: Exception) -> str:
-    """Give the first line of what an error says, or its kind where it says nothing."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0][:300]
-
-
-def read_container(path: Path, with_base: bool) -> tuple[ModelFacts, dict[str, NDArray[Any]], int]:
-    """Read the checked facts of a model file, and its arrays, whose sizes agree with them.
-
-    Returns
-    -------
-    ModelFacts
-    dict of str to array
-    int
-        Bytes of the tensors of its base that were left in the file.
-
-    Raises
-    ------
-    ModelError, OSError, ValueError, RecursionError
-        If anything is not as it should be.
-    """
-    check_sizes(path)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            facts = check_facts(json.loads((file.metadata() or {}).get("featx", "null")))
-            names = list(file.keys())
-            if len(names) > MOST_ARRAYS:
-                raise ModelError(f"it holds {len(names)} arrays, more than the {MOST_ARRAYS} that are read")
-            header = {}
-            for name in names:
-                entry = file.get_slice(name)
-                header[name] = (entry.get_dtype(), tuple(entry.get_shape()))
-            check_arrays(facts, header)
-            left = set() if with_base else {name for name in names if name.startswith(BASE_TENSOR_PREFIX)}
-            arrays = {name: file.get_tensor(name) for name in names if name not in left}
-            # All of them are float32: `check_arrays` has seen to it.
-            return facts, arrays, sum(4 * math.prod(header[name][1]) for name in left)
-    except SafetensorError as error:
-        raise ModelError(f"it is truncated or damaged, or not a model file ({summarise_error(error)})") from error
-
-
-def check_sizes(path: Path) -> None:
-    """Check that a path is a file of a size that may be read, with a header that lies in it.
-
-    Raises
-    ------
-    ModelError
-        If it is not a regular file, it or its header would be too large, or it is an archive or a pickle.
-    """
-    # Asked before it is opened: opening a named pipe would wait for a writer.
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ModelError("it is not a regular file")
-    if status.st_size > MAX_MODEL_BYTES:
-        raise ModelError(f"it is too large: {status.st_size} bytes, and at most {MAX_MODEL_BYTES} are read")
-    with path.open("rb") as file:
-        beginning = file.read(8)
-    length = int.from_bytes(beginning, "little")
-    room = status.st_size - len(beginning)
-    if length > min(room, MAX_HEADER_BYTES):
-        # Torch's files are archives, older ones pickles. A length may begin with the same bytes, but then it fits.
-        if beginning[:2] in (b"PK", b"\x1f\x8b") or beginning[:1] == b"\x80":
-            raise ModelError("it is an archive or a pickle, which featx never opens")
-        raise ModelError(f"it is truncated, or not a model file (a header of {length} bytes in a file of {room + 8})")
-
-
 def build_model(facts: ModelFacts, arrays: Arrays, held_bytes: int = 0) -> Model:
     """Make the model of checked facts and of arrays whose numbers are checked here.
 
@@ -356,6 +307,14 @@ def build_model(facts: ModelFacts, arrays: Arrays, held_bytes: int = 0) -> Model
         else:
             classifier_arrays[name] = array
     check_numbers(classifier_arrays)
+    known = KnownClasses.of_arrays(classifier_arrays)
+    sets = PredictionSets.of_arrays(classifier_arrays)
+    if known is not None:
+        check_known(known)
+    if sets is not None:
+        check_errors(sets.errors)
+    further = {*(known.arrays if known else ()), *(sets.arrays if sets else ())}
+    classifier_arrays = {name: array for name, array in classifier_arrays.items() if name not in further}
     if facts.kind == "knn":
         check_neighbours(classifier_arrays, len(facts.classes))
     base = make_base_id(facts.base)
@@ -370,6 +329,8 @@ def build_model(facts: ModelFacts, arrays: Arrays, held_bytes: int = 0) -> Model
         scores=facts.scores,
         views=facts.views,
         base_tensors=base_tensors,
+        known=known,
+        sets=sets,
         is_read=True,
         held_bytes=held_bytes,
     )

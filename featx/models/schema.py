@@ -12,6 +12,12 @@ from msgspec import Meta, Struct
 from featx.errors import ModelError, shorten
 from featx.keys import BASE_TENSOR_PREFIX, DecodeMode, Precision, StoredDtype
 from featx.models.array_classifier import Arrays
+from featx.models.prediction_sets import MOST_ERRORS
+from featx.models.prediction_sets import NAME as SETS_NAME
+from featx.models.strangeness import COLUMNS as MOST_COMPONENTS
+from featx.models.strangeness import LANDMARKS as MOST_LANDMARKS
+from featx.models.strangeness import PREFIX as KNOWN_PREFIX
+from featx.models.strangeness import SHARES
 
 MODEL_FORMAT = "featx-model"
 MODEL_VERSION = 2
@@ -221,7 +227,7 @@ def check_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> None:
         If an array is missing, foreign, or of another shape or dtype.
     """
     own_names = {name for name in header if not name.startswith(BASE_TENSOR_PREFIX)}
-    expected = derive_arrays(facts, header)
+    expected = derive_arrays(facts, header) | derive_known(facts, header) | derive_sets(header)
     if own_names != set(expected):
         raise ModelError(f"its arrays are {shorten(sorted(own_names), 8)}; expected are {shorten(sorted(expected))}")
     for name, (dtype, shape) in header.items():
@@ -258,6 +264,36 @@ def derive_arrays(facts: ModelFacts, header: Mapping[str, Shaped]) -> dict[str, 
         }
     rows = 1 if classes == 2 else classes
     return {**standardisation, "weights": ("F64", (rows, d)), "intercept": ("F64", (rows,))}
+
+
+def derive_known(facts: ModelFacts, header: Mapping[str, Shaped]) -> dict[str, Shaped]:
+    """Work out the arrays that tell strangers, all of which are there or none.
+
+    The header decides on the number of components, and of pictures that are kept.
+    """
+    if not any(name.startswith(KNOWN_PREFIX) for name in header):
+        return {}
+    columns = read_length(header, f"{KNOWN_PREFIX}offset")
+    kept = read_rows(header, f"{KNOWN_PREFIX}landmarks")
+    if columns > MOST_COMPONENTS or not 1 <= kept <= MOST_LANDMARKS:
+        raise ModelError(f"it keeps {kept} pictures of {columns} components, more than are kept, or none")
+    return {
+        f"{KNOWN_PREFIX}projection": ("F32", (read_length(header, "mean"), columns)),
+        f"{KNOWN_PREFIX}offset": ("F32", (columns,)),
+        f"{KNOWN_PREFIX}landmarks": ("F32", (kept, columns)),
+        f"{KNOWN_PREFIX}weights": ("F32", (kept, len(facts.classes))),
+        f"{KNOWN_PREFIX}quantiles": ("F64", (SHARES,)),
+    }
+
+
+def derive_sets(header: Mapping[str, Shaped]) -> dict[str, Shaped]:
+    """Work out the array that calibrates sets of classes, if it is there."""
+    if SETS_NAME not in header:
+        return {}
+    length = read_length(header, SETS_NAME)
+    if length > MOST_ERRORS:
+        raise ModelError(f"'{SETS_NAME}' has {length} numbers, more than the {MOST_ERRORS} that are kept")
+    return {SETS_NAME: ("F64", (length,))}
 
 
 def read_length(header: Mapping[str, Shaped], name: str) -> int:

@@ -88,27 +88,48 @@ def mistake_lines(mistakes: Sequence[Mistake]) -> str:
     return "\n".join(lines)
 
 
-def prediction_table(rows: Sequence[tuple[str, str, float]]) -> str:
-    """Write path, label and probability, one image a row."""
-    lines = [(path, label, f"{probability:.3f}") for path, label, probability in rows]
-    return align(lines, ("path", "label", "probability"))
-
-
-def prediction_csv(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> str:
-    """Write predictions as CSV: path, label, probability, p(CLASS) of every class, and why an image failed.
+def prediction_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write path, label, probability, strangeness and the set of classes where there are any, one image a row.
 
     Parameters
     ----------
     rows : sequence of dict
-        As `Predictions.to_dicts` gives them.
+        As `Predictions.to_dicts` gives them; images that failed are passed over.
+    """
+    headings = ["path", "label", "probability", "strangeness"]
+    labelled = [row for row in rows if row["label"] is not None]
+    has_sets = any(row.get("classes") is not None for row in labelled)
+    lines = []
+    for row in labelled:
+        strangeness = row["strangeness"]
+        line = [row["path"], row["label"], f"{row['probability']:.3f}"]
+        line.append("" if strangeness is None else f"{strangeness:.3f}")
+        lines.append([*line, " | ".join(row["classes"])] if has_sets else line)
+    return align(lines, [*headings, "set"] if has_sets else headings)
+
+
+def prediction_csv(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> str:
+    """Write predictions as CSV: path, label, probability, p(CLASS) of every class, why an image failed, strangeness.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As `Predictions.to_dicts` gives them. Sets of classes, where there are any, are a column in(CLASS) each, of 1
+        and 0.
     classes : sequence of str
         The model's. In brackets none of them can be taken for another column.
     """
-    lines: list[Sequence[Cell]] = [["path", "label", "probability", *(f"p({name})" for name in classes), "reason"]]
+    has_sets = any(row.get("classes") is not None for row in rows)
+    members = [f"in({name})" for name in classes] if has_sets else []
+    heading = ["path", "label", "probability", *(f"p({name})" for name in classes), "reason", "strangeness", *members]
+    lines: list[Sequence[Cell]] = [heading]
     for row in rows:
         probabilities = row["probabilities"] or dict.fromkeys(classes)
-        values = (probabilities[name] for name in classes)
-        lines.append([row["path"], row["label"], row["probability"], *values, row.get("reason")])
+        values = [probabilities[name] for name in classes]
+        chosen = row.get("classes")
+        is_member = [None if chosen is None else int(name in chosen) for name in classes] if has_sets else []
+        line = [row["path"], row["label"], row["probability"], *values, row.get("reason"), row["strangeness"]]
+        lines.append([*line, *is_member])
     return write_csv(lines)
 
 

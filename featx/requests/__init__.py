@@ -3,14 +3,15 @@
 The annotations of the fields say what is allowed; see `featx.fields`.
 
 Read the files in this order: `values` (what several requests share), `extraction`, `evaluation`, `finetuning`,
-`prediction`. Proof: `tests/test_requests.py`.
+`prediction`, `inspection`. Proof: `tests/test_requests.py`.
 """
 
 from featx.requests.automatic import AutoRequest
 from featx.requests.evaluation import CompareRequest, ExportRequest
 from featx.requests.extraction import ExtractRequest, column_flags
 from featx.requests.finetuning import FinetuneRequest
-from featx.requests.prediction import PredictRequest, ScoreRequest
+from featx.requests.inspection import InspectRequest, SimilarRequest
+from featx.requests.prediction import ExplainRequest, PredictRequest, ScoreRequest
 from featx.requests.values import (
     AugmentPreset,
     ClassWeight,
@@ -31,11 +32,13 @@ __all__ = [
     "ClassWeight",
     "CompareRequest",
     "EngineName",
+    "ExplainRequest",
     "ExportRequest",
     "ExtractRequest",
     "FinetuneRequest",
     "FoldCount",
     "HeadKind",
+    "InspectRequest",
     "KeepRule",
     "Names",
     "PredictRequest",
@@ -43,6 +46,7 @@ __all__ = [
     "ScoredPart",
     "Seed",
     "SelectedFigure",
+    "SimilarRequest",
     "column_flags",
     "default_cache",
 ]

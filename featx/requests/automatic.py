@@ -73,7 +73,7 @@ class AutoRequest(GroupChoice):
         Whether the model holds the weights of its base.
     seed : int
         Of the split, the folds and the classifiers.
-    device, workers, rehash, path_column, label_column
+    device, workers, rehash, path_column, label_column, exclude
         As in `ExtractRequest`.
     select, positive, class_weight, memory
         As in `CompareRequest`.
@@ -96,6 +96,7 @@ class AutoRequest(GroupChoice):
     select: SelectedFigure | None = None
     positive: str | None = None
     class_weight: ClassWeight = "none"
+    exclude: Path | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -134,6 +135,7 @@ class AutoRequest(GroupChoice):
             views=views,
             path_column=self.path_column,
             label_column=self.label_column,
+            exclude=self.exclude,
         )
 
     def comparison(
@@ -163,5 +165,6 @@ class AutoRequest(GroupChoice):
             positive=self.positive,
             class_weight=self.class_weight,
             device=choose_solver_device(self.device),
+            exclude=self.exclude,
             **self.group_fields(),
         )

@@ -83,6 +83,8 @@ class CompareRequest(GroupChoice):
     device : str
         Where linear classifiers on many rows are solved: "cpu", "cuda" or one card ("cuda:1"), or "auto", on a GPU only
         where that takes less time.
+    exclude : pathlib.Path or None
+        As in `ExtractRequest`.
     """
 
     data: str
@@ -109,6 +111,7 @@ class CompareRequest(GroupChoice):
     shots: Sequence[int] = ()
     draws: Count | None = None
     device: str = "auto"
+    exclude: Path | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -181,6 +184,7 @@ class CompareRequest(GroupChoice):
             views=self.views,
             path_column=self.path_column,
             label_column=self.label_column,
+            exclude=self.exclude,
         )
 
 

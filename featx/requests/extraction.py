@@ -58,6 +58,8 @@ class ExtractRequest(CheckedFields):
         Columns of a CSV or JSON Lines file; None finds them by their names.
     strict : bool
         Whether files in class folders that are not pictures count as images that failed; else they are passed over.
+    exclude : pathlib.Path or None
+        A list of paths that are left out, such as `featx inspect --drop-list` writes.
     """
 
     data: str
@@ -76,6 +78,7 @@ class ExtractRequest(CheckedFields):
     path_column: str | None = None
     label_column: str | None = None
     strict: bool = False
+    exclude: Path | None = None
 
     def contradictions(self) -> list[str]:
         """Report a shard number outside 1 to n."""
@@ -102,6 +105,8 @@ class ExtractRequest(CheckedFields):
             words += ["--store-dtype", self.store_dtype]
         if self.views != 1:
             words += ["--views", str(self.views)]
+        if self.exclude is not None:
+            words += ["--exclude", str(self.exclude)]
         # Compared now, not when the request was made: the command runs in today's environment.
         if self.cache != default_cache():
             words += ["--cache", str(self.cache)]

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from featx.base_choice import BatchSize, ThreadCount
 from featx.fields import CheckedFields
 from featx.requests.values import ScoredPart
+
+Share = Annotated[float, Meta(gt=0, lt=1)]
+"""Between nothing and all."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,10 @@ class PredictRequest(CheckedFields):
         Column of the tables among the images that holds the paths; None finds it by its name.
     yes : bool
         Whether published weights that the model names may be downloaded.
+    reject : float or None
+        Share of known pictures that may be turned away: stranger ones than the others are labelled `UNKNOWN`.
+    sets : float or None
+        Probability with which a set of classes is to hold the true one.
     """
 
     model: Any
@@ -43,6 +53,27 @@ class PredictRequest(CheckedFields):
     base: str | None = None
     path_column: str | None = None
     yes: bool = False
+    reject: Share | None = None
+    sets: Share | None = None
+
+
+@dataclass(frozen=True)
+class ExplainRequest(PredictRequest):
+    """Explanation: where in images a model finds the evidence for a class.
+
+    Attributes
+    ----------
+    images : sequence
+        May be empty where only channels are listed.
+    out : pathlib.Path or None
+        Folder for the pictures with their maps.
+    label : str or None
+        Class to explain; None: the most probable one of each image.
+    """
+
+    images: Sequence[Any] = ()
+    out: Path | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)

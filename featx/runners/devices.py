@@ -13,6 +13,7 @@ from dataclasses import replace
 from featx.bases.architecture import Architecture
 from featx.bases.base import find_layer
 from featx.bases.registry import resolve
+from featx.data.exclusion import leave_out
 from featx.data.listing import Listing
 from featx.data.sources import ColumnChoice, list_images
 from featx.engines.device import parse_devices
@@ -75,7 +76,7 @@ def run_shard(request: ExtractRequest) -> ExtractSummary:
     # What was taken of DATA, and what is odd about it, the process that began this one has said.
     logging.getLogger("featx.data").setLevel(logging.ERROR)
     columns = ColumnChoice(request.path_column, request.label_column)
-    listing = list_images(request.data, request.cache, request.strict, columns)
+    listing = leave_out(list_images(request.data, request.cache, request.strict, columns), request.exclude)
     return run_here(request, resolve(request.base), listing, report_progress)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from featx.base_choice import BaseChoice
+from featx.data.exclusion import leave_out
 from featx.data.listing import check_classes, find_held_out
 from featx.data.sources import ColumnChoice, list_images
 from featx.errors import RequestError
@@ -80,7 +81,8 @@ def choose_automatically(request: AutoRequest, tools: Tools, watch: Watch) -> Au
     started = time.perf_counter()
     budget = Budget(request.seconds)
     check_target(request.out)
-    listing = list_images(request.data, request.cache, choice=ColumnChoice(request.path_column, request.label_column))
+    columns = ColumnChoice(request.path_column, request.label_column)
+    listing = leave_out(list_images(request.data, request.cache, choice=columns), request.exclude)
     check_classes(listing.labels, request.data)
     # All of them now: weights that are missing should not be found missing after minutes.
     bases = sorted(map(open_to_choose, request.bases), key=lambda base: base.multiply_adds)

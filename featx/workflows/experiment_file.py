@@ -102,6 +102,9 @@ def resolve_paths(values: Values, folder: Path) -> Values:
     # Also a file whose suffix does not tell it, wherever the command is given.
     if isinstance(weights, str) and (is_file_name(weights) or is_file_name(weights, folder)):
         resolved["weights"] = str(folder / expand_home(weights))
+    exclude = values.get("exclude")
+    if isinstance(exclude, str):
+        resolved["exclude"] = str(folder / expand_home(exclude))
     return resolved
 
 
@@ -204,6 +207,8 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
     problems = check_experiment(values)
     if tuning is not None:
         problems += check_finetuning(tuning)
+        if "exclude" in values:
+            problems.append(RequestError("'exclude' and [finetune] do not go together: fine-tuning takes all images"))
     raise_problems(problems, f"'{path}'")
     values = resolve_paths(values, path.parent)
 

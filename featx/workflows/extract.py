@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 from featx.bases.registry import resolve
+from featx.data.exclusion import leave_out
 from featx.data.sources import ColumnChoice, list_images
 from featx.engines.device import parse_devices
 from featx.requests import ExtractRequest
@@ -44,7 +45,7 @@ def extract_features(request: ExtractRequest, progress: Progress | None = None) 
     """
     started = time.perf_counter()
     columns = ColumnChoice(request.path_column, request.label_column)
-    listing = list_images(request.data, request.cache, request.strict, columns)
+    listing = leave_out(list_images(request.data, request.cache, request.strict, columns), request.exclude)
     architecture = resolve(request.base)
     devices = parse_devices(request.device)
     if len(devices) == 1:

@@ -18,6 +18,7 @@ from featx.evaluation.comparison import Comparison, open_comparison
 from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.evaluate import evaluate_layer_set, train_classifiers
 from featx.evaluation.fit_report import FitReport, NestedFit, report_fit
+from featx.evaluation.known_pictures import add_known_pictures
 from featx.evaluation.nested.report import nest
 from featx.evaluation.notes import note_data, note_row
 from featx.evaluation.protocol import ModelBase, describe_groups, describe_protocol, locate_weights, make_model
@@ -74,6 +75,8 @@ def fit_classifier(
         model = assemble_whole(comparison, layer_set, evaluation, with_base)
     elif keep_model or can_be_kept:
         model = assemble_model(comparison, layer_set, evaluation, with_base)
+        if keep_model:
+            model = add_known_pictures(model, comparison, layer_set)
     dataset = comparison.dataset
     held_out = take_held_out(dataset, np.flatnonzero(dataset.test))
     notes = note_row(evaluation, dataset, request.class_weight)
@@ -123,7 +126,8 @@ def assemble_whole(comparison: Comparison, layer_set: LayerSet, evaluation: Eval
     fitted, classifier = trained[evaluation.result.clf]
     model = assemble_model(comparison, layer_set, replace(evaluation, classifier=classifier), with_base)
     protocol = {**model.protocol, "trained_on_all": len(comparison.dataset.y)}
-    return replace(model, params=fitted.params, protocol=protocol)
+    model = replace(model, params=fitted.params, protocol=protocol)
+    return add_known_pictures(model, everything, layer_set)
 
 
 def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, with_base: bool) -> Model:

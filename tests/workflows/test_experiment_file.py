@@ -248,3 +248,14 @@ def test_run_fine_tunes_and_shows_everything_in_one_table(
     assert "cv acc is the accuracy on the part of the training images that chose the epoch" in result.stdout
     assert (cache / "models" / "x.featx").is_file()
     assert featx("cache", "verify", "--cache", cache).exit_code == 0
+
+
+def test_a_list_of_what_is_left_out_counts_from_the_folder_of_the_experiment(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    text = 'data = "digits"\nbase = "tiny"\nlayers = ["layer3"]\nexclude = "drop.txt"\n'
+    (tmp_path / "own" / "e.toml").write_text(text)
+    pipeline = load_pipeline(str(tmp_path / "own" / "e.toml"), tmp_path)
+    assert pipeline.extract.exclude == pipeline.compare.exclude == tmp_path / "own" / "drop.txt"
+    (tmp_path / "own" / "e.toml").write_text(text + '[finetune]\nfrom = "layer4"\n')
+    with pytest.raises(RequestError, match="'exclude' and .finetune. do not go together"):
+        load_pipeline(str(tmp_path / "own" / "e.toml"), tmp_path)

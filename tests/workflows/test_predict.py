@@ -34,6 +34,7 @@ from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier
 from featx.workflows.predict import label_images
 from tests.conftest import picture
+from tests.hostile.model_files import put_together, take_apart
 
 pytestmark = pytest.mark.slow
 
@@ -237,8 +238,8 @@ def test_the_table_and_the_csv_name_every_image_once(featx: Featx, model: Path, 
     with (tmp_path / "labels.csv").open() as lines:
         rows = list(csv.DictReader(lines))
     assert len(rows) == 37
-    assert list(rows[0]) == ["path", "label", "probability", "p(blue)", "p(green)", "p(red)", "reason"]
-    assert result.stdout.splitlines()[0].split() == ["path", "label", "probability"]
+    assert list(rows[0]) == ["path", "label", "probability", "p(blue)", "p(green)", "p(red)", "reason", "strangeness"]
+    assert result.stdout.splitlines()[0].split() == ["path", "label", "probability", "strangeness"]
     assert len(result.stdout.splitlines()) == 2 + 37
 
 
@@ -259,7 +260,7 @@ def test_classes_named_like_columns_do_not_collide(featx: Featx, photos: Path, c
     make(photos, cache, "layer3", "logreg")[1].model.save(tmp_path / "m.featx")
     assert featx("predict", tmp_path / "m.featx", photos, "--csv", tmp_path / "labels.csv").exit_code == 0
     header = (tmp_path / "labels.csv").read_text().splitlines()[0]
-    assert header == "path,label,probability,p(label),p(path),p(reason),reason"
+    assert header == "path,label,probability,p(label),p(path),p(reason),reason,strangeness"
 
 
 def test_a_table_and_a_list_on_stdin_give_what_the_files_give(model: Path, photos: Path) -> None:
@@ -388,3 +389,70 @@ def test_a_gpu_predicts_what_the_cpu_predicts(model: Path, photos: Path) -> None
     assert [image.label for image in on_gpu] == [image.label for image in on_cpu]
     for image, expected in zip(on_gpu, on_cpu, strict=True):
         assert image.probabilities == pytest.approx(expected.probabilities, abs=1e-3)
+
+
+def test_every_picture_has_its_strangeness_and_the_strangest_can_be_turned_away(
+    featx: Featx, photos: Path, cache: Path, tmp_path: Path
+) -> None:
+    fitted = make(photos, cache, "layer3", "svm")[1].model
+    model = tmp_path / "m.featx"
+    fitted.save(model)
+    noise = np.random.default_rng(0).integers(0, 2, (40, 48, 3)) * 255
+    Image.fromarray(noise.astype(np.uint8)).save(tmp_path / "strange.png")
+    known = label_images(PredictRequest(model, [str(photos)])).labelled
+    assert known == label_images(PredictRequest(fitted, [str(photos)], weights="random")).labelled
+    (strange,) = label_images(PredictRequest(model, [str(tmp_path / "strange.png")])).labelled
+    assert strange.strangeness is not None
+    assert strange.strangeness > max(image.strangeness or 0 for image in known)
+    words = ("predict", model, tmp_path / "strange.png", photos / "red" / "00.png", "-q")
+    table = tmp_path / "labels.csv"
+    rejected = featx(*words, "--reject", "0.02", "--set", "0.9", "--csv", table).stdout
+    assert rejected.splitlines()[2].split()[1] == "unknown"
+    assert "set" in rejected.splitlines()[0]
+    first, second = csv.DictReader(table.read_text().splitlines())
+    assert first["label"] == "unknown"
+    assert float(first["strangeness"]) == pytest.approx(strange.strangeness)
+    assert second["in(red)"] == "1"
+    entries = json.loads(featx(*words, "--json").stdout)
+    assert entries[0]["label"] in ("red", "green", "blue")
+    assert entries[0]["strangeness"] == pytest.approx(strange.strangeness)
+    assert "classes" not in entries[0]
+
+
+def test_a_model_without_what_tells_strangers_still_predicts_and_says_so_once(
+    featx: Featx, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    whole = load_model(model)
+    older = tmp_path / "older.featx"
+    replace(whole, known=None, sets=None).save(older)
+    assert older.stat().st_size < model.stat().st_size
+    result = featx("predict", older, photos / "red", "--json")
+    entries = json.loads(result.stdout)
+    assert {entry["strangeness"] for entry in entries} == {None}
+    assert result.stderr.count("does not tell strangers") == 1
+    now = label_images(PredictRequest(model, [str(photos / "red")])).to_dicts()
+    assert [entry["probabilities"] for entry in entries] == [entry["probabilities"] for entry in now]
+    assert "nothing can be rejected" in featx("predict", older, photos, "--reject", "0.1").error
+    assert "gives no sets of classes" in featx("predict", older, photos, "--set", "0.9").error
+
+
+def test_arrays_that_tell_strangers_are_checked_like_all_others(model: Path, tmp_path: Path) -> None:
+    facts, arrays = take_apart(model.read_bytes())
+    hostile = {
+        "nan": {"known.weights": arrays["known.weights"] * np.float32("nan")},
+        "falling": {"known.quantiles": arrays["known.quantiles"][::-1].copy()},
+        "long": {"known.landmarks": arrays["known.landmarks"] * np.float32(1e6)},
+        "other components": {"known.offset": arrays["known.offset"][:-1].copy()},
+        "too few quantiles": {"known.quantiles": arrays["known.quantiles"][:5].copy()},
+        "other type": {"sets.errors": arrays["sets.errors"].astype(np.float32)},
+        "no share": {"sets.errors": arrays["sets.errors"] + 2},
+    }
+    for name, changes in hostile.items():
+        (tmp_path / "hostile.featx").write_bytes(put_together(facts, {**arrays, **changes}))
+        with pytest.raises(ModelError, match="cannot be read"):
+            load_model(tmp_path / "hostile.featx")
+        assert name
+    del arrays["known.weights"]
+    (tmp_path / "hostile.featx").write_bytes(put_together(facts, arrays))
+    with pytest.raises(ModelError, match="its arrays are"):
+        load_model(tmp_path / "hostile.featx")

@@ -1,0 +1,241 @@
+"""Inspection: what cached features say of the pictures and labels of a data set."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifiers.out_of_fold import Setting, score_out_of_fold
+from featx.classifiers.registry import CLASSIFIERS, Linear
+from featx.classifiers.search import SearchOptions, score_values
+from featx.data.groups import suggest_groups
+from featx.data.listing import find_held_out
+from featx.errors import DataError
+from featx.features.dataset import Dataset, join_dataset
+from featx.features.splits import make_folds
+from featx.inspection.embedding_map import recall_map
+from featx.inspection.material import Material, open_material
+from featx.inspection.near_duplicates import (
+    NEIGHBOURS,
+    NearDuplicates,
+    Pairs,
+    choose_detail,
+    confirm_pairs,
+    differ_within,
+    draw_references,
+    group_pairs,
+    join_pairs,
+    propose_by_pixels,
+    propose_pairs,
+)
+from featx.inspection.neighbours import find_neighbours
+from featx.inspection.picture_facts import LookedAt, look_at_pictures
+from featx.inspection.picture_quality import find_poor_pictures
+from featx.inspection.report import DuplicateGroup, Inspection, Poor, Stranger, SuspectLabel
+from featx.inspection.shift import measure_shift
+from featx.inspection.shortcuts import find_shortcuts
+from featx.inspection.strangers import find_strangers
+from featx.inspection.suspect_labels import find_suspect_labels
+from featx.linear.weighting import UNWEIGHTED, WeightedLabels
+from featx.models.array_classifier import compute_softmax
+from featx.requests import InspectRequest
+from featx.types import Matrix, Progress
+
+log = logging.getLogger(__name__)
+
+JUDGE = "logreg"
+"""The classifier whose probabilities judge labels: its own are probabilities, and it is the quickest."""
+
+MOST_THUMBNAILS = 100_000
+"""Pictures whose thumbnails are all kept, 0.9 GB; of more only those that are near another by features."""
+
+ONE_FOLD_FROM = 2000
+"""Images from which on one fold chooses C: its accuracy matters little here."""
+
+
+@dataclass(frozen=True)
+class PlacedPicture:
+    """A picture, its label, and where it lies on the map."""
+
+    path: str
+    label: str
+    x: float
+    y: float
+
+
+def map_data(request: InspectRequest) -> list[PlacedPicture]:
+    """Place the pictures of a data set on a map, in which near ones lie together; kept in the cache.
+
+    Raises
+    ------
+    MissingFeatures, DataError
+        As `inspect_data`.
+    """
+    material = open_material(request)
+    listing = material.manifest.listing
+    _, labels = np.unique(np.array(listing.labels), return_inverse=True)
+    digests = hashlib.sha256(material.manifest.digests.tobytes() + labels.astype(np.int64).tobytes()).hexdigest()
+    stated = {"keys": [key.to_json() for key in material.layer_set.keys], "rows": digests}
+    placed = recall_map(material.X, labels, request.seed, request.cache, stated)
+    pictures = []
+    for row, x, y in zip(placed.rows, placed.x, placed.y, strict=True):
+        pictures += [PlacedPicture(listing.paths[row], listing.labels[row], x, y)]
+    return pictures
+
+
+def inspect_data(request: InspectRequest, progress: Progress | None = None) -> Inspection:
+    """Look at the pictures and labels of a data set through cached features.
+
+    Parameters
+    ----------
+    request : InspectRequest
+    progress : callable, optional
+        Called with the number of pictures looked at and to be looked at.
+
+    Returns
+    -------
+    Inspection
+
+    Raises
+    ------
+    MissingFeatures
+        If features are not cached; the error holds the request that computes them.
+    DataError
+        If the data set cannot be used, or its features tell no pictures apart.
+    """
+    material = open_material(request)
+    listing = material.manifest.listing
+    neighbours = find_neighbours(material.X, NEIGHBOURS)
+    pairs = propose_pairs(neighbours, request.threshold)
+    references = draw_references(neighbours, request.seed)
+    near = {row for each in (pairs, references) for row in (*each.first.tolist(), *each.second.tolist())}
+    value_range = material.layer_set.keys[0].base.transform.value_range
+    wanted = range(len(listing)) if len(listing) <= MOST_THUMBNAILS else near
+    looked = look_at_pictures(listing, wanted, value_range, progress)
+    if request.threshold is None:
+        pairs = join_pairs(propose_by_pixels(looked.thumbnails, material.X), pairs)
+    duplicates = find_duplicates(material, pairs, references, looked)
+    poor = [Poor(listing.paths[row], problem, value) for row, problem, value in find_poor_pictures(looked.facts)]
+    poor += [Poor(file.path, "unreadable", None) for file in (*material.manifest.unreadable, *looked.failed)]
+    inspection = Inspection(
+        images=len(listing),
+        classes=len(set(listing.labels)),
+        base=material.layer_set.keys[0].base.architecture,
+        layer=material.layer_set.name,
+        pooling=material.layer_set.pooling,
+        near_duplicates=describe_duplicates(material, duplicates),
+        threshold=pairs.threshold,
+        poor_pictures=poor,
+        group_hint=find_group_hint(material),
+        notes=note_unreadable(looked),
+    )
+    try:
+        dataset = join_dataset(request.features(), material.manifest)
+    except DataError as error:
+        said = f"labels, strangers and shortcuts are not looked at: {error}"
+        return replace(inspection, notes=[*inspection.notes, said])
+    return inspect_labels(inspection, material, dataset, looked)
+
+
+def find_duplicates(material: Material, pairs: Pairs, references: Pairs, looked: LookedAt) -> NearDuplicates:
+    """Confirm pairs by pixels, and group them."""
+    digests = material.manifest.digests
+
+    def is_copy(first: int, second: int) -> bool:
+        return bool((digests[first] == digests[second]).all())
+
+    least_detail = choose_detail(references, looked.thumbnails)
+    return group_pairs(pairs, confirm_pairs(pairs, is_copy, looked.thumbnails, least_detail))
+
+
+def describe_duplicates(material: Material, duplicates: NearDuplicates) -> list[DuplicateGroup]:
+    """Name the pictures of each group; leaks and conflicts first."""
+    listing = material.manifest.listing
+    held_out = find_held_out(listing.splits)
+    sides = listing.splits if held_out is None else held_out.tolist()
+    described = []
+    for rows in duplicates.groups:
+        group = DuplicateGroup(
+            paths=[listing.paths[row] for row in rows],
+            labels=[listing.labels[row] for row in rows],
+            splits=[listing.splits[row] for row in rows],
+            similarity=round(duplicates.rate_group(rows), 6),
+            is_leak=held_out is not None and differ_within(rows, sides),
+            is_conflict=differ_within(rows, listing.labels),
+        )
+        described += [group]
+    return sorted(described, key=lambda group: (not group.is_leak, not group.is_conflict))
+
+
+def find_group_hint(material: Material) -> str:
+    """Say which groups the names of pictures suggest, where none were given."""
+    listing = material.manifest.listing
+    if listing.groups is not None or not listing.is_labelled:
+        return ""
+    return suggest_groups(listing)
+
+
+def note_unreadable(looked: LookedAt) -> list[str]:
+    """Say in one line that pictures which have features cannot be read any more."""
+    if not looked.failed:
+        return []
+    count = len(looked.failed)
+    first = looked.failed[0]
+    many = "1 picture has features but cannot" if count == 1 else f"{count} pictures have features but cannot"
+    return [f"{many} be read any more, such as '{first.path}': {first.reason}; pixels are not compared there"]
+
+
+def inspect_labels(inspection: Inspection, material: Material, dataset: Dataset, looked: LookedAt) -> Inspection:
+    """Add what is known of labels, of strangers, of shortcuts and of the two parts."""
+    seed = material.request.seed
+    row_of = {digest.tobytes(): row for row, digest in enumerate(material.manifest.digests)}
+    rows = np.array([row_of[digest.tobytes()] for digest in dataset.digests], np.intp)
+    X = material.X if np.array_equal(rows, np.arange(len(material.X))) else material.X[rows]
+    folds = make_folds(dataset.y, dataset.groups, seed)
+    probabilities = judge_labels(X, dataset, folds, seed)
+    suspects = find_suspect_labels(probabilities, dataset.y)
+    strangers = find_strangers(X, dataset.y, folds, seed)
+    facts = {place: looked.facts[row] for place, row in enumerate(rows.tolist()) if row in looked.facts}
+    paths, labels = dataset.listing.paths, dataset.listing.labels
+    shift = None
+    if find_held_out(dataset.listing.splits) is not None:
+        shift = measure_shift(X, dataset.test, dataset.groups, seed)
+    return replace(
+        inspection,
+        suspect_labels=[
+            SuspectLabel(paths[row], labels[row], dataset.classes[suspects.suggested[row]], round(float(margin), 6))
+            for row, margin in ((row, suspects.margins[row]) for row in suspects.rank().tolist())
+        ],
+        estimated_wrong=round(suspects.estimated, 1),
+        strangers=[
+            Stranger(paths[row], labels[row], round(float(strangers.familiarity[row]), 6))
+            for row in strangers.rank().tolist()
+        ],
+        shortcuts=find_shortcuts(facts, dataset.y, dataset.groups, seed),
+        shift=shift,
+    )
+
+
+def judge_labels(
+    X: Matrix, dataset: Dataset, folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]], seed: int
+) -> NDArray[np.float64]:
+    """Give out-of-fold probabilities of all rows, (n, k) float64; NaN of rows that no fold judges."""
+    weighting = dataset.weighting("none") or UNWEIGHTED
+    classifier = CLASSIFIERS[JUDGE]
+    if not isinstance(classifier, Linear):
+        raise TypeError(f"'{JUDGE}' is not linear")
+    choosing = folds[:1] if len(X) >= ONE_FOLD_FROM else folds
+    scored = score_values({JUDGE: classifier}, X, WeightedLabels(dataset.y, weighting), choosing)
+    params = scored[JUDGE].choose(JUDGE).params
+    # Each fold begins from nothing: a solution of the search has seen the very labels that are judged.
+    setting = Setting(JUDGE, params, seed, SearchOptions(weighting=weighting))
+    scores = score_out_of_fold(setting, X, dataset.y, folds)
+    judged = np.flatnonzero(~np.isnan(scores).any(axis=1))
+    probabilities = np.full(scores.shape, np.nan)
+    probabilities[judged] = compute_softmax(scores[judged])
+    return probabilities

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+
+from featx.inspection.near_duplicates import Pairs, choose_threshold, confirm_pairs, group_pairs, propose_pairs
+from featx.inspection.neighbours import Neighbours, find_neighbours
+from featx.inspection.same_pixels import Windows, compare_windows, is_comparable, make_thumbnail
+
+
+def scene(seed: int, size: tuple[int, int] = (240, 180)) -> Image.Image:
+    """Blobs of several sizes on a gradient."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (7, 9, 3)).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    fine = Image.fromarray(rng.integers(0, 256, (40, 50, 3)).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    return Image.blend(coarse, fine, 0.4)
+
+
+def encode(picture: Image.Image, quality: int) -> Image.Image:
+    data = io.BytesIO()
+    picture.save(data, "JPEG", quality=quality)
+    return Image.open(data).convert("RGB")
+
+
+CHANGES = {
+    "re-encoded": lambda picture: encode(picture, 30),
+    "half size": lambda picture: picture.resize((120, 90)),
+    "cropped in the corner": lambda picture: picture.crop((0, 0, 216, 162)),
+    "cropped around": lambda picture: picture.crop((12, 9, 228, 171)),
+    "mirrored": ImageOps.mirror,
+    "upside down": ImageOps.flip,
+    "brighter": lambda picture: ImageEnhance.Brightness(picture).enhance(1.3),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_pixels_of_a_changed_copy_are_the_same(change: str) -> None:
+    for seed in range(4):
+        picture = scene(seed)
+        copy = CHANGES[change](picture)
+        match = compare_windows(Windows(make_thumbnail(picture)), Windows(make_thumbnail(copy)))
+        assert match.is_same(), (change, seed, match)
+
+
+def test_pixels_of_other_pictures_are_not() -> None:
+    thumbnails = [Windows(make_thumbnail(scene(seed))) for seed in range(8)]
+    for first in range(8):
+        for second in range(first):
+            assert not compare_windows(thumbnails[first], thumbnails[second]).is_same()
+
+
+def test_a_common_shading_alone_makes_no_copy() -> None:
+    shading = np.linspace(0, 200, 160)[:, None] * np.ones((1, 160))
+    pictures = []
+    for seed in range(2):
+        grain = np.random.default_rng(seed).normal(0, 12, (160, 160))
+        pictures.append(Image.fromarray(np.clip(shading + grain, 0, 255).astype(np.uint8)).convert("RGB"))
+    match = compare_windows(*(Windows(make_thumbnail(picture)) for picture in pictures))
+    assert match.correlation > 0.85
+    assert not match.is_same()
+
+
+def test_flat_and_tiny_pictures_are_never_the_same_by_pixels() -> None:
+    flat = Windows(make_thumbnail(Image.new("RGB", (64, 64), "grey")))
+    assert not compare_windows(flat, flat).is_same()
+    assert not is_comparable(Image.new("RGB", (8, 80)))
+    assert not compare_windows(flat, Windows(make_thumbnail(scene(0).filter(ImageFilter.GaussianBlur(3))))).is_same()
+
+
+def test_the_threshold_follows_the_distances_of_those_that_are_no_exact_copies() -> None:
+    similarities = np.array([[1.0], [1.0], [0.8], [0.8], [0.7]], np.float32)
+    neighbours = Neighbours(np.array([[1], [0], [3], [2], [2]]), similarities)
+    assert choose_threshold(neighbours) == pytest.approx(1 - 1.25 * 0.2)
+    assert len(propose_pairs(neighbours)) == 2
+    assert len(propose_pairs(neighbours, 0.5)) == 3
+    everything_equal = Neighbours(neighbours.places, np.ones((5, 1), np.float32))
+    assert choose_threshold(everything_equal) > 0.9999
+
+
+def test_pairs_that_share_a_picture_are_one_group() -> None:
+    pairs = Pairs(np.array([0, 1, 4, 6]), np.array([1, 2, 5, 7]), np.array([0.9, 0.8, 0.95, 0.7], np.float32), 0.5)
+    found = group_pairs(pairs, np.array([0, 1, 2]))
+    assert found.groups == [[0, 1, 2], [4, 5]]
+    assert found.rate_group([0, 1, 2]) == pytest.approx(0.8)
+
+
+def test_equal_bytes_need_no_thumbnail_and_other_pairs_do() -> None:
+    pairs = propose_pairs(find_neighbours(np.eye(3, dtype=np.float32)[[0, 0, 1]], 1), 0.0)
+    assert confirm_pairs(pairs, lambda first, second: (first, second) == (0, 1), {}).tolist() == [0]
