@@ -133,9 +133,10 @@ def describe_duplicates(inspection: Inspection) -> list[str]:
     groups = inspection.near_duplicates
     leaks = sum(group.is_leak for group in groups)
     conflicts = sum(group.is_conflict for group in groups)
+    split = "the split that fit and compare draw" if inspection.has_drawn_split else "the split"
     lines = [
-        f"Near-duplicates: {format_count(len(groups), 'group')}, {leaks} across the split, {conflicts} across labels "
-        f"(pairs down to a cosine of {inspection.threshold:.2f}, confirmed by pixels)."
+        f"Near-duplicates: {format_count(len(groups), 'group')}, {leaks} across {split}, {conflicts} across "
+        f"labels (pairs down to a cosine of {inspection.threshold:.2f}, confirmed by pixels)."
     ]
     for group in groups[:SHOWN]:
         kinds = [kind for kind, holds in (("leak", group.is_leak), ("conflict", group.is_conflict)) if holds]

@@ -21,6 +21,8 @@ class DuplicateGroup:
     ----------
     paths, labels, splits : list of str
         One entry a picture.
+    held_out : list of bool
+        Whether each lies in the held-out part: the data set's own, or the one that `fit` and `compare` draw.
     similarity : float
         The smallest cosine by which they are joined.
     is_leak : bool
@@ -32,6 +34,7 @@ class DuplicateGroup:
     paths: list[str]
     labels: list[str]
     splits: list[str]
+    held_out: list[bool]
     similarity: float
     is_leak: bool
     is_conflict: bool
@@ -82,6 +85,8 @@ class Inspection:
     base, layer, pooling : str
         Whose features were looked at.
     near_duplicates : list of DuplicateGroup
+    has_drawn_split : bool
+        Whether the held-out part is drawn, as the data set has none of its own.
     threshold : float
         The least cosine of pairs that were compared.
     suspect_labels : list of SuspectLabel
@@ -108,6 +113,7 @@ class Inspection:
     layer: str
     pooling: str
     near_duplicates: list[DuplicateGroup] = field(default_factory=list)
+    has_drawn_split: bool = False
     threshold: float = 1.0
     suspect_labels: list[SuspectLabel] = field(default_factory=list)
     estimated_wrong: float | None = None
@@ -147,7 +153,7 @@ class Inspection:
         """
         drops: dict[str, str] = {}
         for group in self.near_duplicates:
-            kept = group.splits.index("test") if group.is_leak and "test" in group.splits else 0
+            kept = group.held_out.index(True) if group.is_leak else 0
             for place, path in enumerate(group.paths):
                 if group.is_conflict:
                     drops.setdefault(path, f"shows the same as others of {len(set(group.labels))} labels")

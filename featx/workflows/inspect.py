@@ -128,7 +128,7 @@ def inspect_data(request: InspectRequest, progress: Progress | None = None) -> I
         base=material.layer_set.keys[0].base.architecture,
         layer=material.layer_set.name,
         pooling=material.layer_set.pooling,
-        near_duplicates=describe_duplicates(material, duplicates),
+        near_duplicates=describe_duplicates(material, duplicates, find_held_out(listing.splits)),
         threshold=pairs.threshold,
         poor_pictures=poor,
         group_hint=find_group_hint(material),
@@ -139,7 +139,19 @@ def inspect_data(request: InspectRequest, progress: Progress | None = None) -> I
     except DataError as error:
         said = f"labels, strangers and shortcuts are not looked at: {error}"
         return replace(inspection, notes=[*inspection.notes, said])
+    if find_held_out(listing.splits) is None:
+        # What `fit` and `compare` hold out, whose figures such pictures flatter.
+        drawn = np.zeros(len(listing), bool)
+        drawn[locate_rows(material, dataset)] = dataset.test
+        groups = describe_duplicates(material, duplicates, drawn)
+        inspection = replace(inspection, near_duplicates=groups, has_drawn_split=True)
     return inspect_labels(inspection, material, dataset, looked)
+
+
+def locate_rows(material: Material, dataset: Dataset) -> NDArray[np.intp]:
+    """Find the row of each picture of the data set, (n,), among those whose features were read."""
+    row_of = {digest.tobytes(): row for row, digest in enumerate(material.manifest.digests)}
+    return np.array([row_of[digest.tobytes()] for digest in dataset.digests], np.intp)
 
 
 def find_duplicates(material: Material, pairs: Pairs, references: Pairs, looked: LookedAt) -> NearDuplicates:
@@ -153,19 +165,29 @@ def find_duplicates(material: Material, pairs: Pairs, references: Pairs, looked:
     return group_pairs(pairs, confirm_pairs(pairs, is_copy, looked.thumbnails, least_detail))
 
 
-def describe_duplicates(material: Material, duplicates: NearDuplicates) -> list[DuplicateGroup]:
-    """Name the pictures of each group; leaks and conflicts first."""
+def describe_duplicates(
+    material: Material, duplicates: NearDuplicates, held_out: NDArray[np.bool_] | None
+) -> list[DuplicateGroup]:
+    """Name the pictures of each group; leaks and conflicts first.
+
+    Parameters
+    ----------
+    material : Material
+    duplicates : NearDuplicates
+    held_out : (n,) bool or None
+        The pictures of the held-out part; None where there is none.
+    """
     listing = material.manifest.listing
-    held_out = find_held_out(listing.splits)
-    sides = listing.splits if held_out is None else held_out.tolist()
     described = []
     for rows in duplicates.groups:
+        sides = [held_out is not None and bool(held_out[row]) for row in rows]
         group = DuplicateGroup(
             paths=[listing.paths[row] for row in rows],
             labels=[listing.labels[row] for row in rows],
             splits=[listing.splits[row] for row in rows],
+            held_out=sides,
             similarity=round(duplicates.rate_group(rows), 6),
-            is_leak=held_out is not None and differ_within(rows, sides),
+            is_leak=any(sides) and not all(sides),
             is_conflict=differ_within(rows, listing.labels),
         )
         described += [group]
@@ -193,8 +215,7 @@ def note_unreadable(looked: LookedAt) -> list[str]:
 def inspect_labels(inspection: Inspection, material: Material, dataset: Dataset, looked: LookedAt) -> Inspection:
     """Add what is known of labels, of strangers, of shortcuts and of the two parts."""
     seed = material.request.seed
-    row_of = {digest.tobytes(): row for row, digest in enumerate(material.manifest.digests)}
-    rows = np.array([row_of[digest.tobytes()] for digest in dataset.digests], np.intp)
+    rows = locate_rows(material, dataset)
     X = material.X if np.array_equal(rows, np.arange(len(material.X))) else material.X[rows]
     folds = make_folds(dataset.y, dataset.groups, seed)
     probabilities = judge_labels(X, dataset, folds, seed)

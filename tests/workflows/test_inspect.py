@@ -86,6 +86,28 @@ def test_copies_across_the_split_and_across_labels_are_named(featx: Featx, scene
     assert count == 31 - len(dropped)
 
 
+def test_copies_on_both_sides_of_a_drawn_split_are_leaks(scenes: Path, cache: Path) -> None:
+    # One folder of classes, in which every picture lies once more, a little changed.
+    for file in [*scenes.rglob("*.jpg")]:
+        folder = scenes.parent / "whole" / file.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as picture:
+            picture.save(folder / f"{file.parent.parent.name}-{file.stem}.jpg", quality=95)
+            picture.save(folder / f"{file.parent.parent.name}-{file.stem}-copy.jpg", quality=60)
+    extract(scenes.parent / "whole", cache)
+    found = inspect(scenes.parent / "whole", cache)
+    assert found.has_drawn_split
+    leaks = [group for group in found.near_duplicates if group.is_leak]
+    assert 0 < len(leaks) < len(found.near_duplicates)
+    for group in found.near_duplicates:
+        assert group.is_leak == (len(set(group.held_out)) == 2)
+    # What is held out stays, and what is trained on goes.
+    drops = found.list_drops()
+    assert not any(
+        path in drops for path, is_held_out in zip(leaks[0].paths, leaks[0].held_out, strict=True) if is_held_out
+    )
+
+
 def test_a_threshold_of_one_leaves_equal_files_only(scenes: Path, cache: Path) -> None:
     (scenes / "train" / "dim" / "copy.jpg").write_bytes((scenes / "train" / "dim" / "07.jpg").read_bytes())
     with Image.open(scenes / "train" / "dim" / "06.jpg") as picture:
