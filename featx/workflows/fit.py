@@ -18,7 +18,6 @@ from featx.evaluation.comparison import Comparison, open_comparison
 from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.evaluate import evaluate_layer_set, train_classifiers
 from featx.evaluation.fit_report import FitReport, NestedFit, report_fit
-from featx.evaluation.known_pictures import add_known_pictures
 from featx.evaluation.nested.report import nest
 from featx.evaluation.notes import note_data, note_row
 from featx.evaluation.protocol import ModelBase, describe_groups, describe_protocol, locate_weights, make_model
@@ -26,6 +25,7 @@ from featx.evaluation.result import Evaluation
 from featx.evaluation.table_row import make_table_row
 from featx.features.catalog import LayerSet
 from featx.features.missing import complete_choice
+from featx.inspection.known_pictures import add_known_pictures
 from featx.models.array_classifier import Opaque
 from featx.models.model import Model
 from featx.requests import CompareRequest
