@@ -10,11 +10,13 @@ from threading import Lock
 from typing import TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from featx.data.listing import Listing
+from featx.data.listing import ImageFile, Listing
 from featx.data.path_lists import expand, is_path_table, read_path_table
-from featx.data.sources import ColumnChoice, read_file
+from featx.data.sources import ColumnChoice
+from featx.data.sources.image_files import ON_DISK, MemoryFile
 from featx.data.sources.passed_over import describe_passed_over
 from featx.data.sources.tree import Tree
 from featx.errors import DataError, shorten
@@ -30,7 +32,7 @@ Picture = Image.Image | Pixels
 
 
 class GivenImages:
-    """Reads files, and pictures in memory as the files that they would be.
+    """Files, and pictures in memory as the files that they would be.
 
     Parameters
     ----------
@@ -38,23 +40,32 @@ class GivenImages:
         Pictures by the name that stands in the place of a path; every other path is a file.
     """
 
+    are_stored = False
+    are_shareable = False
+
     def __init__(self, pictures: dict[str, Picture]) -> None:
         self.pictures = pictures
         self._lock = Lock()
 
-    def read(self, path: str) -> bytes:
-        """Read one image.
+    def find(self, path: str) -> ImageFile:
+        """Find a file, or the picture of that name."""
+        return MemoryFile(path, self.write) if path in self.pictures else ON_DISK.find(path)
+
+    def read_stamps(self, paths: Sequence[str]) -> NDArray[np.int64]:
+        """Nothing is remembered of pictures in memory: (n, 4) int64, all -1."""
+        return np.full((len(paths), 4), -1, np.int64)
+
+    def write(self, name: str) -> bytes:
+        """Write a picture as a file.
 
         Raises
         ------
         OSError
-            If it cannot be read.
+            If it is of an opened file that cannot be decoded.
         """
-        if path not in self.pictures:
-            return read_file(path)
         # Pillow loads an opened file at its first use, and one picture may have been given twice.
         with self._lock:
-            return write_ppm(self.pictures[path])
+            return write_ppm(self.pictures[name])
 
 
 def write_ppm(picture: Picture) -> bytes:
@@ -165,8 +176,7 @@ def name_images(images: Sequence[object]) -> tuple[list[str], dict[str, Picture]
 def make_listing(name: str, paths: list[str], pictures: dict[str, Picture]) -> Listing:
     """Make a listing without labels; digests are remembered only where every image is a file."""
     no_labels = [""] * len(paths)
-    read = GivenImages(pictures).read if pictures else read_file
-    return Listing(name, paths, no_labels, no_labels, read, on_disk=not pictures)
+    return Listing(name, paths, no_labels, no_labels, GivenImages(pictures) if pictures else ON_DISK)
 
 
 def list_files(path: str, choice: ColumnChoice) -> list[str]:

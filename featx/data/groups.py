@@ -190,7 +190,7 @@ class NamedGroups:
 
 def suggest_groups(listing: Listing) -> str:
     """Say that names suggest groups where none were given: `patient12_03.png`, `p12/3.png`; "" where it is doubtful."""
-    if not listing.is_labelled or not listing.on_disk:
+    if not listing.is_labelled or not listing.files.are_stored:
         return ""
     paths = list_relative_paths(listing)
     for suggested in (group_by_inner_folder(paths, listing.labels), group_by_prefix(paths)):

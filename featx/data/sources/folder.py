@@ -7,7 +7,7 @@ from pathlib import Path
 
 from featx.data.class_names import warn_of_similar_classes
 from featx.data.listing import Listing
-from featx.data.sources.image_files import read_file
+from featx.data.sources.image_files import ON_DISK
 from featx.data.sources.layout import FolderLayout, find_layout
 from featx.data.sources.passed_over import describe_passed_over
 from featx.data.sources.tree import Tree, is_store
@@ -67,4 +67,4 @@ def list_layout(data: str, tree: Tree, layout: FolderLayout) -> Listing:
     skipped = tuple(sorted(tree.skipped, key=lambda file: file.path))
     lines = [*layout.warnings, *layout.notes, describe_passed_over(skipped)]
     notes = tuple(line for line in lines if line)
-    return Listing(data, paths, labels, splits, read_file, skipped=skipped, notes=notes)
+    return Listing(data, paths, labels, splits, ON_DISK, skipped=skipped, notes=notes)
