@@ -16,8 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from featx.data.listing import Listing
+from featx.data.sources.archives.shards import is_shards, list_shards
+from featx.data.sources.archives.zip_file import is_zip, list_zip
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import is_csv_file, list_csv
 from featx.data.sources.digits import is_digits, list_digits
@@ -39,11 +42,29 @@ __all__ = [
     "read_file",
 ]
 
-SOURCES: dict[str, tuple[Callable[[str], bool], Callable[[str], Listing]]] = {
-    "digits": (is_digits, list_digits),
-    "folder": (is_folder, list_folder),
+
+class Source(NamedTuple):
+    """A kind of DATA.
+
+    Attributes
+    ----------
+    is_of_kind : callable
+        Whether DATA is of this kind.
+    list_rows : callable
+        DATA, the feature store in use or None, and whether what is no picture is listed, to a listing.
+    """
+
+    is_of_kind: Callable[[str], bool]
+    list_rows: Callable[[str, Path | None, bool], Listing]
+
+
+SOURCES: dict[str, Source] = {
+    "digits": Source(is_digits, lambda data, cache, strict: list_digits(data)),
+    "zip": Source(is_zip, lambda data, cache, strict: list_zip(data, strict)),
+    "shards": Source(is_shards, list_shards),
+    "folder": Source(is_folder, list_folder),
 }
-"""Kind of source: whether DATA is of this kind, and how it is listed. The first kind that fits is taken."""
+"""Kind of source by its name. The first kind that fits is taken."""
 
 TABLES: dict[str, tuple[Callable[[str], bool], Callable[[str, ColumnChoice], Listing]]] = {
     "csv": (is_csv_file, list_csv),
@@ -109,14 +130,14 @@ def list_source_rows(data: str, cache: Path | None, strict: bool, choice: Column
     for is_of_this_kind, list_rows in TABLES.values():
         if is_of_this_kind(data):
             return list_rows(data, choice)
-    for is_source, list_source in SOURCES.values():
-        if not is_source(data):
+    for source in SOURCES.values():
+        if not source.is_of_kind(data):
             continue
-        listing = list_metadata(data, choice) if list_source is list_folder else None
+        listing = list_metadata(data, choice) if source.list_rows is list_folder else None
         if listing is not None:
             return listing
         check_unchosen(data, choice)
-        return list_folder(data, cache, strict) if list_source is list_folder else list_source(data)
+        return source.list_rows(data, cache, strict)
     return None
 
 
