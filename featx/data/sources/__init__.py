@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from featx.data.listing import Listing
+from featx.data.sources.archives.parquet_file import is_parquet, list_parquet
+from featx.data.sources.archives.saved_dataset import is_saved_dataset, list_saved_dataset
 from featx.data.sources.archives.shards import is_shards, list_shards
 from featx.data.sources.archives.zip_file import is_zip, list_zip
 from featx.data.sources.columns import ColumnChoice
@@ -69,6 +71,8 @@ SOURCES: dict[str, Source] = {
 TABLES: dict[str, tuple[Callable[[str], bool], Callable[[str, ColumnChoice], Listing]]] = {
     "csv": (is_csv_file, list_csv),
     "jsonl": (is_jsonl_file, list_jsonl),
+    "parquet": (is_parquet, list_parquet),
+    "saved dataset": (is_saved_dataset, list_saved_dataset),
 }
 """Kinds of files that list images, in whose columns the user may choose."""
 

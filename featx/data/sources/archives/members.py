@@ -128,9 +128,10 @@ class ByteRange(NamedTuple):
 
 
 class NoMember(NamedTuple):
-    """What stands for a path that no archive has."""
+    """What stands for an image that is not there, and why."""
 
     path: str
+    reason: str = "there is no such member in the archive"
 
     def find_size(self) -> int:
         """There is nothing."""
@@ -144,7 +145,7 @@ class NoMember(NamedTuple):
         OSError
             Always.
         """
-        raise OSError("there is no such member in the archive")
+        raise OSError(self.reason)
 
 
 @dataclass(frozen=True)
