@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from featx.data.sources.archives.arrow_columns import (
     make_listing,
     read_texts,
 )
-from featx.data.sources.archives.members import Archive, ArchivedFiles, number_paths
-from featx.data.sources.archives.parquet_rows import ImageColumn, ParquetCell
+from featx.data.sources.archives.members import Archive, ArchivedFiles, number_paths, opened
+from featx.data.sources.archives.parquet_pages import check_pages
+from featx.data.sources.archives.parquet_rows import ImageColumn, ParquetCell, find_chunk
 from featx.data.sources.archives.shard_names import find_shards, is_pattern, list_shard_files
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.image_files import read_stamp
@@ -73,11 +75,10 @@ class RowGroupPlaces:
         counts = []
         sizes = []
         for number in range(metadata.num_row_groups):
-            group = metadata.row_group(number)
-            chunks = [group.column(place) for place in range(group.num_columns)]
-            images = next(chunk for chunk in chunks if chunk.path_in_schema == column)
-            counts.append(group.num_rows)
-            sizes.append(images.total_uncompressed_size // max(1, group.num_rows))
+            images = find_chunk(metadata, number, column)
+            count = metadata.row_group(number).num_rows
+            counts.append(count)
+            sizes.append(images.total_uncompressed_size // max(1, count))
         self.groups = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         self.rows = np.concatenate([np.arange(count, dtype=np.int32) for count in counts] or [np.zeros(0, np.int32)])
         self.sizes = np.repeat(np.array(sizes, np.int64), counts)
@@ -176,6 +177,9 @@ def read_table(archive: Archive, choice: ColumnChoice) -> tuple[ImageColumns, di
         columns = find_columns(archive.path, schema, choice)
         # Texts of few kinds are kept once, however often they occur.
         named = columns.values
+        with opened(archive) as handle, ParquetFile(archive.path, pre_buffer=False) as file:
+            for number, name in product(range(len(sizes)), named):
+                check_pages(handle, archive, find_chunk(file.metadata, number, name))
         with ParquetFile(archive.path, pre_buffer=False, read_dictionary=named) as file:
             places = RowGroupPlaces(file.metadata, name_leaf(columns))
             values: dict[str, list[str]] = {name: [] for name in named}

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from featx.data.sources.archives.members import Archive, opened
+from featx.data.sources.archives.parquet_pages import check_pages
 from featx.data.sources.image_files import MAX_IMAGE_BYTES
 from featx.files import show_size
 
@@ -23,7 +24,7 @@ BATCH_BYTES = 2**22
 
 MOST_BATCH_ROWS = 64
 
-OPEN_GROUPS = 3
+OPEN_GROUPS = 2
 """Row groups that are read at a time: threads that go on to the next one, and those that have not finished."""
 
 CHUNK_BYTES = 2**20
@@ -131,8 +132,10 @@ class GroupReader:
         from pyarrow.parquet import ParquetFile
 
         self._close()
-        with opened(self.column.archive):
-            self._file = ParquetFile(self.column.archive.path, buffer_size=CHUNK_BYTES, pre_buffer=False)
+        archive = self.column.archive
+        with opened(archive) as handle:
+            self._file = ParquetFile(archive.path, buffer_size=CHUNK_BYTES, pre_buffer=False)
+            check_pages(handle, archive, find_chunk(self._file.metadata, self.group, self.column.name))
         self._batches = self._file.iter_batches(
             self.batch_rows, row_groups=[self.group], columns=[self.column.name], use_threads=False
         )
@@ -155,6 +158,19 @@ class GroupReader:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def find_chunk(metadata: Any, group: int, column: str) -> Any:
+    """Find a column of a row group by its name as Parquet has it.
+
+    Raises
+    ------
+    StopIteration
+        If there is none.
+    """
+    of_group = metadata.row_group(group)
+    chunks = (of_group.column(place) for place in range(of_group.num_columns))
+    return next(chunk for chunk in chunks if chunk.path_in_schema == column)
 
 
 class GroupReaders:

@@ -18,7 +18,7 @@ import pytest
 from featx.data.digest_cache import digest_all
 from featx.data.reading import read_whole
 from featx.data.sources import ColumnChoice, list_images
-from featx.data.sources.archives import parquet_rows
+from featx.data.sources.archives import parquet_pages, parquet_rows
 from featx.errors import DataError, UnknownName
 from tests.data.counted import count_reads
 from tests.data.sources.archives.making import make_png
@@ -247,4 +247,31 @@ def test_without_pyarrow_one_line_says_what_to_install(tmp_path: Path, monkeypat
     file = write(tmp_path / "a.parquet", make_table())
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(DataError, match=r"'.*a.parquet' is read by pyarrow.*pip install 'featx\[parquet\]'"):
+        list_images(str(file))
+
+
+def test_a_page_that_would_take_too_much_memory_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Megabytes of zeros in a few bytes, beside sound rows in another row group."""
+    monkeypatch.setattr(parquet_pages, "MOST_PAGE_BYTES", 2**22)
+    file, schema = tmp_path / "a.parquet", make_table().schema
+    bomb = pa.array([{"bytes": bytes(2**22 + 1000), "path": "x.png"}], schema.field("image").type)
+    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        writer.write_table(make_table())
+        writer.write_table(pa.table({"image": bomb, "label": pa.array([1])}).replace_schema_metadata(schema.metadata))
+    assert file.stat().st_size < 100_000
+    failed = digest_all(tmp_path / "cache", list_images(str(file))).unreadable
+    assert [image.path for image in failed] == [f"{file}/000008"]
+    assert failed[0].reason == "a page of it has 4 MiB, more than the 4 MiB that are read"
+
+
+def test_texts_that_unpack_to_too_much_are_refused_before_they_are_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_pages, "MOST_PAGE_BYTES", 2**18)
+    labels = pa.array(["a" * 2**19] * 4 + ["b"] * 4)
+    table = make_table().drop_columns(["label"]).append_column("label", labels)
+    file = write(tmp_path / "a.parquet", table, compression="zstd")
+    with pytest.raises(DataError, match="a page of it has"):
         list_images(str(file))
