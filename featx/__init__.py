@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         load_model,
         predict,
         run,
+        save_images,
         score,
     )
     from featx.base_choice import BaseChoice
@@ -56,6 +57,7 @@ __all__ = [
     "load_model",
     "predict",
     "run",
+    "save_images",
     "score",
 ]
 

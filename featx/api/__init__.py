@@ -15,7 +15,7 @@ folder.
 from __future__ import annotations
 
 from featx.api.experiments import ExperimentReport, auto, run
-from featx.api.features import advise, extract, layers, load_features
+from featx.api.features import advise, extract, layers, load_features, save_images
 from featx.api.models import compare, finetune, fit, load_model, predict, score
 from featx.base_choice import BaseChoice
 
@@ -33,5 +33,6 @@ __all__ = [
     "load_model",
     "predict",
     "run",
+    "save_images",
     "score",
 ]

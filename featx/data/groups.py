@@ -119,9 +119,10 @@ def name_match(match: re.Match[str] | None) -> str:
 
 
 def list_relative_paths(listing: Listing) -> list[str]:
-    """Write the paths of a listing from the folder of DATA on, with slashes; others stay whole."""
-    folder = listing.name if is_folder(listing.name) else str(Path(listing.name).parent)
-    folder = str(Path(folder)).replace("\\", "/")
+    """Write the paths of a listing from the folder of DATA on, or inside the archive, with slashes; others stay whole."""
+    own = str(Path(listing.name))
+    is_above = is_folder(own) or any(path.startswith(f"{own}/") for path in listing.paths[:1])
+    folder = (own if is_above else str(Path(own).parent)).replace("\\", "/")
     start = "" if folder == "." else f"{folder.rstrip('/')}/"
     return [path.replace("\\", "/").removeprefix(start) for path in listing.paths]
 

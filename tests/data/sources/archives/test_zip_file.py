@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from featx.data.digest_cache import digest_all
+from featx.data.groups import list_relative_paths
 from featx.data.listing import Listing
 from featx.data.reading import read_whole
 from featx.data.sources import list_images
 from featx.errors import DataError
+from featx.runners.shard import Shard
 from tests.data.counted import count_reads
 from tests.data.sources.archives.making import make_photos, make_png, make_splits, write_folder, write_zip
 
@@ -197,3 +199,10 @@ def test_folders_in_folders_without_end_are_refused(tmp_path: Path) -> None:
     deep = {f"{number}/" + "a/" * 30_000 + "x.png": b"" for number in range(40)}
     with pytest.raises(DataError, match="has too many folders in folders"):
         list_images(str(write_zip(tmp_path / "deep.zip", deep)))
+
+
+def test_groups_and_shards_of_a_zip_are_those_of_the_folder(tmp_path: Path) -> None:
+    folder = list_images(str(write_folder(tmp_path / "data", make_photos(count=20))))
+    zipped = list_images(str(write_zip(tmp_path / "data.zip", make_photos(count=20))))
+    assert list_relative_paths(zipped) == list_relative_paths(folder)
+    assert np.array_equal(Shard(1, 3).select(zipped), Shard(1, 3).select(folder))
