@@ -119,7 +119,7 @@ def name_match(match: re.Match[str] | None) -> str:
 
 
 def list_relative_paths(listing: Listing) -> list[str]:
-    """Write the paths of a listing from the folder of DATA on, or inside the archive, with slashes; others stay whole."""
+    """Write the paths of a listing from the folder of DATA or in its archive, with slashes; others stay whole."""
     own = str(Path(listing.name))
     is_above = is_folder(own) or any(path.startswith(f"{own}/") for path in listing.paths[:1])
     folder = (own if is_above else str(Path(own).parent)).replace("\\", "/")

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.data.listing import Listing
-from featx.data.sources.archives.arrow_columns import (
+from featx.data.sources.archives.members import Archive, ArchivedFiles, number_paths, opened
+from featx.data.sources.archives.shard_names import find_shards, is_pattern, list_shard_files
+from featx.data.sources.columnar.arrow_columns import (
     BYTES_FIELD,
     ImageColumns,
     TableRows,
@@ -20,10 +22,8 @@ from featx.data.sources.archives.arrow_columns import (
     make_listing,
     read_texts,
 )
-from featx.data.sources.archives.members import Archive, ArchivedFiles, number_paths, opened
-from featx.data.sources.archives.parquet_pages import check_pages
-from featx.data.sources.archives.parquet_rows import ImageColumn, ParquetCell, find_chunk
-from featx.data.sources.archives.shard_names import find_shards, is_pattern, list_shard_files
+from featx.data.sources.columnar.parquet_pages import check_pages
+from featx.data.sources.columnar.parquet_rows import ImageColumn, ParquetCell, find_chunk
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.image_files import read_stamp
 from featx.errors import DataError, first_line, shorten

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from featx.data.sources.archives.members import Archive, opened
-from featx.data.sources.archives.parquet_pages import check_pages
+from featx.data.sources.columnar.parquet_pages import check_pages
 from featx.data.sources.image_files import MAX_IMAGE_BYTES
 from featx.files import show_size
 

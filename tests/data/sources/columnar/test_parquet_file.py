@@ -18,7 +18,7 @@ import pytest
 from featx.data.digest_cache import digest_all
 from featx.data.reading import read_whole
 from featx.data.sources import ColumnChoice, list_images
-from featx.data.sources.archives import parquet_pages, parquet_rows
+from featx.data.sources.columnar import parquet_pages, parquet_rows
 from featx.errors import DataError, UnknownName
 from tests.data.counted import count_reads
 from tests.data.sources.archives.making import make_png

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.data.listing import ImageFile, Listing, find_split
-from featx.data.sources.archives.arrow_columns import (
+from featx.data.sources.archives.members import Archive, NoMember, RangedFiles, number_paths, opened
+from featx.data.sources.columnar.arrow_columns import (
     BYTES_FIELD,
     ImageColumns,
     TableRows,
@@ -22,7 +23,6 @@ from featx.data.sources.archives.arrow_columns import (
     make_listing,
     read_texts,
 )
-from featx.data.sources.archives.members import Archive, NoMember, RangedFiles, number_paths, opened
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.image_files import read_stamp
 from featx.errors import DataError, first_line, shorten
