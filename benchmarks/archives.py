@@ -1,10 +1,10 @@
 """Whether archives cost anything: one data set as folder, zip, tar shards and Parquet, and a million rows in shards.
 
-    python benchmarks/archives.py DATA [--base mobilenet_v2] [--images 500] [--rounds 3]
+    python benchmarks/archives.py DATA [--base B] [--weights FILE] [--images 500] [--rounds 3] [--turns-only]
     python benchmarks/archives.py --made          # listing 1,000,000 rows by their remembered index
 
-Each extraction is a process of its own on an empty cache, and the kinds take turns, so that whatever else the machine
-does meets all of them. What counts is the time of processors (user and system) from the listing to the last part, since
+Each extraction begins on an empty cache, and the kinds take turns, so that whatever else the machine does meets all of
+them. What counts is the time of processors (user and system) from the listing to the last part, since
 a busy machine stretches all others; imports are not in it.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import statistics
 import subprocess
@@ -76,12 +75,12 @@ def write_parquet(file: Path, images: Sequence[tuple[str, str, bytes]]) -> None:
     parquet.write_table(pa.table({"image": column, "label": labels}), file, row_group_size=100)
 
 
-def measure(data: str, base: str) -> dict[str, float]:
+def measure(data: str, base: BaseChoice) -> dict[str, float]:
     """Extract on an empty cache in this process: seconds of processors, and images."""
     from featx.workflows.extract import extract_features
 
     with tempfile.TemporaryDirectory() as cache:
-        request = ExtractRequest(data, BaseChoice(base), ["layer4"], cache=Path(cache))
+        request = ExtractRequest(data, base, ["layer4"], cache=Path(cache))
         before = sum(os.times()[:2])
         started = time.perf_counter()
         summary = extract_features(request)
@@ -92,26 +91,27 @@ def measure(data: str, base: str) -> dict[str, float]:
         }
 
 
-def take_turns(kinds: dict[str, str], base: str, rounds: int) -> dict[str, list[dict[str, float]]]:
-    """Measure each kind once a round, each in a process of its own."""
+def take_turns(kinds: dict[str, str], base: BaseChoice, rounds: int) -> dict[str, list[dict[str, float]]]:
+    """Measure each kind once a round, after one round that does not count."""
     figures: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
-    for number in range(rounds):
-        # Another order in every round.
-        for kind in sorted(kinds, key=lambda kind: (len(kind) * 7 + number * 3) % 5):
-            command = [sys.executable, __file__, kinds[kind], "--base", base, "--one"]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            figures[kind].append(json.loads(done.stdout.splitlines()[-1]))
+    names = list(kinds)
+    for number in range(rounds + 1):
+        # Another one begins in every round.
+        for kind in names[number % len(names) :] + names[: number % len(names)]:
+            figure = measure(kinds[kind], base)
+            if number:
+                figures[kind].append(figure)
     return figures
 
 
-def check_one_row(kinds: dict[str, str], base: str, cache: Path) -> Iterator[str]:
+def check_one_row(kinds: dict[str, str], base: BaseChoice, cache: Path) -> Iterator[str]:
     """Extract every kind into one cache: the digests are the same, and only the first has anything to compute."""
     # Here, so that listing is measured without torch.
     from featx.workflows.extract import extract_features
 
     expected = None
     for kind, data in kinds.items():
-        request = ExtractRequest(data, BaseChoice(base), ["layer4"], cache=cache)
+        request = ExtractRequest(data, base, ["layer4"], cache=cache)
         summary = extract_features(request)
         digests = sorted(digest_all(cache, list_images(data, cache)).digests.tolist())
         is_same = expected is None or digests == expected
@@ -180,15 +180,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?")
     parser.add_argument("--base", default="mobilenet_v2")
+    parser.add_argument("--weights")
     parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--kinds", nargs="+", default=["folder", "zip", "shards", "parquet"])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--turns-only", action="store_true", help="do not extract all kinds into one cache first")
     parser.add_argument("--made", action="store_true")
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--list", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(options.data, options.base)))
-    elif options.list:
+    base = BaseChoice(options.base, options.weights)
+    if options.list:
         print(report_listing(options.data, options.list))
     elif options.made:
         with tempfile.TemporaryDirectory() as folder:
@@ -196,9 +197,12 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             kinds = write_kinds(options.data, options.images, Path(folder))
-            for line in check_one_row(kinds, options.base, Path(folder) / "cache"):
-                print(line)
-            print_turns(take_turns(kinds, options.base, options.rounds))
+            kinds = {kind: kinds[kind] for kind in options.kinds}
+            if not options.turns_only:
+                for line in check_one_row(kinds, base, Path(folder) / "cache"):
+                    print(line)
+            if options.rounds:
+                print_turns(take_turns(kinds, base, options.rounds))
 
 
 if __name__ == "__main__":
