@@ -195,14 +195,17 @@ def read_names(kind: bytes, data: bytes) -> dict[str, str]:
     if kind == LONG_LINK:
         return {"linkpath": cut_at_nul(data)}
     names: dict[str, str] = {}
-    while data:
-        length, _, _ = data.partition(b" ")
-        count = int(length) if length.isdigit() and len(length) < 8 else 0
-        key, separator, value = data[len(length) + 1 : count - 1].partition(b"=")
-        if not separator:
-            return names
+    place = 0
+    while place < len(data):
+        # "30 path=ants/1.jpg" and a line end: the number counts the whole record, itself included.
+        digits = data[place : place + MOST_DIGITS].partition(b" ")[0]
+        count = int(digits) if digits.isdigit() else 0
+        begin = place + len(digits) + 1
+        place += count
+        key, separator, value = data[begin : place - 1].partition(b"=")
+        if not separator or place > len(data):
+            break
         names[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
-        data = data[count:]
     return names
 
 

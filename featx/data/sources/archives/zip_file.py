@@ -13,7 +13,7 @@ from featx.data.listing import ImageFile, Listing
 from featx.data.sources.archives.member_tree import MemberTree
 from featx.data.sources.archives.members import Archive, ArchivedFiles, number_paths
 from featx.data.sources.archives.zip_index import ZipIndex, read_zip_index
-from featx.data.sources.archives.zip_member import ZipMember
+from featx.data.sources.archives.zip_member import OVERLAPPING, ZipMember
 from featx.data.sources.content import HEAD_BYTES
 from featx.data.sources.folder import list_tree
 from featx.data.sources.image_files import read_stamp
@@ -98,14 +98,35 @@ def list_zip(data: str, strict: bool = False) -> Listing:
 
 def make_files(archive: Archive, index: ZipIndex, paths: Sequence[str]) -> ZipFiles:
     """Make the files of a listing of what the directory states."""
+    headers = np.array(index.headers, np.int64)
+    packed = np.array(index.packed, np.int64)
+    methods = np.array(index.methods, np.uint16)
+    methods[find_overlapping(headers, packed)] = OVERLAPPING
     return ZipFiles(
         [archive],
         np.zeros(len(paths), np.int32),
         number_paths(paths),
-        np.array(index.headers, np.int64),
+        headers,
         np.array(index.sizes, np.int64),
-        np.array(index.packed, np.int64),
+        packed,
         np.array(index.crcs, np.int64),
         np.array(index.flags, np.uint16),
-        np.array(index.methods, np.uint16),
+        methods,
     )
+
+
+def find_overlapping(headers: NDArray[np.int64], packed: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Find the members that reach into the one behind them, so that a small file states a great many of large ones.
+
+    Parameters
+    ----------
+    headers, packed : (n,) int64
+        Where each member begins, and the bytes that it has at least.
+
+    Returns
+    -------
+    (m,) intp
+    """
+    order = np.argsort(headers, kind="stable")
+    room = np.diff(headers[order])
+    return order[:-1][packed[order][:-1] > room]

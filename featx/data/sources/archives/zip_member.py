@@ -19,6 +19,9 @@ IS_ENCRYPTED = 1
 STORED = 0
 DEFLATED = 8
 
+OVERLAPPING = 0xFFFF
+"""Stands for the method of a member that reaches into another one."""
+
 RAW = -15
 """What zlib calls deflated data without a header of its own."""
 
@@ -88,6 +91,8 @@ class ZipMember(NamedTuple):
         """
         if self.flags & IS_ENCRYPTED:
             raise OSError("is encrypted: unpack the zip file with its password")
+        if self.method == OVERLAPPING:
+            raise OSError("overlaps another member: the zip file is damaged, or made to unpack to more than it holds")
         if self.method not in (STORED, DEFLATED):
             raise OSError(f"is compressed by method {self.method}, and only stored and deflated members are read")
         if self.size > MAX_IMAGE_BYTES:
