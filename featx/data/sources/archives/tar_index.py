@@ -202,9 +202,9 @@ def read_names(kind: bytes, data: bytes) -> dict[str, str]:
         count = int(digits) if digits.isdigit() else 0
         begin = place + len(digits) + 1
         place += count
-        key, separator, value = data[begin : place - 1].partition(b"=")
-        if not separator or place > len(data):
+        if not begin < place <= len(data):
             break
+        key, _, value = data[begin : place - 1].partition(b"=")
         names[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
     return names
 
