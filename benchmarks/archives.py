@@ -101,6 +101,7 @@ def take_turns(kinds: dict[str, str], base: BaseChoice, rounds: int) -> dict[str
             figure = measure(kinds[kind], base)
             if number:
                 figures[kind].append(figure)
+            print(f"  {kind} {figure['cpu']:.2f} s", file=sys.stderr, flush=True)
     return figures
 
 
@@ -165,15 +166,17 @@ def find_peak() -> int:
 
 
 def print_turns(figures: dict[str, list[dict[str, float]]]) -> None:
-    def middle(kind: str, name: str) -> float:
-        return statistics.median(figure[name] for figure in figures[kind])
-
-    whole = middle("folder", "cpu")
-    print(f"{'kind':8} {'images':>6} {'core s':>8} {'ms/image':>9} {'of folder':>9} {'clock s':>8}")
-    for kind in figures:
-        images, cpu = middle(kind, "images"), middle(kind, "cpu")
+    """Print the median of the rounds, and of how each kind compares with the folder in the same round."""
+    print(f"{'kind':8} {'images':>6} {'core s':>8} {'ms/image':>9} {'of folder':>9} {'(quartiles)':>15} {'clock s':>8}")
+    for kind, rounds in figures.items():
+        cpu = statistics.median(figure["cpu"] for figure in rounds)
+        wall = statistics.median(figure["wall"] for figure in rounds)
+        images = rounds[0]["images"]
+        ratios = [folder["cpu"] / figure["cpu"] for folder, figure in zip(figures["folder"], rounds, strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        spread = f"({low:.3f}-{high:.3f})"
         each = 1000 * cpu / images
-        print(f"{kind:8} {images:6.0f} {cpu:8.2f} {each:9.2f} {whole / cpu:9.3f} {middle(kind, 'wall'):8.2f}")
+        print(f"{kind:8} {images:6.0f} {cpu:8.2f} {each:9.2f} {middle:9.3f} {spread:>15} {wall:8.2f}")
 
 
 def main() -> None:
