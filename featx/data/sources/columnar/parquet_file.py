@@ -78,7 +78,7 @@ class RowGroupPlaces:
             images = find_chunk(metadata, number, column)
             count = metadata.row_group(number).num_rows
             counts.append(count)
-            sizes.append(images.total_uncompressed_size // max(1, count))
+            sizes.append(max(0, images.total_uncompressed_size) // max(1, count))
         self.groups = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         self.rows = np.concatenate([np.arange(count, dtype=np.int32) for count in counts] or [np.zeros(0, np.int32)])
         self.sizes = np.repeat(np.array(sizes, np.int64), counts)

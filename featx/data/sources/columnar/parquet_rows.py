@@ -141,7 +141,9 @@ class GroupReader:
         )
 
     def _read_batch(self) -> None:
-        images = next(self._batches).column(0)
+        # What is open is the file that was there when it was opened, but its bytes may be others by now.
+        with opened(self.column.archive):
+            images = next(self._batches).column(0)
         if hasattr(images, "field"):
             images = images.field(0)
         if not len(images):
