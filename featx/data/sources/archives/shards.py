@@ -213,7 +213,7 @@ def describe_indexes(shards: Shards, indexes: Sequence[ShardIndex]) -> list[str]
 def warn_of_damage(shards: Shards, indexes: Sequence[ShardIndex]) -> None:
     """Warn of shards that are damaged, in one line: what is readable in them is used."""
     damaged = [
-        f"'{path}' ({shorten(index.damage, 1)}; {len(index.names)} pictures are readable)"
+        f"'{path}' ({shorten(index.damage, 1)}; {len(index.names)} pictures are listed)"
         for path, index in zip(shards.paths, indexes, strict=True)
         if index.damage
     ]
