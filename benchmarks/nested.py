@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from featx.classifiers.search import search
 from featx.classifiers.to_arrays import as_classifier
 from featx.data.listing import DigestedListing, Listing
+from featx.data.sources.image_files import ON_DISK
 from featx.evaluation.metrics import wilson
 from featx.evaluation.nested.evaluations import NestedRow
 from featx.evaluation.nested.folds import OuterFolds, make_outer_folds
@@ -94,7 +95,7 @@ def as_dataset(made: Made) -> Dataset:
     """Give a made data set as featx lists one."""
     n = len(made.y)
     names = [str(row) for row in range(n)]
-    listing = Listing("made", names, names, [""] * n, read=lambda path: b"")
+    listing = Listing("made", names, names, [""] * n, ON_DISK)
     manifest = DigestedListing(listing, np.zeros((n, 32), np.uint8))
     return Dataset(manifest, [str(code) for code in np.unique(made.y)], made.y, np.arange(n), np.zeros(n, bool))
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         load_model,
         predict,
         run,
+        save_images,
         score,
         similar,
     )
@@ -61,6 +62,7 @@ __all__ = [
     "load_model",
     "predict",
     "run",
+    "save_images",
     "score",
     "similar",
 ]

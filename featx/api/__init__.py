@@ -15,7 +15,7 @@ Read `features.py` (extract, look, load), then `models.py` (compare, fit, predic
 from __future__ import annotations
 
 from featx.api.experiments import ExperimentReport, auto, run
-from featx.api.features import advise, extract, layers, load_features
+from featx.api.features import advise, extract, layers, load_features, save_images
 from featx.api.inspection import explain, inspect, similar
 from featx.api.models import compare, finetune, fit, load_model, predict, score
 from featx.base_choice import BaseChoice
@@ -36,6 +36,7 @@ __all__ = [
     "load_model",
     "predict",
     "run",
+    "save_images",
     "score",
     "similar",
 ]

@@ -232,3 +232,42 @@ def layers(base: str | BaseChoice, **options: Any) -> LayerTable:
     from featx.reports.layers import LayerTable
 
     return LayerTable(layer_table(resolve(choose_base(base, options, "layers"))))
+
+
+def save_images(
+    images: Any, out: str | Path, *, labels: Sequence[Any] | None = None, classes: Sequence[str] | None = None
+) -> Path:
+    """Write labelled images that lie in memory as tar shards, which every function then takes as `data`.
+
+    Parameters
+    ----------
+    images : Torch data set, sequence or iterable of (picture, label), or mapping of str to such
+        Pictures are PIL images, arrays of (height, width, 3) uint8 or tensors of (3, height, width) uint8, and are
+        written without a loss; a data set of files gives these files, whatever its transform makes of them. A
+        mapping gives a data set for each split: "train", "val" or "test".
+    out : str or pathlib.Path
+        A file whose name ends in `.tar`; for splits, a folder.
+    labels : sequence of str or int, optional
+        The label of each picture, where `images` are pictures alone.
+    classes : sequence of str, optional
+        Names of labels that are numbers; by default the `classes` of the data set.
+
+    Returns
+    -------
+    pathlib.Path
+        `out`.
+
+    Raises
+    ------
+    FeatxError
+        If something is no picture or has no label, or the shard cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pictures = [np.full((8, 8, 3), 50 * number, np.uint8) for number in range(4)]
+    >>> data = featx.save_images(pictures, "grey.tar", labels=["dark", "dark", "light", "light"])
+    """
+    from featx.data.sources.archives.write_shards import write_shards
+
+    return write_shards(images, Path(out), labels, classes)

@@ -58,8 +58,8 @@ if TYPE_CHECKING:
 def command(model: Path, data: str, csv_file: Path | None, as_json: bool, quiet: bool, **options: Any) -> None:
     """Score a MODEL that featx fit or featx finetune wrote on the labelled images of DATA.
 
-    DATA is a folder with class folders, a CSV file or a built-in data set. Images of classes that the model does not
-    know are left out and named. Images that were trained on say nothing about new ones: give others.
+    DATA is whatever featx extract takes: a folder with class folders, a CSV file and so on. Images of classes that
+    the model does not know are left out and named. Images that were trained on say nothing about new ones: give others.
 
     \b
     Example:

@@ -59,9 +59,6 @@ YOUNG_SECONDS = 2.0
 LOCK_TRIES = 100
 """How often a lock is asked for, 20 ms apart: whoever has it writes one file."""
 
-LARGEST_STAMP = 2**63 - 1
-"""The largest number in a stamp."""
-
 Now = Callable[[], int]
 """Gives the time in ns since 1970."""
 
@@ -76,8 +73,8 @@ class KnownDigests:
     known : (n,) bool
         Rows whose digest is known; the others hold zeros.
     stamps : (n, 4) int64
-        Size in bytes, modification time and change time in ns, and inode of each file when it was listed; -1 where it
-        has none.
+        Size in bytes, modification time and change time in ns, and inode of each file when it was listed, as
+        `ImageFiles.read_stamps` gives them; -1 where it has none.
     noted : int
         When the stamps were taken, in ns since 1970.
     """
@@ -129,10 +126,10 @@ def load_digests(cache: Path, listing: Listing, rehash: bool = False, now: Now =
     """
     n = len(listing)
     known = KnownDigests(np.zeros((n, 32), np.uint8), np.zeros(n, bool), np.full((n, 4), -1, np.int64), now())
-    if not listing.on_disk:
+    if not listing.files.are_stored:
         return known
     # Before anything is read: a file that changes later has another stamp next time, and is hashed again.
-    known.stamps[:] = [read_stamp(path) for path in listing.paths]
+    known.stamps[:] = listing.files.read_stamps(listing.paths)
     if rehash:
         return known
     adopt_stored(known, cache, listing)
@@ -154,17 +151,6 @@ def adopt_stored(known: KnownDigests, cache: Path, listing: Listing) -> None:
     is_same[is_same] = (stored.stamps[rows[is_same]] == known.stamps[is_same]).all(axis=1)
     known.digests[is_same] = stored.digests[rows[is_same]]
     known.known |= is_same
-
-
-def read_stamp(path: str) -> tuple[int, int, int, int]:
-    """Ask for size, modification time, change time and inode of a file; -1 each where it is gone."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - a Path a row is slow at a million rows
-    except (OSError, ValueError):
-        return (-1, -1, -1, -1)
-    # Times after 2262 and some inodes leave 64 bits with a sign.
-    modified, changed = (min(LARGEST_STAMP, nanoseconds) for nanoseconds in (status.st_mtime_ns, status.st_ctime_ns))
-    return (status.st_size, modified, changed, status.st_ino & LARGEST_STAMP)
 
 
 def locate_file(cache: Path, listing: Listing) -> Path:
@@ -241,7 +227,7 @@ def save_digests(cache: Path, listing: Listing, known: KnownDigests) -> None:
 
     A cache that cannot be written is not an error, only slower next time.
     """
-    if not listing.on_disk or not (known.known & known.find_provable()).any():
+    if not listing.files.are_stored or not (known.known & known.find_provable()).any():
         return
     file = locate_file(cache, listing)
     with suppress(OSError):

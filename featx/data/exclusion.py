@@ -43,8 +43,8 @@ def leave_out(listing: Listing, file: Path | None) -> Listing:
     if not named:
         note(log, f"'{file}' lists no paths: no image is left out")
         return listing
-    excluded = {unify(path, listing.on_disk) for path in named}
-    kept = [row for row, path in enumerate(listing.paths) if unify(path, listing.on_disk) not in excluded]
+    excluded = {unify(path, listing.files.are_stored) for path in named}
+    kept = [row for row, path in enumerate(listing.paths) if unify(path, listing.files.are_stored) not in excluded]
     left_out = len(listing) - len(kept)
     if not left_out:
         of_them = (

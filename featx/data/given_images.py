@@ -10,11 +10,16 @@ from threading import Lock
 from typing import TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from featx.data.listing import Listing
+from featx.data.listing import ImageFile, ImageFiles, Listing
 from featx.data.path_lists import expand, is_path_table, read_path_table
-from featx.data.sources import ColumnChoice, read_file
+from featx.data.sources import ColumnChoice
+from featx.data.sources.archives.members import ArchivedFiles
+from featx.data.sources.archives.shards import is_shards, list_shards
+from featx.data.sources.archives.zip_file import is_zip, list_zip
+from featx.data.sources.image_files import ON_DISK, MemoryFile
 from featx.data.sources.passed_over import describe_passed_over
 from featx.data.sources.tree import Tree
 from featx.errors import DataError, shorten
@@ -30,31 +35,54 @@ Picture = Image.Image | Pixels
 
 
 class GivenImages:
-    """Reads files, and pictures in memory as the files that they would be.
+    """Files, members of archives, and pictures in memory as the files that they would be.
 
     Parameters
     ----------
     pictures : dict of str to Picture
-        Pictures by the name that stands in the place of a path; every other path is a file.
+        Pictures by the name that stands in the place of a path.
+    archives : sequence of ArchivedFiles
+        Where members of archives are found by their paths; every other path is a file.
     """
 
-    def __init__(self, pictures: dict[str, Picture]) -> None:
+    def __init__(self, pictures: dict[str, Picture], archives: Sequence[ArchivedFiles] = ()) -> None:
         self.pictures = pictures
+        self.archives = archives
+        # Nothing is remembered of pictures in memory, and they stay in this process.
+        self.are_stored = not pictures
+        self.are_shareable = not pictures
         self._lock = Lock()
 
-    def read(self, path: str) -> bytes:
-        """Read one image.
+    def find(self, path: str) -> ImageFile:
+        """Find a file, a member of an archive, or the picture of that name."""
+        return MemoryFile(path, self.write) if path in self.pictures else self.find_owner(path).find(path)
+
+    def find_owner(self, path: str) -> ImageFiles:
+        """Find the archive that a path belongs to; all others are files of their own."""
+        return next((files for files in self.archives if path in files.rows), ON_DISK)
+
+    def read_stamps(self, paths: Sequence[str]) -> NDArray[np.int64]:
+        """Ask for the stamps of files and members: (n, 4) int64."""
+        stamps = np.full((len(paths), 4), -1, np.int64)
+        rows_of: dict[int, list[int]] = {}
+        owners = [self.find_owner(path) for path in paths]
+        for row, owner in enumerate(owners):
+            rows_of.setdefault(id(owner), []).append(row)
+        for rows in rows_of.values():
+            stamps[rows] = owners[rows[0]].read_stamps([paths[row] for row in rows])
+        return stamps
+
+    def write(self, name: str) -> bytes:
+        """Write a picture as a file.
 
         Raises
         ------
         OSError
-            If it cannot be read.
+            If it is of an opened file that cannot be decoded.
         """
-        if path not in self.pictures:
-            return read_file(path)
         # Pillow loads an opened file at its first use, and one picture may have been given twice.
         with self._lock:
-            return write_ppm(self.pictures[path])
+            return write_ppm(self.pictures[name])
 
 
 def write_ppm(picture: Picture) -> bytes:
@@ -87,8 +115,8 @@ def list_given_images(images: Sequence[object], path_column: str | None = None) 
     Parameters
     ----------
     images : sequence of str, pathlib.Path, PIL.Image.Image or (height, width, 3) uint8
-        A folder stands for every file below it, but for side files of operating systems; a table (`.csv`, `.tsv`,
-        `.jsonl`) for the files that it lists. A picture in memory is
+        A folder stands for every file below it, but for side files of operating systems; a zip or tar file for the
+        pictures in it; a table (`.csv`, `.tsv`, `.jsonl`) for the files that it lists. A picture in memory is
         called "image I", by its place in the sequence.
     path_column : str, optional
         Column of the tables that holds the paths; None finds it by its name.
@@ -100,12 +128,18 @@ def list_given_images(images: Sequence[object], path_column: str | None = None) 
     """
     names, pictures = name_images(images)
     paths: list[str] = []
+    archives: list[ArchivedFiles] = []
     for name in names:
-        paths += [name] if name in pictures else list_files(name, ColumnChoice(path_column))
+        archive = None if name in pictures else list_archive(name)
+        if archive is not None and isinstance(archive.files, ArchivedFiles):
+            paths += archive.paths
+            archives.append(archive.files)
+        else:
+            paths += [name] if name in pictures else list_files(name, ColumnChoice(path_column))
     if not paths:
         given = shorten(repr(str(image)) for image in images)
         raise DataError(f"there are no images in {given or 'an empty list'}")
-    return make_listing("images", list(dict.fromkeys(paths)), pictures)
+    return make_listing("images", list(dict.fromkeys(paths)), pictures, archives)
 
 
 def list_each_image(images: Sequence[object]) -> Listing:
@@ -162,11 +196,27 @@ def name_images(images: Sequence[object]) -> tuple[list[str], dict[str, Picture]
     return names, pictures
 
 
-def make_listing(name: str, paths: list[str], pictures: dict[str, Picture]) -> Listing:
+def make_listing(
+    name: str, paths: list[str], pictures: dict[str, Picture], archives: Sequence[ArchivedFiles] = ()
+) -> Listing:
     """Make a listing without labels; digests are remembered only where every image is a file."""
     no_labels = [""] * len(paths)
-    read = GivenImages(pictures).read if pictures else read_file
-    return Listing(name, paths, no_labels, no_labels, read, on_disk=not pictures)
+    files = GivenImages(pictures, archives) if pictures or archives else ON_DISK
+    return Listing(name, paths, no_labels, no_labels, files)
+
+
+def list_archive(path: str) -> Listing | None:
+    """List the pictures in a zip file or in tar shards, labelled or not; None where a path is neither.
+
+    Raises
+    ------
+    DataError
+        If it is one and cannot be read, or holds no pictures.
+    """
+    if is_zip(path):
+        return list_zip(path)
+    # Of a folder every picture is wanted, whatever lies beside it.
+    return list_shards(path, strict=True) if not is_folder(path) and is_shards(path) else None
 
 
 def list_files(path: str, choice: ColumnChoice) -> list[str]:

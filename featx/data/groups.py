@@ -119,9 +119,10 @@ def name_match(match: re.Match[str] | None) -> str:
 
 
 def list_relative_paths(listing: Listing) -> list[str]:
-    """Write the paths of a listing from the folder of DATA on, with slashes; others stay whole."""
-    folder = listing.name if is_folder(listing.name) else str(Path(listing.name).parent)
-    folder = str(Path(folder)).replace("\\", "/")
+    """Write the paths of a listing from the folder of DATA or in its archive, with slashes; others stay whole."""
+    own = str(Path(listing.name))
+    is_above = is_folder(own) or any(path.startswith(f"{own}/") for path in listing.paths[:1])
+    folder = (own if is_above else str(Path(own).parent)).replace("\\", "/")
     start = "" if folder == "." else f"{folder.rstrip('/')}/"
     return [path.replace("\\", "/").removeprefix(start) for path in listing.paths]
 
@@ -190,7 +191,7 @@ class NamedGroups:
 
 def suggest_groups(listing: Listing) -> str:
     """Say that names suggest groups where none were given: `patient12_03.png`, `p12/3.png`; "" where it is doubtful."""
-    if not listing.is_labelled or not listing.on_disk:
+    if not listing.is_labelled or not listing.files.are_stored:
         return ""
     paths = list_relative_paths(listing)
     for suggested in (group_by_inner_folder(paths, listing.labels), group_by_prefix(paths)):

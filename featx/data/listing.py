@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,53 @@ def looks_like_split(name: str) -> bool:
     return any(word.lower() in SPLITS for word in WORDS.findall(name))
 
 
+class ImageFile(Protocol):
+    """An image file, wherever it lies: alone, in an archive or in memory."""
+
+    def find_size(self) -> int:
+        """Say how many bytes it has; 0 where nobody knows, or where it is too large to be read. Never raises."""
+        ...
+
+    def read(self) -> bytes:
+        """Read it.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        """
+        ...
+
+
+class ImageFiles(Protocol):
+    """The image files of a listing: how each is found by its path, and how a change of it is noticed."""
+
+    @property
+    def are_stored(self) -> bool:
+        """Whether they lie on disk, under names that somebody gave them; others lie in memory."""
+        ...
+
+    @property
+    def are_shareable(self) -> bool:
+        """Whether another process can read what `find` gives: it is small, and pickled."""
+        ...
+
+    def find(self, path: str) -> ImageFile:
+        """Find a file by its path in the listing. Never raises: what is not there fails when it is read."""
+        ...
+
+    def read_stamps(self, paths: Sequence[str]) -> NDArray[np.int64]:
+        """Give what shows later changes of files.
+
+        Returns
+        -------
+        (n, 4) int64
+            Size in bytes, modification time and change time in ns, and a number that tells apart what lies on one file
+            system, such as the inode; -1 each where there is nothing of the kind.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class FailedImage:
     """A file that is named to the user instead of used: its path and the reason."""
@@ -90,10 +138,8 @@ class Listing:
         DATA as the user gave it.
     paths, labels, splits : sequences of str, one entry a row
         A label is the class's name; a split is "train", "val", "test" or "" where the data set has none.
-    read : callable
-        Path to the image file's bytes; raises OSError.
-    on_disk : bool
-        Whether the paths are files whose size and time can be asked.
+    files : ImageFiles
+        How the files are read.
     skipped : tuple of FailedImage
         Files and folders passed over: side files of operating systems, what is not a picture, and so on.
     notes : tuple of str
@@ -108,8 +154,7 @@ class Listing:
     paths: Sequence[str]
     labels: Sequence[str]
     splits: Sequence[str]
-    read: Callable[[str], bytes]
-    on_disk: bool = True
+    files: ImageFiles
     skipped: tuple[FailedImage, ...] = ()
     notes: tuple[str, ...] = ()
     weights: NDArray[np.float64] | None = None
@@ -122,6 +167,16 @@ class Listing:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def read(self, path: str) -> bytes:
+        """Read the image at a path.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        """
+        return self.files.find(path).read()
 
     def subset(self, rows: Iterable[int]) -> Listing:
         """Keep some rows, in the order given."""

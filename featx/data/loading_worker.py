@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from featx.data.reading import find_size, read_whole
+from featx.data.listing import ImageFile
+from featx.data.reading import read_whole
 from featx.data.rows import describe_unreadable, prepare_picture
-from featx.data.sources import read_file
 from featx.files import write_all
 from featx.images.decode import BrokenImage, decoding
 from featx.images.decoding_process import NeedsMemory
@@ -102,12 +102,12 @@ files_held: list[bytes] = []
 """The files that were read last, by their places; empty ones are not held, or not any more."""
 
 
-def read_files(paths: Sequence[str], most_bytes: int) -> tuple[list[FileRead], float]:
+def read_files(images: Sequence[ImageFile], most_bytes: int) -> tuple[list[FileRead], float]:
     """Read and hash the first of some files, as many as a share of memory holds, and keep their bytes.
 
     Parameters
     ----------
-    paths : sequence of str
+    images : sequence of ImageFile
     most_bytes : int
         The share; a file that is larger by itself is left to the parent.
 
@@ -122,23 +122,23 @@ def read_files(paths: Sequence[str], most_bytes: int) -> tuple[list[FileRead], f
     files_held.clear()
     files: list[FileRead] = []
     total = 0
-    for path in paths:
-        size = find_size(path)
+    for image in images:
+        size = image.find_size()
         is_left = size > most_bytes
         if not is_left:
             total += size
         if files and total > most_bytes:
             break
-        file, data = (FileRead(), b"") if is_left else read_one(path)
+        file, data = (FileRead(), b"") if is_left else read_one(image)
         files.append(file)
         files_held.append(data)
     return files, time.perf_counter() - started
 
 
-def read_one(path: str) -> tuple[FileRead, bytes]:
+def read_one(image: ImageFile) -> tuple[FileRead, bytes]:
     """Read and hash one file; never raises for a bad one."""
     try:
-        data = read_whole(path, read_file)
+        data = read_whole(image)
     except OSError as error:
         return FileRead(reason=describe_unreadable(error)), b""
     return FileRead(digest_picture(data)), data

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from featx.data.listing import Listing
-from featx.data.sources import MAX_IMAGE_BYTES
+from featx.data.listing import ImageFile, Listing
 from featx.images.decode import FREED_MEMORY
 from featx.images.memory_budget import MemoryBudget
 
@@ -33,12 +31,12 @@ def reading(listing: Listing, row: int) -> Iterator[bytes]:
     OSError
         If it cannot be read.
     """
-    path = listing.paths[row]
-    with READING_BUDGET.hold(find_size(path)):
-        yield read_whole(path, listing.read)
+    file = listing.files.find(listing.paths[row])
+    with READING_BUDGET.hold(file.find_size()):
+        yield read_whole(file)
 
 
-def read_whole(path: str, read: Callable[[str], bytes]) -> bytes:
+def read_whole(file: ImageFile) -> bytes:
     """Read an image; whatever is wrong with it is an error of the system.
 
     Raises
@@ -47,16 +45,7 @@ def read_whole(path: str, read: Callable[[str], bytes]) -> bytes:
         If it cannot be read.
     """
     try:
-        return read(path)
+        return file.read()
     # A NUL in the path, or a file that is larger than what memory is left.
     except (ValueError, MemoryError) as error:
         raise OSError(str(error) or "not enough memory to read it") from error
-
-
-def find_size(path: str) -> int:
-    """Ask for a file's size; 0 where there is no such file, as of pictures in memory, or where it is not read."""
-    try:
-        size = os.stat(path).st_size  # noqa: PTH116 - a Path a row is slow at a million rows
-    except (OSError, ValueError):
-        return 0
-    return size if size <= MAX_IMAGE_BYTES else 0

@@ -121,9 +121,10 @@ class RemoteLoading:
         LoadingFailed
             If the process fails.
         """
-        paths = self.local.listing.paths
+        listing = self.local.listing
+        images = [listing.files.find(listing.paths[row]) for row in rows]
         with READING_BUDGET.hold(self.processes.file_share):
-            files, seconds = process.call(read_files, [paths[row] for row in rows], self.processes.file_share)
+            files, seconds = process.call(read_files, images, self.processes.file_share)
             self.local.clock.add("read", seconds)
             read = list(zip(rows, files, strict=False))
             done = self.decode_wanted(process, read, self.list_wanted(read))

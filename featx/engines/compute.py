@@ -12,7 +12,6 @@ from featx.data.listing import Listing
 from featx.data.loader import Batch, Loader, Select
 from featx.data.loading_process import can_load_in_processes
 from featx.data.remote_loading import ChooseViews, RemotePreparation
-from featx.data.sources import read_file
 from featx.engines.engine import LazyEngine, Plan
 from featx.engines.threads import one_torch_thread
 from featx.images.range_report import RangeReport
@@ -89,9 +88,10 @@ def compute_features(
 def loads_in_processes(plan: Plan, listing: Listing, rows: int) -> bool:
     """Whether images are loaded for a device in processes: what the plan says, else where it pays.
 
-    Only files are, since a process reads for itself, and only on systems that have what it takes.
+    Only files on disk are, alone or in archives, since a process reads for itself, and only on systems that have what
+    it takes.
     """
-    is_possible = bool(plan.device_batch) and listing.read is read_file and can_load_in_processes()
+    is_possible = bool(plan.device_batch) and listing.files.are_shareable and can_load_in_processes()
     is_worth_it = plan.workers >= LEAST_WORKERS and rows >= LEAST_ROWS
     return is_possible and (is_worth_it if plan.in_processes is None else plan.in_processes)
 

@@ -252,7 +252,7 @@ FOLDERS = [
     Case(name="an empty folder", make=of({}), stops="holds no class folders. Expected is photos/CLASS/photo.jpg"),
     Case(name="nothing", make=lambda folder: None, stops="'photos' does not exist: DATA is a folder"),
     Case(name="no name", make=lambda folder: None, data="", stops="'' does not exist", labelled="is an empty path"),
-    Case(name="an archive", make=put("photos.zip"), data="photos.zip", stops="is a file, but not a .csv or .jsonl"),
+    Case(name="an archive", make=put("photos.zip"), data="photos.zip", stops="is not a whole zip file"),
     Case(
         name="one image of a class",
         make=of({"ants": 8, "bees": 1}),

@@ -10,22 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.data.digest_cache import digest_all, load_digests, locate_file, save_digests
-from featx.data.listing import Listing
+from featx.data.digest_cache import DIGESTS_VERSION, digest_all, load_digests, locate_file, save_digests
 from featx.data.sources import list_images
-
-
-def counting(listing: Listing) -> tuple[Listing, list[str]]:
-    """The same listing, and a list of every path that is read."""
-    from dataclasses import replace
-
-    reads: list[str] = []
-
-    def read(path: str) -> bytes:
-        reads.append(path)
-        return listing.read(path)
-
-    return replace(listing, read=read), reads
+from tests.data.counted import count_reads
 
 
 def later() -> int:
@@ -42,7 +29,7 @@ def test_digests_are_those_of_the_bytes(photos: Path, cache: Path) -> None:
 
 def test_a_second_scan_reads_nothing(photos: Path, cache: Path) -> None:
     first = digest_all(cache, list_images(str(photos)), now=later)
-    listing, reads = counting(list_images(str(photos)))
+    listing, reads = count_reads(list_images(str(photos)))
     second = digest_all(cache, listing)
     assert reads == []
     assert np.array_equal(first.digests, second.digests)
@@ -50,7 +37,7 @@ def test_a_second_scan_reads_nothing(photos: Path, cache: Path) -> None:
 
 def test_rehash_reads_everything(photos: Path, cache: Path) -> None:
     digest_all(cache, list_images(str(photos)), now=later)
-    listing, reads = counting(list_images(str(photos)))
+    listing, reads = count_reads(list_images(str(photos)))
     digest_all(cache, listing, rehash=True)
     assert len(reads) == 36
 
@@ -83,7 +70,7 @@ def test_a_changed_file_is_read_again(photos: Path, cache: Path, change: str) ->
     digest_all(cache, list_images(str(photos)), now=later)
     changed = photos / "red" / "03.png"
     CHANGES[change](changed)
-    listing, reads = counting(list_images(str(photos)))
+    listing, reads = count_reads(list_images(str(photos)))
     digested = digest_all(cache, listing)
     assert reads == [str(changed)]
     row = list(listing.paths).index(str(changed))
@@ -94,7 +81,7 @@ def test_a_time_that_is_young_or_in_the_future_is_not_trusted(photos: Path, cach
     in_future = photos / "red" / "03.png"
     os.utime(in_future, ns=(1, later() + 10**12))
     digest_all(cache, list_images(str(photos)))
-    listing, reads = counting(list_images(str(photos)))
+    listing, reads = count_reads(list_images(str(photos)))
     digest_all(cache, listing, now=later)
     assert len(reads) == 36, "all were younger than two seconds when they were read"
     reads.clear()
@@ -112,7 +99,7 @@ def test_times_that_64_bits_do_not_hold_are_no_error(photos: Path, cache: Path) 
 def test_a_file_under_another_name_is_read_once_more(photos: Path, cache: Path) -> None:
     first = digest_all(cache, list_images(str(photos)), now=later)
     (photos / "red" / "03.png").rename(photos / "red" / "moved.png")
-    listing, reads = counting(list_images(str(photos)))
+    listing, reads = count_reads(list_images(str(photos)))
     again = digest_all(cache, listing, now=later)
     assert reads == [str(photos / "red" / "moved.png")]
     assert sorted(again.digests.tolist()) == sorted(first.digests.tolist())
@@ -167,7 +154,7 @@ def test_a_file_that_vanished_is_named_and_the_rest_kept(photos: Path, cache: Pa
 
 def test_what_others_noted_meanwhile_is_kept(photos: Path, cache: Path) -> None:
     """As the processes of several shards do, each of which knows its own rows only."""
-    listing, reads = counting(list_images(str(photos)))
+    listing, reads = count_reads(list_images(str(photos)))
     expected = digest_all(cache, listing, now=later).digests
     locate_file(cache, listing).unlink()
     both = [load_digests(cache, listing, now=later) for _ in range(2)]
@@ -196,3 +183,12 @@ def test_processes_that_save_at_once_lose_nothing(photos: Path, cache: Path) -> 
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(save, range(36)))
     assert load_digests(cache, listing, now=later).known.all()
+
+
+def test_what_was_remembered_of_folders_has_the_same_form_as_before_archives(photos: Path, cache: Path) -> None:
+    """The stamps that folders had before listings knew how their files are read: no version rises without need."""
+    listing = list_images(str(photos))
+    status = [Path(path).stat() for path in listing.paths]
+    expected = [(each.st_size, each.st_mtime_ns, each.st_ctime_ns, each.st_ino) for each in status]
+    assert load_digests(cache, listing).stamps.tolist() == [list(row) for row in expected]
+    assert DIGESTS_VERSION == 3

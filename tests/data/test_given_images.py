@@ -12,6 +12,7 @@ from featx.data.given_images import list_given_images, write_ppm
 from featx.errors import DataError
 from featx.images.decode import decode
 from tests.conftest import picture
+from tests.data.sources.archives.making import make_photos, make_png, write_tar, write_zip
 
 
 def test_an_array_is_decoded_to_the_same_pixels() -> None:
@@ -78,3 +79,23 @@ def test_no_images_at_all_is_an_error(tmp_path: Path) -> None:
         list_given_images([tmp_path])
     with pytest.raises(DataError, match="there are no images in an empty list"):
         list_given_images([])
+
+
+def test_archives_stand_for_the_pictures_in_them_beside_files_and_pictures(tmp_path: Path) -> None:
+    zipped = write_zip(tmp_path / "a.zip", make_photos("red", 2))
+    shard = write_tar(tmp_path / "b.tar", {"1.png": make_png(8), "2.png": make_png(9), "2.cls": b"seen"})
+    file = tmp_path / "c.png"
+    file.write_bytes(make_png(10))
+    listing = list_given_images([str(zipped), str(file), str(shard)])
+    names = ["a.zip/red/00.png", "a.zip/red/01.png", "c.png", "b.tar/1.png", "b.tar/2.png"]
+    assert listing.paths == [f"{tmp_path}/{name}" for name in names]
+    expected = [*make_photos("red", 2).values(), make_png(10), make_png(8), make_png(9)]
+    assert [listing.read(path) for path in listing.paths] == expected
+    assert (listing.files.read_stamps(listing.paths)[:, 0] == [len(data) for data in expected]).all()
+    assert listing.files.are_stored
+    with_picture = list_given_images([str(zipped), Image.new("RGB", (3, 3))])
+    assert not with_picture.files.are_stored
+    assert with_picture.read(with_picture.paths[0]) == expected[0]
+    (tmp_path / "d.zip").write_bytes(b"no zip")
+    with pytest.raises(DataError, match="'.*d.zip' is not a whole zip file"):
+        list_given_images([str(tmp_path / "d.zip")])

@@ -13,6 +13,7 @@ from featx.base_choice import BaseChoice, GroupChoice
 from featx.data.groups import as_groups, group_listing, suggest_groups
 from featx.data.listing import Listing
 from featx.data.sources import ColumnChoice, list_images
+from featx.data.sources.image_files import ON_DISK
 from featx.errors import DataError, RequestError, UnknownName
 from featx.requests import CompareRequest
 from tests.conftest import picture
@@ -30,7 +31,7 @@ def write_table(folder: Path, text: str, name: str = "t.csv") -> str:
 def listing(paths: Sequence[str], name: str = "photos") -> Listing:
     """List paths below a folder; the first folder below it is the class."""
     labels = [path.split("/")[1] for path in paths]
-    return Listing(name, paths, labels, [""] * len(paths), lambda path: b"")
+    return Listing(name, paths, labels, [""] * len(paths), ON_DISK)
 
 
 def names(listed: Listing) -> list[str]:
@@ -112,7 +113,7 @@ def test_paths_that_do_not_match_are_alone_which_is_said(caplog: pytest.LogCaptu
 
 
 def test_groups_given_in_python_are_by_row_or_by_path() -> None:
-    listed = Listing("t.csv", ["a/1.png", "b/2.png"], ["a", "b"], ["", ""], lambda path: b"")
+    listed = Listing("t.csv", ["a/1.png", "b/2.png"], ["a", "b"], ["", ""], ON_DISK)
     assert names(group_listing(listed, GroupChoice(groups=("x", "y")))) == ["x", "y"]
     assert names(group_listing(listed, GroupChoice(groups={"b/2.png": "y", "a/1.png": "x"}))) == ["x", "y"]
     with pytest.raises(DataError, match="'groups' has 1 entries, but 't.csv' lists 2 images"):

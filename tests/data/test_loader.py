@@ -12,6 +12,7 @@ from PIL import Image
 from featx.data.listing import Listing
 from featx.data.loader import Batch, Loader
 from featx.data.slices import LARGEST_SLICE, SLICE, Slices
+from featx.data.sources.image_files import MemoryFiles
 from featx.timing import Clock
 from featx.types import LayerFeatures, Pixels
 
@@ -27,7 +28,7 @@ FILES = {str(value): picture(value) for value in range(100)} | {"7": b"no image"
 
 def make_loader(workers: int = 3, device_batch: int | None = None) -> Loader:
     paths = list(FILES)
-    listing = Listing("made", paths, [""] * len(paths), [""] * len(paths), FILES.__getitem__)
+    listing = Listing("made", paths, [""] * len(paths), [""] * len(paths), MemoryFiles(FILES.__getitem__))
     return Loader(
         listing,
         lambda digest, row: row != 5,
@@ -197,6 +198,6 @@ def test_a_file_that_cannot_be_read_for_any_reason_is_one_failed_image(error: Ex
         return FILES[path]
 
     loader = make_loader()
-    loader = replace(loader, listing=replace(loader.listing, read=read))
+    loader = replace(loader, listing=replace(loader.listing, files=MemoryFiles(read)))
     rows = [loaded for batch in loader([8, 9], brightness, ready) for loaded in batch.loaded]
     assert [bool(loaded.reason) for loaded in rows] == [True, False]

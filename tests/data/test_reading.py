@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from featx.data.listing import Listing
-from featx.data.reading import READING_BUDGET, READING_MEMORY, find_size, reading
-from featx.data.sources import MAX_IMAGE_BYTES, read_file
+from featx.data.reading import READING_BUDGET, READING_MEMORY, reading
+from featx.data.sources import MAX_IMAGE_BYTES
+from featx.data.sources.image_files import ON_DISK, DiskFile
 
 
 def make_listing(*paths: Path) -> Listing:
     names = [str(path) for path in paths]
-    return Listing("made", names, [""] * len(names), [""] * len(names), read_file)
+    return Listing("made", names, [""] * len(names), [""] * len(names), ON_DISK)
 
 
 def make_file(path: Path, size: int) -> Path:
@@ -37,7 +38,7 @@ def test_what_cannot_be_read_holds_nothing(tmp_path: Path) -> None:
         with pytest.raises(OSError, match=reason), reading(listing, row):
             pass
     assert READING_BUDGET.held == 0
-    assert find_size(str(tmp_path / "huge")) == 0
+    assert DiskFile(str(tmp_path / "huge")).find_size() == 0
 
 
 def test_large_files_wait_for_each_other(tmp_path: Path) -> None:

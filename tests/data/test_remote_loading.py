@@ -22,7 +22,8 @@ from featx.data.loading_worker import HANDED_OVER_BYTES
 from featx.data.reading import READING_BUDGET
 from featx.data.remote_loading import RemoteLoading, RemotePreparation
 from featx.data.rows import Loaded
-from featx.data.sources import MAX_IMAGE_BYTES, read_file
+from featx.data.sources import MAX_IMAGE_BYTES
+from featx.data.sources.image_files import ON_DISK
 from featx.images.augment import make_views
 from featx.images.decode import DECODING_BUDGET
 from featx.images.views import keep_raw
@@ -64,7 +65,7 @@ def odd_files(tmp_path: Path) -> list[str]:
 
 
 def list_files(paths: Sequence[str]) -> Listing:
-    return Listing("made", paths, [""] * len(paths), [""] * len(paths), read_file)
+    return Listing("made", paths, [""] * len(paths), [""] * len(paths), ON_DISK)
 
 
 def make_loader(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from featx.data.listing import DigestedListing, Listing
+from featx.data.sources.image_files import ON_DISK
 from featx.evaluation.notes import note_data, note_edge, note_row
 from featx.evaluation.result import Evaluation, HeldOutPredictions, Result
 from featx.features.dataset import Dataset
@@ -39,7 +40,7 @@ def make_dataset(test_counts: tuple[int, int], **more: Any) -> Dataset:
     test = np.arange(len(y)) >= 60
     names = tuple(f"{row}.png" for row in range(len(y)))
     labels = tuple("cat" if code == 0 else "dog" for code in y.tolist())
-    listing = Listing("pets", names, labels, ("",) * len(y), lambda path: b"")
+    listing = Listing("pets", names, labels, ("",) * len(y), ON_DISK)
     digests = np.zeros((len(y), 32), np.uint8)
     return Dataset(DigestedListing(listing, digests), ["cat", "dog"], y, np.arange(len(y)), test, **more)
 

@@ -9,6 +9,7 @@ import pytest
 
 from featx.base_choice import BaseChoice
 from featx.data.listing import DigestedListing, Listing
+from featx.data.sources.image_files import ON_DISK
 from featx.errors import DataError
 from featx.features.duplicates import count_once
 from featx.requests import CompareRequest, ExtractRequest, FinetuneRequest
@@ -22,7 +23,7 @@ RANDOM = BaseChoice("tiny", "random")
 def make_digested(labels: list[str], splits: list[str], digests: list[int]) -> DigestedListing:
     paths = [f"{n}.jpg" for n in range(len(labels))]
     repeated = np.repeat(np.array(digests, np.uint8)[:, None], 32, axis=1)
-    return DigestedListing(Listing("x", paths, labels, splits, lambda path: b""), repeated)
+    return DigestedListing(Listing("x", paths, labels, splits, ON_DISK), repeated)
 
 
 def test_without_copies_every_row_counts_and_nothing_is_said() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from featx.base_choice import BaseChoice
 from featx.data.listing import DigestedListing, Listing, RowGroups
+from featx.data.sources.image_files import ON_DISK
 from featx.errors import DataError
 from featx.features.dataset import Dataset, join_dataset
 from featx.features.groups import group_pictures
@@ -27,7 +28,7 @@ def digested(
     """List rows: a letter is a label; equal numbers are the same picture."""
     paths = [f"{row}.png" for row in range(len(labels))]
     groups = RowGroups(names, "column 'patient'", guess) if names else None
-    listing = Listing("photos", paths, list(labels), splits or [""] * len(labels), lambda path: b"", groups=groups)
+    listing = Listing("photos", paths, list(labels), splits or [""] * len(labels), ON_DISK, groups=groups)
     digests = np.zeros((len(labels), 32), np.uint8)
     digests[:, 0] = pictures or range(len(labels))
     return DigestedListing(listing, digests)

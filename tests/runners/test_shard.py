@@ -7,14 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from featx.data.listing import Listing
-from featx.data.sources import read_file
+from featx.data.sources.image_files import ON_DISK
 from featx.errors import RequestError
 from featx.runners.shard import Shard
 
 
 def make_listing(count: int, data: str = "photos", folder: str = "photos") -> Listing:
     paths = [f"{folder}/class {row % 3}/picture {row}.jpg" for row in range(count)]
-    return Listing(data, paths, [""] * count, [""] * count, read_file)
+    return Listing(data, paths, [""] * count, [""] * count, ON_DISK)
 
 
 def select_all(listing: Listing, count: int) -> NDArray[np.bool_]:
@@ -39,7 +39,7 @@ def test_every_row_lies_in_exactly_one_shard_and_shards_are_about_equal(count: i
 )
 def test_shards_are_the_same_wherever_the_data_set_lies(data: str, folder: str) -> None:
     paths = [path.removeprefix("./") for path in make_listing(100, data, folder).paths]
-    listing = Listing(data, paths, [""] * 100, [""] * 100, read_file)
+    listing = Listing(data, paths, [""] * 100, [""] * 100, ON_DISK)
     assert np.array_equal(select_all(listing, 3), select_all(make_listing(100), 3))
 
 
@@ -50,7 +50,7 @@ def test_rows_that_come_or_go_move_no_other() -> None:
 
 
 def test_a_name_that_is_not_text_has_a_shard() -> None:
-    listing = Listing("photos", ["photos/\udcff.jpg"], [""], [""], read_file)
+    listing = Listing("photos", ["photos/\udcff.jpg"], [""], [""], ON_DISK)
     assert select_all(listing, 3).sum() == 1
 
 

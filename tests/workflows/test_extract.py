@@ -18,7 +18,7 @@ from featx.bases.architectures.tiny import tiny
 from featx.bases.loading import open_base
 from featx.bases.registry import resolve
 from featx.data.digest_cache import digest_all
-from featx.data.sources import list_images, read_file
+from featx.data.sources import list_images
 from featx.errors import RequestError, UnknownName
 from featx.requests import ExtractRequest
 from featx.runners.local import list_feature_keys, run_here
@@ -29,6 +29,7 @@ from featx.store.store import FeatureStore
 from featx.store.writer import rows_per_part
 from featx.workflows.extract import extract_features
 from tests.conftest import picture
+from tests.data.counted import count_reads
 
 RANDOM = BaseChoice("tiny", "random")
 
@@ -184,13 +185,7 @@ def test_shards_are_disjoint_and_together_complete(request_: ExtractRequest) -> 
 
 def test_each_shard_reads_its_own_files_only(request_: ExtractRequest) -> None:
     listing = list_images(request_.data, request_.cache)
-    read: list[str] = []
-
-    def note_and_read(path: str) -> bytes:
-        read.append(path)
-        return read_file(path)
-
-    counted = replace(listing, read=note_and_read)
+    counted, read = count_reads(listing)
     architecture = resolve(request_.base)
     for index in (1, 2, 3, 4):
         run_here(replace(request_, shard=(index, 4)), architecture, counted)

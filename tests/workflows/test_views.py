@@ -34,6 +34,7 @@ from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier
 from featx.workflows.predict import label_images
 from tests.conftest import raises_missing
+from tests.data.counted import count_reads
 
 pytestmark = pytest.mark.slow
 
@@ -74,19 +75,14 @@ def test_a_view_is_what_the_network_makes_of_the_augmented_picture(request_: Ext
 
 def test_the_views_of_an_image_come_from_one_decoding(request_: ExtractRequest) -> None:
     listing = list_images(request_.data)
-    read: list[str] = []
+    counted, read = count_reads(listing)
     prepared: list[bytes] = []
-
-    def read_and_count(path: str) -> bytes:
-        read.append(path)
-        return listing.read(path)
 
     def choose_views(digest: bytes) -> range:
         prepared.append(digest)  # asked once for each picture that was decoded
         return range(8)
 
     engine = LazyEngine("eager", make_plan(open_base(RANDOM), {"layer1": ["avg"]}, CPU, 8, 2), 36, Clock())
-    counted = replace(listing, read=read_and_count)
     batches = list(compute_features(engine, counted, range(36), lambda digest, row: True, choose_views))
     assert sum(len(batch.members) for batch in batches) == 8 * 36
     assert (len(read), len(prepared)) == (36, 36)

@@ -1,9 +1,11 @@
 """Where images come from: DATA, as the user names it, becomes a listing.
 
 One file a kind: `folder` (class folders), `csv_file` and `jsonl_file` (tables of paths; `columns` and `table` hold what
-they share), `metadata` (a folder with such a table in it) and `digits` (built in). `image_files` says which files count
-as images, and how one is read. To add a kind, write a function from DATA to a `Listing` and one entry in `SOURCES`, or
-in `TABLES` if the user may choose columns; `list_images` and every command then take it.
+they share), `metadata` (a folder with such a table in it), `digits` (built in), `archives.zip_file` and
+`archives.shards` (images in zip and tar files), `columnar.parquet_file` and `columnar.saved_dataset` (images in columns
+of tables). `image_files` says which files count as images, and how one is read. To add a kind, write a function from
+DATA to a `Listing`, whose `files` say how images are read where they are not files on disk, and one entry in `SOURCES`,
+or in `TABLES` if the user may choose columns; `list_images` and every command then take it.
 
 Of folders, read `folder`, then `layout` (classes, splits, or neither) and `tree` (what is below a folder, without side
 files, stores and loops); `side_files` and `content` say what is not a picture, `passed_over` words it, and
@@ -16,8 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from featx.data.listing import Listing
+from featx.data.sources.archives.shards import is_shards, list_shards
+from featx.data.sources.archives.zip_file import is_zip, list_zip
+from featx.data.sources.columnar.parquet_file import is_parquet, list_parquet
+from featx.data.sources.columnar.saved_dataset import is_saved_dataset, list_saved_dataset
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import is_csv_file, list_csv
 from featx.data.sources.digits import is_digits, list_digits
@@ -39,15 +46,35 @@ __all__ = [
     "read_file",
 ]
 
-SOURCES: dict[str, tuple[Callable[[str], bool], Callable[[str], Listing]]] = {
-    "digits": (is_digits, list_digits),
-    "folder": (is_folder, list_folder),
+
+class Source(NamedTuple):
+    """A kind of DATA.
+
+    Attributes
+    ----------
+    is_of_kind : callable
+        Whether DATA is of this kind.
+    list_rows : callable
+        DATA, the feature store in use or None, and whether what is no picture is listed, to a listing.
+    """
+
+    is_of_kind: Callable[[str], bool]
+    list_rows: Callable[[str, Path | None, bool], Listing]
+
+
+SOURCES: dict[str, Source] = {
+    "digits": Source(is_digits, lambda data, cache, strict: list_digits(data)),
+    "zip": Source(is_zip, lambda data, cache, strict: list_zip(data, strict)),
+    "shards": Source(is_shards, list_shards),
+    "folder": Source(is_folder, list_folder),
 }
-"""Kind of source: whether DATA is of this kind, and how it is listed. The first kind that fits is taken."""
+"""Kind of source by its name. The first kind that fits is taken."""
 
 TABLES: dict[str, tuple[Callable[[str], bool], Callable[[str, ColumnChoice], Listing]]] = {
     "csv": (is_csv_file, list_csv),
     "jsonl": (is_jsonl_file, list_jsonl),
+    "parquet": (is_parquet, list_parquet),
+    "saved dataset": (is_saved_dataset, list_saved_dataset),
 }
 """Kinds of files that list images, in whose columns the user may choose."""
 
@@ -63,7 +90,7 @@ def is_built_in(data: str) -> bool:
 def list_images(
     data: str, cache: Path | None = None, strict: bool = False, choice: ColumnChoice | None = None
 ) -> Listing:
-    """List the rows of DATA: a folder, a CSV or JSON Lines file, or the name of a built-in data set.
+    """List the rows of DATA: a folder, an archive, a table, or the name of a built-in data set.
 
     Parameters
     ----------
@@ -99,8 +126,8 @@ def list_images(
     if data.startswith(BUILT_IN):
         raise DataError(f"there is no built-in data set '{data.removeprefix(BUILT_IN)}': there is 'digits'")
     raise DataError(
-        f"'{data}' {explain_unfit(data)}: DATA is a folder with class folders, a CSV file (path,label[,split]), "
-        "a JSON Lines file or 'digits'"
+        f"'{data}' {explain_unfit(data)}: DATA is a folder with class folders, or a zip file of one; a CSV file "
+        "(path,label[,split]) or a JSON Lines file; tar shards or Parquet files; or 'digits'"
     )
 
 
@@ -109,21 +136,21 @@ def list_source_rows(data: str, cache: Path | None, strict: bool, choice: Column
     for is_of_this_kind, list_rows in TABLES.values():
         if is_of_this_kind(data):
             return list_rows(data, choice)
-    for is_source, list_source in SOURCES.values():
-        if not is_source(data):
+    for source in SOURCES.values():
+        if not source.is_of_kind(data):
             continue
-        listing = list_metadata(data, choice) if list_source is list_folder else None
+        listing = list_metadata(data, choice) if source.list_rows is list_folder else None
         if listing is not None:
             return listing
         check_unchosen(data, choice)
-        return list_folder(data, cache, strict) if list_source is list_folder else list_source(data)
+        return source.list_rows(data, cache, strict)
     return None
 
 
 def explain_unfit(data: str) -> str:
     """Say what DATA is instead of a data set."""
     if is_file(data):
-        return "is a file, but not a .csv or .jsonl"
+        return "is a file, but not a .csv, .jsonl, .zip, .tar or .parquet"
     return "is neither a file nor a folder" if exists(data) else "does not exist"
 
 

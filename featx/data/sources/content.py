@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 
 from featx.files import open_regular
 
@@ -115,12 +116,28 @@ def is_picture(path: str) -> bool:
     A file whose suffix is that of a picture does, whatever it holds: as a picture it is broken, and named as such. Any
     other file does if it begins like a picture, or if nothing tells what it is: neither a suffix nor text.
     """
-    suffix = find_suffix(path)
+    return is_picture_name(path, lambda: read_head(path))
+
+
+def read_head(path: str) -> bytes:
+    """Read the first bytes of a file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with open(open_regular(path), "rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def is_picture_name(name: str, read: Callable[[], bytes]) -> bool:
+    """Whether a file counts as a picture; its first `HEAD_BYTES`, which `read` gives, are asked for where need be."""
+    suffix = find_suffix(name)
     if suffix in PICTURE_SUFFIXES:
         return True
     try:
-        with open(open_regular(path), "rb") as file:
-            head = file.read(HEAD_BYTES)
+        head = read()
     except OSError:
         # Nobody can tell: reading it will fail, with the reason.
         return True

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featx.data.listing import Listing
+from featx.data.sources.image_files import MemoryFiles
 from featx.errors import DataError
 
 BORDER = 2
@@ -56,7 +57,7 @@ def list_digits(data: str) -> Listing:
     _, labels = load_digits()
     paths = [name_digit(row, label) for row, label in enumerate(labels.tolist())]
     names = [str(label) for label in labels]
-    return Listing(data, paths, names, assign_splits(labels), read_digit, on_disk=False)
+    return Listing(data, paths, names, assign_splits(labels), MemoryFiles(read_digit))
 
 
 def name_digit(row: int, label: int) -> str:

@@ -52,6 +52,8 @@ def suggest_parent(root: str) -> str:
 
 def suggest_table(tree: Tree, folders: Iterable[Folder]) -> str:
     """Name a table that was passed over in one of some folders whose pictures have no labels: it may hold them."""
+    if not tree.is_on_disk:
+        return ""
     suffixes = (*CSV_SUFFIXES, *JSONL_SUFFIXES)
     places = {Path(folder.path) for folder in folders}
     for file in tree.skipped:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from featx.data.class_names import warn_of_similar_classes
-from featx.data.listing import Listing
-from featx.data.sources.image_files import read_file
+from featx.data.listing import ImageFiles, Listing
+from featx.data.sources.image_files import ON_DISK
 from featx.data.sources.layout import FolderLayout, find_layout
 from featx.data.sources.passed_over import describe_passed_over
 from featx.data.sources.tree import Tree, is_store
@@ -38,10 +40,31 @@ def list_folder(data: str, cache: Path | None = None, strict: bool = False) -> L
     """
     if is_store(data):
         raise DataError(f"'{data}' is a feature store of featx, not a data set: name the folder that holds the photos")
-    tree = Tree(str(Path(data)), cache, strict)
+    return list_tree(data, Tree(str(Path(data)), cache, strict), ON_DISK)
+
+
+def list_tree(data: str, tree: Tree, files: ImageFiles, remarks: Sequence[str] = ()) -> Listing:
+    """List what lies in a tree of folders, on disk or in an archive.
+
+    Parameters
+    ----------
+    data : str
+        DATA as the user gave it.
+    tree : Tree
+    files : ImageFiles
+        How the paths in the tree are read.
+    remarks : sequence of str
+        What was found out before, to be said with the rest.
+
+    Raises
+    ------
+    DataError
+        If there are no pictures, or the folders may be read in two ways.
+    """
     try:
         layout = find_layout(tree)
-        listing = list_layout(data, tree, layout)
+        layout.notes[:0] = remarks
+        listing = replace(list_layout(data, tree, layout), files=files)
     except DataError as error:
         passed_over = describe_passed_over(tree.skipped)
         raise DataError(f"{error} ({passed_over})" if passed_over else str(error)) from error
@@ -67,4 +90,4 @@ def list_layout(data: str, tree: Tree, layout: FolderLayout) -> Listing:
     skipped = tuple(sorted(tree.skipped, key=lambda file: file.path))
     lines = [*layout.warnings, *layout.notes, describe_passed_over(skipped)]
     notes = tuple(line for line in lines if line)
-    return Listing(data, paths, labels, splits, read_file, skipped=skipped, notes=notes)
+    return Listing(data, paths, labels, splits, ON_DISK, skipped=skipped, notes=notes)

@@ -79,7 +79,7 @@ def find_layout(tree: Tree) -> FolderLayout:
         check_split_names(tree, others)
         layout = read_classes(tree, others)
     pass_over_files(tree, layout, [top])
-    warn_of_hidden(layout, [top])
+    warn_of_hidden(tree, layout, [top])
     return layout
 
 
@@ -105,7 +105,8 @@ def find_flat_layout(tree: Tree, top: Contents) -> FolderLayout:
     root = tree.root.path
     if top.files:
         note = f"'{root}' holds no class folders: its pictures are read without labels"
-        line = note + suggest_parent(root) + suggest_table(tree, [tree.root])
+        parent = suggest_parent(root) if tree.is_on_disk else ""
+        line = note + parent + suggest_table(tree, [tree.root])
         return FolderLayout([FolderPart("", "", top.without_folders())], [line])
     if top.folders:
         raise DataError(f"'{root}' is empty: its class folders hold no images")
@@ -140,7 +141,7 @@ def read_splits(tree: Tree, splits: Sequence[Folder]) -> FolderLayout:
             layout.parts.append(FolderPart(folder.name, find_split(split.name) or "", tree.scan(folder)))
     note_nested(tree, layout, chain.from_iterable(classes_of.values()))
     pass_over_files(tree, layout, split_contents)
-    warn_of_hidden(layout, split_contents)
+    warn_of_hidden(tree, layout, split_contents)
     return layout
 
 
@@ -343,22 +344,22 @@ def pass_over_files(tree: Tree, layout: FolderLayout, places: Iterable[Contents]
         layout.warnings.append(f"{lie} outside the class folders and {are} passed over, such as '{outside[0]}'")
 
 
-def warn_of_hidden(layout: FolderLayout, places: Iterable[Contents]) -> None:
+def warn_of_hidden(tree: Tree, layout: FolderLayout, places: Iterable[Contents]) -> None:
     """Warn of hidden folders that hold pictures where classes lie: somebody may have named a class so."""
     hidden: list[str] = []
     for contents in places:
-        hidden += filter(holds_pictures, contents.hidden)
+        hidden += [path for path in contents.hidden if holds_pictures(tree, path)]
     if hidden:
         names = shorten((f"'{path}'" for path in hidden), MOST_NAMES)
         is_hidden = "is hidden and holds pictures" if len(hidden) == 1 else "are hidden and hold pictures"
         layout.warnings.append(f"{names} {is_hidden}: passed over; rename what is a class")
 
 
-def holds_pictures(path: str) -> bool:
+def holds_pictures(tree: Tree, path: str) -> bool:
     """Whether a folder that is no part of the data set holds pictures."""
     if is_side_folder(Path(path).name):
         return False
-    apart = Tree(path)
+    apart = tree.apart(path)
     try:
         return apart.holds_files(apart.root)
     except DataError:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from featx.data.listing import SPLITS, Listing, RowGroups
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import is_csv_file, read_csv
-from featx.data.sources.image_files import read_file
+from featx.data.sources.image_files import ON_DISK
 from featx.data.sources.jsonl_file import read_jsonl
 from featx.data.sources.table import ImageTable, find_columns, list_table
 from featx.errors import DataError, FeatxError
@@ -140,7 +140,7 @@ def join_listings(data: str, listings: Sequence[Listing], files: Sequence[str]) 
         splits += [split or of_folder for split in listing.splits]
         notes += listing.notes
     weights = join_weights(listings)
-    return Listing(data, paths, labels, splits, read_file, notes=notes, weights=weights, groups=join_groups(listings))
+    return Listing(data, paths, labels, splits, ON_DISK, notes=notes, weights=weights, groups=join_groups(listings))
 
 
 def join_weights(listings: Sequence[Listing]) -> NDArray[np.float64] | None:

@@ -18,6 +18,8 @@ REPEATED_LINK = "link to a folder that is read where it lies"
 NOT_A_PICTURE = "not a picture"
 OUTSIDE = "outside the class folders"
 NO_PICTURES = "folder without pictures"
+UNSAFE_NAME = "name that leads out of the archive"
+REPEATED_NAME = "name that another member of the archive has"
 
 IN_WORDS = {
     NOT_A_PICTURE: ("file that is not a picture", "files that are not pictures"),
@@ -25,6 +27,8 @@ IN_WORDS = {
     NO_PICTURES: ("folder without pictures", "folders without pictures"),
     SIDE_FOLDER: ("side folder", "side folders"),
     HIDDEN_FOLDER: ("hidden folder", "hidden folders"),
+    UNSAFE_NAME: ("member whose name leads out of the archive", "members whose names lead out of the archive"),
+    REPEATED_NAME: ("member with the name of another one", "members with names of other ones"),
     SYSTEM_FILE: ("system file", "system files"),
     OWN_STORE: ("feature store of featx", "feature stores of featx"),
     REPEATED_LINK: ("link to a folder that is read where it lies", "links to folders that are read where they lie"),

@@ -31,7 +31,7 @@ from featx.data.sources.columns import (
     read_weight,
     simplify_column,
 )
-from featx.data.sources.image_files import read_file
+from featx.data.sources.image_files import ON_DISK
 from featx.data.sources.written_paths import describe_absence, find_path, suggest_folder
 from featx.errors import DataError, FeatxError, shorten
 from featx.log import note
@@ -154,7 +154,7 @@ def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
     warn_of_no_labels(labels, table.file)
     warn_of_similar_classes(labels, table.file)
     groups = read_groups(table, columns, choice)
-    return Listing(data, paths, labels, splits, read_file, notes=notes, weights=weights, groups=groups)
+    return Listing(data, paths, labels, splits, ON_DISK, notes=notes, weights=weights, groups=groups)
 
 
 def list_values(table: ImageTable, column: str) -> list[str]:

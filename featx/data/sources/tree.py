@@ -94,6 +94,9 @@ class Tree:
         What was passed over so far.
     """
 
+    is_on_disk = True
+    """Whether its folders are those of the file system."""
+
     def __init__(self, root: str, cache: Path | None = None, strict: bool = False) -> None:
         self.root = Folder(root, os.path.realpath(root))
         self.strict = strict
@@ -134,6 +137,10 @@ class Tree:
     def skip(self, path: str, reason: str) -> None:
         """Note that something is passed over."""
         self.skipped.append(FailedImage(path, reason))
+
+    def apart(self, path: str) -> Tree:
+        """Give a tree of a folder that this one passes over."""
+        return Tree(path)
 
     def _read(self, folder: Folder) -> Contents:
         contents = Contents(folder)

@@ -9,13 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from featx.data.listing import DigestedListing, Listing
+from featx.data.sources.image_files import ON_DISK
 from featx.evaluation.few_labels.draws import count_earlier, draw_labels
 from featx.features.dataset import Dataset
 
 
 def make_dataset(y: NDArray[np.intp], test: NDArray[np.bool_], groups: NDArray[np.intp] | None = None) -> Dataset:
     paths = [f"{row}.png" for row in range(len(y))]
-    listing = Listing("made", paths, [str(code) for code in y], [""] * len(y), lambda path: b"")
+    listing = Listing("made", paths, [str(code) for code in y], [""] * len(y), ON_DISK)
     digests = np.zeros((len(y), 32), np.uint8)
     digests[:, 0] = np.arange(len(y))
     classes = [str(code) for code in np.unique(y)]

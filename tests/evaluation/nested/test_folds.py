@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from featx.data.listing import DigestedListing, Listing
+from featx.data.sources.image_files import ON_DISK
 from featx.errors import DataError
 from featx.evaluation.nested.folds import (
     OuterFolds,
@@ -33,7 +34,7 @@ def make_dataset(
     """A data set without pictures."""
     n = len(y)
     names = [str(row) for row in range(n)]
-    listing = Listing("made", names, names, splits or [""] * n, read=lambda path: b"")
+    listing = Listing("made", names, names, splits or [""] * n, ON_DISK)
     digests = np.random.default_rng(0).integers(0, 256, (n, 32)).astype(np.uint8)
     classes = [chr(ord("a") + code) for code in range(max(y) + 1)]
     return Dataset(
