@@ -34,10 +34,12 @@ LADDER = (
 FLOOR = {room: floor for floor, rooms in enumerate(LADDER) for room in rooms}
 
 OWNERS = {
-    "torch": {"bases", "images", "engines", "finetuning", "runners", "linear", "cli"},
+    "torch": {"bases", "images", "engines", "models", "finetuning", "runners", "linear", "cli"},
     "torchvision": {"bases", "images"},
     "timm": {"bases"},
     "h5py": {"store"},
+    "onnx": {"models"},
+    "onnxruntime": {"models"},
     "sklearn": {"classifiers", "linear", "evaluation", "features", "workflows"},
     "click": {"cli"},
     "msgspec": {"base_choice", "bases", "fields", "requests", "models", "store", "evaluation", "ladder"},

@@ -31,13 +31,14 @@ COMMANDS = {
     "finetune": "Train a head, then fine-tune stages of the base with it.",
     "predict": "Label new images with a model.",
     "score": "Score a saved model on new labelled images.",
+    "export": "Write a model as one ONNX file that runs without featx, or for OpenVINO.",
     "run": "Run an experiment described in a TOML file.",
     "cache": "List, check, clean and export the feature store.",
 }
 """Name of a command: the line that `featx --help` shows; each lives in the module of its name."""
 
-TORCH_COMMANDS = frozenset({"auto", "layers", "extract", "advise", "finetune", "predict", "run", "score"})
-"""Commands that run a network."""
+TORCH_COMMANDS = frozenset({"auto", "layers", "extract", "advise", "finetune", "run", "score"})
+"""Commands that run a network; `predict` does where its model is not one for ONNX Runtime."""
 
 
 STOPPED = "stopped; what was committed is kept"

@@ -10,7 +10,7 @@ from featx.requests.automatic import AutoRequest
 from featx.requests.evaluation import CompareRequest, ExportRequest
 from featx.requests.extraction import ExtractRequest, column_flags
 from featx.requests.finetuning import FinetuneRequest
-from featx.requests.prediction import PredictRequest, ScoreRequest
+from featx.requests.prediction import ModelExportRequest, PredictRequest, ScoreRequest
 from featx.requests.values import (
     AugmentPreset,
     ClassWeight,
@@ -37,6 +37,7 @@ __all__ = [
     "FoldCount",
     "HeadKind",
     "KeepRule",
+    "ModelExportRequest",
     "Names",
     "PredictRequest",
     "ScoreRequest",

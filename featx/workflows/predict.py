@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from featx.data.given_images import list_given_images
 from featx.data.listing import FailedImage
 from featx.images.range_report import RangeReport
-from featx.models.base_of_model import open_model
-from featx.models.labelling import label_listing
-from featx.models.model import Model
+from featx.models.onnx.model import is_onnx_file
 from featx.requests import PredictRequest
 from featx.types import Progress
+
+if TYPE_CHECKING:
+    from featx.models.labelled import Labelled
+    from featx.models.model import Model
+    from featx.models.onnx.model import OnnxModel
+
+    LabelListing = Callable[..., Iterator[Labelled]]
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,13 @@ class Predictions:
 
 
 def label_images(request: PredictRequest, progress: Progress | None = None) -> Predictions:
-    """Label images with a model that `fit` or `finetune` made.
+    """Label images with a model that `fit` or `finetune` made, or with what `export` made of one.
 
     Parameters
     ----------
     request : PredictRequest
-        Its `model` is a path or a `Model`; its `images` are files, folders, tables of paths, PIL images or uint8 arrays
-        of (height, width, 3).
+        Its `model` is a path, also of an ONNX file, or a `Model`; its `images` are files, folders, tables of paths,
+        PIL images or uint8 arrays of (height, width, 3).
     progress : callable, optional
         Called with the number of images done and to be done.
 
@@ -99,7 +104,7 @@ def label_images(request: PredictRequest, progress: Progress | None = None) -> P
     DataError
         If there are no images, or something is neither a path nor a picture.
     """
-    model = open_model(request)
+    model, label_listing = open_any_model(request)
     listing = list_given_images(request.images, request.path_column)
     labelled: list[Prediction] = []
     failed: list[FailedImage] = []
@@ -113,11 +118,27 @@ def label_images(request: PredictRequest, progress: Progress | None = None) -> P
         failed += batch.failed
         if progress:
             progress(len(labelled) + len(failed), len(listing))
-    ranges.warn(model.keys[0].base.transform.value_range is not None)
+    ranges.warn(model.transform.value_range is not None)
     return Predictions(labelled, failed, listing.paths, model.classes_, ranges.list_notes())
 
 
-def make_prediction(model: Model, path: str, code: int, probabilities: Sequence[float]) -> Prediction:
+def open_any_model(request: PredictRequest) -> tuple[Model | OnnxModel, LabelListing]:
+    """Read the model that a request names, and give it with what runs it over a listing.
+
+    Of ONNX files no torch is imported, which takes longer than all the rest.
+    """
+    if is_onnx_file(request.model):
+        from featx.models.onnx.labelling import label_with_onnx
+        from featx.models.onnx.model import load_onnx_model
+
+        return load_onnx_model(request.model), label_with_onnx
+    from featx.models.base_of_model import open_model
+    from featx.models.labelling import label_listing
+
+    return open_model(request), label_listing
+
+
+def make_prediction(model: Model | OnnxModel, path: str, code: int, probabilities: Sequence[float]) -> Prediction:
     """Join a path to its class and all probabilities."""
     by_class = dict(zip(model.classes_, probabilities, strict=True))
     return Prediction(path, model.classes_[code], probabilities[code], by_class)
