@@ -23,7 +23,7 @@ LADDER = (
     ("evaluation",),
     ("selection",),
     ("ladder",),
-    ("advice", "finetuning", "inspection", "reports", "runners"),
+    ("advice", "diagnosis", "finetuning", "inspection", "reports", "runners"),
     ("workflows",),
     ("api",),
     ("__init__",),
@@ -34,8 +34,8 @@ LADDER = (
 FLOOR = {room: floor for floor, rooms in enumerate(LADDER) for room in rooms}
 
 OWNERS = {
-    "torch": {"bases", "images", "engines", "models", "finetuning", "runners", "linear", "cli"},
-    "torchvision": {"bases", "images"},
+    "torch": {"bases", "diagnosis", "images", "engines", "models", "finetuning", "runners", "linear", "cli"},
+    "torchvision": {"bases", "diagnosis", "images"},
     "timm": {"bases"},
     "h5py": {"store"},
     "onnx": {"models"},

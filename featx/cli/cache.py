@@ -18,7 +18,21 @@ if TYPE_CHECKING:
     from featx.store.key_summary import KeySummary
 
 
-@click.group("cache")
+class NamedGroup(click.Group):
+    """A group that says which of its commands is nearest to a mistyped one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name, or say which is nearest."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            from featx.errors import unknown
+
+            raise click.UsageError(str(unknown("command of featx cache", args[0], self.commands)))
+        return super().resolve_command(ctx, args)
+
+
+@click.group("cache", cls=NamedGroup)
 def command() -> None:
     """List, check, clean and export the feature store.
 

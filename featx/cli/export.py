@@ -15,7 +15,7 @@ from featx.cli.options import (
     print_json,
     verbosity_options,
 )
-from featx.cli.terminal import say_line
+from featx.cli.terminal import say_line, waiting
 from featx.requests import ModelExportRequest
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def command(
     request = ModelExportRequest(model, out, to, half, with_resize, weights, base, yes)
     from featx.workflows.export_model import export_model
 
-    exported = export_model(request)
+    with waiting("exporting", quiet or as_json):
+        exported = export_model(request)
     if as_json:
         print_json(exported.to_dict())
         return
