@@ -76,3 +76,19 @@ def describe_decoding(seconds: Mapping[str, float]) -> str:
     """
     share = find_share(seconds, "decode")
     return f"decoding is the bottleneck: {share:.0%}" if share >= BOTTLENECK_SHARE else ""
+
+
+def format_seconds(seconds: float, digits: int = 0) -> str:
+    """Write a time as people say it: "21 s", "4 min", "1.5 h".
+
+    Parameters
+    ----------
+    seconds : float
+    digits : int
+        Digits after the point, as long as it is seconds.
+    """
+    if seconds < 99.5:
+        return f"{seconds:.{digits}f} s"
+    if seconds < 99.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from featx.cli.options import cache_option, json_option, print_json, verbosity_options
-from featx.cli.terminal import colour, say_text, waiting
+from featx.cli.progress import waiting
+from featx.cli.terminal import colour, say_text
 
 
 @click.command("doctor")

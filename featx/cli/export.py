@@ -15,7 +15,8 @@ from featx.cli.options import (
     print_json,
     verbosity_options,
 )
-from featx.cli.terminal import say_line, waiting
+from featx.cli.progress import waiting
+from featx.cli.terminal import say_line
 from featx.requests import ModelExportRequest
 
 if TYPE_CHECKING:

@@ -6,19 +6,10 @@ import io
 import os
 import re
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
 from featx.log import ANY_NAME, escape_controls
-
-SILENT_SECONDS = 2.0
-"""What takes less is over before one wonders."""
-
-TICK_SECONDS = 1.0
 
 MARK_COLOURS = {"*": "green", "=": "yellow"}
 """First characters of the rows of a table that stand out on a terminal: the best, and those tied with it."""
@@ -63,38 +54,6 @@ def has_colour() -> bool:
 def colour(text: str, name: str) -> str:
     """Colour a text where stdout shows colours."""
     return click.style(text, fg=name) if has_colour() else text
-
-
-@contextmanager
-def waiting(what: str, quiet: bool) -> Iterator[None]:
-    """Say on a terminal what is going on while the block runs, once that takes more than two seconds.
-
-    For steps that cannot tell how far they are; those that can have a bar.
-    """
-    if quiet or not sys.stderr.isatty():
-        yield
-        return
-    done = threading.Event()
-    started = time.monotonic()
-
-    def tick() -> None:
-        delay = SILENT_SECONDS
-        while not done.wait(delay):
-            sys.stderr.write(f"\r{what} ... {time.monotonic() - started:.0f} s")
-            sys.stderr.flush()
-            delay = TICK_SECONDS
-
-    thread = threading.Thread(target=tick, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        if time.monotonic() - started > SILENT_SECONDS:
-            # Back to the beginning of the line, which is cleared.
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
 
 
 def write_any_name() -> None:

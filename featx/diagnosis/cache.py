@@ -62,7 +62,8 @@ def check_parts(root: Path) -> list[Finding]:
             except OSError:
                 unreadable += 1
     bases = len(list_base_folders(root))
-    findings = [Finding(TOPIC, "ok", f"features of {bases} bases in {parts} parts, {size / 1e6:.0f} MB")]
+    held = f"features of {count_of(bases, 'base')} in {count_of(parts, 'part')}, {size / 1e6:.0f} MB"
+    findings = [Finding(TOPIC, "ok", held)]
     if broken:
         text = f"{broken} of {parts} parts are broken: their features are computed again"
         findings.append(
@@ -78,3 +79,8 @@ def check_parts(root: Path) -> list[Finding]:
         text = f"{len(odd)} of {bases} bases have no readable base.json"
         findings.append(Finding(TOPIC, "note", text, "extract anything with these bases, and it is written again"))
     return findings
+
+
+def count_of(number: int, noun: str) -> str:
+    """Write a number with its noun in singular or plural."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -132,7 +132,7 @@ PROMISES = {"renaming": renames, "syncing": syncs, "locking": locks}
 
 
 def find_kind(folder: Path, mounts: Path = Path("/proc/mounts")) -> str:
-    """Name the kind of file system that a folder lies on, such as "ext4" or "nfs4"; empty where the system tells not."""
+    """Name the kind of file system that a folder lies on, such as "ext4" or "nfs4"; empty where it is not told."""
     kind = ""
     longest = -1
     with suppress(OSError):

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -65,10 +66,8 @@ def hide_people(text: str, names: Iterable[str] | None = None) -> str:
 def list_names() -> set[str]:
     """List the names of the user, the machine and the home folder, as far as the system tells."""
     names = {platform.node(), Path.home().name, *(os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME"))}
-    try:
-        names.add(getpass.getuser())
     # A user without an entry, as in many containers.
-    except (OSError, KeyError, ImportError):
-        pass
+    with suppress(OSError, KeyError, ImportError):
+        names.add(getpass.getuser())
     # Names that containers give to everybody tell nothing, and stand in many words of many messages.
     return names - {"root", "user", "home", "localhost", ""}

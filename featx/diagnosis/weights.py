@@ -41,7 +41,7 @@ def check_weights(torch_folder: Path | None = None, hub_folder: Path | None = No
 def list_names(folder: Path, pattern: re.Pattern[str]) -> list[str]:
     """List what a folder holds, of names that publishers give: nobody else's are told."""
     try:
-        entries = sorted(os.listdir(folder))
+        entries = sorted(path.name for path in folder.iterdir())
     except OSError:
         return []
     return [match[1] for match in map(pattern.fullmatch, entries) if match]

@@ -11,6 +11,7 @@ from featx.ladder.candidates import Candidate
 from featx.ladder.climb import CLOSING, Rung, Step
 from featx.ladder.kept import KeptStep
 from featx.ladder.procedure import ProcedureEstimate
+from featx.timing import format_seconds
 
 if TYPE_CHECKING:
     from featx.data.listing import FailedImage
@@ -120,15 +121,6 @@ def show_skipped(step: Step, kept: KeptStep, bases: Sequence[str], reason: str =
         reason = f"about {needed}, budget left {left}"
     words = STEPS_IN_WORDS[step.kind]
     return LadderRow(words, bases[step.base], None, None, None, None, None, 0, False, f"not tried: {reason}")
-
-
-def format_seconds(seconds: float) -> str:
-    """Write a time as people say it: "21 s", "4 min", "1.5 h"."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    if seconds < 99.5 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from featx.ladder.procedure import ProcedureEstimate
-from featx.ladder.report import AutoReport, LadderRow, format_seconds
+from featx.ladder.report import AutoReport, LadderRow
 from featx.log import escape_controls
 from featx.reports.table import further_figures, sentence
+from featx.timing import format_seconds
 
 GAP = "  "
 """Between columns."""

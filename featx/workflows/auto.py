@@ -25,9 +25,10 @@ from featx.ladder.candidates import Candidate
 from featx.ladder.climb import Climb, Rung, Step, climb_ladder
 from featx.ladder.opened_base import open_to_choose
 from featx.ladder.procedure import FEW_IMAGES, ProcedureEstimate, estimate_procedure, predict_seconds
-from featx.ladder.report import AutoReport, format_seconds
+from featx.ladder.report import AutoReport
 from featx.requests import AutoRequest, CompareRequest, ExtractRequest, column_flags, default_cache
 from featx.runners.summary import ExtractSummary
+from featx.timing import format_seconds
 from featx.types import Progress
 
 ESTIMATE = "estimate"
