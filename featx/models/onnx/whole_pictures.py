@@ -124,9 +124,10 @@ def list_resize_attributes(transform: InputTransform) -> dict[str, Any]:
     }
     if transform.interpolation == "nearest":
         return {**attributes, "nearest_mode": "round_prefer_ceil"}
-    attributes["antialias"] = 1
+    # Pillow counts no pixel beyond the edge; without this ONNX Runtime's last row and column are others.
+    attributes.update(antialias=1, exclude_outside=1)
     if transform.interpolation == "bicubic":
-        attributes.update(cubic_coeff_a=PILLOW_CUBIC, exclude_outside=1)
+        attributes["cubic_coeff_a"] = PILLOW_CUBIC
     return attributes
 
 

@@ -102,8 +102,8 @@ def test_a_graph_that_resizes_takes_pictures_of_any_size(views: int, tmp_path: P
     exported = featx.export(model, tmp_path / "m.onnx", with_resize=True)
     assert exported.resize is not None
     # Steps of 255: rounded differently here and there.
-    assert exported.resize.most <= 2
-    assert exported.resize.mean < 0.1
+    assert exported.resize.most <= 1
+    assert exported.resize.mean < 0.01
     for seed, size in enumerate([(90, 61), (40, 77), (32, 32), (20, 30)]):
         picture(seed, 0, size).save(tmp_path / f"{seed}.png")
     assert compare(model, tmp_path / "m.onnx", sorted(tmp_path.glob("*.png"))) < 1e-2
@@ -121,7 +121,11 @@ def test_resizing_in_the_graph_is_that_of_pillow(interpolation: str) -> None:
         shown = picture(3, 1, size)
         (found,) = session.run(None, {INPUT_NAME: np.asarray(shown)[None]})
         difference = np.abs(found[0].astype(int) - to_pixels(shown, transform))
-        assert difference.max() <= (2 if interpolation != "nearest" else 0), size
+        if interpolation == "nearest":
+            # A place between two pixels goes to the one or the other, since ONNX Runtime rounds its scale to float32.
+            assert (difference > 0).mean() < 0.1, size
+        else:
+            assert difference.max() <= 1, size
 
 
 def test_the_command_says_what_it_wrote(exported: Path, featx: Callable[..., Any], tmp_path: Path) -> None:
@@ -139,7 +143,8 @@ def test_openvino_runs_the_same_graph(photos: Path, tmp_path: Path) -> None:
     model = make_model(load_base("tiny"), "svm")
     exported = featx.export(model, tmp_path / "m.xml", to="openvino")
     assert exported.difference < 1e-4
-    network = openvino.Core().compile_model(tmp_path / "m.xml", "CPU")
+    # Left alone, it computes in bfloat16 where the processor has it.
+    network = openvino.Core().compile_model(tmp_path / "m.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     (path,) = sorted(photos.rglob("*.png"))[:1]
     from PIL import Image
 
@@ -155,7 +160,8 @@ def test_what_no_graph_holds_is_refused_in_one_line(tmp_path: Path) -> None:
         featx.export(model, tmp_path / "m.onnx", with_resize=True)
     with pytest.raises(RequestError, match=r"ends in \.onnx, not as '.*m\.featx' does"):
         featx.export(model, tmp_path / "m.featx")
-    hog = make_model(load_base("hog"), "logreg", "flat", (load_base("hog").layers[0].name,))
+    base = load_base("hog")
+    hog = replace(make_model(base, "logreg", "flat", (base.layers[-1].name,)), weights=base.source)
     with pytest.raises(RequestError, match="'hog' is computed by scikit-image"):
         featx.export(hog, tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []

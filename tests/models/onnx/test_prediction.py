@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def test_the_output_is_that_of_a_featx_model(exported: Path, featx: Featx, photo
     assert tables[0] == tables[1]
 
 
-def test_no_torch_is_imported_and_a_picture_is_labelled_within_a_second(exported: Path, photos: Path) -> None:
+def test_no_torch_is_imported_and_a_picture_takes_less_than_a_second_of_a_core(exported: Path, photos: Path) -> None:
     words = ["predict", str(exported), str(photos / "red" / "00.png")]
     script = (
         "import sys\nfrom featx.cli.main import run\n"
@@ -47,15 +47,13 @@ def test_no_torch_is_imported_and_a_picture_is_labelled_within_a_second(exported
         "heavy = {'torch', 'torchvision', 'onnx', 'sklearn', 'scipy', 'h5py'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
-    seconds = []
-    for _ in range(3):
-        before = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-        seconds.append(time.perf_counter() - before)
-        assert done.returncode == 0, done.stderr
-        assert "probability" in done.stdout
-    # Machines that run tests have other work: what is measured is in benchmarks/results/onnx.md.
-    assert min(seconds) < 3
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    assert "probability" in done.stdout
+    # Seconds of a core: machines that run tests have other work, and it takes 0.4.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
 
 
 @pytest.mark.parametrize(
