@@ -38,7 +38,7 @@ def check_missing(root: Path) -> list[Finding]:
     above = root.absolute().parent
     while not above.exists():
         above = above.parent
-    if not os.access(above, os.W_OK):
+    if not os.access(above, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         advice = "choose another folder with --cache or FEATX_CACHE"
         return [Finding(TOPIC, "problem", "there is no cache, and its folder cannot be made", advice)]
     return [Finding(TOPIC, "ok", "there is no cache yet: featx extract makes it"), check_space(above)]

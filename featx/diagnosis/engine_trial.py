@@ -135,8 +135,8 @@ def field(number: int, value: bytes | int) -> bytes:
     return bytes([number << 3 | 2, len(value)]) + value
 
 
-TENSOR_OF_BYTES = field(1, field(1, 2))
-"""A type of ONNX: a tensor of uint8 of any shape."""
+TENSOR_OF_BYTES = field(1, field(1, 2) + field(2, 4 * field(1, b"")))
+"""A type of ONNX: a tensor of uint8 of four axes."""
 
 IDENTITY = (
     field(1, 8)

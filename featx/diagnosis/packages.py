@@ -23,6 +23,9 @@ REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[[^\]]*\])?\s*(?P<specifier>[^;]
 EXTRA = re.compile(r"extra\s*==\s*['\"]([\w.-]+)['\"]")
 BOUND = re.compile(r"(>=|==|<=|<|>|~=|!=)\s*([\w.*+!-]+)")
 
+MINORS_AHEAD = 15
+"""By how much the minor version of torchvision is ahead of that of torch 2, which it is released with."""
+
 DEVELOPMENT = ("dev", "bench")
 """Extras for who works on featx: that they are not installed is nothing to be known."""
 
@@ -191,13 +194,26 @@ def check_needed(installation: Installation, needed: Sequence[Asked]) -> list[Fi
 
 def check_torchvision(installation: Installation) -> list[Finding]:
     """Compare torch with the one that torchvision was built for: another one crashes or misses operators."""
-    wanted = installation.torch_of_torchvision
     torch = installation.installed.get("torch")
-    if not wanted or torch is None or read_version(torch) == read_version(wanted):
+    torchvision = installation.installed.get("torchvision")
+    if torch is None or torchvision is None:
         return []
-    torchvision = installation.installed.get("torchvision", "")
+    wanted = installation.torch_of_torchvision
+    if wanted:
+        is_same = read_version(torch) == read_version(wanted)
+    else:
+        wanted = name_torch_of(torchvision)
+        is_same = read_version(torch)[:2] == read_version(wanted)
+    if is_same:
+        return []
     text = f"torchvision {torchvision} was built for torch {wanted}, and torch {torch} is installed"
     return [Finding(TOPIC, "problem", text, "pip install --upgrade torch torchvision")]
+
+
+def name_torch_of(torchvision: str) -> str:
+    """Name the release of torch that a release of torchvision belongs to: 2.14 to 0.29, as 2.0 to 0.15."""
+    minor = [*read_version(torchvision), 0, 0][1]
+    return f"2.{minor - MINORS_AHEAD}"
 
 
 def check_extras(installation: Installation, further: Sequence[Asked]) -> list[Finding]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from featx.errors import StoreError
 from featx.files import write_atomic
 from featx.models.base_of_model import load_model_base, open_model
 from featx.models.model import Model
 from featx.models.onnx.export import Exported, check_needed, export_onnx
-from featx.models.onnx.facts import OnnxFacts
+from featx.models.onnx.facts import OnnxFacts, list_facts
 from featx.models.onnx.openvino_ir import check_openvino, write_openvino
 from featx.models.onnx.resize_difference import ResizeDifference, measure_resize
 from featx.models.onnx.whole_pictures import OPSET
@@ -57,7 +55,7 @@ class ExportedModel:
             "difference": self.difference,
             "resize": self.resize.to_dict() if self.resize else None,
             "notes": self.notes,
-            **msgspec.to_builtins(self.facts),
+            **list_facts(self.facts),
         }
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,9 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    stream = Terminal()
-    monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    return stream
+    return Terminal()
 
 
 def test_without_arguments_three_first_steps_are_shown(featx: Featx) -> None:
@@ -64,7 +63,8 @@ def test_a_mistyped_option_gets_the_nearest_one(featx: Featx) -> None:
 
 
 def test_the_best_row_and_those_tied_with_it_have_colours_on_a_terminal(terminal: Terminal) -> None:
-    say_table(TABLE)
+    with redirect_stdout(terminal):
+        say_table(TABLE)
     lines = terminal.getvalue().splitlines()
     assert lines[0] == "   layer"
     assert lines[1] == "\x1b[32m*  layer3\x1b[0m"
@@ -77,7 +77,8 @@ def test_who_wants_no_colour_gets_none(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    say_table(TABLE)
+    with redirect_stdout(terminal):
+        say_table(TABLE)
     assert terminal.getvalue() == f"{TABLE}\n"
 
 
@@ -88,16 +89,20 @@ def test_files_and_pipes_get_no_colour(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_name_in_a_table_moves_no_cursor(terminal: Terminal) -> None:
-    say_table("*  lay\x1b[2Jer")
+    with redirect_stdout(terminal):
+        say_table("*  lay\x1b[2Jer")
     assert "\\x1b[2J" in terminal.getvalue()
 
 
 def test_columns_says_how_wide_help_and_tables_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = {**os.environ, "COLUMNS": "60"}
     script = "from featx.cli.main import run; run(['--help'])"
-    words = [sys.executable, "-c", script]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
-    assert max(map(len, done.stdout.splitlines())) <= 60
+    widths = []
+    for columns in ("70", "110"):
+        environment = {**os.environ, "COLUMNS": columns}
+        words = [sys.executable, "-c", script]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+        widths.append(max(map(len, done.stdout.splitlines())))
+    assert widths[0] <= 70 < widths[1] <= 110
     from featx.reports.table import terminal_width
 
     monkeypatch.setenv("COLUMNS", "60")

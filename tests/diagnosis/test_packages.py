@@ -12,6 +12,7 @@ from featx.diagnosis.packages import (
     Asked,
     Installation,
     check_packages,
+    check_torchvision,
     is_allowed,
     read_asked,
     read_installation,
@@ -62,6 +63,13 @@ def test_a_torchvision_that_was_built_for_another_torch_is_a_problem() -> None:
     ]
 
 
+@pytest.mark.parametrize(("torchvision", "problems"), [("0.29.7", 0), ("0.28.1", 1), ("0.30.0", 1)])
+def test_a_torchvision_that_names_no_torch_is_told_by_its_number(torchvision: str, problems: int) -> None:
+    installed = {**SOUND.installed, "torchvision": torchvision}
+    findings = check_torchvision(replace(SOUND, installed=installed, torch_of_torchvision=""))
+    assert len(findings) == problems
+
+
 def test_what_is_missing_or_too_old_is_a_problem_and_what_was_not_tested_a_note() -> None:
     installed = {"torchvision": "0.29.1", "openvino": "2024.0"}
     findings = check_packages(replace(SOUND, installed=installed, python=(3, 99)))
@@ -103,4 +111,4 @@ def test_what_featx_asks_for_is_read_from_its_own_metadata() -> None:
     assert "openvino" in {item.extra for item in asked}
     assert {item.extra for item in asked} - {""} <= {*WHAT_FOR, "dev", "bench"}
     assert "torch" in read_tested()
-    assert read_installation().torch_of_torchvision
+    assert list_lines(check_torchvision(read_installation()), "problem") == []

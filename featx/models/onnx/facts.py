@@ -97,7 +97,13 @@ class OnnxFacts(Struct, frozen=True, omit_defaults=True):
 
 def write_facts(facts: OnnxFacts) -> str:
     """Write facts as JSON, with the format and its version first."""
-    return json.dumps({"format": ONNX_FORMAT, "version": ONNX_VERSION, **msgspec.to_builtins(facts)})
+    return json.dumps({"format": ONNX_FORMAT, "version": ONNX_VERSION, **list_facts(facts)})
+
+
+def list_facts(facts: OnnxFacts) -> dict[str, Any]:
+    """Give facts as plain values for JSON."""
+    plain: dict[str, Any] = msgspec.to_builtins(facts)
+    return plain
 
 
 def read_facts(text: str | None) -> OnnxFacts:
