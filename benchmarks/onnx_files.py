@@ -1,6 +1,6 @@
 """Compares models exported to ONNX with `featx predict` on photos: probabilities, labels, and images a second.
 
-    python benchmarks/onnx_files.py photos --weights FOLDER [--base tiny ...] [--photos 200] [--out TABLE.md]
+    python benchmarks/onnx_files.py photos --weights FOLDER [--base tiny ...] [--quick] [--photos 200]
     python benchmarks/onnx_files.py photos --weights FOLDER --speed
 
 PHOTOS is a folder of class folders. Every base is exported with each of its poolings and a logistic regression, and
@@ -104,14 +104,18 @@ def read_probabilities(predictions: Any) -> np.ndarray[Any, Any]:
     return np.array([list(image.probabilities.values()) for image in predictions.labelled])
 
 
-def make_models(bench: Bench, subject: Subject) -> Iterator[tuple[str, Model]]:
-    """Fit the models of a base, each with its name in the table."""
+def make_models(bench: Bench, subject: Subject, is_quick: bool) -> Iterator[tuple[str, Model]]:
+    """Fit the models of a base, each with its name in the table; only the first one where it has to be quick."""
     if subject.base == FINE_TUNED:
         yield "mobilenet_v2, fine-tuned", fine_tune(bench, subject)
         return
     base = featx.BaseChoice(subject.base, bench.find_weights(subject.base))
-    featx.extract(bench.data, base=base, layers=[subject.layer], poolings=list(subject.poolings), **bench.options)
-    for pooling, clf in [*((p, "logreg") for p in subject.poolings), *(("avg", c) for c in CLASSIFIERS)]:
+    poolings = list(subject.poolings[:1] if is_quick else subject.poolings)
+    featx.extract(bench.data, base=base, layers=[subject.layer], poolings=poolings, **bench.options)
+    pairs = [(pooling, "logreg") for pooling in poolings]
+    if not is_quick:
+        pairs += [("avg", clf) for clf in CLASSIFIERS]
+    for pooling, clf in pairs:
         fitted = featx.fit(bench.data, base=base, layer=subject.layer, clf=clf, pooling=pooling, **bench.options)
         yield f"{subject.base}, {pooling}, {clf}", fitted.model
 
@@ -125,12 +129,12 @@ def fine_tune(bench: Bench, subject: Subject) -> Model:
     return featx.load_model(out)
 
 
-def measure_agreement(bench: Bench, subjects: list[Subject]) -> None:
+def measure_agreement(bench: Bench, subjects: list[Subject], is_quick: bool) -> None:
     """Write the table of differences."""
     bench.say("| model | greatest difference | same label | MB | export, s | resize: mean, most |")
     bench.say("|---|---|---|---|---|---|")
     for subject in subjects:
-        models = list(make_models(bench, subject))
+        models = list(make_models(bench, subject, is_quick))
         for name, model in models:
             bench.compare(name, model)
         name, model = models[0]
@@ -173,13 +177,17 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--base", action="append")
     parser.add_argument("--photos", dest="most", type=int, default=200)
+    parser.add_argument("--quick", action="store_true", help="one pooling and classifier of each base")
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     subjects = [subject for subject in SUBJECTS if given.base is None or subject.base in given.base]
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(given.photos, given.weights, given.most, Path(folder), given.out)
-        (measure_speed if given.speed else measure_agreement)(bench, subjects)
+        if given.speed:
+            measure_speed(bench, subjects)
+        else:
+            measure_agreement(bench, subjects, given.quick)
 
 
 if __name__ == "__main__":
