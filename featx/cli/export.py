@@ -18,6 +18,7 @@ from featx.cli.options import (
 from featx.cli.progress import waiting
 from featx.cli.terminal import say_line
 from featx.requests import ModelExportRequest
+from featx.requests.prediction import GraphFormat
 
 if TYPE_CHECKING:
     from featx.workflows.export_model import ExportedModel
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 def command(
     model: Path,
     out: Path,
-    to: str,
+    to: GraphFormat,
     half: bool,
     with_resize: bool,
     base: str | None,

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 DIFFERENCE = 1e-3
@@ -30,7 +31,7 @@ def main() -> None:
     if gpus["mps"]:
         names.append(("torch", "mps"))
     for engine, device in names:
-        attempt(f"{engine} on {device}", lambda engine=engine, device=device: compare(engine, device, expected))
+        attempt(f"{engine} on {device}", partial(compare, engine, device, expected))
     if is_there("onnxruntime"):
         attempt("onnxruntime", run_onnx)
 
@@ -71,7 +72,7 @@ def describe_gpus() -> dict[str, Any]:
         for number in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(number)
             gpus.append({"name": properties.name, "bytes": properties.total_memory})
-        version = torch._C._cuda_getDriverVersion()
+        version = torch._C._cuda_getDriverVersion()  # type: ignore[attr-defined]
         driver = f"{version // 1000}.{version % 1000 // 10}"
     return {"cuda": torch.version.cuda, "driver": driver, "gpus": gpus, "mps": torch.backends.mps.is_available()}
 

@@ -27,7 +27,10 @@ from featx.models.onnx.model import is_onnx_file
 from featx.models.pass_size import count_numbers
 from featx.requests import ModelExportRequest, PredictRequest, ScoreRequest
 
-ModelRequest = PredictRequest | ScoreRequest | ModelExportRequest
+LabelRequest = PredictRequest | ScoreRequest
+"""Who wants images to be labelled."""
+
+ModelRequest = LabelRequest | ModelExportRequest
 """Who wants a model to be run; the fields that say with what are the same."""
 
 MOST_RANDOM_BYTES = 600_000_000

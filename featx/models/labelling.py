@@ -11,7 +11,7 @@ from featx.engines.compute import compute_features
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, group_poolings, make_plan
 from featx.images.range_report import RangeReport
-from featx.models.base_of_model import ModelRequest, load_model_base
+from featx.models.base_of_model import LabelRequest, load_model_base
 from featx.models.labelled import Labelled, list_readable
 from featx.models.model import Model
 from featx.models.pass_size import choose_pass
@@ -20,7 +20,7 @@ from featx.timing import Clock
 
 
 def label_listing(
-    model: Model, request: ModelRequest, listing: Listing, ranges: RangeReport | None = None
+    model: Model, request: LabelRequest, listing: Listing, ranges: RangeReport | None = None
 ) -> Iterator[Labelled]:
     """Label the images of a listing, batch by batch, in the order of its rows.
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -25,7 +25,7 @@ from featx.images.normalise import to_input
 from featx.images.views import FIXED_VIEWS
 from featx.keys import list_fields
 from featx.models.model import Model
-from featx.models.onnx.facts import METADATA_KEY, InputKind, OnnxFacts, write_facts
+from featx.models.onnx.facts import METADATA_KEY, ClassifierKind, InputKind, OnnxFacts, write_facts
 from featx.models.onnx.model import INPUT_NAME, MOST_ONNX_BYTES, OUTPUT_NAME, OnnxModel, open_onnx_model
 from featx.models.onnx.network import MIRRORED_VIEWS, PredictingNetwork
 from featx.models.onnx.whole_pictures import OPSET, take_whole_pictures
@@ -156,7 +156,7 @@ def describe(base: Base, model: Model, is_half: bool, with_resize: bool) -> Onnx
         architecture=base.id.architecture,
         weights=base.id.weights,
         layers=tuple(LayerFacts(key.layer, key.pooling, key.dtype) for key in model.keys),
-        clf=model.classifier.kind,
+        clf=cast(ClassifierKind, model.classifier.kind),
         featx=__version__,
         views=model.views,
     )
@@ -207,7 +207,7 @@ def trace(network: PredictingNetwork, example: torch.Tensor) -> Any:
         If the exporter cannot.
     """
     try:
-        with quiet_exporter():
+        with quiet_exporter(), no_attention_kernels():
             program = torch.onnx.export(
                 network,
                 (example,),
@@ -219,12 +219,29 @@ def trace(network: PredictingNetwork, example: torch.Tensor) -> Any:
                 verbose=False,
             )
         assert program is not None
-        return program.model_proto
+        proto = program.model_proto
     except Exception as error:  # the exporter raises whatever it meets in a network
         raise ModelError(
             f"torch's exporter cannot write '{network.base.id.architecture}' as an ONNX graph: "
             f"{first_line(error)[:300]}"
         ) from error
+    # The exporter falls back to a fixed batch without a word.
+    if not proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
+        raise ModelError(
+            f"'{network.base.id.architecture}' computes batches of one size only, once torch's exporter has written it"
+        )
+    return proto
+
+
+@contextmanager
+def no_attention_kernels() -> Iterator[None]:
+    """Keep torch from computing attention in one piece, which exports with the batch of the example only."""
+    was_enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_enabled)
 
 
 @contextmanager

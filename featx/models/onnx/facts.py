@@ -38,6 +38,8 @@ InputKind = Literal["crop", "views", "picture"]
 """What the graph takes. "crop": (n, crop, crop, 3), pictures that are resized and cropped already. "views": (n, v,
 crop, crop, 3), v views of each. "picture": (n, height, width, 3), pictures of any size, which the graph resizes."""
 
+ClassifierKind = Literal["logreg", "svm", "mlp", "knn", "dummy"]
+
 INPUT_AXES = {"crop": 4, "views": 5, "picture": 4}
 """Axes of the input of a graph, by what it takes."""
 
@@ -73,7 +75,7 @@ class OnnxFacts(Struct, frozen=True, omit_defaults=True):
     architecture: Annotated[str, Meta(pattern=ARCHITECTURE)]
     weights: Annotated[str, Meta(pattern=SHA256)]
     layers: Annotated[tuple[LayerFacts, ...], Meta(min_length=1, max_length=100)]
-    clf: Literal["logreg", "svm", "mlp", "knn", "dummy"]
+    clf: ClassifierKind
     featx: Annotated[str, Meta(max_length=100)]
     views: Views = 1
 
