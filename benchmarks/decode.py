@@ -32,11 +32,11 @@ from PIL import Image, ImageFilter
 
 import featx
 from featx.base_choice import BaseChoice
-from featx.engines.threads import count_cores
 from featx.evaluation.comparison import open_comparison
 from featx.evaluation.evaluate import evaluate_layer_set
 from featx.evaluation.metrics import mcnemar
 from featx.keys import DECODE_MODES
+from featx.processes.machine import count_cores
 from featx.requests import CompareRequest
 
 RESULTS = Path(__file__).parent / "results"

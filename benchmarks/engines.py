@@ -32,8 +32,8 @@ from tabulate import tabulate
 
 from featx.base_choice import BaseChoice
 from featx.data.sources import list_images
-from featx.engines.threads import count_cores
 from featx.keys import Precision
+from featx.processes.machine import count_cores
 from featx.requests import CompareRequest, EngineName, ExtractRequest, PredictRequest
 from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier

@@ -44,9 +44,10 @@ from featx.bases.loading import open_base
 from featx.data.sources import list_images
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, Plan, make_plan
-from featx.engines.threads import count_cores, one_torch_thread
+from featx.engines.threads import one_torch_thread
 from featx.files import digest
 from featx.images.decode import decoding
+from featx.processes.machine import count_cores
 from featx.requests import ExtractRequest
 from featx.timing import Clock
 from featx.workflows.extract import extract_features

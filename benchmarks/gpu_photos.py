@@ -18,7 +18,7 @@ import torchvision
 from gpu_section import Section, allowed_cores
 from PIL import Image, ImageDraw
 
-from featx.engines.threads import count_cores
+from featx.processes.machine import count_cores
 
 SMALL = (500, 375)
 LARGE = (4000, 3000)

@@ -17,7 +17,7 @@ from torchvision import models
 from featx.base_choice import BaseChoice
 from featx.bases.base import Base
 from featx.bases.loading import open_base
-from featx.engines.threads import count_cores
+from featx.processes.machine import count_cores
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 MEASURED_SECONDS = 1.0

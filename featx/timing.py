@@ -60,10 +60,17 @@ def format_shares(seconds: Mapping[str, float]) -> str:
     return ", ".join(f"{step} {100 * spent / total:.1f} %" for step, spent in ranked)
 
 
-def format_seconds(seconds: float) -> str:
-    """Write a time as people say it: "21 s", "4 min", "1.5 h"."""
+def format_seconds(seconds: float, digits: int = 0) -> str:
+    """Write a time as people say it: "21 s", "4 min", "1.5 h".
+
+    Parameters
+    ----------
+    seconds : float
+    digits : int
+        Digits after the point, as long as it is seconds.
+    """
     if seconds < 99.5:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.{digits}f} s"
     if seconds < 99.5 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"

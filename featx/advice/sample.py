@@ -27,7 +27,6 @@ from featx.classifiers.search import DEFAULT_OPTIONS, SearchOptions
 from featx.engines.compute import PixelBatches, compute_features
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, make_plan
-from featx.engines.threads import count_cores
 from featx.errors import UnsupportedLayout
 from featx.evaluation.layer_scores import LayerScore, cross_validate_layer, describe_layer
 from featx.features.dataset import Dataset
@@ -36,6 +35,7 @@ from featx.features.missing import complete_choice
 from featx.features.scaling import join
 from featx.features.splits import LabelledRows
 from featx.images.views import FIXED_VIEWS
+from featx.processes.machine import count_cores
 from featx.selection.forward import select_forward
 from featx.selection.trials import TrialOptions, cross_validate_repeatedly
 from featx.store.base_json import StoredBase

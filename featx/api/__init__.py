@@ -8,13 +8,14 @@ Functions are silent by default: `progress` is called with how much is done and 
 go to the logger "featx". Importing them imports nothing heavy: each imports its workflow when it is called.
 
 Read `features.py` (extract, look, load), then `models.py` (compare, fit, predict, score, fine-tune), then
-`inspection.py` (inspect, similar, explain) and `experiments.py`; `keywords.py` turns keywords into requests.
-`tests/test_api.py` proves all of it, from an empty folder.
+`inspection.py` (inspect, similar, explain), `exporting.py` and `experiments.py`; `keywords.py` turns keywords into
+requests. `tests/test_api.py` proves all of it, from an empty folder.
 """
 
 from __future__ import annotations
 
 from featx.api.experiments import ExperimentReport, auto, run
+from featx.api.exporting import export
 from featx.api.features import advise, extract, layers, load_features, save_images
 from featx.api.inspection import explain, inspect, similar
 from featx.api.models import compare, finetune, fit, load_model, predict, score
@@ -27,6 +28,7 @@ __all__ = [
     "auto",
     "compare",
     "explain",
+    "export",
     "extract",
     "finetune",
     "fit",

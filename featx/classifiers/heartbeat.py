@@ -6,6 +6,7 @@ import logging
 import time
 
 from featx.log import note
+from featx.timing import format_seconds
 from featx.types import Progress
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def make_heartbeat(what: str, first_after: float = FIRST_AFTER, again_after: flo
             return
         due = now + again_after
         left = (now - started) * (total - done) / done
-        until = f"about {left:.0f} s left" if total > done else "nearly done"
+        until = f"about {format_seconds(left)} left" if total > done else "nearly done"
         note(log, f"{what}: {done} of about {total} passes over the rows, {until}")
 
     return beat

@@ -13,12 +13,27 @@ from featx.cli import cache_check, cache_export
 from featx.cli.options import cache_option, format_count, json_option, print_json, verbosity_options
 from featx.cli.terminal import say_line, say_text
 from featx.log import escape_controls
+from featx.timing import format_seconds
 
 if TYPE_CHECKING:
     from featx.store.key_summary import KeySummary
 
 
-@click.group("cache")
+class NamedGroup(click.Group):
+    """A group that says which of its commands is nearest to a mistyped one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name, or say which is nearest."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            from featx.errors import unknown
+
+            raise click.UsageError(str(unknown("command of featx cache", args[0], self.commands)))
+        return super().resolve_command(ctx, args)
+
+
+@click.group("cache", cls=NamedGroup)
 def command() -> None:
     """List, check, clean and export the feature store.
 
@@ -82,7 +97,7 @@ def format_key(summary: KeySummary, source: str) -> list[Any]:
         f"{summary.bytes / 1e6:.1f} MB",
         summary.parts,
         time.strftime("%Y-%m-%d %H:%M", modified),
-        f"{summary.seconds:.0f} s",
+        format_seconds(summary.seconds),
     ]
 
 
@@ -112,10 +127,8 @@ def remove(key: str, yes: bool, cache: Path, as_json: bool, quiet: bool) -> None
     if not yes:
         for summary in chosen:
             images = format_count(summary.images, "image")
-            say_line(
-                f"{summary.key.folder}: {images}, {summary.bytes / 1e6:.1f} MB, {summary.seconds:.0f} s to compute",
-                err=True,
-            )
+            cost = f"{summary.bytes / 1e6:.1f} MB, {format_seconds(summary.seconds)} to compute"
+            say_line(f"{summary.key.folder}: {images}, {cost}", err=True)
         click.confirm("Remove these features?", abort=True, err=True)
     for summary in chosen:
         store.remove(summary.key)

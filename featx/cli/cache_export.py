@@ -21,6 +21,7 @@ from featx.cli.options import (
     rehash_option,
     verbosity_options,
 )
+from featx.cli.progress import waiting
 from featx.cli.terminal import say_line
 from featx.requests import CompareRequest, ExportRequest
 
@@ -62,7 +63,8 @@ def command(
     )
     from featx.workflows.export import export
 
-    summary = export(ExportRequest(features, out))
+    with waiting("exporting", quiet):
+        summary = export(ExportRequest(features, out))
     if as_json:
         print_json(summary.to_dict())
     else:

@@ -36,7 +36,7 @@ from featx.cli.options import (
 from featx.cli.progress import progress_bar
 from featx.cli.shot_options import name_shots_file, shot_options
 from featx.cli.solver_options import solver_device_option
-from featx.cli.terminal import say_text
+from featx.cli.terminal import say_table, say_text
 from featx.requests import CompareRequest
 
 
@@ -139,6 +139,8 @@ def command(
         return
     style = "github" if markdown else "simple"
     width = None if wide or markdown else terminal_width()
-    say_text(table(rows, style, width, report.nested))
+    # Markdown is for other programs.
+    say = say_text if markdown else say_table
+    say(table(rows, style, width, report.nested))
     if report.few_labels:
         say_text("\n" + few_labels_table(report.few_labels, style, width))

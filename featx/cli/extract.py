@@ -29,6 +29,7 @@ from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line
 from featx.errors import RequestError
 from featx.requests import ExtractRequest
+from featx.timing import format_seconds
 
 if TYPE_CHECKING:
     from featx.runners.summary import ExtractSummary
@@ -151,5 +152,5 @@ def summary_line(summary: ExtractSummary) -> str:
     if summary.duplicates:
         counts.append(format_count(summary.duplicates, "duplicate"))
     counts.append(f"{len(summary.failed)} failed")
-    speed = f"{summary.seconds:.1f} s, {summary.images_per_second:.0f} images/s"
+    speed = f"{format_seconds(summary.seconds, 1)}, {summary.images_per_second:.0f} images/s"
     return f"{format_count(summary.images, 'image')}: {', '.join(counts)}, {speed}"

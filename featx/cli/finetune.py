@@ -29,6 +29,7 @@ from featx.cli.options import (
 from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
 from featx.requests import FinetuneRequest
+from featx.timing import format_seconds
 
 if TYPE_CHECKING:
     from featx.finetuning.schedule import TrainingState
@@ -183,9 +184,9 @@ def has_problems(report: FinetuneReport) -> bool:
 def report_epoch(phase: str, progress: TrainingState, loss: float, accuracy: float) -> None:
     """Say how an epoch went, on stderr."""
     best = " *" if progress.best_epoch == progress.epoch else ""
-    seconds = progress.seconds[-1]
+    seconds = format_seconds(progress.seconds[-1], 1)
     say_line(
-        f"{phase} {progress.epoch}: validation loss {loss:.4f}, accuracy {accuracy:.4f}, {seconds:.1f} s{best}",
+        f"{phase} {progress.epoch}: validation loss {loss:.4f}, accuracy {accuracy:.4f}, {seconds}{best}",
         err=True,
     )
 

@@ -34,6 +34,7 @@ from featx.cli.options import (
     verbosity_options,
     views_option,
 )
+from featx.cli.progress import waiting
 from featx.cli.solver_options import solver_device_option
 from featx.cli.terminal import say_line, say_text
 from featx.requests import CompareRequest
@@ -111,7 +112,8 @@ def command(
     from featx.workflows.fit import fit_classifier
 
     # Without a file to write, a request that was answered before needs no training.
-    report = fit_classifier(request, keep_model=out is not None, with_base=with_base, whole=whole)
+    with waiting("fitting", quiet):
+        report = fit_classifier(request, keep_model=out is not None, with_base=with_base, whole=whole)
     if out:
         report.model.save(out)
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from featx.cli.options import json_option, print_json, verbosity_options
+from featx.cli.progress import waiting
 from featx.cli.terminal import say_text
 
 
@@ -30,7 +31,8 @@ def command(base: str, weights: str | None, crop: int | None, as_json: bool, qui
     from featx.bases.registry import resolve
     from featx.reports.layers import format_layer_table
 
-    rows = layer_table(resolve(BaseChoice(base, weights, crop=crop)))
+    with waiting("measuring", quiet):
+        rows = layer_table(resolve(BaseChoice(base, weights, crop=crop)))
     if as_json:
         print_json([row.to_dict() for row in rows])
     else:

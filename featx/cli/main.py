@@ -17,7 +17,7 @@ import click
 
 from featx import __version__
 from featx.cli.fast_torchvision import starts_fast
-from featx.cli.terminal import say_line, write_any_name
+from featx.cli.terminal import say_line, say_text, write_any_name
 from featx.errors import FeatxError, MissingFeatures, unknown
 from featx.log import NOTE, escape_controls
 
@@ -34,13 +34,17 @@ COMMANDS = {
     "predict": "Label new images with a model.",
     "explain": "Show where in pictures a model finds the evidence for a class.",
     "score": "Score a saved model on new labelled images.",
+    "export": "Write a model as one ONNX file that runs without featx, or for OpenVINO.",
     "run": "Run an experiment described in a TOML file.",
     "cache": "List, check, clean and export the feature store.",
+    "doctor": "Check this machine, and say what is not in order.",
+    "completion": "Print what a shell needs to complete commands.",
 }
 """Name of a command: the line that `featx --help` shows; each lives in the module of its name."""
 
-TORCH_COMMANDS = frozenset({"auto", "layers", "extract", "finetune", "predict", "run", "score", "similar", "explain"})
-"""Commands that run a network; `advise` rarely does, and prepares for it by itself."""
+TORCH_COMMANDS = frozenset({"auto", "layers", "extract", "finetune", "run", "score", "similar", "explain"})
+"""Commands that run a network; `advise` rarely does, and `predict` only where its model is not one for ONNX Runtime, so
+these prepare for it by themselves."""
 
 
 STOPPED = "stopped; what was committed is kept"
@@ -111,9 +115,25 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+FIRST_STEPS = """\
+Three first steps:
+
+  featx auto photos --base tiny --out photos.featx   do the whole job: photos is a folder with one folder per class
+  featx predict photos.featx new                     label the images in the folder new
+  featx doctor                                       check this machine, and say what is not in order
+
+featx --help lists all commands; featx COMMAND --help explains one, with an example."""
+"""What `featx` says without arguments."""
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
 @click.version_option(__version__, prog_name="featx")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Run a frozen base over images once, keep its features, and train classifiers on them in seconds.
 
     `featx COMMAND --help` explains a command, with an example.
@@ -124,6 +144,8 @@ def main() -> None:
       featx compare digits --base tiny
     """
     write_any_name()
+    if context.invoked_subcommand is None:
+        say_text(FIRST_STEPS)
 
 
 class LineFormatter(logging.Formatter):

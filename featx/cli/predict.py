@@ -71,7 +71,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Label IMAGES with a MODEL that featx fit or featx finetune wrote.
+    """Label IMAGES with a MODEL that featx fit, featx finetune or featx export wrote.
 
     IMAGES are files, whole folders, zip and tar files, tables that list files (.csv, .tsv or .jsonl with a column
     "path"; a label is ignored), or - for such a list on stdin: one path a line, or a table.
@@ -82,12 +82,15 @@ def command(
 
     Strangeness is the share of known pictures that are less strange, and above 1 where none is as strange.
 
+    A .onnx file is run by ONNX Runtime on the CPU, without torch; it tells no strangers.
+
     \b
     Example:
       featx predict model.featx photos/new --csv labels.csv
       find photos -name '*.jpg' | featx predict model.featx -
     """
     images = replace_stdin(images, path_column)
+    prepare_imports(model)
     request = PredictRequest(model, images, weights, device, batch_size, workers, base, path_column, yes, reject, sets)
     from featx.files import write_text
     from featx.reports.classes import prediction_csv, prediction_table
@@ -108,6 +111,16 @@ def command(
     for file in predictions.failed:
         say_line(f"failed: {file.path}: {file.reason}", err=True)
     sys.exit(1 if predictions.failed else 0)
+
+
+def prepare_imports(model: Path) -> None:
+    """Import torchvision without what it takes half of its time for; for ONNX models nothing of torch is imported."""
+    from featx.models.onnx.model import is_onnx_file
+
+    if not is_onnx_file(model):
+        from featx.cli.fast_torchvision import import_without_compiler
+
+        import_without_compiler()
 
 
 def replace_stdin(images: tuple[str, ...], path_column: str | None) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from featx.cli.options import (
 )
 from featx.cli.progress import progress_bar
 from featx.cli.shot_options import name_shots_file
-from featx.cli.terminal import say_line, say_text
+from featx.cli.terminal import say_line, say_table, say_text
 
 
 @click.command("run")
@@ -74,7 +74,7 @@ def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_
         print_json(report_json)
     else:
         width = None if wide else terminal_width()
-        say_text(f"\n{table(results, width=width, nested=compared.nested)}\n")
+        say_table(f"\n{table(results, width=width, nested=compared.nested)}\n")
         if compared.few_labels:
             say_text(f"{few_labels_table(compared.few_labels, width=width)}\n")
         say_text("\n".join(closing_lines(results, summary.extracted, summary.seconds)))

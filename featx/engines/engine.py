@@ -23,7 +23,6 @@ from torch import Tensor
 from featx.bases.base import Base
 from featx.bases.names import HANDCRAFTED_BASES
 from featx.engines.openvino_engine import OpenVinoEngine, Unsupported, processor_has_bfloat16
-from featx.engines.threads import count_cores
 from featx.engines.torch_engine import TorchEngine, fuse_batchnorm
 from featx.errors import RequestError, unknown
 from featx.images.augment import make_views
@@ -32,7 +31,7 @@ from featx.images.gpu_resize import DeviceResizer
 from featx.images.views import keep_raw
 from featx.keys import FeatureKey
 from featx.log import note
-from featx.processes.machine import half_the_memory
+from featx.processes.machine import count_cores, half_the_memory
 from featx.timing import Clock
 from featx.types import LayerFeatures, Pixels, WantedLayers
 

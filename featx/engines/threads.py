@@ -1,20 +1,11 @@
-"""Cores that this process may use, and how many threads torch takes of them."""
+"""How many threads torch takes of the cores."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-
-
-def count_cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        # A container or a job scheduler may grant fewer cores than the machine has.
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.engines.device import choose_device
-from featx.engines.threads import count_cores
 from featx.errors import DataError
 from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.fit_report import FitReport, report_fit
@@ -41,7 +40,7 @@ from featx.finetuning.unfreeze import TrainablePart, UnfreezePlan
 from featx.keys import FeatureKey, list_fields
 from featx.models.array_classifier import ArrayClassifier
 from featx.models.model import Model
-from featx.processes.machine import half_the_memory
+from featx.processes.machine import count_cores, half_the_memory
 from featx.requests import CompareRequest, FinetuneRequest
 from featx.store.store import FeatureStore
 from featx.types import RowNumbers

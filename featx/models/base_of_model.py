@@ -23,10 +23,14 @@ from featx.bases.registry import count_bytes, describe_download, resolve
 from featx.errors import ModelError, WeightsError, unknown
 from featx.keys import RECIPE
 from featx.models.model import Model, load_model
+from featx.models.onnx.model import is_onnx_file
 from featx.models.pass_size import count_numbers
-from featx.requests import PredictRequest, ScoreRequest
+from featx.requests import ModelExportRequest, PredictRequest, ScoreRequest
 
-ModelRequest = PredictRequest | ScoreRequest
+LabelRequest = PredictRequest | ScoreRequest
+"""Who wants images to be labelled."""
+
+ModelRequest = LabelRequest | ModelExportRequest
 """Who wants a model to be run; the fields that say with what are the same."""
 
 MOST_RANDOM_BYTES = 600_000_000
@@ -47,6 +51,10 @@ def open_model(request: ModelRequest) -> Model:
     """
     if isinstance(request.model, Model):
         return request.model
+    if is_onnx_file(request.model):
+        raise ModelError(
+            f"'{request.model}' is an ONNX file, which featx predict runs: take the .featx file that it was made of"
+        )
     # The base is loaded from the file, if it is there: once is enough.
     return load_model(request.model, with_base=False)
 

@@ -3,52 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from featx.data.listing import FailedImage, Listing
+from featx.data.listing import Listing
 from featx.engines.compute import compute_features
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, group_poolings, make_plan
-from featx.engines.threads import count_cores
 from featx.images.range_report import RangeReport
-from featx.models.base_of_model import ModelRequest, load_model_base
+from featx.models.base_of_model import LabelRequest, load_model_base
+from featx.models.labelled import Labelled, list_readable
 from featx.models.model import Model
 from featx.models.pass_size import choose_pass
+from featx.processes.machine import count_cores
 from featx.timing import Clock
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """A batch of labelled images.
-
-    Attributes
-    ----------
-    rows : list of int
-        The m rows of the listing that could be read.
-    digests : list of bytes
-        sha256 of their files.
-    codes : (m,) int
-        Places of the predicted classes.
-    probabilities : (m, k) float64
-    failed : list of FailedImage
-        The rows that could not be read.
-    strangeness : (m,) float64 or None
-        None where the model does not tell.
-    """
-
-    rows: list[int]
-    digests: list[bytes]
-    codes: NDArray[np.intp]
-    probabilities: NDArray[np.float64]
-    failed: list[FailedImage]
-    strangeness: NDArray[np.float64] | None = None
-
-
 def label_listing(
-    model: Model, request: ModelRequest, listing: Listing, ranges: RangeReport | None = None
+    model: Model, request: LabelRequest, listing: Listing, ranges: RangeReport | None = None
 ) -> Iterator[Labelled]:
     """Label the images of a listing, batch by batch, in the order of its rows.
 
@@ -80,17 +52,7 @@ def label_listing(
     engine = LazyEngine("auto", plan, len(listing), Clock(), takes_any=True)
     views = range(model.views)
     for batch in compute_features(engine, listing, range(len(listing)), lambda digest, row: True, lambda digest: views):
-        rows: list[int] = []
-        digests: list[bytes] = []
-        failed: list[FailedImage] = []
-        for loaded in batch.loaded:
-            if loaded.views:
-                rows.append(loaded.row)
-                digests.append(loaded.digest or b"")
-                if ranges is not None:
-                    ranges.add(loaded.range_use, loaded.has_more_pages)
-            else:
-                failed.append(FailedImage(listing.paths[loaded.row], loaded.reason or "unreadable"))
+        rows, digests, failed = list_readable(batch.loaded, listing, ranges)
         codes = np.zeros(0, np.intp)
         probabilities = np.zeros((0, len(model.classes_)))
         strangeness = None if model.known is None else np.zeros(0)

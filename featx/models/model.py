@@ -91,6 +91,11 @@ class Model:
     held_bytes: int = field(default=0, repr=False, compare=False)
 
     @property
+    def transform(self) -> InputTransform:
+        """How a picture becomes pixels."""
+        return self.keys[0].base.transform
+
+    @property
     def base_bytes(self) -> int:
         """Bytes of the base's tensors that it holds itself, here or in its file."""
         return self.held_bytes or sum(tensor.nbytes for tensor in self.base_tensors.values())

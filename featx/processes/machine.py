@@ -14,3 +14,11 @@ def half_the_memory() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, ValueError, OSError):
         return FALLBACK_MEMORY
+
+
+def count_cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        # A container or a job scheduler may grant fewer cores than the machine has.
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -16,6 +16,7 @@ from featx.log import escape_controls
 from featx.reports.csv_text import write_csv
 from featx.reports.table_nested import name_accuracy, name_part, write_nested
 from featx.reports.table_notes import CV_HEADINGS, is_tied, list_degenerate, mark_row, word_weights, write_notes
+from featx.timing import format_seconds
 
 COLUMNS = (
     *("base", "layer", "pooling", "clf", "dim", "n_train", "n_test", "cv_accuracy", "test_accuracy"),
@@ -269,7 +270,7 @@ def sentence(row: TableRow) -> str:
         f"test accuracy {row.test_accuracy:.3f} (95 % interval {row.ci_low:.3f} to {row.ci_high:.3f}, "
         f"{row.n_test} images), balanced {row.balanced_accuracy:.3f}, macro F1 {row.macro_f1:.3f}, "
         f"expected calibration error {row.calibration_error:.3f}, {validated} {row.cv_accuracy:.3f} "
-        f"on {row.n_train} images{params}, {row.fit_seconds:.1f} s{when}{degenerate}"
+        f"on {row.n_train} images{params}, {format_seconds(row.fit_seconds, 1)}{when}{degenerate}"
     )
 
 
@@ -349,7 +350,8 @@ def closing_lines(rows: Sequence[TableRow], extracted: int, seconds: float) -> l
                 f"Fine-tuned from {row.layer} on, the base scores {in_test} on the held-out part; {write_verdict(row)}"
             )
     if extracted:
-        lines.append(f"The features are kept: the {seconds:.1f} s of extraction are not needed again in a second run.")
+        spared = format_seconds(seconds, 1)
+        lines.append(f"The features are kept: the {spared} of extraction are not needed again in a second run.")
     else:
         lines.append("Nothing was extracted: every feature came from the cache.")
     return [escape_controls(line) for line in lines]

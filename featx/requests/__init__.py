@@ -11,7 +11,7 @@ from featx.requests.evaluation import CompareRequest, ExportRequest
 from featx.requests.extraction import ExtractRequest, column_flags
 from featx.requests.finetuning import FinetuneRequest
 from featx.requests.inspection import InspectRequest, SimilarRequest
-from featx.requests.prediction import ExplainRequest, PredictRequest, ScoreRequest
+from featx.requests.prediction import ExplainRequest, ModelExportRequest, PredictRequest, ScoreRequest
 from featx.requests.values import (
     AugmentPreset,
     ClassWeight,
@@ -40,6 +40,7 @@ __all__ = [
     "HeadKind",
     "InspectRequest",
     "KeepRule",
+    "ModelExportRequest",
     "Names",
     "PredictRequest",
     "ScoreRequest",

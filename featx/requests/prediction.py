@@ -1,11 +1,11 @@
-"""The requests for prediction, and for scoring what a model predicts."""
+"""The requests for prediction, for scoring what a model predicts, and for writing it as a graph."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -24,7 +24,7 @@ class PredictRequest(CheckedFields):
     Attributes
     ----------
     model : str, pathlib.Path or Model
-        A file that `featx fit --out` wrote, or a model in hand.
+        A file that `featx fit --out` or `featx export` wrote, or a model in hand.
     images : sequence
         Paths of files, of folders that are searched recursively, and of tables (`.csv`, `.tsv`, `.jsonl`) that list
         files; from Python also pictures in memory.
@@ -105,3 +105,45 @@ class ScoreRequest(CheckedFields):
     path_column: str | None = None
     label_column: str | None = None
     yes: bool = False
+
+
+GraphFormat = Literal["onnx", "openvino"]
+GRAPH_SUFFIXES: dict[str, str] = {"onnx": ".onnx", "openvino": ".xml"}
+"""How the name of a file ends, by the format of the graph in it."""
+
+
+@dataclass(frozen=True)
+class ModelExportRequest(CheckedFields):
+    """Export of a model: base and classifier as one graph that runs without featx.
+
+    Attributes
+    ----------
+    model : str, pathlib.Path or Model
+        As in `PredictRequest`.
+    out : pathlib.Path
+        The file to be written: `.onnx`, or `.xml` with a `.bin` beside it for OpenVINO.
+    to : {"onnx", "openvino"}
+        The format.
+    half : bool
+        Whether the base computes in float16 (OpenVINO: its weights are kept so).
+    with_resize : bool
+        Whether the graph takes whole pictures, and resizes and crops them itself.
+    weights, base, yes
+        As in `PredictRequest`.
+    """
+
+    model: Any
+    out: Path
+    to: GraphFormat = "onnx"
+    half: bool = False
+    with_resize: bool = False
+    weights: str | None = None
+    base: str | None = None
+    yes: bool = False
+
+    def contradictions(self) -> list[str]:
+        """Say which fields contradict one another."""
+        suffix = GRAPH_SUFFIXES[self.to]
+        if self.out.suffix.lower() == suffix:
+            return []
+        return [f"the file of a graph for {self.to} ends in {suffix}, not as '{self.out}' does"]

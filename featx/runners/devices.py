@@ -17,7 +17,7 @@ from featx.data.exclusion import leave_out
 from featx.data.listing import Listing
 from featx.data.sources import ColumnChoice, list_images
 from featx.engines.device import parse_devices
-from featx.engines.threads import count_cores
+from featx.processes.machine import count_cores
 from featx.processes.worker import DONE, FAILED, REPORT, report
 from featx.processes.workers import ENDED, Workers
 from featx.requests import ExtractRequest

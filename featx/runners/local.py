@@ -25,9 +25,9 @@ from featx.data.loader import Batch
 from featx.engines.compute import compute_features
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, group_poolings, make_plan
-from featx.engines.threads import count_cores
 from featx.errors import unknown
 from featx.keys import FeatureKey
+from featx.processes.machine import count_cores
 from featx.requests import ExtractRequest
 from featx.runners.claims import Claims
 from featx.runners.feature_writers import FeatureWriters

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,16 +12,23 @@ from featx.data.given_images import list_given_images
 from featx.data.listing import FailedImage
 from featx.errors import ModelError
 from featx.images.range_report import RangeReport
-from featx.models.base_of_model import open_model
-from featx.models.labelling import Labelled, label_listing
-from featx.models.model import Model
+from featx.models.onnx.model import is_onnx_file
 from featx.requests import PredictRequest
 from featx.types import Progress
+
+if TYPE_CHECKING:
+    from featx.models.labelled import Labelled
+    from featx.models.model import Model
+    from featx.models.onnx.model import OnnxModel
+
+    LabelListing = Callable[..., Iterator[Labelled]]
 
 UNKNOWN = "unknown"
 """Label of pictures that `--reject` turns away."""
 
-NO_STRANGENESS = "the model does not tell strangers: it is of an earlier featx, fine-tuned, or was fitted out of core"
+NO_STRANGENESS = (
+    "the model does not tell strangers: it is an ONNX file, of an earlier featx, fine-tuned, or was fitted out of core"
+)
 
 
 @dataclass(frozen=True)
@@ -91,13 +98,13 @@ class Predictions:
 
 
 def label_images(request: PredictRequest, progress: Progress | None = None) -> Predictions:
-    """Label images with a model that `fit` or `finetune` made.
+    """Label images with a model that `fit` or `finetune` made, or with what `export` made of one.
 
     Parameters
     ----------
     request : PredictRequest
-        Its `model` is a path or a `Model`; its `images` are files, folders, tables of paths, PIL images or uint8 arrays
-        of (height, width, 3).
+        Its `model` is a path, also of an ONNX file, or a `Model`; its `images` are files, folders, tables of paths,
+        PIL images or uint8 arrays of (height, width, 3).
     progress : callable, optional
         Called with the number of images done and to be done.
 
@@ -117,7 +124,7 @@ def label_images(request: PredictRequest, progress: Progress | None = None) -> P
     DataError
         If there are no images, or something is neither a path nor a picture.
     """
-    model = open_model(request)
+    model, label_listing = open_any_model(request)
     notes = check_known(model, request)
     listing = list_given_images(request.images, request.path_column)
     labelled: list[Prediction] = []
@@ -138,17 +145,33 @@ def label_images(request: PredictRequest, progress: Progress | None = None) -> P
         failed += batch.failed
         if progress:
             progress(len(labelled) + len(failed), len(listing))
-    ranges.warn(model.keys[0].base.transform.value_range is not None)
+    ranges.warn(model.transform.value_range is not None)
     return Predictions(labelled, failed, listing.paths, model.classes_, [*ranges.list_notes(), *notes])
 
 
-def make_prediction(model: Model, path: str, code: int, probabilities: Sequence[float]) -> Prediction:
+def open_any_model(request: PredictRequest) -> tuple[Model | OnnxModel, LabelListing]:
+    """Read the model that a request names, and give it with what runs it over a listing.
+
+    Of ONNX files no torch is imported, which takes longer than all the rest.
+    """
+    if is_onnx_file(request.model):
+        from featx.models.onnx.labelling import label_with_onnx
+        from featx.models.onnx.model import load_onnx_model
+
+        return load_onnx_model(request.model), label_with_onnx
+    from featx.models.base_of_model import open_model
+    from featx.models.labelling import label_listing
+
+    return open_model(request), label_listing
+
+
+def make_prediction(model: Model | OnnxModel, path: str, code: int, probabilities: Sequence[float]) -> Prediction:
     """Join a path to its class and all probabilities."""
     by_class = dict(zip(model.classes_, probabilities, strict=True))
     return Prediction(path, model.classes_[code], probabilities[code], by_class)
 
 
-def check_known(model: Model, request: PredictRequest) -> list[str]:
+def check_known(model: Model | OnnxModel, request: PredictRequest) -> list[str]:
     """Say once that a model tells no strangers; refuse what it cannot do.
 
     Raises
@@ -160,8 +183,8 @@ def check_known(model: Model, request: PredictRequest) -> list[str]:
         raise ModelError(f"nothing can be rejected: {NO_STRANGENESS}. Fit it anew, or leave out --reject")
     if request.sets is not None and model.sets is None:
         raise ModelError(
-            "the model gives no sets of classes: it is of an earlier featx, fine-tuned, a dummy, or was fitted out of "
-            "core. Fit it anew, or leave out --set"
+            "the model gives no sets of classes: it is an ONNX file, of an earlier featx, fine-tuned, a dummy, or was "
+            "fitted out of core. Fit it anew, or leave out --set"
         )
     if request.reject is not None and UNKNOWN in model.classes_:
         raise ModelError(f"the model has a class '{UNKNOWN}', as what is rejected is called: leave out --reject")
@@ -173,7 +196,7 @@ def is_rejected(strangeness: float | None, reject: float | None) -> bool:
     return reject is not None and strangeness is not None and strangeness > 1 - reject
 
 
-def choose_sets(model: Model, request: PredictRequest, batch: Labelled) -> list[list[str] | None]:
+def choose_sets(model: Model | OnnxModel, request: PredictRequest, batch: Labelled) -> list[list[str] | None]:
     """Choose the set of classes of each image of a batch, the most probable first; None where none is asked for."""
     if request.sets is None or model.sets is None:
         return [None] * len(batch.rows)

@@ -14,8 +14,8 @@ from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
 from featx.data.listing import FailedImage
 from featx.data.sources import list_images
-from featx.engines.threads import count_cores
 from featx.errors import UnknownName
+from featx.processes.machine import count_cores
 from featx.processes.workers import WorkerEnded, Workers
 from featx.requests import ExtractRequest
 from featx.runners.devices import collect_summaries, divide_request

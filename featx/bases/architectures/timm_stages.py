@@ -44,7 +44,8 @@ class PatchTokens(nn.Module):
         if self.patches_only:
             x = x + self.positions
         if self.class_token is not None:
-            x = torch.cat([self.class_token.expand(len(x), -1, -1), x], dim=1)
+            # Not `len`, which would fix the size of the batch where torch traces this.
+            x = torch.cat([self.class_token.expand(x.shape[0], -1, -1), x], dim=1)
         # As timm's `_pos_embed` does: positions of patches alone were added before the class token.
         if not self.patches_only:
             x = x + self.positions

@@ -54,7 +54,8 @@ class Tokens(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, height, width) to (n, 1 + height * width, channels)."""
         patches = x.reshape(*x.shape[:2], -1).permute(0, 2, 1)
-        return torch.cat([self.class_token.expand(len(x), -1, -1), patches], dim=1) + self.positions
+        # Not `len`, which would fix the size of the batch where torch traces this.
+        return torch.cat([self.class_token.expand(x.shape[0], -1, -1), patches], dim=1) + self.positions
 
 
 class ClassToken(nn.Module):
