@@ -3,7 +3,7 @@
 The annotations of the fields say what is allowed; see `featx.fields`.
 
 Read the files in this order: `values` (what several requests share), `extraction`, `evaluation`, `finetuning`,
-`prediction`. Proof: `tests/test_requests.py`.
+`prediction`, `reporting`. Proof: `tests/test_requests.py`.
 """
 
 from featx.requests.automatic import AutoRequest
@@ -11,6 +11,7 @@ from featx.requests.evaluation import CompareRequest, ExportRequest
 from featx.requests.extraction import ExtractRequest, column_flags
 from featx.requests.finetuning import FinetuneRequest
 from featx.requests.prediction import PredictRequest, ScoreRequest
+from featx.requests.reporting import ReportRequest
 from featx.requests.values import (
     AugmentPreset,
     ClassWeight,
@@ -39,6 +40,7 @@ __all__ = [
     "KeepRule",
     "Names",
     "PredictRequest",
+    "ReportRequest",
     "ScoreRequest",
     "ScoredPart",
     "Seed",
