@@ -30,6 +30,7 @@ COMMANDS = {
     "advise": "Recommend a layer and a next step, by measurement.",
     "finetune": "Train a head, then fine-tune stages of the base with it.",
     "predict": "Label new images with a model.",
+    "report": "Write one HTML page on what was evaluated.",
     "score": "Score a saved model on new labelled images.",
     "run": "Run an experiment described in a TOML file.",
     "cache": "List, check, clean and export the feature store.",
