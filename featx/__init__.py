@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         load_features,
         load_model,
         predict,
+        report,
         run,
         score,
     )
@@ -55,6 +56,7 @@ __all__ = [
     "load_features",
     "load_model",
     "predict",
+    "report",
     "run",
     "score",
 ]

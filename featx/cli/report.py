@@ -33,6 +33,7 @@ from featx.cli.options import (
     views_option,
 )
 from featx.cli.progress import progress_bar
+from featx.cli.report_option import say_report
 from featx.cli.shot_options import shot_options
 from featx.cli.solver_options import solver_device_option
 from featx.cli.terminal import say_line
@@ -52,9 +53,7 @@ from featx.requests.reporting import MOST_IMAGES, MOST_MEGABYTES
     multiple=True,
     help="Layer, or layers joined by +; repeatable.  [default: all that were evaluated]",
 )
-@click.option(
-    "--clf", "classifiers", multiple=True, help="Classifier; repeatable.  [default: all that were evaluated]"
-)
+@click.option("--clf", "classifiers", multiple=True, help="Classifier; repeatable.  [default: all that were evaluated]")
 @click.option("--model", type=UserPath(dir_okay=False), help="Show this model in detail.  [default: the best row]")
 @click.option(
     "--out",
@@ -79,7 +78,9 @@ from featx.requests.reporting import MOST_IMAGES, MOST_MEGABYTES
     show_default=True,
     help="Size of the page in MB at most; pictures are left out to keep to it.",
 )
-@click.option("--figures", type=UserPath(file_okay=False), help="Also write the charts into this folder, as SVG and PNG.")
+@click.option(
+    "--figures", type=UserPath(file_okay=False), help="Also write the charts into this folder, as SVG and PNG."
+)
 @poolings_option
 @cached_dtype_option
 @views_option
@@ -113,7 +114,7 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Write one HTML page on DATA: verdict, table, mistakes, confusion matrix, classes, calibration, and how it was made.
+    """Write one HTML page on what was evaluated on DATA: verdict, table, mistakes, confusion matrix, classes, and more.
 
     The page holds everything that it shows, opens offline and asks for nothing. It is made of results, features and
     pictures that are there; what lacks is said, with the command that brings it. Where no result is there yet, the
@@ -133,8 +134,6 @@ def command(
     if as_json:
         print_json(summary.to_dict())
         return
-    pictures = format_count(summary.pictures, "picture")
-    left_out = f", {summary.left_out} left out" if summary.left_out else ""
-    say_line(f"The report is '{summary.path}': {summary.bytes / 1e6:.1f} MB, {pictures}{left_out}.")
+    say_report(summary)
     if summary.figures:
         say_line(f"Charts: {format_count(len(summary.figures), 'file')} in '{figures}'.")

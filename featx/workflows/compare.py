@@ -17,8 +17,8 @@ from featx.evaluation.nested.figures import NestedReport
 from featx.evaluation.nested.notes import note_tuned
 from featx.evaluation.nested.report import nest
 from featx.evaluation.result import Evaluation
+from featx.evaluation.rows.held_out import make_table_rows
 from featx.evaluation.side_by_side import evaluate_tasks
-from featx.evaluation.held_out_rows import make_table_rows
 from featx.evaluation.table_row import TableRow
 from featx.features.catalog import LayerSet
 from featx.requests import CompareRequest

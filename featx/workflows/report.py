@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,22 +11,20 @@ from typing import Any
 import numpy as np
 
 from featx.classifiers.registry import CLASSIFIERS
-from featx.errors import MissingFeatures, ModelError, RequestError
+from featx.errors import MissingFeatures, RequestError, StoreError, shorten
 from featx.evaluation.comparison import Comparison, open_comparisons
-from featx.evaluation.evaluate import load_evaluation, predict_held_out, recall, recall_finetuned
 from featx.evaluation.few_labels.cells import list_lacking, plan_curves, recall_figures
 from featx.evaluation.few_labels.curves import trace_curves
 from featx.evaluation.few_labels.figures import FewLabels
-from featx.evaluation.held_out_rows import EvaluatedLayerSet, make_table_rows
+from featx.evaluation.nested.figures import NestedReport
 from featx.evaluation.nested.report import nest
-from featx.evaluation.protocol import Subject as EvaluatedSubject
-from featx.evaluation.protocol import Training, make_evaluation
-from featx.evaluation.result import Evaluation, best
-from featx.evaluation.side_by_side import evaluate_tasks
-from featx.evaluation.table_row import TableRow
+from featx.evaluation.result import best
+from featx.evaluation.rows.found import Found, evaluate_all, evaluate_usual, list_not_evaluated, recall_all
+from featx.evaluation.rows.held_out import make_table_rows
+from featx.evaluation.rows.of_model import evaluate_model, was_trained_here
 from featx.features.catalog import LayerSet
 from featx.files import write_text
-from featx.log import note
+from featx.ladder.report import LadderRow
 from featx.models.model import Model, load_model
 from featx.reports.html.figure import write_chart
 from featx.reports.html.material import Lacking, Material, Neighbour, Subject
@@ -36,8 +33,6 @@ from featx.reports.html.page import Page, make_page
 from featx.reports.html.sections_of_images import MOST_MISTAKES, NEIGHBOURS, list_wrong
 from featx.requests import CompareRequest, ReportRequest
 from featx.types import Progress
-
-log = logging.getLogger(__name__)
 
 USUAL_SHOTS = (1, 2, 5, 10, 20)
 """Numbers of labelled images whose curves are looked for where none are asked for: those that the page suggests."""
@@ -81,7 +76,9 @@ class ReportSummary:
         }
 
 
-def write_report(request: ReportRequest, progress: Progress | None = None) -> ReportSummary:
+def write_report(
+    request: ReportRequest, progress: Progress | None = None, ladder: Sequence[LadderRow] = ()
+) -> ReportSummary:
     """Make the page of a request and write it, with its charts where they are wanted as files, too.
 
     Parameters
@@ -89,6 +86,8 @@ def write_report(request: ReportRequest, progress: Progress | None = None) -> Re
     request : ReportRequest
     progress : callable, optional
         Called with how much is done and how much there is: evaluations where any are missing, then pictures.
+    ladder : sequence of LadderRow
+        The steps of an automatic choice, where one was made.
 
     Returns
     -------
@@ -102,7 +101,7 @@ def write_report(request: ReportRequest, progress: Progress | None = None) -> Re
         If names are unknown, features are not cached, or the data set or the model cannot be used.
     """
     check_target(request.out)
-    material = gather_material(request, progress)
+    material = replace(gather_material(request, progress), ladder=ladder)
     page = make_page(material, progress)
     write_text(request.out, page.text)
     figures = [] if request.figures is None else write_figures(page, request.figures)
@@ -121,8 +120,17 @@ def check_target(out: Path) -> None:
 
 
 def write_figures(page: Page, folder: Path) -> list[str]:
-    """Write the charts of a page as files, as SVG and PNG; give their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the charts of a page as files, as SVG and PNG; give their paths.
+
+    Raises
+    ------
+    StoreError
+        If they cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the folder '{folder}' cannot be made: {error.strerror or error}") from error
     written = []
     for chart in page.charts:
         for kind in FIGURE_KINDS:
@@ -133,7 +141,7 @@ def write_figures(page: Page, folder: Path) -> list[str]:
 
 
 def gather_material(request: ReportRequest, progress: Progress | None = None) -> Material:
-    """Gather everything that a page is made of; nothing is fitted that is there already.
+    """Gather everything that a page is made of; what earlier runs left is not computed again.
 
     Raises
     ------
@@ -141,171 +149,97 @@ def gather_material(request: ReportRequest, progress: Progress | None = None) ->
         As `write_report` does.
     """
     features = request.features
-    model = open_model(request.model)
-    shown = features.held_out()
     # Without a choice of classifiers, whatever was evaluated is shown.
-    everything = replace(shown, classifiers=features.classifiers or tuple(CLASSIFIERS))
+    everything = replace(features.held_out(), classifiers=features.classifiers or tuple(CLASSIFIERS))
     comparisons = open_comparisons(everything)
-    is_chosen = bool(features.layers or features.classifiers)
-    evaluated, lacking = find_evaluations(comparisons, is_chosen, progress)
-    rows = make_table_rows(comparisons[0], [(layer_set, evaluation) for _, layer_set, evaluation in evaluated])
-    subject = choose_subject(rows, evaluated) if model is None else find_model(model, request, rows, evaluated)
-    material = Material(request, rows, subject, lacking=lacking, commands=write_commands(request, subject))
-    nested = None
-    if features.nested is not None:
-        _, nested = nest([replace(each, request=features) for each in open_comparisons(features)], progress)
+    found = find_evaluations(request, comparisons, progress)
+    subject_place = None
+    origin = "The best by cross-validation" if len(found) > 1 else "The only configuration"
+    if request.model is not None:
+        found, subject_place, origin = add_model(request, found)
+    rows = make_table_rows(comparisons[0], [(each.layer_set, each.evaluation) for each in found])
+    if subject_place is None:
+        winner = best(rows)
+        subject_place = next(place for place, row in enumerate(rows) if row is winner)
+    shown = found[subject_place]
+    subject = Subject(rows[subject_place], shown.evaluation.predictions, shown.comparison, shown.layer_set, origin)
+    material = Material(
+        request,
+        rows,
+        subject,
+        lacking=list_lacking_rows(comparisons, found),
+        commands=write_commands(request, subject),
+    )
     return replace(
         material,
         neighbours=find_alike(material),
-        few_labels=find_few_labels(features, subject, evaluated, progress),
-        nested=nested,
+        few_labels=find_few_labels(features, subject, found, progress),
+        nested=judge_nested(features, progress),
     )
 
 
-Found = tuple[Comparison, LayerSet | None, Evaluation]
-"""An evaluation, with the comparison and the layer set that it is of."""
-
-
 def find_evaluations(
-    comparisons: Sequence[Comparison], is_chosen: bool, progress: Progress | None
-) -> tuple[list[Found], list[Lacking]]:
-    """Find the evaluations that are there; evaluate what was asked for by name, or the usual where nothing is there.
+    request: ReportRequest, comparisons: Sequence[Comparison], progress: Progress | None
+) -> list[Found]:
+    """Find what earlier runs left; evaluate what was asked for by name, or the usual where nothing is there.
 
-    Returns
-    -------
-    evaluations : list of Found
-    lacking : list of Lacking
-        Layers that were left out since some classifiers have no result there.
+    Raises
+    ------
+    MissingFeatures
+        If there is nothing to be shown.
     """
-    found = recall_all(comparisons)
-    finetuned: list[Found] = []
-    for comparison in comparisons:
-        finetuned += [(comparison, None, each) for each in recall_finetuned(comparison)]
-    if is_chosen or not (found or finetuned):
-        return [*evaluate_all(comparisons, is_chosen, progress), *finetuned], []
-    return [*found, *finetuned], list_not_evaluated(comparisons, found)
-
-
-def recall_all(comparisons: Sequence[Comparison]) -> list[Found]:
-    """Find what earlier runs left, in the order of the table."""
-    found: list[Found] = []
-    for comparison in comparisons:
-        for layer_set in comparison.layer_sets:
-            found += [(comparison, layer_set, evaluation) for evaluation in recall(comparison, layer_set).values()]
-    return found
-
-
-def evaluate_all(comparisons: Sequence[Comparison], is_chosen: bool, progress: Progress | None) -> list[Found]:
-    """Evaluate every layer set, with the classifiers that were asked for or the usual ones."""
-    asked = list(comparisons)
-    if not is_chosen:
-        note(log, "no result is there yet for these images and this base: the usual classifiers are evaluated")
-    if not is_chosen or set(asked[0].classifiers) == set(CLASSIFIERS):
-        from featx.classifiers.registry import DEFAULT_CLASSIFIERS
-
-        asked = [replace(each, classifiers=list(DEFAULT_CLASSIFIERS)) for each in asked]
-    tasks = [(comparison, layer_set) for comparison in asked for layer_set in comparison.layer_sets]
-    found: list[Found] = []
-    for (comparison, layer_set), evaluations in zip(tasks, evaluate_tasks(tasks, progress), strict=True):
-        found += [(comparison, layer_set, evaluation) for evaluation in evaluations]
-    if not found:
+    features = request.features
+    if features.classifiers:
+        found = evaluate_all(comparisons, progress)
+    else:
+        found = recall_all(comparisons)
+        if not found and request.model is None:
+            found = evaluate_usual(comparisons, progress)
+    if not found and request.model is None:
         raise MissingFeatures("there is no result to report for this base and these images. Run: featx compare --help")
     return found
 
 
-def list_not_evaluated(comparisons: Sequence[Comparison], found: Sequence[Found]) -> list[Lacking]:
-    """Name the cached layers of which no result is there."""
-    has_result = {(id(comparison), layer_set) for comparison, layer_set, _ in found}
+def add_model(request: ReportRequest, found: list[Found]) -> tuple[list[Found], int, str]:
+    """Add the row of the model, unless it is there.
+
+    Returns
+    -------
+    found : list of Found
+    place : int
+        Of the model's row among them.
+    origin : str
+        What is shown in detail, in words.
+    """
+    model = request.model
+    name = "the model"
+    if not isinstance(model, Model):
+        name = f"the model '{Path(os.fspath(model)).name}'"
+        model = load_model(model, with_base=False)
+    of_model = evaluate_model(model, name, request.features)
+    origin = f"The classifier of {name}"
+    if not was_trained_here(model, of_model.comparison) and "groups" not in model.protocol:
+        origin += ", which was trained on other images or another split, so that it may have seen these"
+    result = of_model.evaluation.result
+    for place, each in enumerate(found):
+        if each.layer_set == of_model.layer_set and each.evaluation.result == result:
+            return found, place, origin
+    dataset = of_model.comparison.dataset
+    if found and found[0].comparison.dataset.digest != dataset.digest:
+        # Its features are of fewer images: the other rows are of others.
+        found = []
+    return [*found, of_model], len(found), origin
+
+
+def list_lacking_rows(comparisons: Sequence[Comparison], found: Sequence[Found]) -> list[Lacking]:
+    """Name the cached layers that are not shown since nobody has evaluated them, with the command that does."""
     lacking = []
     for comparison in comparisons:
-        names = [
-            f"{layer_set.name} ({layer_set.pooling})"
-            for layer_set in comparison.layer_sets
-            if (id(comparison), layer_set) not in has_result
-        ]
+        names = [f"{each.name} ({each.pooling})" for each in list_not_evaluated(comparison, found)]
         if names:
-            what = f"Cached, but not evaluated yet: {', '.join(names)}. To add them:"
+            what = f"Cached, but not evaluated yet: {shorten(names, 6)}. To add them:"
             lacking.append(Lacking(what, comparison.request.command("compare")))
     return lacking
-
-
-def choose_subject(rows: Sequence[TableRow], evaluated: Sequence[Found]) -> Subject:
-    """Choose the best row to be shown in detail."""
-    winner = best(rows)
-    place = next(place for place, row in enumerate(rows) if row is winner)
-    comparison, layer_set, evaluation = evaluated[place]
-    origin = "The best by cross-validation" if len(rows) > 1 else "The only configuration"
-    return Subject(winner, evaluation.predictions, comparison, layer_set, origin)
-
-
-def open_model(model: Any) -> Model | None:
-    """Read the model, unless it is in hand already."""
-    if model is None or isinstance(model, Model):
-        return model
-    return load_model(model, with_base=False)
-
-
-def find_model(model: Model, request: ReportRequest, rows: Sequence[TableRow], evaluated: Sequence[Found]) -> Subject:
-    """Find the row that a model is of, or evaluate the model on the held-out images.
-
-    Raises
-    ------
-    ModelError
-        If its features are not cached, its classes are others, or it was trained on the held-out images.
-    """
-    name = "the model" if isinstance(request.model, Model) else f"model '{Path(os.fspath(request.model)).name}'"
-    clf = str(model.scores.get("clf", model.classifier.kind))
-    for row, (comparison, layer_set, evaluation) in zip(rows, evaluated, strict=True):
-        is_layer_set = layer_set is not None and layer_set.keys == model.keys
-        is_result = row.clf == clf and row.test_accuracy == model.scores.get("test_accuracy")
-        if is_layer_set and is_result and row.test_views == model.views:
-            return Subject(row, evaluation.predictions, comparison, layer_set, f"The classifier of {name}")
-    return evaluate_model(model, name, request, clf)
-
-
-def evaluate_model(model: Model, name: str, request: ReportRequest, clf: str) -> Subject:
-    """Evaluate a model on cached features of the held-out images."""
-    layers = ["+".join(key.layer for key in model.keys)]
-    of_model = replace(
-        request.features.held_out(),
-        layers=layers,
-        poolings=[model.keys[0].pooling],
-        store_dtype=model.keys[0].dtype,
-        views=model.views,
-        test_views=model.views,
-        classifiers=["dummy"],
-        beside=(),
-    )
-    (comparison,) = open_comparisons(of_model)
-    layer_set = comparison.layer_sets[0]
-    dataset = comparison.dataset
-    if layer_set.keys != model.keys:
-        raise ModelError(f"{name} takes features of another base than those that are cached: extract them, or use score")
-    if list(model.classes_) != dataset.classes:
-        raise ModelError(f"{name} has other classes than '{dataset.listing.name}': featx score compares what both have")
-    if "trained_on_all" in model.protocol:
-        raise ModelError(
-            f"{name} was trained on all images, the held-out ones among them: report the fit that was made without "
-            "them, with --layer and --clf instead of --model"
-        )
-    origin = f"The classifier of {name}"
-    if model.protocol.get("rows") != dataset.digest:
-        origin += ", which was trained on other images or another split (images held out here may be among them)"
-    output = predict_held_out(comparison, model.classifier, comparison.features(layer_set))
-    subject = EvaluatedSubject(
-        base=comparison.base.id.architecture,
-        layer=layer_set.name,
-        pooling=layer_set.pooling,
-        clf=clf,
-        dim=layer_set.dim,
-        views=int(model.scores.get("views", model.views)),
-        test_views=model.views,
-    )
-    cv_accuracy = float(model.scores.get("cv_accuracy", 0.0))
-    training = Training(int(model.scores.get("n_train", 0)), cv_accuracy, 0.0, dict(model.params))
-    evaluation = make_evaluation(subject, training, dataset.y[dataset.test], output, model.classifier)
-    (row,) = make_table_rows(comparison, [(layer_set, evaluation)])
-    return Subject(row, evaluation.predictions, comparison, layer_set, origin)
 
 
 def find_alike(material: Material) -> dict[int, list[Neighbour]]:
@@ -314,60 +248,61 @@ def find_alike(material: Material) -> dict[int, list[Neighbour]]:
     if subject.layer_set is None:
         return {}
     images = [int(material.held_out[place]) for place in list_wrong(material)[:MOST_MISTAKES]]
-    comparison = subject.comparison
-    # The pictures as they are: views of them look alike by themselves.
-    features = replace(comparison.unloaded(subject.layer_set), views=1)
+    # The pictures as they are: views of one look alike by themselves.
+    features = replace(subject.comparison.unloaded(subject.layer_set), views=1)
     return find_neighbours(features, images, np.flatnonzero(material.dataset.train), NEIGHBOURS)
 
 
+def judge_nested(features: CompareRequest, progress: Progress | None) -> NestedReport | None:
+    """Judge the choice by nested cross-validation, where it is asked for; folds that are there are not fitted again."""
+    if features.nested is None:
+        return None
+    _, report = nest(open_comparisons(replace(features, shots=(), draws=None)), progress)
+    return report
+
+
 def find_few_labels(
-    features: CompareRequest, subject: Subject, evaluated: Sequence[Found], progress: Progress | None
+    features: CompareRequest, subject: Subject, found: Sequence[Found], progress: Progress | None
 ) -> FewLabels | None:
-    """Find learning curves that are there, or trace those that are asked for: of the row in detail at least."""
-    asked = bool(features.shots)
+    """Find learning curves that are there, or trace that of the row in detail where it is asked for."""
+    is_asked = bool(features.shots)
     request = replace(subject.comparison.request, shots=features.shots or USUAL_SHOTS, draws=features.draws)
-    chosen: dict[LayerSet, dict[str, float]] = {}
-    for comparison, layer_set, evaluation in evaluated:
-        if comparison.base == subject.comparison.base and layer_set is not None:
-            chosen.setdefault(layer_set, {})[evaluation.result.clf] = evaluation.result.test_accuracy
-    clf = subject.row.clf
-    of_clf = replace(subject.comparison, request=request, classifiers=[clf])
+    of_clf = replace(subject.comparison, request=request, classifiers=[subject.row.clf])
     try:
         plan = plan_curves(of_clf)
     except RequestError:
         # There are too few images, or this classifier has no such curve.
-        if asked:
+        if is_asked:
             raise
         return None
+    whole: dict[LayerSet, float] = {}
+    for each in found:
+        is_same_base = each.comparison.base == subject.comparison.base
+        if is_same_base and each.layer_set is not None and each.evaluation.result.clf == subject.row.clf:
+            whole[each.layer_set] = each.evaluation.result.test_accuracy
     complete = []
-    for layer_set, accuracies in chosen.items():
-        is_subject = layer_set == subject.layer_set
+    for layer_set in whole:
         has_curve = not list_lacking(recall_figures((of_clf, layer_set), plan), plan)
-        if clf in accuracies and (has_curve or (asked and is_subject)):
+        if has_curve or (is_asked and layer_set == subject.layer_set):
             complete.append(layer_set)
     if not complete:
         return None
     # The row in detail comes first.
     complete.sort(key=lambda layer_set: layer_set != subject.layer_set)
-    selection = replace(of_clf.selection, layer_sets=complete)
-    whole = [chosen[layer_set] for layer_set in complete]
-    return trace_curves([replace(of_clf, selection=selection)], whole, progress)
+    curves_of = replace(of_clf, selection=replace(of_clf.selection, layer_sets=complete))
+    accuracies = [{subject.row.clf: whole[layer_set]} for layer_set in complete]
+    return trace_curves([curves_of], accuracies, progress)
 
 
 def write_commands(request: ReportRequest, subject: Subject) -> list[str]:
-    """Write the commands that make the features, the results, and the page again."""
+    """Write the commands that make the features, the row in detail, and the page again."""
     features = request.features
-    keys = () if subject.layer_set is None else subject.layer_set.keys
-    commands = []
-    if keys:
-        layers = list(dict.fromkeys(key.layer for key in keys))
-        commands.append(features.extraction(layers, [keys[0].pooling]).command())
-        commands.append(
-            features.command("fit", "--layer", "+".join(layers), "--pooling", keys[0].pooling, "--clf", subject.row.clf)
-        )
-    else:
-        commands.append(features.command("compare"))
-    commands.append(features.command("report", "--out", str(request.out)))
-    return commands
-
-
+    commands = [features.command("compare")]
+    if subject.layer_set is not None:
+        row = subject.row
+        layers = list(dict.fromkeys(key.layer for key in subject.layer_set.keys))
+        views = ["--views", str(row.views), "--test-views", str(row.test_views)] if row.views > 1 else []
+        extraction = replace(features, views=row.views).extraction(layers, [row.pooling])
+        flags = ["--layer", "+".join(layers), "--pooling", row.pooling, "--clf", row.clf, *views]
+        commands = [extraction.command(), features.command("fit", *flags)]
+    return [*commands, features.command("report", "--out", request.out.name)]

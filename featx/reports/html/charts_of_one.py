@@ -41,9 +41,8 @@ def draw_reliability(bins: Sequence[ReliabilityBin], palette: Palette) -> Drawin
     )
     upper.plot([0, 1], [0, 1], color=palette.muted, linewidth=1.0, linestyle="--")
     tips: dict[str, str] = {}
-    upper.plot(
-        [each.confidence for each in bins], [each.accuracy for each in bins], color=palette.accent, linewidth=1.2
-    )
+    at_bins = [each.confidence for each in bins]
+    upper.plot(at_bins, [each.accuracy for each in bins], color=palette.accent, linewidth=1.0, alpha=0.4)
     for number, each in enumerate(bins):
         at = each.confidence
         upper.plot([at, at], [each.ci_low, each.ci_high], color=palette.accent, linewidth=1.2, alpha=0.45)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from featx.evaluation.result import TUNED, best
 from featx.evaluation.table_row import TableRow
-from featx.reports.html.figure import MARKS, Chart, Drawing, Palette, make_figure
+from featx.reports.classes import cut_short
+from featx.reports.html.figure import MARKS, Chart, Drawing, Palette, make_figure, write_chart
 from featx.reports.table_notes import mark_row
 
 WIDTH = 520.0
@@ -27,6 +29,9 @@ MOST_LEVEL_NAMES = 7
 
 FAR_BELOW = 1.2
 """The dummy's line lies on the chart unless it is further below all intervals than so many times their range."""
+
+ONE_COST = 1.1
+"""Ratio of the largest to the smallest cost up to which marks are set side by side: layers of one pass share its cost."""
 
 WORTH_LOGARITHM = 12.0
 """Ratio of the largest to the smallest cost from which on a scale of ratios shows them all."""
@@ -59,20 +64,32 @@ def describe_row(row: TableRow, winner: TableRow) -> str:
     )
 
 
-def chart_depth(rows: Sequence[TableRow], dummy: float) -> Chart:
+def draw_depths(rows: Sequence[TableRow], file: Path) -> None:
+    """Write the chart of accuracy against depth to a file; the dummy is on it where it is among the rows.
+
+    Raises
+    ------
+    FeatxError
+        As `write_chart` does.
+    """
+    dummy = next((row.test_accuracy for row in rows if row.clf == "dummy"), None)
+    write_chart(chart_depth(rows, dummy), file)
+
+
+def chart_depth(rows: Sequence[TableRow], dummy: float | None) -> Chart:
     """Make the chart of accuracy against depth: a line a classifier, intervals, the deepest cut and the dummy.
 
     Parameters
     ----------
-    dummy : float
-        Accuracy of naming the most frequent class.
+    dummy : float or None
+        Accuracy of naming the most frequent class, where it is known.
     """
     winner = best(rows)
     return Chart(
         "depth",
         "Accuracy against depth of the cut",
-        f"One line for each classifier, with 95 % intervals. The best, {describe_row(winner, winner)}. "
-        f"Always naming the most frequent class reaches {dummy:.3f}.",
+        f"One line for each classifier, with 95 % intervals. The best, {describe_row(winner, winner)}."
+        f"{'' if dummy is None else f' Always naming the most frequent class reaches {dummy:.3f}.'}",
         lambda palette: draw_depth(rows, dummy, palette),
     )
 
@@ -88,7 +105,7 @@ def list_bases(rows: Sequence[TableRow]) -> list[str]:
     return list(dict.fromkeys(row.base for row in rows))
 
 
-def draw_depth(rows: Sequence[TableRow], dummy: float, palette: Palette) -> Drawing:
+def draw_depth(rows: Sequence[TableRow], dummy: float | None, palette: Palette) -> Drawing:
     """Draw the chart of accuracy against depth."""
     figure, axes = make_figure(WIDTH, WIDTH * ASPECT)
     frozen = [row for row in rows if row.clf not in TUNED and row.clf != "dummy"]
@@ -146,14 +163,14 @@ def draw_mark(axes: Any, at: float, row: TableRow, palette: Palette, gid: str, i
 
 
 def draw_levels(
-    axes: Any, rows: Sequence[TableRow], frozen: Sequence[TableRow], dummy: float, palette: Palette
+    axes: Any, rows: Sequence[TableRow], frozen: Sequence[TableRow], dummy: float | None, palette: Palette
 ) -> None:
     """Draw the accuracy of the deepest cut and of the dummy as lines, as far as they are on the chart."""
     low = min((row.ci_low for row in frozen), default=0.0)
     high = max((row.ci_high for row in frozen), default=1.0)
     span = max(high - low, 0.02)
-    is_far = low - dummy > FAR_BELOW * span
-    bottom = low if is_far else min(low, dummy)
+    is_far = dummy is not None and low - dummy > FAR_BELOW * span
+    bottom = low if is_far or dummy is None else min(low, dummy)
     axes.set_ylim(max(-0.02, bottom - 0.06 * span - 0.005), min(1.02, high + 0.04 * span + 0.005))
     single = [row for row in frozen if "+" not in row.layer]
     if single:
@@ -162,24 +179,22 @@ def draw_levels(
         draw_level(axes, deepest.test_accuracy, label, palette.muted, "--")
     if is_far:
         note = f"dummy, the most frequent class: {dummy:.3f}, far below"
-        axes.text(0.995, 0.012, note, transform=axes.transAxes, ha="right", va="bottom", size=9, color=palette.muted)
+        axes.text(0.006, 0.012, note, transform=axes.transAxes, ha="left", va="bottom", size=9, color=palette.muted)
         return
-    draw_level(axes, dummy, f"dummy, the most frequent class: {dummy:.3f}", palette.muted, ":")
+    if dummy is not None:
+        draw_level(axes, dummy, f"dummy, the most frequent class: {dummy:.3f}", palette.muted, ":")
 
 
 def draw_level(axes: Any, level: float, label: str, colour: str, style: str) -> None:
-    """Draw a line across a chart, with words at its right end."""
+    """Draw a line across a chart, with words at its left end, where shallow cuts leave room."""
     axes.axhline(level, color=colour, linewidth=1.0, linestyle=style, zorder=1)
     at = axes.get_yaxis_transform()
-    axes.text(0.995, level, label, transform=at, ha="right", va="bottom", size=9, color=colour)
+    axes.text(0.006, level, label, transform=at, ha="left", va="bottom", size=9, color=colour)
 
 
 def write_places(axes: Any, places: Sequence[Place], palette: Palette) -> None:
     """Write the names of layers below a chart, and those of bases where there are several."""
-    names = []
-    for place in places:
-        name = place.layer
-        names.append(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…")
+    names = [cut_short(place.layer, LONGEST_NAME) for place in places]
     slant = len(names) > MOST_LEVEL_NAMES or sum(map(len, names)) > 60
     slanting: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slant else {}
     axes.set_xticks(range(len(names)), names, **slanting)
@@ -218,38 +233,35 @@ def draw_cost(rows: Sequence[TableRow], winner: TableRow, palette: Palette) -> D
         axes.xaxis.set_minor_formatter("")
     tips: dict[str, str] = {}
     names = list(dict.fromkeys(row.clf for row in rows))
-    spread = 0.006 * (max(costs) - min(costs) or 1.0)
-    for row, cost in zip(rows, costs, strict=True):
-        place = names.index(row.clf) - (len(names) - 1) / 2
-        at = cost * 1.018**place if is_logarithmic else cost + place * spread
+    for row, at in zip(rows, place_costs(rows, costs, is_logarithmic), strict=True):
         gid = f"cost-{len(tips)}"
         draw_mark(axes, at, row, palette, gid)
         tips[gid] = describe_row(row, winner)
         if row is winner:
-            axes.plot(
-                [at], [row.test_accuracy], "o", markersize=13, markerfacecolor="none", markeredgecolor=palette.ink
-            )
-            draw_winner_name(axes, at, row, palette)
+            ring = {"markersize": 13, "markerfacecolor": "none", "markeredgecolor": palette.ink}
+            axes.plot([at], [row.test_accuracy], "o", label=f"best: {cut_short(name_row(row), LONGEST_NAME)}", **ring)
     for name in names:
         axes.plot([], [], color=palette.of_series(name), linestyle="none", marker=MARKS.get(name, "o"), label=name)
     axes.margins(x=0.08)
-    axes.set_xlabel("extraction, ms/image")
+    if max(costs) <= ONE_COST * min(costs):
+        axes.set_xlim(0.2 * min(costs), 1.8 * max(costs))
+        axes.set_xlabel("extraction, ms/image (layers of one pass share its cost; marks stand side by side)")
+    else:
+        axes.set_xlabel("extraction, ms/image")
     axes.set_ylabel("accuracy on held-out images")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=max(1, len(names)), borderaxespad=0.2)
     return Drawing(figure, tips)
 
 
-def draw_winner_name(axes: Any, at: float, row: TableRow, palette: Palette) -> None:
-    """Write the name of the best row beside its mark, on the side where there is room."""
-    left, right = axes.get_xlim()
-    is_right_half = at > (left + right) / 2
-    name = name_row(row)
-    axes.annotate(
-        name if len(name) <= 2 * LONGEST_NAME else f"{name[: 2 * LONGEST_NAME - 1]}…",
-        (at, row.test_accuracy),
-        xytext=(-12 if is_right_half else 12, -16),
-        textcoords="offset points",
-        ha="right" if is_right_half else "left",
-        size=10,
-        color=palette.ink,
-    )
+def place_costs(rows: Sequence[TableRow], costs: Sequence[float], is_logarithmic: bool) -> list[float]:
+    """Say where rows stand along their costs: classifiers of one layer side by side, since they cost the same."""
+    if max(costs) <= ONE_COST * min(costs):
+        step = min(0.05, 1.2 / len(rows))
+        return [cost * (1 + (number - (len(rows) - 1) / 2) * step) for number, cost in enumerate(costs)]
+    names = list(dict.fromkeys(row.clf for row in rows))
+    spread = 0.012 * (max(costs) - min(costs))
+    places = []
+    for row, cost in zip(rows, costs, strict=True):
+        number = names.index(row.clf) - (len(names) - 1) / 2
+        places.append(cost * 1.03**number if is_logarithmic else cost + number * spread)
+    return places

@@ -1,4 +1,4 @@
-"""Drawings by matplotlib: as SVG within the page, whose colours follow it from light to dark, and as files for papers."""
+"""Drawings by matplotlib: as SVG within the page, in its colours of light and dark, and as files for papers."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ MARKS = dict(zip(SERIES, "os^DvPX", strict=True))
 """Shape of a mark, so that nobody needs to tell colours apart."""
 
 SETTINGS = {
+    "svg.hashsalt": "featx",  # names of clips and marks are the same in every run
     "svg.fonttype": "none",  # letters stay letters: found, read aloud, and in the page's own font
     "text.parse_math": False,  # names of layers and classes may hold dollars
     "font.family": "sans-serif",
@@ -274,19 +275,32 @@ def put_page_style(svg: str) -> str:
     return FONT.sub(r"font: \1\2 var(--font)", svg)
 
 
-def write_chart(chart: Chart, file: Path) -> None:
-    """Write a chart for a paper, as what the suffix of the file says: `.svg`, `.png` or `.pdf`.
+def check_chart(file: Path) -> str:
+    """Give the kind of file that a chart is to be written as.
 
     Raises
     ------
     RequestError
-        If the suffix is another one, or matplotlib is not installed.
-    StoreError
-        If the file cannot be written.
+        If its suffix is not `.svg`, `.png` or `.pdf`, or matplotlib is not installed.
     """
     kind = file.suffix.lower().removeprefix(".")
     if kind not in UNDATED:
         raise RequestError(f"the chart '{file}' would be of no known kind: let its name end in .svg, .png or .pdf")
+    with drawing_settings(PAPER):
+        return kind
+
+
+def write_chart(chart: Chart, file: Path) -> None:
+    """Write a chart for a paper, as what the suffix of the file says.
+
+    Raises
+    ------
+    RequestError
+        As `check_chart` does.
+    StoreError
+        If the file cannot be written.
+    """
+    kind = check_chart(file)
     with drawing_settings(PAPER):
         drawing = chart.draw(PAPER)
         content = io.BytesIO()

@@ -19,6 +19,7 @@ from featx.evaluation.result import HeldOutPredictions
 from featx.evaluation.table_row import TableRow
 from featx.features.catalog import LayerSet
 from featx.features.dataset import Dataset
+from featx.ladder.report import LadderRow
 from featx.requests import ReportRequest
 
 Section = dict[str, Any]
@@ -89,6 +90,8 @@ class Material:
         Rows that were not evaluated.
     commands : list of str
         Those that make the same page again.
+    ladder : sequence of LadderRow
+        The steps of an automatic choice, where one was made.
     """
 
     request: ReportRequest
@@ -99,6 +102,7 @@ class Material:
     nested: NestedReport | None = None
     lacking: list[Lacking] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+    ladder: Sequence[LadderRow] = ()
 
     @property
     def dataset(self) -> Dataset:

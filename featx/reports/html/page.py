@@ -270,7 +270,7 @@ def make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(plain=escape_controls, name=show_name, number=show_number, share=show_share)
+    environment.filters.update(plain=escape_controls, name=show_name, number=show_number, interval=show_interval)
     return environment
 
 
@@ -281,21 +281,28 @@ def show_name(text: str) -> Markup:
     return Markup("<bdi>{}</bdi>").format(escape_controls(str(text)))
 
 
+NOTHING = '<span class="none">\N{EN DASH}</span>'
+"""Where there is no number."""
+
+
 def show_number(value: float | None, digits: int = 3) -> Markup:
     """Show a number, with its exact value beside it for programs; a dash where there is none."""
     from markupsafe import Markup
 
     if value is None:
-        return Markup('<span class="none">–</span>')
-    shown = f"{value:.{digits}f}" if isinstance(value, float) else f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+        return Markup(NOTHING)
+    shown = f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    if isinstance(value, float):
+        shown = f"{value:.{digits}f}"
     return Markup('<data value="{}">{}</data>').format(json.dumps(value), shown)
 
 
-def show_share(pair: Sequence[float] | None) -> Markup:
-    """Show an interval."""
+def show_interval(pair: Sequence[float] | None) -> Markup:
+    """Show an interval, with its exact bounds beside it for programs."""
     from markupsafe import Markup
 
     if pair is None:
-        return Markup('<span class="none">–</span>')
+        return Markup(NOTHING)
     low, high = pair
-    return Markup('<span class="ci" data-low="{}" data-high="{}">{:.3f}–{:.3f}</span>').format(low, high, low, high)
+    shown = f"{low:.3f}\N{EN DASH}{high:.3f}"
+    return Markup('<span class="ci" data-low="{}" data-high="{}">{}</span>').format(low, high, shown)

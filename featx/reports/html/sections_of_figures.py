@@ -79,10 +79,40 @@ def describe_table(material: Material) -> Section:
     return {
         "rows": marked,
         "columns": columns,
+        "reading": read_depths(rows, winner),
         "notes": notes,
         "significance": SIGNIFICANCE,
         "lacking": [asdict(each) for each in material.lacking],
     }
+
+
+def read_depths(rows: Sequence[TableRow], winner: TableRow) -> list[str]:
+    """Say in words what the chart of depths shows: where the best cut lies, and from where on cuts are as good."""
+    cuts = [
+        row for row in rows if row.clf not in (*TUNED, "dummy") and "+" not in row.layer and row.base == winner.base
+    ]
+    layers = list(dict.fromkeys(row.layer for row in cuts))
+    if len(layers) < 2:
+        return ["One cut was evaluated: others show what depth does."]
+    deepest = max((row for row in cuts if row.layer == layers[-1]), key=lambda row: row.merit)
+    if winner.layer == deepest.layer:
+        words = [f"The best cut is the deepest one, {winner.layer}."]
+    else:
+        gain = 100 * (winner.test_accuracy - deepest.test_accuracy)
+        words = [
+            f"The best, {winner.layer} {winner.clf}, differs from the deepest cut, {deepest.layer} {deepest.clf}, by "
+            f"{gain:+.1f} points (adjusted p {deepest.p_adjusted:.3f})."
+        ]
+    tied = [row for row in cuts if mark_row(row, winner) == "=" and row.layer != winner.layer]
+    if tied:
+        first = min(tied, key=lambda row: layers.index(row.layer))
+        words.append(
+            f"From {first.layer} on, there are cuts that cannot be told apart from it ({first.clf}, "
+            f"{first.test_accuracy:.3f})."
+        )
+    else:
+        words.append("No other cut does as well on these images.")
+    return words
 
 
 def is_worth_showing(field: str, rows: Sequence[TableRow]) -> bool:
@@ -134,7 +164,13 @@ def describe_learning(material: Material) -> Section:
     if material.few_labels is None:
         return {"points": None, "notes": [], "command": command}
     few = material.few_labels
-    return {"points": few.to_dicts(), "notes": list(few.notes), "draws": few.draws, "train": few.train, "command": command}
+    return {
+        "points": few.to_dicts(),
+        "notes": list(few.notes),
+        "draws": few.draws,
+        "train": few.train,
+        "command": command,
+    }
 
 
 def describe_data(material: Material) -> Section:

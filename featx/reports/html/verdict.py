@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
+from featx.data.listing import find_held_out
 from featx.evaluation.metrics import SIGNIFICANCE, mcnemar
 from featx.evaluation.result import TUNED, best
 from featx.evaluation.table_row import TableRow
-from featx.data.listing import find_held_out
 from featx.reports.html.charts_of_rows import list_bases, name_row
 from featx.reports.html.material import Material, Section
 from featx.reports.html.sections_of_images import count_confusions
+from featx.reports.ladder import word_gain
 from featx.reports.table_notes import is_tied
 
 MOST_STEPS = 3
@@ -45,6 +47,7 @@ def describe_verdict(material: Material) -> Section:
         "row": material.subject.row.to_dict(),
         "dummy_accuracy": material.dummy_accuracy,
         "steps": steps,
+        "ladder": [{**asdict(row), "gain_in_words": word_gain(row)} for row in material.ladder],
         "procedure": material.nested.to_dict()["procedure"] if material.nested else None,
     }
 
@@ -132,8 +135,8 @@ def suggest_over_chance(material: Material) -> Iterator[Step]:
     if is_right.mean() > is_majority.mean() and mcnemar(is_right, is_majority) < SIGNIFICANCE:
         return
     yield {
-        "text": "It is not better than naming the most frequent class beyond chance: look at labels and pictures first, "
-        "then try another base.",
+        "text": "It is not better than naming the most frequent class beyond chance: look at labels and pictures "
+        "first, then try another base.",
         "command": None,
     }
 
@@ -148,8 +151,8 @@ def suggest_labels(material: Material) -> Iterator[Step]:
         gain = curve.whole - last.mean
         if gain > RISING:
             yield {
-                "text": f"More labels would help: from {last.shots} images of each class to all of them, accuracy rises "
-                f"by {100 * gain:.1f} points (from {before.shots} to {last.shots}: "
+                "text": f"More labels would help: from {last.shots} images of each class to all of them, accuracy "
+                f"rises by {100 * gain:.1f} points (from {before.shots} to {last.shots}: "
                 f"{100 * (last.mean - before.mean):.1f}).",
                 "command": None,
             }
@@ -177,7 +180,7 @@ def suggest_pair(material: Material) -> Iterator[Step]:
 def suggest_layers(material: Material) -> Iterator[Step]:
     """Suggest mixes of layers and several views, where none were tried."""
     rows = material.rows
-    if any("+" in row.layer or row.views > 1 for row in rows):
+    if material.ladder or any("+" in row.layer or row.views > 1 for row in rows):
         return
     command = material.request.features.command("auto", "--out", "model.featx")
     yield {

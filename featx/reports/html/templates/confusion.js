@@ -9,9 +9,9 @@ function showCell(button) {
   const rows = report.cells[button.dataset.cell] || [];
   const count = Number(button.dataset.count);
   const heading = document.createElement("h3");
-  heading.append(`${count} ${count === 1 ? "image" : "images"} of `, nameElement(report.classes[truth]));
+  heading.append(`${count} ${count === 1 ? "image" : "images"} of \u2018`, nameElement(report.classes[truth]), "\u2019");
   if (truth === predicted) heading.append(", recognised");
-  else heading.append(" called ", nameElement(report.classes[predicted]));
+  else heading.append(" called \u2018", nameElement(report.classes[predicted]), "\u2019");
   const parts = [heading];
   if (rows.length < count) {
     const note = document.createElement("p");

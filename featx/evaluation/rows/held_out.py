@@ -1,4 +1,4 @@
-"""The rows of a table that one held-out part makes: compared with the best of them, and with all that is to be noted."""
+"""The rows of a table that one held-out part makes: compared with the best of them, and with what is to be noted."""
 
 from __future__ import annotations
 
