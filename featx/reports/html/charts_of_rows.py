@@ -31,7 +31,7 @@ FAR_BELOW = 1.2
 """The dummy's line lies on the chart unless it is further below all intervals than so many times their range."""
 
 ONE_COST = 1.1
-"""Ratio of the largest to the smallest cost up to which marks are set side by side: layers of one pass share its cost."""
+"""Ratio of the largest to the smallest cost up to which marks stand side by side: layers of one pass share its cost."""
 
 WORTH_LOGARITHM = 12.0
 """Ratio of the largest to the smallest cost from which on a scale of ratios shows them all."""

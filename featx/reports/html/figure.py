@@ -89,22 +89,27 @@ PAPER = Palette(
 )
 """Colours of files for papers."""
 
-# Colours that no drawing has by chance; the page's own stand in for them.
+# Colours that no drawing has by chance.
+PAGE = Palette(
+    ink="#010203",
+    muted="#010204",
+    grid="#010205",
+    accent="#010206",
+    paper="#010207",
+    series={name: f"#0102{place + 16:02x}" for place, name in enumerate(SERIES)},
+)
+"""Colours of drawings within the page: the page's own take their place."""
+
 PLACEHOLDERS = {
-    "#010203": "var(--ink)",
-    "#010204": "var(--muted)",
-    "#010205": "var(--grid)",
-    "#010206": "var(--accent)",
-    "#010207": "var(--paper)",
-    **{f"#0102{place + 16:02x}": f"var(--series-{name})" for place, name in enumerate(SERIES)},
+    PAGE.ink: "var(--ink)",
+    PAGE.muted: "var(--muted)",
+    PAGE.grid: "var(--grid)",
+    PAGE.accent: "var(--accent)",
+    PAGE.paper: "var(--paper)",
+    **{colour: f"var(--series-{name})" for name, colour in PAGE.series.items()},
 }
 """Colour in a drawing to what the page puts in its place."""
 
-PAGE = Palette(
-    *list(PLACEHOLDERS)[:5],
-    series=dict(zip(SERIES, list(PLACEHOLDERS)[5:], strict=True)),
-)
-"""Colours of drawings within the page."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,8 @@ def drawing_settings(palette: Palette) -> Iterator[None]:
         raise missing_package("matplotlib") from None
     # It tells of every font that lacks a letter.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    colours = {
+    settings: dict[Any, Any] = {
+        **SETTINGS,
         "text.color": palette.ink,
         "axes.labelcolor": palette.muted,
         "axes.edgecolor": palette.grid,
@@ -168,7 +174,7 @@ def drawing_settings(palette: Palette) -> Iterator[None]:
         "ytick.color": palette.muted,
         "grid.color": palette.grid,
     }
-    with matplotlib.rc_context({**SETTINGS, **colours}), warnings.catch_warnings():
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield
 
