@@ -106,9 +106,7 @@ class Browser:
         return self
 
     def resize(self, width: int, height: int = 900) -> None:
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def prefer(self, scheme: str, media: str = "") -> None:
         """Prefer light or dark colours; `media` may be "print"."""

@@ -27,7 +27,7 @@ from featx.files import write_text
 from featx.ladder.report import LadderRow
 from featx.models.model import Model, load_model
 from featx.reports.html.figure import write_chart
-from featx.reports.html.material import Lacking, Material, Neighbour, Subject
+from featx.reports.html.material import Material, Neighbour, Subject
 from featx.reports.html.neighbours import find_neighbours
 from featx.reports.html.page import Page, make_page
 from featx.reports.html.sections_of_images import MOST_MISTAKES, NEIGHBOURS, list_wrong
@@ -163,13 +163,7 @@ def gather_material(request: ReportRequest, progress: Progress | None = None) ->
         subject_place = next(place for place, row in enumerate(rows) if row is winner)
     shown = found[subject_place]
     subject = Subject(rows[subject_place], shown.evaluation.predictions, shown.comparison, shown.layer_set, origin)
-    material = Material(
-        request,
-        rows,
-        subject,
-        lacking=list_lacking_rows(comparisons, found),
-        commands=write_commands(request, subject),
-    )
+    material = Material(request, rows, subject, lacking=list_lacking_rows(comparisons, found))
     return replace(
         material,
         neighbours=find_alike(material),
@@ -214,7 +208,8 @@ def add_model(request: ReportRequest, found: list[Found]) -> tuple[list[Found], 
     model = request.model
     name = "the model"
     if not isinstance(model, Model):
-        name = f"the model '{Path(os.fspath(model)).name}'"
+        if not request.anonymous:
+            name = f"the model '{Path(os.fspath(model)).name}'"
         model = load_model(model, with_base=False)
     of_model = evaluate_model(model, name, request.features)
     origin = f"The classifier of {name}"
@@ -231,14 +226,13 @@ def add_model(request: ReportRequest, found: list[Found]) -> tuple[list[Found], 
     return [*found, of_model], len(found), origin
 
 
-def list_lacking_rows(comparisons: Sequence[Comparison], found: Sequence[Found]) -> list[Lacking]:
-    """Name the cached layers that are not shown since nobody has evaluated them, with the command that does."""
+def list_lacking_rows(comparisons: Sequence[Comparison], found: Sequence[Found]) -> list[str]:
+    """Name the cached layers that are not shown since nobody has evaluated them, in a sentence for each base."""
     lacking = []
     for comparison in comparisons:
         names = [f"{each.name} ({each.pooling})" for each in list_not_evaluated(comparison, found)]
         if names:
-            what = f"Cached, but not evaluated yet: {shorten(names, 6)}. To add them:"
-            lacking.append(Lacking(what, comparison.request.command("compare")))
+            lacking.append(f"Cached of {comparison.base.id.architecture}, but not evaluated yet: {shorten(names, 6)}.")
     return lacking
 
 
@@ -292,17 +286,3 @@ def find_few_labels(
     curves_of = replace(of_clf, selection=replace(of_clf.selection, layer_sets=complete))
     accuracies = [{subject.row.clf: whole[layer_set]} for layer_set in complete]
     return trace_curves([curves_of], accuracies, progress)
-
-
-def write_commands(request: ReportRequest, subject: Subject) -> list[str]:
-    """Write the commands that make the features, the row in detail, and the page again."""
-    features = request.features
-    commands = [features.command("compare")]
-    if subject.layer_set is not None:
-        row = subject.row
-        layers = list(dict.fromkeys(key.layer for key in subject.layer_set.keys))
-        views = ["--views", str(row.views), "--test-views", str(row.test_views)] if row.views > 1 else []
-        extraction = replace(features, views=row.views).extraction(layers, [row.pooling])
-        flags = ["--layer", "+".join(layers), "--pooling", row.pooling, "--clf", row.clf, *views]
-        commands = [extraction.command(), features.command("fit", *flags)]
-    return [*commands, features.command("report", "--out", request.out.name)]

@@ -111,7 +111,6 @@ PLACEHOLDERS = {
 """Colour in a drawing to what the page puts in its place."""
 
 
-
 @dataclass(frozen=True)
 class Drawing:
     """A drawing of matplotlib, and what is said of it.

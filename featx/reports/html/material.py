@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.bases.weights import is_file_name
 from featx.data.groups import list_relative_paths
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.few_labels.figures import FewLabels
@@ -19,8 +20,9 @@ from featx.evaluation.result import HeldOutPredictions
 from featx.evaluation.table_row import TableRow
 from featx.features.catalog import LayerSet
 from featx.features.dataset import Dataset
+from featx.features.missing import complete_choice
 from featx.ladder.report import LadderRow
-from featx.requests import ReportRequest
+from featx.requests import CompareRequest, ReportRequest, default_cache
 
 Section = dict[str, Any]
 """What a part of the page shows, as plain values: the templates and `--json` have the same."""
@@ -66,14 +68,6 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Lacking:
-    """Something that the page would show, and the command that brings it."""
-
-    what: str
-    command: str
-
-
-@dataclass(frozen=True)
 class Material:
     """Everything that a page is made of.
 
@@ -86,10 +80,8 @@ class Material:
         Training images like a held-out one, by its row; empty where there are no features.
     few_labels : FewLabels or None
     nested : NestedReport or None
-    lacking : list of Lacking
-        Rows that were not evaluated.
-    commands : list of str
-        Those that make the same page again.
+    lacking : list of str
+        What is cached and was not evaluated, in sentences.
     ladder : sequence of LadderRow
         The steps of an automatic choice, where one was made.
     """
@@ -100,8 +92,7 @@ class Material:
     neighbours: Mapping[int, Sequence[Neighbour]] = field(default_factory=dict)
     few_labels: FewLabels | None = None
     nested: NestedReport | None = None
-    lacking: list[Lacking] = field(default_factory=list)
-    commands: list[str] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
     ladder: Sequence[LadderRow] = ()
 
     @property
@@ -141,6 +132,17 @@ class Material:
     def data_name(self) -> str:
         """What the data set is called."""
         return "DATA" if self.request.anonymous else self.request.features.data
+
+    @cached_property
+    def repeatable(self) -> CompareRequest:
+        """The request with the base in full, for commands that somebody else is to carry out."""
+        features = self.request.features
+        base = complete_choice(features.base, self.subject.comparison.base)
+        if not self.request.anonymous:
+            return replace(features, base=base)
+        if base.weights is not None and is_file_name(base.weights):
+            base = replace(base, weights="WEIGHTS")
+        return replace(features, data="DATA", base=base, cache=default_cache())
 
     def without_paths(self, text: str) -> str:
         """Take out of a text what an anonymous page does not tell."""

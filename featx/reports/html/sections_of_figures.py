@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 
 import numpy as np
@@ -80,9 +80,11 @@ def describe_table(material: Material) -> Section:
         "rows": marked,
         "columns": columns,
         "reading": read_depths(rows, winner),
+        "has_hollow_marks": len({(row.pooling, row.views) for row in rows if row.clf not in TUNED}) > 1,
         "notes": notes,
         "significance": SIGNIFICANCE,
-        "lacking": [asdict(each) for each in material.lacking],
+        "lacking": material.lacking,
+        "command": material.repeatable.command("compare"),
     }
 
 
@@ -160,7 +162,7 @@ def find_threshold_curve(material: Material) -> ThresholdCurve | None:
 
 def describe_learning(material: Material) -> Section:
     """Describe learning curves, or say what brings them."""
-    command = material.without_paths(material.request.features.command("compare", "--shots", "1,2,5,10,20"))
+    command = material.repeatable.command("compare", "--shots", "1,2,5,10,20")
     if material.few_labels is None:
         return {"points": None, "notes": [], "command": command}
     few = material.few_labels
@@ -218,9 +220,24 @@ def describe_origin(material: Material) -> Section:
         "seed": comparison.request.seed,
         "protocol": protocol,
         "protocol_version": PROTOCOL,
-        "commands": [material.without_paths(command) for command in material.commands],
+        "commands": list_commands(material),
         "versions": list_versions(),
     }
+
+
+def list_commands(material: Material) -> list[str]:
+    """List the commands that make the features, the row in detail, and the page again."""
+    request = material.repeatable
+    subject = material.subject
+    commands = [request.command("compare")]
+    if subject.layer_set is not None:
+        row = subject.row
+        layers = list(dict.fromkeys(key.layer for key in subject.layer_set.keys))
+        views = ["--views", str(row.views), "--test-views", str(row.test_views)] if row.views > 1 else []
+        extraction = replace(request, views=row.views, test_views=1).extraction(layers, [row.pooling])
+        flags = ["--layer", "+".join(layers), "--pooling", row.pooling, "--clf", row.clf, *views]
+        commands = [extraction.command(), request.command("fit", *flags)]
+    return [*commands, request.command("report", "--out", "report.html")]
 
 
 def list_versions() -> dict[str, str]:

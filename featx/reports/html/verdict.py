@@ -182,10 +182,10 @@ def suggest_layers(material: Material) -> Iterator[Step]:
     rows = material.rows
     if material.ladder or any("+" in row.layer or row.views > 1 for row in rows):
         return
-    command = material.request.features.command("auto", "--out", "model.featx")
+    command = material.repeatable.command("auto", "--out", "model.featx")
     yield {
         "text": "Mixes of layers, other poolings and six views often gain more: featx auto tries them.",
-        "command": material.without_paths(command),
+        "command": command,
     }
 
 
@@ -196,11 +196,11 @@ def suggest_nested(material: Material) -> Iterator[Step]:
     if material.nested is not None or has_own or len(dataset.y) >= FEW_IMAGES:
         return
     row = material.subject.row
-    command = material.request.features.command("compare", "--nested", "5")
+    command = material.repeatable.command("compare", "--nested", "5")
     yield {
         "text": f"Judge every image once: the interval of {row.n_test} held-out images is "
         f"±{50 * (row.ci_high - row.ci_low):.1f} points wide, and nested cross-validation narrows it.",
-        "command": material.without_paths(command),
+        "command": command,
     }
 
 
@@ -208,8 +208,8 @@ def suggest_shots(material: Material) -> Iterator[Step]:
     """Suggest learning curves, where there are none."""
     if material.few_labels is not None:
         return
-    command = material.request.features.command("compare", "--shots", "1,2,5,10,20")
+    command = material.repeatable.command("compare", "--shots", "1,2,5,10,20")
     yield {
         "text": "See whether more labels would help: trace accuracy against labelled images of each class.",
-        "command": material.without_paths(command),
+        "command": command,
     }
