@@ -46,6 +46,8 @@ class Browser:
         self.number = 0
         self.buffer = b""
         self.session: str | None = None
+        self.target = ""
+        self.url = ""
         self.requests: list[str] = []
         self.faults: list[str] = []
 
@@ -92,9 +94,14 @@ class Browser:
 
     def open(self, file: Path, width: int = 1280, height: int = 900, scheme: str = "light") -> Browser:
         """Open a file of this machine without any network, and wait until its script has run."""
+        if self.session:
+            self.session = None
+            self.call("Target.closeTarget", targetId=self.target)
         self.url = file.resolve().as_uri()
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.requests.clear()
+        self.faults.clear()
+        self.target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=self.target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.call(f"{domain}.enable")
         nothing = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}

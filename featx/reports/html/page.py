@@ -105,7 +105,7 @@ def make_page(material: Material, progress: Progress | None = None) -> Page:
         "sections": sections,
         "parts": PARTS,
         "charts": {chart.name: safe(to_inline_svg(chart)) for chart in charts},
-        "title": f"{material.data_name}: {name_row(material.subject.row, 2)}",
+        "title": f"{sections['origin']['title']}: {name_row(material.subject.row, 2)}",
         "shows_images": material.request.shows_images,
         "anonymous": material.request.anonymous,
         "style": safe(read_template("style.css")),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 
@@ -203,6 +205,8 @@ def describe_origin(material: Material) -> Section:
     protocol = "fine-tuning of the base; see featx finetune" if row.clf in TUNED else describe_protocol(row.clf)
     layer_set = material.subject.layer_set
     return {
+        "title": material.data_name if material.request.anonymous else name_data(material.data_name),
+        "date": datetime.date.today().isoformat(),
         "data": material.data_name,
         "images": len(dataset.y),
         "classes": len(dataset.classes),
@@ -223,6 +227,11 @@ def describe_origin(material: Material) -> Section:
         "commands": list_commands(material),
         "versions": list_versions(),
     }
+
+
+def name_data(data: str) -> str:
+    """Name a data set by its folder or file."""
+    return Path(data.rstrip("/\\")).name or data
 
 
 def list_commands(material: Material) -> list[str]:

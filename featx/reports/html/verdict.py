@@ -80,7 +80,8 @@ def state_accuracy(material: Material) -> str:
 
 def name_tried(material: Material, steps: Sequence[Step]) -> str:
     """Say what was tried, what does as well, and what would help next."""
-    rows = material.rows
+    # The dummy is what others are held against.
+    rows = [row for row in material.rows if row.clf != "dummy"] or material.rows
     layers = len({(row.base, row.layer) for row in rows})
     classifiers = len({row.clf for row in rows})
     tried = (
@@ -149,9 +150,9 @@ def suggest_labels(material: Material) -> Iterator[Step]:
             continue
         before, last = curve.points[-2:]
         gain = curve.whole - last.mean
-        if gain > RISING:
+        if gain > max(RISING, last.half or 0.0):
             yield {
-                "text": f"More labels would help: from {last.shots} images of each class to all of them, accuracy "
+                "text": f"More labels may help: from {last.shots} images of each class to all of them, accuracy "
                 f"rises by {100 * gain:.1f} points (from {before.shots} to {last.shots}: "
                 f"{100 * (last.mean - before.mean):.1f}).",
                 "command": None,
