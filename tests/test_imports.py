@@ -40,6 +40,8 @@ OWNERS = {
     "h5py": {"store"},
     "sklearn": {"classifiers", "linear", "evaluation", "features", "workflows"},
     "click": {"cli"},
+    "jinja2": {"reports"},
+    "matplotlib": {"reports"},
     "msgspec": {"base_choice", "bases", "fields", "requests", "models", "store", "evaluation", "ladder"},
 }
 """Heavy libraries, and the rooms that may import each."""

@@ -72,8 +72,12 @@ def draw_depths(rows: Sequence[TableRow], file: Path) -> None:
     FeatxError
         As `write_chart` does.
     """
-    dummy = next((row.test_accuracy for row in rows if row.clf == "dummy"), None)
-    write_chart(chart_depth(rows, dummy), file)
+    write_chart(chart_depth(rows, find_dummy(rows)), file)
+
+
+def find_dummy(rows: Sequence[TableRow]) -> float | None:
+    """Find the accuracy of the dummy among rows; None if it is not there."""
+    return next((row.test_accuracy for row in rows if row.clf == "dummy"), None)
 
 
 def chart_depth(rows: Sequence[TableRow], dummy: float | None) -> Chart:
