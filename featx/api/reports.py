@@ -34,6 +34,7 @@ def report(
     max_images: int | None = None,
     max_mb: float | None = None,
     figures: str | Path | None = None,
+    inspect: bool | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> ReportSummary:
@@ -59,6 +60,8 @@ def report(
         Size of the page at most, in 10^6 bytes.
     figures : str or pathlib.Path, optional
         Folder where the charts are written, too, as SVG and PNG.
+    inspect : bool, optional
+        Whether the data are looked at, too, as they are by default: copies, labels, strangers, shortcuts.
     progress : callable, optional
         Called with how much is done and how much there is: evaluations, then pictures.
     **options
@@ -79,6 +82,7 @@ def report(
     --------
     >>> featx.report("digits", base="tiny", out="digits.html")
     """
+    from featx.api.report_tools import find_tools
     from featx.workflows.report import write_report
 
     options.update(layers=as_names(layers), classifiers=as_names(clf))
@@ -88,33 +92,37 @@ def report(
         "anonymous": anonymous,
         "max_images": max_images,
         "max_mb": max_mb,
+        "inspect": inspect,
         "figures": None if figures is None else Path(figures),
     }
     request = fill_request(ReportRequest, "report", {"features": features, "out": Path(out), "model": model, **page})
-    return write_report(request, progress)
+    return write_report(request, progress, tools=find_tools())
 
 
 def report_comparison(request: CompareRequest, out: Path, progress: Progress | None = None) -> ReportSummary:
     """Write a report on what a comparison evaluates."""
+    from featx.api.report_tools import find_tools
     from featx.workflows.report import write_report
 
-    return write_report(ReportRequest(request, out), progress)
+    return write_report(ReportRequest(request, out), progress, tools=find_tools())
 
 
 def report_fit(request: CompareRequest, out: Path, model: Any, progress: Progress | None = None) -> ReportSummary:
     """Write a report on everything that was evaluated, with the classifier of a fit in detail."""
+    from featx.api.report_tools import find_tools
     from featx.workflows.report import write_report
 
     features = replace(request, layers=(), classifiers=(), poolings=())
-    return write_report(ReportRequest(features, out, model), progress)
+    return write_report(ReportRequest(features, out, model), progress, tools=find_tools())
 
 
 def report_automatic(
     request: AutoRequest, chosen: AutoReport, out: Path, progress: Progress | None = None
 ) -> ReportSummary:
     """Write a report on an automatic choice: its ladder, and what it chose in detail."""
+    from featx.api.report_tools import find_tools
     from featx.workflows.report import write_report
 
     base = next(each for each in request.bases if each.name == chosen.base)
     features = request.comparison(base, (), (), 1)
-    return write_report(ReportRequest(features, out, chosen.fit.model), progress, chosen.ladder)
+    return write_report(ReportRequest(features, out, chosen.fit.model), progress, chosen.ladder, find_tools())

@@ -81,6 +81,7 @@ from featx.requests.reporting import MOST_IMAGES, MOST_MEGABYTES
 @click.option(
     "--figures", type=UserPath(file_okay=False), help="Also write the charts into this folder, as SVG and PNG."
 )
+@click.option("--no-inspect", is_flag=True, help="Do not look for copies, suspect labels, strangers and shortcuts.")
 @poolings_option
 @cached_dtype_option
 @views_option
@@ -110,6 +111,7 @@ def command(
     max_images: int,
     max_mb: float,
     figures: Path | None,
+    no_inspect: bool,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -126,11 +128,12 @@ def command(
       featx report photos --base resnet50 --anonymous --figures charts
     """
     features = CompareRequest(data, base, layers, classifiers, **options)
-    request = ReportRequest(features, out, model, not no_images, anonymous, max_images, max_mb, figures)
+    request = ReportRequest(features, out, model, not no_images, anonymous, max_images, max_mb, figures, not no_inspect)
+    from featx.api.report_tools import find_tools
     from featx.workflows.report import write_report
 
     with progress_bar("step", quiet) as progress:
-        summary = write_report(request, progress)
+        summary = write_report(request, progress, tools=find_tools())
     if as_json:
         print_json(summary.to_dict())
         return

@@ -41,6 +41,8 @@ class ReportRequest(CheckedFields):
         Size of the page at most, in 10^6 bytes; pictures are left out to keep to it.
     figures : pathlib.Path or None
         Folder where the charts are written, too, as SVG and PNG.
+    inspect : bool
+        Whether the data are looked at, too: copies, labels, strangers, shortcuts.
     """
 
     features: CompareRequest
@@ -51,6 +53,7 @@ class ReportRequest(CheckedFields):
     max_images: Annotated[int, Meta(ge=0)] = MOST_IMAGES
     max_mb: Annotated[float, Meta(gt=0)] = MOST_MEGABYTES
     figures: Path | None = None
+    inspect: bool = True
 
     @property
     def shows_images(self) -> bool:

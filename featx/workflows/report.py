@@ -27,6 +27,7 @@ from featx.files import write_text
 from featx.ladder.report import LadderRow
 from featx.models.model import Model, load_model
 from featx.reports.html.figure import write_chart
+from featx.reports.html.look import Tools, look
 from featx.reports.html.material import Material, Neighbour, Subject
 from featx.reports.html.neighbours import find_neighbours
 from featx.reports.html.page import Page, make_page
@@ -77,7 +78,10 @@ class ReportSummary:
 
 
 def write_report(
-    request: ReportRequest, progress: Progress | None = None, ladder: Sequence[LadderRow] = ()
+    request: ReportRequest,
+    progress: Progress | None = None,
+    ladder: Sequence[LadderRow] = (),
+    tools: Tools | None = None,
 ) -> ReportSummary:
     """Make the page of a request and write it, with its charts where they are wanted as files, too.
 
@@ -88,6 +92,8 @@ def write_report(
         Called with how much is done and how much there is: evaluations where any are missing, then pictures.
     ladder : sequence of LadderRow
         The steps of an automatic choice, where one was made.
+    tools : Tools, optional
+        Other ways to look.
 
     Returns
     -------
@@ -102,6 +108,7 @@ def write_report(
     """
     check_target(request.out)
     material = replace(gather_material(request, progress), ladder=ladder)
+    material = replace(material, looked=look(material, tools or Tools()))
     page = make_page(material, progress)
     write_text(request.out, page.text)
     figures = [] if request.figures is None else write_figures(page, request.figures)
@@ -163,7 +170,13 @@ def gather_material(request: ReportRequest, progress: Progress | None = None) ->
         subject_place = next(place for place, row in enumerate(rows) if row is winner)
     shown = found[subject_place]
     subject = Subject(rows[subject_place], shown.evaluation.predictions, shown.comparison, shown.layer_set, origin)
-    material = Material(request, rows, subject, lacking=list_lacking_rows(comparisons, found))
+    material = Material(
+        request,
+        rows,
+        subject,
+        lacking=list_lacking_rows(comparisons, found),
+        layer_sets=comparisons[0].layer_sets if subject.comparison.base == comparisons[0].base else [],
+    )
     return replace(
         material,
         neighbours=find_alike(material),

@@ -22,6 +22,7 @@ from featx.features.catalog import LayerSet
 from featx.features.dataset import Dataset
 from featx.features.missing import complete_choice
 from featx.ladder.report import LadderRow
+from featx.reports.html.looking import Looked
 from featx.requests import CompareRequest, ReportRequest, default_cache
 
 Section = dict[str, Any]
@@ -84,6 +85,10 @@ class Material:
         What is cached and was not evaluated, in sentences.
     ladder : sequence of LadderRow
         The steps of an automatic choice, where one was made.
+    layer_sets : list of LayerSet
+        Cached cuts of the base in detail.
+    looked : Looked
+        What was looked at beyond results.
     """
 
     request: ReportRequest
@@ -94,6 +99,8 @@ class Material:
     nested: NestedReport | None = None
     lacking: list[str] = field(default_factory=list)
     ladder: Sequence[LadderRow] = ()
+    layer_sets: list[LayerSet] = field(default_factory=list)
+    looked: Looked = field(default_factory=Looked)
 
     @property
     def dataset(self) -> Dataset:

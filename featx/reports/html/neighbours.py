@@ -49,4 +49,4 @@ def find_neighbours(
 def unit_rows(X: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale rows to length one: (n, d) float32; of several layers, each is of length one already."""
     lengths = np.linalg.norm(X, axis=1, keepdims=True)
-    return X / np.where(lengths > 0, lengths, np.float32(1))
+    return (X / np.where(lengths > 0, lengths, np.float32(1))).astype(np.float32)

@@ -16,7 +16,7 @@ LEAST_CUTS = 2
 
 
 def draw_for_notebook(rows: Sequence[TableRow]) -> str:
-    """Draw accuracy against depth as HTML for a notebook; nothing where there is one cut, or matplotlib is not there."""
+    """Draw accuracy against depth as HTML for a notebook; nothing where there is one cut, or no matplotlib."""
     cuts = {(row.base, row.layer) for row in rows if row.clf != "dummy"}
     if len(cuts) < LEAST_CUTS or find_spec("matplotlib") is None:
         return ""

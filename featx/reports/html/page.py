@@ -27,6 +27,13 @@ from featx.reports.html.sections_of_figures import (
     find_threshold_curve,
 )
 from featx.reports.html.sections_of_images import describe_classes, describe_confusion, describe_mistakes
+from featx.reports.html.sections_of_looking import (
+    describe_checks,
+    describe_evidence,
+    describe_layers,
+    describe_maps,
+    list_rows_of_checks,
+)
 from featx.reports.html.verdict import describe_verdict
 from featx.types import Progress
 
@@ -51,7 +58,7 @@ PARTS = (
 )
 """Parts of the page and their names in its menu."""
 
-SCRIPTS = ("pictures.js", "table.js", "confusion.js", "threshold.js", "page.js")
+SCRIPTS = ("pictures.js", "table.js", "confusion.js", "threshold.js", "map.js", "evidence.js", "page.js")
 """Parts of the page's script, in the order in which they run."""
 
 MEGABYTE = 1e6
@@ -141,6 +148,9 @@ def describe_sections(material: Material) -> dict[str, Section]:
         "data": describe_data(material),
         "calibration": describe_calibration(material),
         "learning": describe_learning(material),
+        "checks": describe_checks(material),
+        "maps": describe_maps(material),
+        "layers": describe_layers(material),
         "origin": describe_origin(material),
     }
 
@@ -179,12 +189,18 @@ def list_wanted(sections: Mapping[str, Section], material: Material) -> list[int
         true, _, predicted = cell.partition(",")
         of_cell = right if true == predicted else wrong
         of_cell += rows
-    return order_wanted(mistakes, alike, hard, typical, wrong, right)
+    checked = list_rows_of_checks(sections["checks"])
+    seen = [image["row"] for image in sections["layers"]["evidence"]]
+    for layer in sections["layers"]["layers"]:
+        seen += [row for channel in layer["channels"] for row in channel["rows"]]
+    on_map = [row for each in sections["maps"]["maps"] for row in each["rows"]]
+    return order_wanted(mistakes, alike, hard, typical, checked, wrong, seen, right, on_map)
 
 
 def describe_for_script(material: Material, sections: Mapping[str, Section]) -> Section:
     """Give the script of the page what it shows on demand: names are written as they are shown."""
     rows = list_wanted(sections, material)
+    transform = material.subject.comparison.base.id.transform
     place_of = {int(row): place for place, row in enumerate(material.held_out.tolist())}
     images = {}
     for row in rows:
@@ -197,6 +213,9 @@ def describe_for_script(material: Material, sections: Mapping[str, Section]) -> 
         "images": images,
         "cells": sections["confusion"]["cells"],
         "threshold": sections["calibration"]["threshold"],
+        "maps": sections["maps"]["maps"],
+        "evidence": {str(row): describe_evidence(each) for row, each in material.looked.evidence.items()},
+        "cropShare": round(transform.crop / transform.resize, 4),
         "showsImages": material.request.shows_images,
     }
 

@@ -32,7 +32,7 @@ def list_wrong(material: Material) -> list[int]:
     predictions = material.predictions
     paths = material.dataset.listing.paths
     wrong = np.flatnonzero(predictions.classes != material.truth).tolist()
-    wrong.sort(key=lambda place: (-predictions.confidence[place], paths[material.held_out[place]]))
+    wrong.sort(key=lambda place: (-predictions.confidence[place], paths[int(material.held_out[place])]))
     return wrong
 
 
