@@ -23,7 +23,7 @@ from typing import Any
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 """Programs that it may be, as systems call it."""
 
-SECONDS = 60.0
+SECONDS = 120.0
 """What a call may take on a busy machine."""
 
 KEYS = {"Tab": 9, "Enter": 13, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
