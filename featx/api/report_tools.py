@@ -1,4 +1,4 @@
-"""What a report is made of beside results, as far as this version has it: an inspection, a map, and maps of evidence."""
+"""What a report is made of beside results, as far as it is there: an inspection, a map, and maps of evidence."""
 
 from __future__ import annotations
 
@@ -91,11 +91,10 @@ def explain_rows(
     for pixels in batches:
         for picture in pixels:
             row = batches.rows_given[len(explained)]
-            kept = maps.run_layers(
-                network, to_input(torch.from_numpy(picture[None].copy()), network.id.transform), layers
-            )
-            found = maps.map_evidence(
-                model.classifier, model.keys, layouts, [kept[name] for name in layers], code_of[row]
-            )
-            explained[row] = Evidence(model.classes_[code_of[row]], found.values, found.method)
+            images = to_input(torch.from_numpy(picture[None].copy()), network.id.transform)
+            kept = maps.run_layers(network, images, layers)
+            activations = [kept[name] for name in layers]
+            code = code_of[row]
+            found = maps.map_evidence(model.classifier, model.keys, layouts, activations, code)
+            explained[row] = Evidence(model.classes_[code], found.values, found.method)
     return explained
