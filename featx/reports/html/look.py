@@ -23,7 +23,7 @@ from featx.requests import CompareRequest
 
 MOST_CUTS = 5
 CHANNELS = 4
-PICTURES_OF_CHANNEL = 5
+PICTURES_OF_CHANNEL = 4
 """What is shown of what layers see: cuts, channels of each, and pictures of each channel."""
 
 MOST_EXPLAINED_CLASSES = 20

@@ -58,7 +58,7 @@ PARTS = (
 )
 """Parts of the page and their names in its menu."""
 
-SCRIPTS = ("pictures.js", "table.js", "confusion.js", "threshold.js", "map.js", "evidence.js", "page.js")
+SCRIPTS = ("theme.js", "pictures.js", "table.js", "confusion.js", "threshold.js", "map.js", "evidence.js", "parts.js")
 """Parts of the page's script, in the order in which they run."""
 
 MEGABYTE = 1e6

@@ -120,6 +120,7 @@ def find_cheaper(row: TableRow, tied: Sequence[TableRow]) -> TableRow | None:
 def list_steps(material: Material) -> Iterator[Step]:
     """Suggest what would help next, the most helpful first."""
     yield from suggest_over_chance(material)
+    yield from suggest_clean_data(material)
     yield from suggest_labels(material)
     yield from suggest_pair(material)
     yield from suggest_layers(material)
@@ -140,6 +141,34 @@ def suggest_over_chance(material: Material) -> Iterator[Step]:
         "first, then try another base.",
         "command": None,
     }
+
+
+def suggest_clean_data(material: Material) -> Iterator[Step]:
+    """Point to copies on both sides of the split, to warned shortcuts, and to labels that look wrong."""
+    found = material.looked.inspection
+    if found is None:
+        return
+    leaks = sum(group["is_leak"] for group in found["near_duplicates"])
+    if leaks:
+        groups = "1 group of near-copies lies" if leaks == 1 else f"{leaks} groups of near-copies lie"
+        yield {
+            "text": f"The accuracy may flatter: {groups} on both sides of the split (part 6). Take them apart first.",
+            "command": material.repeatable.command("inspect"),
+        }
+    warned = ", ".join(each["fact"] for each in found["shortcuts"] if each["is_warned"])
+    if warned:
+        yield {
+            "text": f"The class can be told from files alone, without looking at pictures ({warned}; part 6): make "
+            "sure that this is not what was learned.",
+            "command": None,
+        }
+    suspects = len(found["suspect_labels"])
+    if suspects:
+        yield {
+            "text": f"Look at {count(suspects, 'label')} that other pictures contradict (part 6): wrong labels cost "
+            "accuracy, and hide it.",
+            "command": None,
+        }
 
 
 def suggest_labels(material: Material) -> Iterator[Step]:

@@ -132,3 +132,59 @@ def browser() -> Iterator[Callable[..., Browser]]:
         pytest.skip("no Chromium is installed: apt-get install chromium, or name one in FEATX_BROWSER")
     with open_browser() as opened:
         yield opened.open
+
+
+def place_by_components(X: Any, y: Any, seed: int) -> tuple[list[int], list[float], list[float]]:
+    """Place images by two principal components."""
+    centred = X - X.mean(axis=0)
+    left, scale, _ = np.linalg.svd(centred, full_matrices=False)
+    places = left[:, :2] * scale[:2]
+    return list(range(len(X))), places[:, 0].tolist(), places[:, 1].tolist()
+
+
+@pytest.fixture(scope="session")
+def looked_at(tmp_path_factory: pytest.TempPathFactory, two: Made) -> Made:
+    """The page of two classes with everything that other ways to look bring, whoever looks."""
+    from featx.base_choice import BaseChoice
+    from featx.reports.html.look import Tools
+    from featx.reports.html.looking import Evidence
+    from featx.requests import CompareRequest, ReportRequest
+    from featx.workflows.report import write_report
+
+    folder = tmp_path_factory.mktemp("looked")
+    run("fit", *two.flags, "--layer", "layer4", "--clf", "logreg", "--out", folder / "m.featx", "-q")
+    paths = sorted(str(path) for path in two.data.rglob("*.png"))
+    inspection = {
+        "images": 80,
+        "layer": "layer4",
+        "near_duplicates": [
+            {
+                "paths": paths[:2],
+                "labels": ["faulty", "sound"],
+                "splits": ["", ""],
+                "similarity": 0.99,
+                "is_leak": True,
+                "is_conflict": True,
+            }
+        ],
+        "suspect_labels": [{"path": paths[3], "label": "faulty", "suggested": "sound", "margin": 0.7}],
+        "estimated_wrong": 2.0,
+        "strangers": [{"path": paths[4], "label": "faulty", "familiarity": 0.01}],
+        "poor_pictures": [{"path": paths[5], "problem": "blurred", "value": 0.05}],
+        "shortcuts": [{"fact": "file size", "accuracy": 0.8, "dummy": 0.5, "p_value": 0.0001, "is_warned": True}],
+        "shift": {"auc": 0.7, "low": 0.62, "high": 0.78, "is_warned": True},
+        "group_hint": "",
+        "notes": [],
+    }
+    tools = Tools(
+        inspect=lambda features: inspection,
+        place=place_by_components,
+        explain=lambda model, base, listing, rows, codes: {
+            row: Evidence(model.classes_[code], np.linspace(-1, 1, 49).reshape(7, 7), "evidence")
+            for row, code in zip(rows, codes, strict=True)
+        },
+    )
+    features = CompareRequest(str(two.data), BaseChoice("tiny"), cache=two.cache)
+    page = folder / "report.html"
+    summary = write_report(ReportRequest(features, page, folder / "m.featx"), tools=tools)
+    return Made(two.data, two.cache, page, summary.to_dict())

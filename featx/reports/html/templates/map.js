@@ -9,13 +9,12 @@ function mapColour() {
 
 // Colours of classes go round the circle; neighbours on it lie far apart in the list.
 function classColour(code, isDark) {
-  const hue = (code * 137.508) % 360;
+  const hue = (210 + code * 137.508) % 360;
   return `hsl(${hue} ${isDark ? "65% 66%" : "60% 44%"})`;
 }
 
 function pointColour(map, place, how, style) {
-  const dark = document.documentElement.dataset.theme === "dark" || (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-  if (how === "class") return classColour(map.labels[place], dark);
+  if (how === "class") return classColour(map.labels[place], isDark());
   const isHeldOut = map.predicted[place] >= 0;
   if (how === "split") return style.getPropertyValue(isHeldOut ? "--series-svm" : "--series-logreg");
   if (!isHeldOut) return style.getPropertyValue("--line");
@@ -68,7 +67,16 @@ function isMistake(map, place) {
 function drawMaps() {
   mapCanvases.forEach(drawMap);
   const words = { class: "One colour a class.", mistake: "Green: held out and right. Red: held out and wrong. Pale: trained on.", split: "Blue: trained on. Orange: held out." };
-  document.getElementById("map-legend").textContent = words[mapColour()];
+  const legend = document.getElementById("map-legend");
+  legend.replaceChildren(words[mapColour()]);
+  if (mapColour() !== "class" || report.classes.length > 20) return;
+  legend.replaceChildren();
+  report.classes.forEach((name, code) => {
+    const swatch = document.createElement("span");
+    swatch.className = "swatch";
+    swatch.style.background = classColour(code, isDark());
+    legend.append(swatch, nameElement(name));
+  });
 }
 
 function nearestPoint(canvas, event) {
