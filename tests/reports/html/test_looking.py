@@ -81,7 +81,6 @@ def test_the_map_can_be_walked_by_keyboard_and_coloured(looked_at: Made, browser
     by_part = page.run(colours)
     assert by_class != by_part
     assert texts(page, "#map-legend") == ["Blue: trained on. Orange: held out."]
-    assert_calm(page)
 
 
 def test_evidence_lies_over_mistakes_when_they_are_pointed_at(looked_at: Made, browser: Open) -> None:
