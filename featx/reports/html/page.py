@@ -289,8 +289,15 @@ def make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(plain=escape_controls, name=show_name, number=show_number, interval=show_interval)
+    environment.filters.update(
+        sentence=begin_sentence, plain=escape_controls, name=show_name, number=show_number, interval=show_interval
+    )
     return environment
+
+
+def begin_sentence(text: str) -> str:
+    """Write the first letter large."""
+    return escape_controls(text[:1].upper() + text[1:])
 
 
 def show_name(text: str) -> Markup:

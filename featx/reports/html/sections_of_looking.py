@@ -122,9 +122,12 @@ def describe_layers(material: Material) -> Section:
     for row, found in material.looked.evidence.items():
         label = material.dataset.classes[int(material.dataset.y[row])]
         evidence.append({"row": row, "path": material.names[row], "label": label, "predicted": found.label})
-    command = material.repeatable.command("report", "--model", "model.featx")
+    row = material.subject.row
+    flags = ["--layer", row.layer, "--pooling", row.pooling, "--clf", row.clf, "--out", "model.featx"]
+    commands = [material.repeatable.command("fit", *flags)]
+    commands.append(material.repeatable.command("report", "--model", "model.featx"))
     remark = material.looked.evidence_remark
-    return {"layers": layers, "evidence": evidence, "remark": remark, "command": command}
+    return {"layers": layers, "evidence": evidence, "remark": remark, "commands": commands}
 
 
 def describe_evidence(evidence: Evidence) -> Section:
