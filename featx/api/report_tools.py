@@ -11,9 +11,8 @@ from featx.base_choice import BaseChoice
 from featx.data.listing import Listing
 from featx.models.model import Model
 from featx.reports.html.look import Tools
-from featx.reports.html.looking import Evidence, Inspection, Placed
+from featx.reports.html.looking import Evidence, Inspection, Placed, ToBePlaced
 from featx.requests import CompareRequest, PredictRequest
-from featx.types import Codes, Matrix
 
 INSPECT = "featx.workflows.inspect"
 MAP = "featx.inspection.embedding_map"
@@ -57,9 +56,10 @@ def inspect_features(features: CompareRequest) -> Inspection:
     return inspection
 
 
-def place_images(X: Matrix, y: Codes, seed: int) -> Placed:
-    """Place images in two dimensions."""
-    made = importlib.import_module(MAP).make_map(X, y, seed)
+def place_images(images: ToBePlaced) -> Placed:
+    """Place images in two dimensions, unless an earlier run has."""
+    maps = importlib.import_module(MAP)
+    made = maps.recall_map(images.X, images.y, images.seed, images.cache, images.stated)
     return made.rows, made.x, made.y
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from featx.features.catalog import LayerSet
 from featx.models.model import Model, load_model
 from featx.reports.html.channels import POOLINGS as CHANNEL_POOLINGS
 from featx.reports.html.channels import find_channels
-from featx.reports.html.looking import Evidence, FeatureMap, Inspection, LayerChannels, Looked, Place
+from featx.reports.html.looking import Evidence, FeatureMap, Inspection, LayerChannels, Looked, Place, ToBePlaced
 from featx.reports.html.material import Material
 from featx.reports.html.sections_of_images import MOST_MISTAKES, group_by_class, list_wrong
 from featx.reports.html.sections_of_looking import MOST_POINTS
@@ -101,8 +102,14 @@ def make_maps(material: Material, place: Place) -> list[FeatureMap]:
     rows = draw_rows(material, MOST_POINTS)
     maps = []
     for layer_set in shown:
+        stated = {
+            "keys": [json.loads(key.to_json()) for key in layer_set.keys],
+            "rows": material.dataset.digest,
+            "most": MOST_POINTS,
+        }
+        features = material.request.features
         X = take_images(material, layer_set, rows)
-        placed, x, y = place(X, material.dataset.y[rows], material.request.features.seed)
+        placed, x, y = place(ToBePlaced(X, material.dataset.y[rows], features.seed, features.cache, stated))
         if len(placed):
             of_map = rows[np.asarray(placed, np.intp)].tolist()
             maps.append(FeatureMap(layer_set.name, layer_set.pooling, of_map, x, y))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,31 @@ Inspection = Mapping[str, Any]
 Placed = tuple[Sequence[int], Sequence[float], Sequence[float]]
 """Rows, and where each lies: x and y."""
 
-Place = Callable[[Matrix, Codes, int], Placed]
-"""Places images in two dimensions: (n, d) features, (n,) classes and a seed to rows, x and y."""
+
+@dataclass(frozen=True)
+class ToBePlaced:
+    """Images that are to lie on a map.
+
+    Attributes
+    ----------
+    X : (n, d) float
+    y : (n,) int
+    seed : int
+    cache : pathlib.Path
+        Where a map may be kept.
+    stated : dict
+        What the map depends on beside: a map of the same is the same.
+    """
+
+    X: Matrix
+    y: Codes
+    seed: int
+    cache: Path
+    stated: dict[str, Any]
+
+
+Place = Callable[[ToBePlaced], Placed]
+"""Places images in two dimensions."""
 
 
 @dataclass(frozen=True)

@@ -134,8 +134,9 @@ def browser() -> Iterator[Callable[..., Browser]]:
         yield opened.open
 
 
-def place_by_components(X: Any, y: Any, seed: int) -> tuple[list[int], list[float], list[float]]:
+def place_by_components(images: Any) -> tuple[list[int], list[float], list[float]]:
     """Place images by two principal components."""
+    X = images.X
     centred = X - X.mean(axis=0)
     left, scale, _ = np.linalg.svd(centred, full_matrices=False)
     places = left[:, :2] * scale[:2]
