@@ -392,20 +392,9 @@ def write_text(target: Path, text: str) -> None:
     StoreError
         If it cannot be written.
     """
-    # Names of files need not be UTF-8: they are written as the bytes that the file system holds.
-    write_bytes(target, text.encode(errors=ANY_NAME))
-
-
-def write_bytes(target: Path, data: bytes) -> None:
-    """Write a file that a user asked for, atomically.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
     remove_given_up_beside(target)
     try:
-        write_atomic(target, data)
+        # Names of files need not be UTF-8: they are written as the bytes that the file system holds.
+        write_atomic(target, text.encode(errors=ANY_NAME))
     except OSError as error:
         raise StoreError(f"'{target}' cannot be written: {error.strerror or error}") from error

@@ -34,7 +34,7 @@ LADDER = (
 FLOOR = {room: floor for floor, rooms in enumerate(LADDER) for room in rooms}
 
 OWNERS = {
-    "torch": {"bases", "images", "engines", "finetuning", "runners", "linear", "cli"},
+    "torch": {"bases", "images", "engines", "finetuning", "runners", "linear", "cli", "workflows"},
     "torchvision": {"bases", "images"},
     "timm": {"bases"},
     "h5py": {"store"},

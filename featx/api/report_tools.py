@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from featx.base_choice import BaseChoice
-from featx.data.listing import Listing
-from featx.models.model import Model
 from featx.reports.html.look import Tools
-from featx.reports.html.looking import Evidence, Inspection, Placed, ToBePlaced
-from featx.requests import CompareRequest, PredictRequest
+from featx.reports.html.looking import Inspection, Placed, ToBePlaced
+from featx.requests import CompareRequest
+from featx.workflows.report_evidence import EVIDENCE_MODULE, explain_rows
 
 INSPECT = "featx.workflows.inspect"
 MAP = "featx.inspection.embedding_map"
-EXPLAIN = "featx.inspection.activation_maps"
 """Modules that look; each is taken where it is there."""
 
 
@@ -25,7 +21,7 @@ def find_tools() -> Tools:
     return Tools(
         inspect=inspect_features if is_there(INSPECT) else None,
         place=place_images if is_there(MAP) else None,
-        explain=explain_rows if is_there(EXPLAIN) else None,
+        explain=explain_rows if is_there(EVIDENCE_MODULE) else None,
     )
 
 
@@ -61,40 +57,3 @@ def place_images(images: ToBePlaced) -> Placed:
     maps = importlib.import_module(MAP)
     made = maps.recall_map(images.X, images.y, images.seed, images.cache, images.stated)
     return made.rows, made.x, made.y
-
-
-def explain_rows(
-    model: Model, base: BaseChoice, listing: Listing, rows: Sequence[int], codes: Sequence[int]
-) -> dict[int, Evidence]:
-    """Map the evidence for a class in each of some images.
-
-    Raises
-    ------
-    ModelError
-        If the model has no map.
-    WeightsError
-        If the weights of its base cannot be had.
-    """
-    import torch
-
-    from featx.engines.compute import PixelBatches
-    from featx.images.normalise import to_input
-    from featx.models.base_of_model import load_model_base
-
-    maps: Any = importlib.import_module(EXPLAIN)
-    network = load_model_base(PredictRequest(model, (), weights=base.weights, base=base.name), model)
-    layers = [key.layer for key in model.keys]
-    layouts = [network.layer(name).layout for name in layers]
-    batches = PixelBatches(listing, list(rows), network.id.transform)
-    code_of = dict(zip(rows, codes, strict=True))
-    explained: dict[int, Evidence] = {}
-    for pixels in batches:
-        for picture in pixels:
-            row = batches.rows_given[len(explained)]
-            images = to_input(torch.from_numpy(picture[None].copy()), network.id.transform)
-            kept = maps.run_layers(network, images, layers)
-            activations = [kept[name] for name in layers]
-            code = code_of[row]
-            found = maps.map_evidence(model.classifier, model.keys, layouts, activations, code)
-            explained[row] = Evidence(model.classes_[code], found.values, found.method)
-    return explained

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from featx.errors import RequestError
-from featx.files import write_bytes
+from featx.errors import RequestError, StoreError
+from featx.files import write_atomic
 from featx.log import escape_controls
 
 SVG = "http://www.w3.org/2000/svg"
@@ -311,4 +311,7 @@ def write_chart(chart: Chart, file: Path) -> None:
         content = io.BytesIO()
         options: dict[str, Any] = {"dpi": PNG_DOTS_PER_INCH, "facecolor": PAPER.paper, "metadata": UNDATED[kind]}
         drawing.figure.savefig(content, format=kind, **options)
-    write_bytes(file, content.getvalue())
+    try:
+        write_atomic(file, content.getvalue())
+    except OSError as error:
+        raise StoreError(f"'{file}' cannot be written: {error.strerror or error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
+from numpy.typing import NDArray
 
 from featx.evaluation.curves import DIGITS, f1_interval
 from featx.evaluation.error_analysis import report_classes, take_held_out
@@ -81,11 +81,14 @@ def describe_confusion(material: Material) -> Section:
     }
 
 
-def count_confusions(material: Material) -> np.ndarray[tuple[int, int], np.dtype[np.intp]]:
+def count_confusions(material: Material) -> NDArray[np.intp]:
     """Count images by true (row) and predicted (column) class: (k, k) int."""
-    labels = range(len(material.dataset.classes))
-    counts: np.ndarray[tuple[int, int], np.dtype[np.intp]]
-    counts = confusion_matrix(material.truth, material.predictions.classes, labels=labels)
+    count = len(material.dataset.classes)
+    predicted = material.predictions.classes
+    # An image that could not be read any more was called nothing.
+    is_called = predicted >= 0
+    cells = material.truth[is_called] * count + predicted[is_called]
+    counts = np.bincount(cells, minlength=count * count).reshape(count, count)
     return counts
 
 

@@ -31,14 +31,17 @@ def describe_checks(material: Material) -> Section:
     found = material.looked.inspection
     if found is None:
         return {"found": None, "command": command}
-    rows = {path: row for row, path in enumerate(material.dataset.listing.paths)}
+    paths = material.dataset.listing.paths
+    rows = {path: row for row, path in enumerate(paths)}
+    # An exact copy counts once, so that it may have no row.
+    folder = paths[0].removesuffix(material.names[0])
 
     def locate(path: str) -> Section:
         row = rows.get(path)
         return {"row": row, "path": "an image" if row is None and material.request.anonymous else name(path, row)}
 
     def name(path: str, row: int | None) -> str:
-        return material.without_paths(path) if row is None else material.names[row]
+        return material.without_paths(path.removeprefix(folder)) if row is None else material.names[row]
 
     groups = []
     for group in found["near_duplicates"][:MOST_GROUPS]:
