@@ -125,8 +125,8 @@ def describe_layers(material: Material) -> Section:
     for row, found in material.looked.evidence.items():
         label = material.dataset.classes[int(material.dataset.y[row])]
         evidence.append({"row": row, "path": material.names[row], "label": label, "predicted": found.label})
-    row = material.subject.row
-    flags = ["--layer", row.layer, "--pooling", row.pooling, "--clf", row.clf, "--out", "model.featx"]
+    shown = material.subject.row
+    flags = ["--layer", shown.layer, "--pooling", shown.pooling, "--clf", shown.clf, "--out", "model.featx"]
     commands = [material.repeatable.command("fit", *flags)]
     commands.append(material.repeatable.command("report", "--model", "model.featx"))
     remark = material.looked.evidence_remark
