@@ -237,6 +237,8 @@ def draw_cost(rows: Sequence[TableRow], winner: TableRow, palette: Palette) -> D
         axes.xaxis.set_minor_formatter("")
     tips: dict[str, str] = {}
     names = list(dict.fromkeys(row.clf for row in rows))
+    for name in names:
+        axes.plot([], [], color=palette.of_series(name), linestyle="none", marker=MARKS.get(name, "o"), label=name)
     for row, at in zip(rows, place_costs(rows, costs, is_logarithmic), strict=True):
         gid = f"cost-{len(tips)}"
         draw_mark(axes, at, row, palette, gid)
@@ -244,8 +246,6 @@ def draw_cost(rows: Sequence[TableRow], winner: TableRow, palette: Palette) -> D
         if row is winner:
             ring = {"markersize": 13, "markerfacecolor": "none", "markeredgecolor": palette.ink}
             axes.plot([at], [row.test_accuracy], "o", label=f"best: {cut_short(name_row(row), LONGEST_NAME)}", **ring)
-    for name in names:
-        axes.plot([], [], color=palette.of_series(name), linestyle="none", marker=MARKS.get(name, "o"), label=name)
     axes.margins(x=0.08)
     if max(costs) <= ONE_COST * min(costs):
         axes.set_xlim(0.2 * min(costs), 1.8 * max(costs))
