@@ -253,7 +253,7 @@ def draw_cost(rows: Sequence[TableRow], winner: TableRow, palette: Palette) -> D
     else:
         axes.set_xlabel("extraction, ms/image")
     axes.set_ylabel("accuracy on held-out images")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=max(1, len(names)), borderaxespad=0.2)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(names) + 1, borderaxespad=0.2)
     return Drawing(figure, tips)
 
 
