@@ -158,10 +158,12 @@ def describe_sections(material: Material) -> dict[str, Section]:
 def choose_charts(material: Material) -> list[Chart]:
     """List the charts that there is something to draw for."""
     row = material.subject.row
-    charts = [chart_depth(material.rows, material.dummy_accuracy)]
-    cost = chart_cost(material.rows)
-    if cost is not None:
-        charts.append(cost)
+    charts: list[Chart] = []
+    # One configuration makes no curve.
+    if len({(each.base, each.layer, each.clf) for each in material.rows}) > 1:
+        charts.append(chart_depth(material.rows, material.dummy_accuracy))
+        cost = chart_cost(material.rows)
+        charts += [] if cost is None else [cost]
     bins = [ReliabilityBin(**each) for each in describe_calibration(material)["bins"]]
     charts.append(chart_reliability(bins, row.calibration_error))
     curve = find_threshold_curve(material)

@@ -88,6 +88,11 @@ def name_tried(material: Material, steps: Sequence[Step]) -> str:
         f"{count(len(rows), 'configuration')} of {count(layers, 'cut')} and {count(classifiers, 'classifier')} "
         f"{'was' if len(rows) == 1 else 'were'} tried"
     )
+    if material.ladder:
+        candidates = sum(step.tried for step in material.ladder)
+        steps_taken = sum(step.tried > 0 for step in material.ladder)
+        steps_in_words = count(steps_taken, "step")
+        tried = f"{candidates} candidates were tried by cross-validation in {steps_in_words} (the ladder below)"
     bases = list_bases(rows)
     if len(bases) > 1:
         tried += f" on {len(bases)} bases"

@@ -308,3 +308,35 @@ def test_a_page_that_cannot_be_written_is_said_at_once(
     result = featx("report", *four.flags, "--out", tmp_path / "nowhere" / "page.html")
     assert result.exit_code == 1
     assert "there is no folder" in result.error  # type: ignore[attr-defined]
+
+
+def test_one_configuration_makes_no_charts_of_depth_and_cost(four: Made, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    summary = json.loads(
+        run(
+            "report",
+            *four.flags,
+            "--layer",
+            "layer2",
+            "--clf",
+            "knn",
+            "--out",
+            page,
+            "--figures",
+            tmp_path,
+            "--json",
+            "-q",
+        )
+    )
+    assert {Path(name).stem for name in summary["figures"]} == {"reliability"}
+    assert "One cut was evaluated" in page.read_text()
+
+
+def test_the_ladder_of_an_automatic_choice_is_told(two: Made, tmp_path: Path) -> None:
+    page = tmp_path / "auto.html"
+    flags = ["--base", "tiny", "--cache", two.cache, "--budget", "1s", "--report", page, "--json", "-q"]
+    ladder = json.loads(run("auto", two.data, *flags))["ladder"]
+    text = page.read_text()
+    assert "The ladder that led there" in text
+    assert f"{sum(step['tried'] for step in ladder)} candidates were tried by cross-validation" in text
+    assert all(step["step"] in text for step in ladder)
