@@ -5,6 +5,7 @@ LAYER ?= layer3
 CLF ?= logreg
 FROM ?= layer4
 BUDGET ?= 10m
+OUT ?= report.html
 PYTHON ?= python3
 VENV ?= .venv
 FEATX = $(VENV)/bin/featx
@@ -14,7 +15,7 @@ CHOICE = "$(DATA)" --base "$(BASE)" $(WEIGHTS_FLAG)
 PHOTOS = $(filter-out digits,$(DATA))
 REQUEST = $(CHOICE) $(POOLING_FLAG)
 
-.PHONY: help setup lock demo auto extract fit compare finetune test test-fast stress bench check format clean
+.PHONY: help setup lock demo auto extract fit compare report finetune test test-fast stress bench check format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +46,9 @@ fit: extract ## Train and evaluate one classifier: make fit CLF=svm
 
 compare: setup ## Print the table of cached layers and classifiers
 	$(FEATX) compare $(REQUEST)
+
+report: setup ## Write one HTML page on what was evaluated: make report [OUT=report.html]
+	$(FEATX) report $(REQUEST) --out "$(OUT)"
 
 finetune: setup ## Train a head on the frozen base, then unfreeze stages: make finetune FROM=layer4 [DATA=photos]
 	$(FEATX) finetune $(CHOICE) --from "$(FROM)" --out "$(notdir $(DATA)).featx"

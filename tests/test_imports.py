@@ -54,6 +54,8 @@ OWNERS = {
     "onnxruntime": {"models"},
     "sklearn": {"classifiers", "linear", "evaluation", "features", "inspection", "workflows"},
     "click": {"cli"},
+    "jinja2": {"reports"},
+    "matplotlib": {"reports"},
     "msgspec": {
         "advice",
         "base_choice",

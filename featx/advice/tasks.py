@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from joblib import cpu_count
 
-from featx.evaluation.parallelism import WORTH_PROCESSES, joblib_backend_surrounds, limit_threads
+from featx.processes.parallelism import WORTH_PROCESSES, joblib_backend_surrounds, limit_threads
 from featx.processes.workers import Workers
 from featx.types import Progress
 

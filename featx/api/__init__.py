@@ -8,8 +8,8 @@ Functions are silent by default: `progress` is called with how much is done and 
 go to the logger "featx". Importing them imports nothing heavy: each imports its workflow when it is called.
 
 Read `features.py` (extract, look, load), then `models.py` (compare, fit, predict, score, fine-tune), then
-`inspection.py` (inspect, similar, explain), `exporting.py` and `experiments.py`; `keywords.py` turns keywords into
-requests. `tests/test_api.py` proves all of it, from an empty folder.
+`inspection.py` (inspect, similar, explain), `exporting.py`, `experiments.py` and `reports.py`; `keywords.py` turns
+keywords into requests. `tests/test_api.py` proves all of it, from an empty folder.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from featx.api.exporting import export
 from featx.api.features import advise, extract, layers, load_features, save_images
 from featx.api.inspection import explain, inspect, similar
 from featx.api.models import compare, finetune, fit, load_model, predict, score
+from featx.api.reports import report
 from featx.base_choice import BaseChoice
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "load_features",
     "load_model",
     "predict",
+    "report",
     "run",
     "save_images",
     "score",

@@ -33,6 +33,7 @@ from featx.cli.options import (
     verbosity_options,
 )
 from featx.cli.progress import progress_bar
+from featx.cli.report_option import report_option, say_report
 from featx.cli.terminal import say_line, say_text
 from featx.keys import DecodeMode
 from featx.log import escape_controls
@@ -93,6 +94,7 @@ def bases_to_choose(command: F) -> F:
 @group_options
 @bases_to_choose
 @click.option("--out", type=UserPath(dir_okay=False), help="Write the model for featx predict.")
+@report_option
 @click.option(
     "--budget",
     default="10m",
@@ -120,7 +122,9 @@ def bases_to_choose(command: F) -> F:
 @cache_option
 @json_option
 @verbosity_options
-def command(data: str, bases: tuple[BaseChoice, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+def command(
+    data: str, bases: tuple[BaseChoice, ...], report_file: Path | None, as_json: bool, quiet: bool, **options: Any
+) -> None:
     """Do the whole job on DATA within a budget of time: extract, choose, evaluate, and write the model.
 
     Layers, mixes of layers, poolings, views and classifiers are tried step by step, the cheapest first, and compared by
@@ -135,6 +139,11 @@ def command(data: str, bases: tuple[BaseChoice, ...], as_json: bool, quiet: bool
     from featx.api.experiments import run_automatically
 
     report = run_automatically(request, lambda what, unit: watch(what, unit, quiet))
+    if report_file:
+        from featx.api.reports import report_automatic
+
+        with watch("report", "picture", quiet) as progress:
+            say_report(report_automatic(request, report, report_file, progress), err=True)
     if as_json:
         print_json({**report.to_dict(), "model": str(request.out) if request.out else None})
     else:

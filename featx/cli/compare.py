@@ -34,6 +34,7 @@ from featx.cli.options import (
     wide_option,
 )
 from featx.cli.progress import progress_bar
+from featx.cli.report_option import report_option, say_report
 from featx.cli.shot_options import name_shots_file, shot_options
 from featx.cli.solver_options import solver_device_option
 from featx.cli.terminal import say_table, say_text
@@ -71,6 +72,10 @@ from featx.requests import CompareRequest
     type=UserPath(dir_okay=False),
     help="Also write the table as CSV; few labels go to NAME-shots.csv beside it.",
 )
+@click.option(
+    "--plot", type=UserPath(dir_okay=False), help="Also draw accuracy against depth: a file .png, .svg or .pdf."
+)
+@report_option
 @click.option("--sort", metavar="COLUMN", help="Sort by a column of the CSV, such as test_accuracy or megabytes.")
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown, with all columns.")
 @wide_option
@@ -93,6 +98,8 @@ def command(
     classifiers: tuple[str, ...],
     poolings: tuple[str, ...],
     csv_file: Path | None,
+    plot: Path | None,
+    report_file: Path | None,
     sort: str | None,
     markdown: bool,
     wide: bool,
@@ -117,17 +124,28 @@ def command(
         classifiers = ()
     request = CompareRequest(data, base, layers, classifiers, poolings, **options)
     from featx.files import write_text
+    from featx.reports.html.charts_of_rows import draw_depths
+    from featx.reports.html.figure import check_chart
     from featx.reports.table import check_column, sort_results, table, terminal_width, to_csv
     from featx.reports.table_few_labels import few_labels_table, few_labels_to_csv
     from featx.workflows.compare import compare_rows
 
     check_column(sort)
+    if plot:
+        check_chart(plot)
 
     with progress_bar("fit", quiet) as progress:
         report = compare_rows(request, progress)
     rows = report.rows
     if sort:
         rows = sort_results(rows, sort)
+    if plot:
+        draw_depths(report.rows, plot)
+    if report_file:
+        from featx.api.reports import report_comparison
+
+        with progress_bar("picture", quiet) as progress:
+            say_report(report_comparison(request, report_file, progress), err=True)
     if csv_file:
         write_text(csv_file, to_csv(rows))
         if report.few_labels:

@@ -34,7 +34,8 @@ from featx.cli.options import (
     verbosity_options,
     views_option,
 )
-from featx.cli.progress import waiting
+from featx.cli.progress import progress_bar, waiting
+from featx.cli.report_option import report_option, say_report
 from featx.cli.solver_options import solver_device_option
 from featx.cli.terminal import say_line, say_text
 from featx.requests import CompareRequest
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 @select_option
 @positive_option
 @click.option("--out", type=UserPath(dir_okay=False), help="Write the model for featx predict.")
+@report_option
 @click.option(
     "--with-base", is_flag=True, help="Put the weights of the base into the model, too: one file predicts anywhere."
 )
@@ -94,6 +96,7 @@ def command(
     out: Path | None,
     with_base: bool,
     whole: bool,
+    report_file: Path | None,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -112,10 +115,16 @@ def command(
     from featx.workflows.fit import fit_classifier
 
     # Without a file to write, a request that was answered before needs no training.
+    keep_model = out is not None or report_file is not None
     with waiting("fitting", quiet):
-        report = fit_classifier(request, keep_model=out is not None, with_base=with_base, whole=whole)
+        report = fit_classifier(request, keep_model=keep_model, with_base=with_base, whole=whole)
     if out:
         report.model.save(out)
+    if report_file:
+        from featx.api.reports import report_fit
+
+        with progress_bar("picture", quiet) as progress:
+            say_report(report_fit(request, report_file, report.model, progress), err=True)
     if as_json:
         print_json({**report.to_dict(), "model": str(out) if out else None})
     else:

@@ -33,6 +33,7 @@ COMMANDS = {
     "finetune": "Train a head, then fine-tune stages of the base with it.",
     "predict": "Label new images with a model.",
     "explain": "Show where in pictures a model finds the evidence for a class.",
+    "report": "Write one HTML page on what was evaluated.",
     "score": "Score a saved model on new labelled images.",
     "export": "Write a model as one ONNX file that runs without featx, or for OpenVINO.",
     "run": "Run an experiment described in a TOML file.",

@@ -15,12 +15,12 @@ from joblib import Parallel, cpu_count, delayed, parallel_config
 from featx.classifiers.registry import Linear, find_classifier
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.evaluate import evaluate_layer_set, recall
-from featx.evaluation.parallelism import WORTH_PROCESSES, joblib_backend_surrounds, limit_threads
 from featx.evaluation.result import Evaluation
 from featx.features.catalog import LayerSet
 from featx.features.splits import FOLDS, validates_once
 from featx.linear.many_rows.cost import Problem
 from featx.log import note
+from featx.processes.parallelism import WORTH_PROCESSES, joblib_backend_surrounds, limit_threads
 from featx.processes.workers import Workers
 from featx.types import Progress
 

@@ -11,6 +11,7 @@ from featx.evaluation.nested.figures import NestedReport, Procedure
 from featx.evaluation.result import best
 from featx.evaluation.table_row import TableRow
 from featx.files import write_text
+from featx.reports.html.notebook import draw_for_notebook
 from featx.reports.shown_rows import ShownRows
 from featx.reports.table import table, to_csv
 from featx.reports.table_few_labels import few_labels_cells, few_labels_table, write_notes, write_title
@@ -44,8 +45,8 @@ class Table(ShownRows[TableRow]):
         return f"{text}\n\n{few_labels_table(self.few_labels)}" if self.few_labels else text
 
     def _repr_html_(self) -> str:
-        """Write the table for a notebook, and few labels below it; every text is escaped."""
-        text = super()._repr_html_()
+        """Write the table for a notebook with its chart, and few labels below it; every text is escaped."""
+        text = super()._repr_html_() + draw_for_notebook(self.rows)
         if self.few_labels is None:
             return text
         cells = few_labels_cells(self.few_labels, "html")

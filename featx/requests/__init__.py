@@ -3,7 +3,7 @@
 The annotations of the fields say what is allowed; see `featx.fields`.
 
 Read the files in this order: `values` (what several requests share), `extraction`, `evaluation`, `finetuning`,
-`prediction`, `inspection`. Proof: `tests/test_requests.py`.
+`prediction`, `inspection`, `reporting`. Proof: `tests/test_requests.py`.
 """
 
 from featx.requests.automatic import AutoRequest
@@ -12,6 +12,7 @@ from featx.requests.extraction import ExtractRequest, column_flags
 from featx.requests.finetuning import FinetuneRequest
 from featx.requests.inspection import InspectRequest, SimilarRequest
 from featx.requests.prediction import ExplainRequest, ModelExportRequest, PredictRequest, ScoreRequest
+from featx.requests.reporting import ReportRequest
 from featx.requests.values import (
     AugmentPreset,
     ClassWeight,
@@ -43,6 +44,7 @@ __all__ = [
     "ModelExportRequest",
     "Names",
     "PredictRequest",
+    "ReportRequest",
     "ScoreRequest",
     "ScoredPart",
     "Seed",

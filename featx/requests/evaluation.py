@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from featx.base_choice import BaseChoice, Count, GroupChoice
 from featx.fields import CheckedFields, check_class_weight, format_class_weight
 from featx.keys import StoredDtype
-from featx.requests.extraction import ExtractRequest
+from featx.requests.extraction import ExtractRequest, column_flags, repeat_flag
 from featx.requests.values import (
     GREATEST_SEED,
     ClassWeight,
@@ -171,6 +172,33 @@ class CompareRequest(GroupChoice):
     def others(self) -> list[CompareRequest]:
         """Write the requests for the other bases of a table: every layer of each, whatever is asked of the first."""
         return [replace(self, base=base, layers=(), poolings=(), beside=()) for base in self.beside]
+
+    def command(self, verb: str = "compare", *further: str) -> str:
+        """Write a command on the same data set and bases, which finds the same features and the same split.
+
+        Parameters
+        ----------
+        verb : str
+            Name of the command.
+        further : str
+            Words that follow.
+        """
+        # A name that begins with a dash would be read as an option.
+        data = f"./{self.data}" if self.data.startswith("-") else self.data
+        words = ["featx", verb, data, *column_flags(self.path_column, self.label_column), *self.group_flags()]
+        words += self.base.flags()
+        words += repeat_flag("--base", [base.name for base in self.beside])
+        for flag, name in (("--seed", "seed"), ("--class-weight", "class_weight")):
+            value = getattr(self, name)
+            if value != getattr(CompareRequest, name):
+                words += [flag, str(value)]
+        for flag, value in (("--select", self.select), ("--positive", self.positive)):
+            if value is not None:
+                words += [flag, value]
+        words += further
+        if self.cache != default_cache():
+            words += ["--cache", str(self.cache)]
+        return shlex.join(words)
 
     def extraction(self, layers: Sequence[str], poolings: Sequence[str]) -> ExtractRequest:
         """Build the request that computes what this one needs."""

@@ -14,12 +14,12 @@ from featx.evaluation.few_labels.cells import plan_curves
 from featx.evaluation.few_labels.curves import trace_curves
 from featx.evaluation.few_labels.figures import FewLabels
 from featx.evaluation.nested.figures import NestedReport
-from featx.evaluation.nested.notes import hint_at_nested, note_tuned
+from featx.evaluation.nested.notes import note_tuned
 from featx.evaluation.nested.report import nest
-from featx.evaluation.notes import note_data, note_row
 from featx.evaluation.result import Evaluation
+from featx.evaluation.rows.held_out import make_table_rows
 from featx.evaluation.side_by_side import evaluate_tasks
-from featx.evaluation.table_row import TableRow, compare_with_best, make_table_row
+from featx.evaluation.table_row import TableRow
 from featx.features.catalog import LayerSet
 from featx.requests import CompareRequest
 from featx.types import Progress
@@ -117,7 +117,6 @@ def compare_on_held_out(
     request: CompareRequest, comparisons: Sequence[Comparison], progress: Progress | None
 ) -> list[TableRow]:
     """Evaluate every row once on the held-out part."""
-    dataset = comparisons[0].dataset
     evaluated = evaluate_all(comparisons, progress)
     for comparison in comparisons:
         evaluated += [(None, evaluation) for evaluation in recall_finetuned(comparison)]
@@ -125,15 +124,7 @@ def compare_on_held_out(
         raise MissingFeatures(
             "there is no fine-tuned result for this base and these images yet. Run: featx finetune --help"
         )
-    tests = compare_with_best([evaluation for _, evaluation in evaluated], dataset.y[dataset.test])
-    positive = comparisons[0].positive
-    data_notes = note_data(dataset)
-    rows = []
-    for (layer_set, evaluation), test in zip(evaluated, tests, strict=True):
-        notes = note_row(evaluation, dataset, request.class_weight)
-        rows.append(make_table_row(evaluation, layer_set, positive, notes=notes, data_notes=data_notes, **test))
-    hints = hint_at_nested(rows, dataset)
-    return [replace(row, hints=hints) for row in rows]
+    return make_table_rows(comparisons[0], evaluated)
 
 
 def evaluate_all(

@@ -12,8 +12,8 @@ from featx.base_choice import BaseChoice
 from featx.errors import FeatxError
 from featx.evaluation import side_by_side
 from featx.evaluation.comparison import open_comparisons
-from featx.evaluation.parallelism import joblib_backend_surrounds
 from featx.evaluation.side_by_side import Results, evaluate_at, evaluate_in_processes
+from featx.processes.parallelism import joblib_backend_surrounds
 from featx.requests import CompareRequest, ExtractRequest
 from featx.workflows.extract import extract_features
 

@@ -25,10 +25,10 @@ from featx.evaluation.few_labels.draws import count_training_images, draw_labels
 from featx.evaluation.few_labels.figures import Curve, FewLabels, Point
 from featx.evaluation.few_labels.notes import note_few_labels
 from featx.evaluation.few_labels.training import Chosen, take_labelled, train_on_labelled
-from featx.evaluation.parallelism import joblib_backend_surrounds
 from featx.evaluation.result import FittedClassifier
 from featx.evaluation.side_by_side import Task, call_in_processes
 from featx.features.matrix import Features
+from featx.processes.parallelism import joblib_backend_surrounds
 from featx.types import Progress
 
 WORTH_PROCESSES = 40

@@ -1,0 +1,142 @@
+"""`featx report`: one HTML page on what was evaluated, that opens offline and can be sent on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from featx.base_choice import BaseChoice
+from featx.cli.group_options import group_options
+from featx.cli.nested_options import nested_options
+from featx.cli.options import (
+    UserPath,
+    cache_option,
+    cached_dtype_option,
+    class_weight_option,
+    column_options,
+    data_argument,
+    format_count,
+    json_option,
+    memory_option,
+    poolings_option,
+    positive_option,
+    print_json,
+    refit_option,
+    rehash_option,
+    seed_option,
+    select_option,
+    several_bases,
+    test_views_option,
+    verbosity_options,
+    views_option,
+)
+from featx.cli.progress import progress_bar
+from featx.cli.report_option import say_report
+from featx.cli.shot_options import shot_options
+from featx.cli.solver_options import solver_device_option
+from featx.cli.terminal import say_line
+from featx.requests import CompareRequest, ReportRequest
+from featx.requests.reporting import MOST_IMAGES, MOST_MEGABYTES
+
+
+@click.command("report")
+@data_argument
+@column_options
+@group_options
+@several_bases
+@click.option(
+    "--layer",
+    "-l",
+    "layers",
+    multiple=True,
+    help="Layer, or layers joined by +; repeatable.  [default: all that were evaluated]",
+)
+@click.option("--clf", "classifiers", multiple=True, help="Classifier; repeatable.  [default: all that were evaluated]")
+@click.option("--model", type=UserPath(dir_okay=False), help="Show this model in detail.  [default: the best row]")
+@click.option(
+    "--out",
+    type=UserPath(dir_okay=False),
+    default=Path("report.html"),
+    show_default=True,
+    help="The page to be written.",
+)
+@click.option("--no-images", is_flag=True, help="Show no pictures: images are named by their paths.")
+@click.option("--anonymous", is_flag=True, help="Show no pictures, no paths and no name of the data set.")
+@click.option(
+    "--max-images",
+    type=click.IntRange(min=0),
+    default=MOST_IMAGES,
+    show_default=True,
+    help="Pictures in the page at most; what is left out is said.",
+)
+@click.option(
+    "--max-mb",
+    type=click.FloatRange(min=0, min_open=True),
+    default=MOST_MEGABYTES,
+    show_default=True,
+    help="Size of the page in MB at most; pictures are left out to keep to it.",
+)
+@click.option(
+    "--figures", type=UserPath(file_okay=False), help="Also write the charts into this folder, as SVG and PNG."
+)
+@click.option("--no-inspect", is_flag=True, help="Do not look for copies, suspect labels, strangers and shortcuts.")
+@poolings_option
+@cached_dtype_option
+@views_option
+@test_views_option
+@select_option
+@positive_option
+@class_weight_option
+@nested_options
+@shot_options
+@seed_option
+@memory_option
+@solver_device_option
+@rehash_option
+@refit_option
+@cache_option
+@json_option
+@verbosity_options
+def command(
+    data: str,
+    base: BaseChoice,
+    layers: tuple[str, ...],
+    classifiers: tuple[str, ...],
+    model: Path | None,
+    out: Path,
+    no_images: bool,
+    anonymous: bool,
+    max_images: int,
+    max_mb: float,
+    figures: Path | None,
+    no_inspect: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Write one HTML page on what was evaluated on DATA: verdict, table, mistakes, confusion matrix, classes, and more.
+
+    The page holds everything that it shows, opens offline and asks for nothing. It is made of results, features and
+    pictures that are there; what lacks is said, with the command that brings it. Where no result is there yet, the
+    usual classifiers are evaluated on every cached layer, as featx compare does.
+
+    \b
+    Example:
+      featx report photos --base resnet50 --out report.html
+      featx report photos --base resnet50 --anonymous --figures charts
+    """
+    features = CompareRequest(data, base, layers, classifiers, **options)
+    request = ReportRequest(features, out, model, not no_images, anonymous, max_images, max_mb, figures, not no_inspect)
+    from featx.api.report_tools import find_tools
+    from featx.workflows.report import write_report
+
+    with progress_bar("step", quiet) as progress:
+        summary = write_report(request, progress, tools=find_tools())
+    if as_json:
+        print_json(summary.to_dict())
+        return
+    say_report(summary)
+    if summary.figures:
+        say_line(f"Charts: {format_count(len(summary.figures), 'file')} in '{figures}'.")
