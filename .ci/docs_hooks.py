@@ -1,4 +1,4 @@
-"""What mkdocs asks while it builds the documentation: the reference comes from the code, and no page fetches anything."""
+"""What mkdocs asks while it builds the documentation: the reference is made from the code; no page fetches anything."""
 
 from __future__ import annotations
 

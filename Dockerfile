@@ -1,0 +1,12 @@
+# featx on a CPU. Not built in the project's own checks: docker build -t featx . && docker run --rm featx run digits
+FROM python:3.13-slim
+# The wheels of torch for CPUs alone: a tenth of the download of those for GPUs.
+RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu torch torchvision
+COPY . /src
+RUN pip install --no-cache-dir "/src[openvino,timm]" && pip uninstall -y openvino-telemetry && rm -rf /src
+RUN useradd --create-home featx
+USER featx
+WORKDIR /data
+ENV FEATX_CACHE=/data/cache
+ENTRYPOINT ["featx"]
+CMD ["--help"]
