@@ -15,10 +15,10 @@ CHOICE = "$(DATA)" --base "$(BASE)" $(WEIGHTS_FLAG)
 PHOTOS = $(filter-out digits,$(DATA))
 REQUEST = $(CHOICE) $(POOLING_FLAG)
 
-.PHONY: help setup lock demo auto extract fit compare report finetune test test-fast stress bench check format clean
+.PHONY: help setup lock demo auto extract fit compare report finetune docs release-check test test-fast stress bench check format clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 	@echo "  Variables: BASE=$(BASE) DATA=$(DATA) LAYER=$(LAYER) CLF=$(CLF) BUDGET=$(BUDGET) WEIGHTS= POOLING="
 
 $(VENV)/installed: pyproject.toml constraints.txt .ci/install.py
@@ -52,6 +52,12 @@ report: setup ## Write one HTML page on what was evaluated: make report [OUT=rep
 
 finetune: setup ## Train a head on the frozen base, then unfreeze stages: make finetune FROM=layer4 [DATA=photos]
 	$(FEATX) finetune $(CHOICE) --from "$(FROM)" --out "$(notdir $(DATA)).featx"
+
+docs: setup ## Build the documentation into build/site, and stop at any warning
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --quiet
+
+release-check: setup ## Build what a release consists of, install it into an empty environment, run the demo there
+	$(VENV)/bin/python .ci/release_check.py
 
 test: setup ## Run the tests
 	$(VENV)/bin/python -m pytest -n 2

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from tests.documents import list_blocks, list_commands, use_bundled_base, use_bundled_base_in
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL))
-COMMANDS = [line.removeprefix(".venv/bin/") for line in SHELL.splitlines() if "featx " in line]
+COMMANDS = [line for block in list_blocks(TEXT) if block.kind == "sh" for line in list_commands(block.code)]
 PYTHON = "\n".join(re.findall(r"```python\n(import featx\n.*?)```", TEXT, re.DOTALL))
 TARGETS = sorted(set(re.findall(r"(?:`|^)make ([a-z]+)", TEXT, re.MULTILINE)))
 
@@ -27,31 +28,18 @@ def test_the_readme_shows_commands() -> None:
     assert {"demo", "test", "extract", "fit", "compare"} <= set(TARGETS)
 
 
-def offline(words: list[str], photos: Path, cache: Path) -> list[str]:
-    """The same command with the bundled base, so that it needs no download."""
-    kept = []
-    for before, word in zip(["", *words], words, strict=False):
-        if before == "--base":
-            kept.append("tiny")
-        elif word != "--weights" and before != "--weights":
-            kept.append(str(photos) if word == "photos" else word)
-    return kept if words[0] in ("predict", "score", "explain", "layers") else [*kept, "--cache", str(cache)]
-
-
-def test_its_commands_run_in_order(
-    featx: Callable[..., Any], photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_its_commands_run_in_order(featx: Callable[..., Any], photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FEATX_CACHE", raising=False)
+    monkeypatch.chdir(photos.parent)
     for line in COMMANDS:
-        words = shlex.split(line, comments=True)[1:]
-        result = featx(*offline(words, photos, cache))
+        result = featx(*use_bundled_base(shlex.split(line, comments=True)[1:]))
         assert result.exit_code == 0, f"{line}: {result.output} {getattr(result, 'error', '')}"
 
 
 def test_its_python_runs_from_a_folder_that_holds_the_photos(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FEATX_CACHE", raising=False)
     monkeypatch.chdir(photos.parent)
-    offline_code = PYTHON.replace('base="resnet50"', 'base="tiny"')
+    offline_code = use_bundled_base_in(PYTHON)
     assert "featx.predict" in offline_code
     names: dict[str, Any] = {}
     exec(compile(offline_code, "README.md", "exec"), names)  # the README is ours

@@ -1,0 +1,127 @@
+"""Builds what a release consists of, and checks it as those who install it would: `make release-check`.
+
+    python .ci/release_check.py [--python python3.11 --python python3.13] [--lowest]
+
+Builds the source distribution and the wheel, has twine check them, compares what is in them with what must be, installs
+the wheel into an empty environment of each Python, asks pip whether all fits together, and runs the demo from there.
+With `--lowest` there is one more environment, of the oldest versions that pyproject.toml allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DIST = ROOT / "dist"
+
+IN_WHEEL = ("featx/__init__.py", "featx/py.typed", "featx/pipelines/digits.toml")
+"""Files that a wheel must hold, beside the code."""
+
+IN_SOURCE = ("README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE", "pyproject.toml", "tests/conftest.py")
+NEVER = ("/cache/", "/shared/", "/.venv/", "/build/", ".featx", "__pycache__")
+MOST_BYTES = 10_000_000
+"""Of a file that is uploaded; the bundled base has 5 MB."""
+
+DEMO = ("run", "digits")
+
+
+def call(*words: str | Path, cwd: Path = ROOT) -> str:
+    """Run a program; end with what it said if it fails."""
+    done = subprocess.run([str(word) for word in words], cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, words))}\n{done.stdout}{done.stderr}failed with {done.returncode}")
+    return done.stdout
+
+
+def make_environment(folder: Path, python: str, *packages: str) -> Path:
+    """Make a virtual environment with some packages; give its folder of programs."""
+    call(python, "-m", "venv", folder)
+    programs = folder / "bin"
+    if packages:
+        call(programs / "python", "-m", "pip", "install", "--quiet", *packages)
+    return programs
+
+
+def build(work: Path) -> tuple[Path, Path]:
+    """Build wheel and source distribution into dist/, and have twine check them."""
+    shutil.rmtree(DIST, ignore_errors=True)
+    programs = make_environment(work / "tools", sys.executable, "build", "twine")
+    call(programs / "python", "-m", "build", "--outdir", DIST)
+    (wheel,) = DIST.glob("*.whl")
+    (source,) = DIST.glob("*.tar.gz")
+    print(call(programs / "twine", "check", "--strict", wheel, source).strip())
+    return wheel, source
+
+
+def check_contents(wheel: Path, source: Path) -> None:
+    """Compare what is in the files with what must be."""
+    with zipfile.ZipFile(wheel) as archive:
+        in_wheel = archive.namelist()
+    with tarfile.open(source) as archive:
+        in_source = [name.split("/", 1)[-1] for name in archive.getnames()]
+    problems = [f"the wheel lacks {name}" for name in IN_WHEEL if name not in in_wheel]
+    problems += [f"the wheel holds {name}" for name in in_wheel if name.startswith(("tests/", "benchmarks/"))]
+    problems += [f"the source distribution lacks {name}" for name in IN_SOURCE if name not in in_source]
+    for name in (*in_wheel, *in_source):
+        problems += [f"{name} does not belong into a release" for part in NEVER if part in f"/{name}"]
+    for file in (wheel, source):
+        size = file.stat().st_size
+        print(f"{file.name}: {size / 1e6:.1f} MB")
+        if size > MOST_BYTES:
+            problems.append(f"{file.name} has {size / 1e6:.1f} MB")
+    if problems:
+        sys.exit("\n".join(problems))
+
+
+def run_demo(programs: Path, folder: Path) -> None:
+    """Check an environment, and run the demo from an empty folder."""
+    folder.mkdir()
+    print(call(programs / "python", "-m", "pip", "check").strip())
+    print(call(programs / "featx", "--version", cwd=folder).strip())
+    table = call(programs / "featx", *DEMO, cwd=folder)
+    print("\n".join(table.strip().splitlines()[:4]))
+
+
+def check_installed(wheel: Path, pythons: Sequence[str], work: Path) -> None:
+    """Install the wheel into an empty environment of each Python, and run the demo there."""
+    for number, python in enumerate(pythons):
+        print(f"== {call(python, '--version').strip()}")
+        programs = make_environment(work / f"env{number}", python, str(wheel))
+        run_demo(programs, work / f"run{number}")
+        shutil.rmtree(work / f"env{number}")
+
+
+def check_lowest(wheel: Path, python: str, work: Path) -> None:
+    """Do the same with the oldest versions that pyproject.toml allows."""
+    print("== the oldest versions that are allowed")
+    programs = make_environment(work / "lowest", python, "uv")
+    call(programs / "uv", "pip", "install", "--quiet", "--resolution", "lowest-direct", f"featx @ {wheel.as_uri()}")
+    run_demo(programs, work / "run-lowest")
+
+
+def main() -> None:
+    """Build, look into what was built, install it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", action="append", help="a Python to install into (repeatable); this one by default")
+    parser.add_argument("--lowest", action="store_true", help="also with the oldest versions that are allowed")
+    asked = parser.parse_args()
+    pythons = asked.python or [sys.executable]
+    with tempfile.TemporaryDirectory() as folder:
+        wheel, source = build(Path(folder))
+        check_contents(wheel, source)
+        check_installed(wheel, pythons, Path(folder))
+        if asked.lowest:
+            check_lowest(wheel, pythons[0], Path(folder))
+    print("the release can be made")
+
+
+if __name__ == "__main__":
+    main()
