@@ -33,7 +33,7 @@ def check_weights(torch_folder: Path | None = None, hub_folder: Path | None = No
         if names:
             findings.append(Finding(TOPIC, "ok", f"of {owner}, downloaded: {shorten(names, 20)}"))
     if not torch_names and not timm_names:
-        advice = "without network, name files with --weights (README.md, Weights on a machine without network)"
+        advice = "without network, name files with --weights (docs/guide/bases.md)"
         findings.append(Finding(TOPIC, "note", "none were downloaded: named weights are, when they are used", advice))
     return findings
 
