@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Format: one .onnx file, or OpenVINO's .xml with a .bin beside it.",
 )
-@click.option("--half", is_flag=True, help="Compute the base in float16: half of the size, about the same numbers.")
+@click.option(
+    "--half", is_flag=True, help="Keep the weights of the base in float16: half of the size, nearly the same."
+)
 @click.option(
     "--with-resize", is_flag=True, help="Take whole pictures of any size: the graph resizes and crops them itself."
 )

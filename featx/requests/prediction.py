@@ -125,7 +125,7 @@ class ModelExportRequest(CheckedFields):
     to : {"onnx", "openvino"}
         The format.
     half : bool
-        Whether the base computes in float16 (OpenVINO: its weights are kept so).
+        Whether the weights of the base are kept as float16.
     with_resize : bool
         Whether the graph takes whole pictures, and resizes and crops them itself.
     weights, base, yes

@@ -26,6 +26,7 @@ from featx.images.views import FIXED_VIEWS
 from featx.keys import list_fields
 from featx.models.model import Model
 from featx.models.onnx.facts import METADATA_KEY, ClassifierKind, InputKind, OnnxFacts, write_facts
+from featx.models.onnx.half_weights import halve_weights
 from featx.models.onnx.model import INPUT_NAME, MOST_ONNX_BYTES, OUTPUT_NAME, OnnxModel, open_onnx_model
 from featx.models.onnx.network import MIRRORED_VIEWS, PredictingNetwork
 from featx.models.onnx.whole_pictures import OPSET, take_whole_pictures
@@ -66,10 +67,10 @@ def export_onnx(base: Base, model: Model, is_half: bool = False, with_resize: bo
     Parameters
     ----------
     base : Base
-        The model's; its modules are rounded in place where `is_half`.
+        The model's.
     model : Model
     is_half : bool
-        Whether the base computes in float16.
+        Whether the weights of the base are kept as float16.
     with_resize : bool
         Whether the graph takes whole pictures, and resizes and crops them itself.
 
@@ -93,8 +94,10 @@ def export_onnx(base: Base, model: Model, is_half: bool = False, with_resize: bo
         raise RequestError(
             f"'{base.id.architecture}' reads numbers back into Python while it runs, which no graph does"
         ) from error
-    network = PredictingNetwork(base, model, is_half).eval()
+    network = PredictingNetwork(base, model).eval()
     proto = trace(network, torch.from_numpy(noise[:2] if model.views > MIRRORED_VIEWS else noise[:2, 0]))
+    if is_half:
+        halve_weights(proto)
     plain = finish(proto, facts if not with_resize else msgspec.structs.replace(facts, input=describe_crop(model)))
     difference = compare(open_onnx_model(plain), noise, expected)
     if difference > TOLERANCES[facts.precision]:

@@ -55,7 +55,7 @@ class OnnxFacts(Struct, frozen=True, omit_defaults=True):
     transform : TransformFacts
         How a picture becomes pixels; mean and std are applied in the graph.
     precision : {"float32", "float16"}
-        Arithmetic of the base.
+        What the weights of the base are kept in; it computes in float32.
     architecture, weights : str
         The base, and the digest of its weights.
     layers : tuple of LayerFacts

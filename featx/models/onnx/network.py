@@ -28,21 +28,18 @@ class PredictingNetwork(nn.Module):
     Parameters
     ----------
     base : Base
-        Its modules become parts of this network; they are rounded in place where `is_half`.
+        Its modules become parts of this network.
     model : Model
-    is_half : bool
-        Whether the base computes in float16. Features and classifier stay float32.
     """
 
-    def __init__(self, base: Base, model: Model, is_half: bool = False) -> None:
+    def __init__(self, base: Base, model: Model) -> None:
         super().__init__()
         self.base = base
         self.keys = model.keys
         self.wanted = group_poolings(model.keys)
         self.views = model.views
-        self.dtype = torch.float16 if is_half else torch.float32
         # Registered, so that their weights are found.
-        self.stages = nn.ModuleList(stage.module for stage in base.stages).to(self.dtype)
+        self.stages = nn.ModuleList(stage.module for stage in base.stages)
         self.classifier = make_classifier(model.classifier, len(model.classes_))
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -71,7 +68,7 @@ class PredictingNetwork(nn.Module):
 
     def compute_features(self, pixels: Tensor) -> Tensor:
         """Run the base up to its cut: (n, crop, crop, 3) uint8 to (n, d) float32, as `Model.features` joins them."""
-        x = to_input(pixels, self.base.id.transform).to(self.dtype)
+        x = to_input(pixels, self.base.id.transform)
         outputs = self.base.forward(x, self.wanted)
         return torch.cat([scale_to_unit(read_output(outputs, key)) for key in self.keys], 1)
 
