@@ -120,7 +120,7 @@ def test_completion_prints_what_the_shell_reads(featx: Featx, shell: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("typed", "expected"), [("featx ex", {"extract", "export"}), ("featx fit --wei", {"--weights"})]
+    ("typed", "expected"), [("featx ex", {"extract", "explain", "export"}), ("featx fit --wei", {"--weights"})]
 )
 def test_commands_and_options_are_completed(typed: str, expected: set[str], tmp_path: Path) -> None:
     environment = {**os.environ, VARIABLE: "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
