@@ -32,7 +32,7 @@ def test_the_output_is_that_of_a_featx_model(exported: Path, featx: Featx, photo
             rows = list(csv.DictReader(lines))
         tables.append([[row["path"], row["label"], row["reason"]] for row in rows])
         assert list(rows[0]) == [
-            *("path", "label", "probability", "p(class 0)", "p(class 1)", "p(class 2)", "reason"),
+            *("path", "label", "probability", "p(class 0)", "p(class 1)", "p(class 2)", "reason", "strangeness"),
         ]
         assert [entry["path"] for entry in json.loads(result.stdout)] == [row["path"] for row in rows]
     assert len(tables[0]) == 37
