@@ -136,13 +136,17 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """Click in the middle of an element, as a mouse does."""
-        # Two frames later, what came into view has been laid out.
+        # What comes into view may still be laid out: not before the element rests, and lies on top, is it hit.
         x, y = self.run(
-            f"(async () => {{ const e = document.querySelector({json.dumps(selector)});"
+            f"(async () => {{ const e = document.querySelector({json.dumps(selector)}); let before = [];"
+            " for (let turn = 0; turn < 100; turn++) {"
             " e.scrollIntoView({block: 'center', behavior: 'instant'});"
             " await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));"
-            " e.scrollIntoView({block: 'center', behavior: 'instant'}); const r = e.getBoundingClientRect();"
-            " return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+            " await new Promise((done) => setTimeout(done, 50));"
+            " const r = e.getBoundingClientRect(); const now = [r.x + r.width / 2, r.y + r.height / 2];"
+            " const hit = document.elementFromPoint(...now);"
+            " if (String(now) === String(before) && hit && (e.contains(hit) || hit.contains(e))) return now;"
+            " before = now; } return before; })()"
         )
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}

@@ -68,7 +68,7 @@ def report(
         As in `compare`: `path_column`, `label_column`, `group_column`, `group_by`, `groups`, `weights`, `resize`,
         `crop`, `precision`, `value_range`, `decode`, `poolings`, `seed`, `rehash`, `cache`, `store_dtype`, `refit`,
         `views`, `test_views`, `beside`, `memory`, `device`, `select`, `positive`, `class_weight`, `nested`, `repeats`,
-        `shots` and `draws`.
+        `shots`, `draws` and `exclude`.
 
     Returns
     -------

@@ -14,6 +14,7 @@ from PIL import Image
 
 from featx.base_choice import BaseChoice
 from featx.data.listing import DigestedListing, Listing
+from featx.data.sources.image_files import MemoryFiles
 from featx.evaluation.comparison import Comparison
 from featx.evaluation.protocol import Subject as EvaluatedSubject
 from featx.evaluation.protocol import Training, make_evaluation
@@ -51,8 +52,7 @@ def make_material(rows: int, classes: int, out: Path) -> Material:
         paths=[f"photos/{names[code]}/{row:06}.jpg" for row, code in enumerate(y)],
         labels=[names[code] for code in y],
         splits=[""] * rows,
-        read=make_photo,
-        on_disk=False,
+        files=MemoryFiles(make_photo),
     )
     digests = generator.integers(0, 256, (rows, 32)).astype(np.uint8)
     dataset = Dataset(DigestedListing(listing, digests), names, y, np.arange(rows), test, "held out: a quarter")
