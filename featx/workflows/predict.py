@@ -27,7 +27,8 @@ UNKNOWN = "unknown"
 """Label of pictures that `--reject` turns away."""
 
 NO_STRANGENESS = (
-    "the model does not tell strangers: it is an ONNX file, of an earlier featx, fine-tuned, or was fitted out of core"
+    "the model does not tell strangers: it is an ONNX file, of an earlier featx, fine-tuned, or was fitted out of "
+    "core or on classes of one image"
 )
 
 

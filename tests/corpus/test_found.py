@@ -153,7 +153,8 @@ def test_columns_of_probabilities_collide_with_no_class(found: Path, here: Path)
     fit("photos", "--out", "m.featx")
     assert type_here("predict", "m.featx", "photos", "--csv", "labels.csv").code == 0
     header = (here / "labels.csv").read_text().splitlines()[0].split(",")
-    assert header == ["path", "label", "probability", "p(label)", "p(other)", "p(path)", "p(probability)", "reason"]
+    of_classes = ["p(label)", "p(other)", "p(path)", "p(probability)"]
+    assert header == ["path", "label", "probability", *of_classes, "reason", "strangeness"]
 
 
 @pytest.mark.slow
