@@ -37,6 +37,9 @@ WHAT_FOR = {
     "dicom": "DICOM files",
     "tiff": "TIFF files that Pillow does not read",
     "onnx": "export to ONNX, and running it",
+    "parquet": "Parquet files, and data sets that save_to_disk wrote",
+    "report": "HTML reports and charts",
+    "docs": "building the documentation",
 }
 """What each extra is for."""
 
