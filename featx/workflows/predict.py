@@ -180,6 +180,11 @@ def check_known(model: Model | OnnxModel, request: PredictRequest) -> list[str]:
     ModelError
         If strangers are to be turned away, or sets are asked for, and the model does not know how.
     """
+    if is_onnx_file(request.model) and (request.reject is not None or request.sets is not None):
+        raise ModelError(
+            "an ONNX file tells neither strangers nor sets of classes: name the model of featx that it was made "
+            "of, or leave out --reject and --set"
+        )
     if request.reject is not None and model.known is None:
         raise ModelError(f"nothing can be rejected: {NO_STRANGENESS}. Fit it anew, or leave out --reject")
     if request.sets is not None and model.sets is None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from featx.errors import RequestError
+from featx.errors import ModelError, RequestError
 from featx.requests import PredictRequest
 from featx.workflows.predict import label_images
 
@@ -68,3 +68,10 @@ def test_no_torch_is_imported_and_a_picture_takes_less_than_a_second_of_a_core(e
 def test_options_that_mean_nothing_are_refused(exported: Path, photos: Path, option: dict[str, Any], flag: str) -> None:
     with pytest.raises(RequestError, match=f"holds all that it needs.*leave out {flag}"):
         label_images(PredictRequest(exported, [str(photos)], **option))
+
+
+@pytest.mark.parametrize("option", ["reject", "sets"])
+def test_what_an_onnx_file_cannot_tell_is_refused_with_what_to_do(exported: Path, photos: Path, option: str) -> None:
+    request = PredictRequest(exported, [photos], **{option: 0.5})
+    with pytest.raises(ModelError, match="name the model of featx that it was made of"):
+        label_images(request)
