@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn, TextIO
@@ -20,6 +19,7 @@ from featx.cli.fast_torchvision import starts_fast
 from featx.cli.terminal import say_line, say_text, write_any_name
 from featx.errors import FeatxError, MissingFeatures, unknown
 from featx.log import NOTE, escape_controls
+from featx.processes.signals import Terminated, deliver_again, find_stop
 
 COMMANDS = {
     "auto": "Do the whole job within a budget of time: extract, choose, evaluate, write the model.",
@@ -58,24 +58,6 @@ ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if has
 """Signals by which the system asks a command to end; SIGHUP says that its terminal was closed."""
 
 
-AGAIN_SECONDS = 0.01
-"""Until a signal is delivered once more: what swallowed it is over by then."""
-
-
-class Terminated(KeyboardInterrupt):
-    """The system asked the command to end: all that handles Ctrl-C handles this.
-
-    Parameters
-    ----------
-    number : int
-        The signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.exit_code = 128 + number
-
-
 class LazyGroup(click.Group):
     """A group that imports a command only when it is called, so that `--help` answers at once."""
 
@@ -89,6 +71,11 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             # click repeats what was typed, which may be the name of a file.
             raise click.UsageError(escape_controls(error.format_message()), error.ctx) from error
+        except Exception as error:
+            wrapped = find_stop(error)
+            if wrapped is None:
+                raise
+            ctx.exit(tell_stopped(wrapped))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the commands in the order in which they are used."""
@@ -228,25 +215,6 @@ def handle_signals() -> None:
             signal.signal(number, terminate)
 
 
-def raise_again(swallowed: Any) -> None:
-    """Deliver a signal once more whose exception Python swallowed, as it does in callbacks of the import system.
-
-    Parameters
-    ----------
-    swallowed : sys.UnraisableHookArgs
-    """
-    stop = swallowed.exc_value
-    if not isinstance(stop, KeyboardInterrupt):
-        sys.__unraisablehook__(swallowed)
-        return
-    handle_signals()
-    number = stop.exit_code - 128 if isinstance(stop, Terminated) else signal.SIGINT
-    # From a thread: raised here, it would be swallowed again.
-    timer = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number))
-    timer.daemon = True
-    timer.start()
-
-
 def ignore_signals() -> None:
     """Let nothing interrupt the end of a command any more: threads and processes are being joined."""
     for number in (signal.SIGINT, *ENDING_SIGNALS):
@@ -269,7 +237,7 @@ def run(args: list[str] | None = None) -> NoReturn:
     """
     set_up_logging(0)
     handle_signals()
-    sys.unraisablehook = raise_again
+    deliver_again(handle_signals)
     # Imports make objects by the hundred thousand and no garbage: collecting would only slow the start.
     gc.set_threshold(50_000, 20, 100)
     try:

@@ -15,6 +15,7 @@ from typing import IO, Any, BinaryIO, NoReturn
 
 from featx.errors import FeatxError
 from featx.processes.parent import die_with_parent, leave
+from featx.processes.signals import Terminated, deliver_again, find_stop
 
 LENGTH_BYTES = 8
 """Bytes of the number in front of each message: how many bytes it has."""
@@ -84,7 +85,7 @@ class LogToParent(logging.Handler):
 def stop_once(number: int, frame: FrameType | None) -> NoReturn:
     """Stop the present call as Ctrl-C would, so that what it has computed is committed; further signals are ignored."""
     signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    raise Terminated(number)
 
 
 def set_up_signals() -> None:
@@ -136,6 +137,9 @@ def carry_out(message: bytes) -> None:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
+        stop = find_stop(error)
+        if stop is not None:
+            raise stop from None
         send(FAILED, describe_failure(error))
     else:
         send(DONE, result)
@@ -164,6 +168,7 @@ def main(parent: int, by_signal: bool, log_level: int) -> None:
     logger.addHandler(LogToParent())
     logger.setLevel(log_level)
     logger.propagate = False
+    deliver_again(set_up_signals)
     try:
         set_up_signals()
         while True:

@@ -254,3 +254,25 @@ main.run([])
         ]
         done = subprocess.run(line, capture_output=True, text=True, timeout=25, check=False)
         assert (done.returncode, done.stderr) == (code, f"{STOPPED}\n")
+
+
+def test_a_signal_that_python_wraps_is_still_one() -> None:
+    script = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from featx.cli import doctor, main
+class Field:
+    def __set_name__(self, owner, name):
+        signal.raise_signal(signal.{name})
+def work(**arguments):
+    try:
+        type("Made", (), {"field": Field()})
+    except KeyboardInterrupt as stop:
+        raise RuntimeError("as Python 3.11 does") from stop
+doctor.command.callback = work
+main.run(["doctor"])
+"""
+    for name, code in (("SIGINT", 130), ("SIGTERM", 143)):
+        line = [sys.executable, "-c", script.replace("{name}", name)]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=25, check=False)
+        assert (done.returncode, done.stderr) == (code, f"{STOPPED}\n")

@@ -15,6 +15,7 @@ import xxhash
 
 from featx.data.digest_cache import HEAD_LINE_BYTES, digest_all, load_digests, locate_file, make_head
 from featx.data.listing import Listing
+from featx.data.sources.image_files import ON_DISK
 from featx.errors import FeatxError
 from featx.features.catalog import exact_name
 from featx.store.base_json import BASE_FILE, checksum_fields, read_base, write_base
@@ -201,7 +202,7 @@ def make_listing(root: Path) -> Listing:
         path = root / f"{number}.bin"
         path.write_bytes(bytes([number]) * 50)
         paths.append(str(path))
-    return Listing(str(root), paths, ["a"] * 12, [""] * 12, lambda path: Path(path).read_bytes())
+    return Listing(str(root), paths, ["a"] * 12, [""] * 12, ON_DISK)
 
 
 def test_no_mutation_of_remembered_digests_crashes_a_reader_or_gives_another_digest(tmp_path: Path) -> None:

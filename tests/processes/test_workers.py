@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from featx.errors import DataError, unknown
-from featx.processes.worker import DONE, FAILED, REPORT, report
+from featx.processes.worker import DONE, FAILED, REPORT, STOPPED_CODE, report
 from featx.processes.workers import WorkerEnded, Workers
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -29,6 +29,24 @@ workers.call(0, {call})
 workers.call(1, time.sleep, 600)
 print(*[process.pid for process in workers.processes], flush=True)
 time.sleep(600)
+"""
+
+
+SWALLOWED = """
+import signal, time, weakref
+class Thing: pass
+thing = Thing()
+reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+del thing
+time.sleep(600)
+"""
+
+WRAPPED = """
+import signal
+try:
+    signal.raise_signal(signal.SIGTERM)
+except KeyboardInterrupt as stop:
+    raise RuntimeError("as a class body does in Python 3.11") from stop
 """
 
 
@@ -137,6 +155,14 @@ def test_a_worker_stops_when_it_is_told_to_however_soon() -> None:
         workers.stop()
         workers.wait_for_ends()
         assert workers.ended == {0, 1}
+
+
+@posix
+def test_a_worker_stops_where_python_swallows_the_signal() -> None:
+    with Workers(2) as workers:
+        workers.call(0, exec, SWALLOWED)
+        workers.call(1, exec, WRAPPED)
+        assert [process.wait(20) for process in workers.processes] == [STOPPED_CODE] * 2
 
 
 @posix
