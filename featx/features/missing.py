@@ -10,6 +10,7 @@ from pathlib import Path
 from featx.base_choice import BaseChoice
 from featx.bases.names import check_base_name, check_pooling_names, suggested_layer
 from featx.bases.weights import is_file_name
+from featx.data.sources import check_data
 from featx.errors import MissingFeatures, shorten
 from featx.keys import format_value_range
 from featx.requests import CompareRequest
@@ -78,8 +79,11 @@ def missing_features(
     ------
     UnknownName
         If nothing could compute it, since there is no such base or pooling.
+    DataError
+        Likewise, since there is no such data set.
     """
     check_names(request)
+    check_data(request.data)
     if base is not None:
         request = replace(request, base=complete_choice(request.base, base))
         # An older base.json states the name of the weights file only, which is no path that a command could take.

@@ -40,6 +40,7 @@ __all__ = [
     "SOURCES",
     "TABLES",
     "ColumnChoice",
+    "check_data",
     "is_built_in",
     "is_system_file",
     "list_images",
@@ -121,11 +122,24 @@ def list_images(
             raise
         where = error.filename if error.filename is not None else data
         raise DataError(f"'{where}' cannot be read: {error.strerror or error}") from error
-    if listing is not None:
-        return listing
+    if listing is None:
+        raise no_data_set(data)
+    return listing
+
+
+def check_data(data: str) -> None:
+    """Raise DataError where DATA is of no kind that is listed; nothing of it is read but its name and kind."""
+    data = expand_home(data)
+    kinds = [*(is_of_kind for is_of_kind, _ in TABLES.values()), *(source.is_of_kind for source in SOURCES.values())]
+    if not any(is_of_kind(data) for is_of_kind in kinds):
+        raise no_data_set(data)
+
+
+def no_data_set(data: str) -> DataError:
+    """Build the error for DATA that is of no kind."""
     if data.startswith(BUILT_IN):
-        raise DataError(f"there is no built-in data set '{data.removeprefix(BUILT_IN)}': there is 'digits'")
-    raise DataError(
+        return DataError(f"there is no built-in data set '{data.removeprefix(BUILT_IN)}': there is 'digits'")
+    return DataError(
         f"'{data}' {explain_unfit(data)}: DATA is a folder with class folders, or a zip file of one; a CSV file "
         "(path,label[,split]) or a JSON Lines file; tar shards or Parquet files; or 'digits'"
     )
