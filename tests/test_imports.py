@@ -13,7 +13,20 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "featx"
 
 LADDER = (
-    ("base_choice", "errors", "fields", "files", "keys", "log", "paths", "processes", "requests", "timing", "types"),
+    (
+        "archives",
+        "base_choice",
+        "errors",
+        "fields",
+        "files",
+        "keys",
+        "log",
+        "paths",
+        "processes",
+        "requests",
+        "timing",
+        "types",
+    ),
     ("images", "linear"),
     ("bases", "store", "data"),
     ("engines",),

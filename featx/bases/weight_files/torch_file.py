@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from featx.archives.zip_directory import ZipEntry
 from featx.bases.weight_files.pickle_data import (
     MAX_PICKLE_BYTES,
     Made,
@@ -27,7 +28,7 @@ from featx.bases.weight_files.stored_tensor import (
     show_name,
 )
 from featx.bases.weight_files.weights_file import NotWeights, Span, WeightsFile
-from featx.bases.weight_files.zip_directory import Member, read_central_directory
+from featx.bases.weight_files.zip_members import find_span, list_members
 
 STORAGE_DTYPES = {
     "DoubleStorage": "float64",
@@ -230,7 +231,7 @@ def read_archive(file: WeightsFile) -> TorchFile:
     NotWeights
         If it is damaged, a program, or no archive of torch.
     """
-    members = read_central_directory(file)
+    members = list_members(file)
     by_end = [name.rpartition("/")[2] for name in members]
     if "constants.pkl" in by_end:
         raise NotWeights("it is a TorchScript program: save its state_dict()")
@@ -257,12 +258,12 @@ def read_archive(file: WeightsFile) -> TorchFile:
     return TorchFile(content, find, read_byte_order(file, members, root))
 
 
-def find_member(file: WeightsFile, members: dict[str, Member], name: str) -> Span:
+def find_member(file: WeightsFile, members: dict[str, ZipEntry], name: str) -> Span:
     """Find the bytes of a member of an archive."""
-    return members[name].find(file)
+    return find_span(file, members[name])
 
 
-def read_byte_order(file: WeightsFile, members: dict[str, Member], root: str) -> bool:
+def read_byte_order(file: WeightsFile, members: dict[str, ZipEntry], root: str) -> bool:
     """Whether the numbers of an archive have their big end first."""
     if f"{root}byteorder" not in members:
         return False

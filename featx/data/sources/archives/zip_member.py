@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 import zlib
+from functools import partial
 from typing import NamedTuple
 
+from featx.archives.zip_directory import DEFLATED, IS_ENCRYPTED, LOCAL, STORED, find_bytes
 from featx.data.sources.archives.members import Archive, check_span, opened, read_span
 from featx.data.sources.image_files import MAX_IMAGE_BYTES
 from featx.files import show_size
-
-LOCAL = struct.Struct("<4s5H3L2H")
-LOCAL_SIGNATURE = b"PK\x03\x04"
-
-IS_ENCRYPTED = 1
-"""Flag of a member that takes a password."""
-
-STORED = 0
-DEFLATED = 8
 
 OVERLAPPING = 0xFFFF
 """Stands for the method of a member that reaches into another one."""
@@ -101,10 +93,9 @@ class ZipMember(NamedTuple):
         check_span(self.archive, self.header, LOCAL.size)
         check_span(self.archive, self.header, self.packed)
         with opened(self.archive) as handle:
-            signature, *_, name_bytes, extra_bytes = LOCAL.unpack(read_span(handle, self.header, LOCAL.size))
-            if signature != LOCAL_SIGNATURE:
+            begin = find_bytes(partial(read_span, handle), self.header)
+            if begin is None:
                 raise OSError("is damaged: its header is not where the zip file states")
-            begin = self.header + LOCAL.size + name_bytes + extra_bytes
             check_span(self.archive, begin, self.packed)
             return read_span(handle, begin, count)
 
