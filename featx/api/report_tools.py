@@ -1,4 +1,4 @@
-"""What a report is made of beside results: an inspection, a map, and maps of evidence."""
+"""What a report is made of beside results: an inspection, a map, and maps of evidence and of channels."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from featx.reports.html.look import Tools
 from featx.reports.html.looking import Inspection, Placed, ToBePlaced
 from featx.requests import CompareRequest, InspectRequest
 from featx.workflows.inspect import inspect_data
-from featx.workflows.report_evidence import explain_rows
+from featx.workflows.report_evidence import answer_rows, explain_rows
 
 
 def find_tools() -> Tools:
     """Give the tools of a page."""
-    return Tools(inspect=inspect_features, place=place_images, explain=explain_rows)
+    return Tools(inspect=inspect_features, place=place_images, explain=explain_rows, answer=answer_rows)
 
 
 def inspect_features(features: CompareRequest) -> Inspection:

@@ -8,7 +8,7 @@ activation, which adds up to the score only to first order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,9 @@ from featx.models.array_classifier import ArrayClassifier
 EXACT = "evidence"
 GRADIENT = "gradient times activation"
 """How a map was made."""
+
+MOST_PLACES = 24
+"""Places a side of the map of a channel: more are not seen in a picture on a page."""
 
 LINEAR_KINDS = ("logreg", "svm", "dummy")
 
@@ -62,6 +65,37 @@ def run_layers(base: Base, images: Tensor, names: Sequence[str]) -> dict[str, Te
                 # A copy: the next stage may work in place.
                 kept[stage.name] = x.float().clone()
     return kept
+
+
+def map_channels(
+    base: Base, image: Tensor, channels: Mapping[str, Sequence[int]]
+) -> dict[tuple[str, int], NDArray[np.float64]]:
+    """Map how strongly channels answer to each place of a picture, at most `MOST_PLACES` a side.
+
+    Parameters
+    ----------
+    base : Base
+    image : (1, 3, crop, crop) float32 tensor
+    channels : mapping of str to sequence of int
+        Channels of each layer.
+
+    Returns
+    -------
+    dict of (str, int) to (h, w) float64
+        By layer and channel; nothing of layers that have no places.
+    """
+    maps = {}
+    for name, activation in run_layers(base, image, list(channels)).items():
+        layout = base.layer(name).layout
+        if layout == "vector":
+            continue
+        places = as_map(activation, layout)[:, list(channels[name])]
+        height, width = places.shape[2:]
+        smaller = torch.nn.functional.adaptive_avg_pool2d(places, (min(height, MOST_PLACES), min(width, MOST_PLACES)))
+        maps.update(
+            {(name, number): values for number, values in zip(channels[name], smaller[0].double().numpy(), strict=True)}
+        )
+    return maps
 
 
 def map_evidence(

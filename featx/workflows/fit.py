@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx.bases.state_dict import is_unused
 from featx.bases.weights import as_arrays, digest_tensors, is_file_name
-from featx.errors import ModelError, RequestError, WeightsError, shorten
+from featx.errors import ModelError, RequestError, shorten
 from featx.evaluation.comparison import Comparison, open_comparison
 from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.evaluate import evaluate_layer_set, train_classifiers
@@ -23,6 +22,7 @@ from featx.evaluation.notes import note_data, note_row
 from featx.evaluation.protocol import ModelBase, describe_groups, describe_protocol, locate_weights, make_model
 from featx.evaluation.result import Evaluation
 from featx.evaluation.table_row import make_table_row
+from featx.features.cached_base import open_cached_base
 from featx.features.catalog import LayerSet
 from featx.features.missing import complete_choice
 from featx.inspection.known_pictures import add_known_pictures
@@ -164,25 +164,11 @@ def load_base_tensors(comparison: Comparison) -> Mapping[str, NDArray[Any]]:
         If they cannot be had.
     """
     # Only here: evaluating cached features needs no torch, whose import takes seconds.
-    from featx.bases.loading import open_base, read_choice
-    from featx.bases.registry import describe_download
+    from featx.bases.loading import read_choice
 
     stored = comparison.base
     choice = complete_choice(comparison.request.base, stored)
-    weights = choice.weights or ""
-    if comparison.request.base.weights is None and is_file_name(weights):
-        # A cache may come from anybody, too.
-        raise WeightsError(
-            f"the features were computed with weights from the file '{weights}', and a file that a cache names is "
-            f"opened only where you name it: add --weights {shlex.quote(weights)}"
-        )
-    download = describe_download(choice.name, weights)
-    if comparison.request.base.weights is None and download is not None:
-        raise WeightsError(
-            f"the features were computed with weights '{weights}', which are not on this machine: "
-            f"add --weights {shlex.quote(weights)} to download {download}"
-        )
-    base = open_base(choice)
+    base = open_cached_base(comparison.request, stored)
     tensors: dict[str, NDArray[Any]] = {}
     if base.network is not None:
         tensors = as_arrays(base.network.state_dict())

@@ -1,14 +1,21 @@
-"""Maps of the evidence for a report: where in some images of a data set a model finds the class that it called them."""
+"""Maps for a report: where a model finds the class that it called an image, and what channels of layers answer to."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from featx.base_choice import BaseChoice
 from featx.data.listing import Listing
+from featx.errors import WeightsError
+from featx.features.cached_base import open_cached_base
 from featx.models.model import Model
-from featx.reports.html.looking import Evidence
-from featx.requests import PredictRequest
+from featx.reports.html.looking import Answers, ChannelPlace, Evidence
+from featx.requests import CompareRequest, PredictRequest
+from featx.store.base_json import StoredBase
 
 
 def explain_rows(
@@ -46,3 +53,38 @@ def explain_rows(
             found = map_evidence(model.classifier, model.keys, layouts, activations, code)
             explained[row] = Evidence(model.classes_[code], found.values, found.method)
     return explained
+
+
+def answer_rows(
+    features: CompareRequest, stored: StoredBase, listing: Listing, places: Sequence[ChannelPlace]
+) -> Answers:
+    """Map how strongly channels of layers answer to each place of some images; layers that have no places give none.
+
+    Raises
+    ------
+    WeightsError
+        If the weights of the base cannot be had, are not named, or are not those of the features.
+    """
+    import torch
+
+    from featx.engines.compute import PixelBatches
+    from featx.images.normalise import to_input
+    from featx.inspection.activation_maps import map_channels
+
+    network = open_cached_base(features, stored)
+    if network.id != stored.id:
+        raise WeightsError("the base with these weights is not the one that the features were computed with")
+    wanted: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for layer, number, row in places:
+        wanted[row][layer].append(number)
+    batches = PixelBatches(listing, sorted(wanted), network.id.transform)
+    done = 0
+    answers: dict[ChannelPlace, NDArray[np.float64]] = {}
+    for pixels in batches:
+        for picture in pixels:
+            row = batches.rows_given[done]
+            images = to_input(torch.from_numpy(picture[None].copy()), network.id.transform)
+            for (layer, number), values in map_channels(network, images, wanted[row]).items():
+                answers[layer, number, row] = values
+            done += 1
+    return answers

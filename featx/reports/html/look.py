@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,16 +12,27 @@ from numpy.typing import NDArray
 
 from featx.base_choice import BaseChoice
 from featx.data.listing import Listing
-from featx.errors import ModelError, WeightsError
+from featx.errors import FeatxError, ModelError, WeightsError
 from featx.features.catalog import LayerSet
 from featx.models.model import Model, load_model
 from featx.reports.html.channels import POOLINGS as CHANNEL_POOLINGS
 from featx.reports.html.channels import find_channels
-from featx.reports.html.looking import Evidence, FeatureMap, Inspection, LayerChannels, Looked, Place, ToBePlaced
+from featx.reports.html.looking import (
+    Answers,
+    ChannelPlace,
+    Evidence,
+    FeatureMap,
+    Inspection,
+    LayerChannels,
+    Looked,
+    Place,
+    ToBePlaced,
+)
 from featx.reports.html.material import Material
 from featx.reports.html.sections_of_images import MOST_MISTAKES, group_by_class, list_wrong
 from featx.reports.html.sections_of_looking import MOST_POINTS
 from featx.requests import CompareRequest
+from featx.store.base_json import StoredBase
 
 MOST_CUTS = 5
 CHANNELS = 4
@@ -43,11 +55,14 @@ class Tools:
         Places images on a map.
     explain : callable or None
         Maps evidence: a model, the base, a listing, rows, and the places of the classes to explain, to maps by row.
+    answer : callable or None
+        Maps what channels answer to: a request, the cached base, a listing, and channels with their rows.
     """
 
     inspect: Callable[[CompareRequest], Inspection] | None = None
     place: Place | None = None
     explain: Callable[[Model, BaseChoice, Listing, Sequence[int], Sequence[int]], dict[int, Evidence]] | None = None
+    answer: Callable[[CompareRequest, StoredBase, Listing, Sequence[ChannelPlace]], Answers] | None = None
 
 
 def look(material: Material, tools: Tools) -> Looked:
@@ -57,10 +72,14 @@ def look(material: Material, tools: Tools) -> Looked:
     if tools.inspect is not None and request.inspect:
         inspection = tools.inspect(replace(request.features.held_out(), layers=(), poolings=(), classifiers=()))
     evidence, remark = find_evidence(material, tools)
+    layers = look_at_layers(material) if request.shows_images else []
+    answers, answers_remark = find_answers(material, layers, tools)
     return Looked(
         inspection=inspection,
         maps=[] if tools.place is None else make_maps(material, tools.place),
-        layers=look_at_layers(material) if request.shows_images else [],
+        layers=layers,
+        answers=answers,
+        answers_remark=answers_remark,
         evidence=evidence,
         evidence_remark=remark,
     )
@@ -99,21 +118,23 @@ def make_maps(material: Material, place: Place) -> list[FeatureMap]:
     cuts = list_cuts(material)
     if cuts and cuts[0].keys != subject.keys:
         shown.insert(0, cuts[0])
+    with ThreadPoolExecutor(len(shown)) as threads:
+        maps = list(threads.map(lambda layer_set: make_one_map(material, layer_set, place), shown))
+    return [each for each in maps if len(each.rows)]
+
+
+def make_one_map(material: Material, layer_set: LayerSet, place: Place) -> FeatureMap:
+    """Place images by the features of one layer set; of no rows where there are too few."""
     rows = draw_rows(material, MOST_POINTS)
-    maps = []
-    for layer_set in shown:
-        stated = {
-            "keys": [json.loads(key.to_json()) for key in layer_set.keys],
-            "rows": material.dataset.digest,
-            "most": MOST_POINTS,
-        }
-        features = material.request.features
-        X = take_images(material, layer_set, rows)
-        placed, x, y = place(ToBePlaced(X, material.dataset.y[rows], features.seed, features.cache, stated))
-        if len(placed):
-            of_map = rows[np.asarray(placed, np.intp)].tolist()
-            maps.append(FeatureMap(layer_set.name, layer_set.pooling, of_map, x, y))
-    return maps
+    stated = {
+        "keys": [json.loads(key.to_json()) for key in layer_set.keys],
+        "rows": material.dataset.digest,
+        "most": MOST_POINTS,
+    }
+    features = material.request.features
+    X = take_images(material, layer_set, rows)
+    placed, x, y = place(ToBePlaced(X, material.dataset.y[rows], features.seed, features.cache, stated))
+    return FeatureMap(layer_set.name, layer_set.pooling, rows[np.asarray(placed, np.intp)].tolist(), x, y)
 
 
 def look_at_layers(material: Material) -> list[LayerChannels]:
@@ -129,6 +150,20 @@ def look_at_layers(material: Material) -> list[LayerChannels]:
         channels = [replace(each, rows=rows[each.rows].tolist()) for each in found]
         layers.append(LayerChannels(layer_set.name, layer_set.pooling, channels))
     return layers
+
+
+def find_answers(material: Material, layers: Sequence[LayerChannels], tools: Tools) -> tuple[Answers, str]:
+    """Map where channels answer in their pictures; or say what stands in the way."""
+    places = [
+        (layer.layer, channel.number, row) for layer in layers for channel in layer.channels for row in channel.rows
+    ]
+    if tools.answer is None or not places:
+        return {}, ""
+    comparison = material.subject.comparison
+    try:
+        return tools.answer(material.request.features, comparison.base, material.dataset.listing, places), ""
+    except FeatxError as error:
+        return {}, material.without_paths(f"{error}")
 
 
 def find_evidence(material: Material, tools: Tools) -> tuple[dict[int, Evidence], str]:

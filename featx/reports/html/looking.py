@@ -94,6 +94,13 @@ class LayerChannels:
     channels: list[Channel]
 
 
+ChannelPlace = tuple[str, int, int]
+"""A layer, a channel of it, and a row of the data set."""
+
+Answers = Mapping[ChannelPlace, NDArray[np.float64]]
+"""How strongly a channel answers to each place of an image: (h, w)."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Where in an image the evidence for a class lies.
@@ -123,6 +130,10 @@ class Looked:
         One, or those of two depths.
     layers : sequence of LayerChannels
         In the base's order.
+    answers : mapping of ChannelPlace to (h, w) float64
+        Where in their pictures the channels answer.
+    answers_remark : str
+        Why that is not known.
     evidence : mapping of int to Evidence
         By row of the data set: for the class that was predicted.
     evidence_remark : str
@@ -132,5 +143,7 @@ class Looked:
     inspection: Inspection | None = None
     maps: Sequence[FeatureMap] = ()
     layers: Sequence[LayerChannels] = ()
+    answers: Answers = field(default_factory=dict)
+    answers_remark: str = ""
     evidence: Mapping[int, Evidence] = field(default_factory=dict)
     evidence_remark: str = ""

@@ -28,6 +28,7 @@ from featx.reports.html.sections_of_figures import (
 )
 from featx.reports.html.sections_of_images import describe_classes, describe_confusion, describe_mistakes
 from featx.reports.html.sections_of_looking import (
+    describe_answers,
     describe_checks,
     describe_evidence,
     describe_layers,
@@ -217,6 +218,7 @@ def describe_for_script(material: Material, sections: Mapping[str, Section]) -> 
         "threshold": sections["calibration"]["threshold"],
         "maps": sections["maps"]["maps"],
         "evidence": {str(row): describe_evidence(each) for row, each in material.looked.evidence.items()},
+        "answers": describe_answers(material),
         "cropShare": round(transform.crop / transform.resize, 4),
         "showsImages": material.request.shows_images,
     }

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featx.reports.html.looking import Evidence
 from featx.reports.html.material import Material, Section
@@ -129,12 +130,33 @@ def describe_layers(material: Material) -> Section:
     flags = ["--layer", shown.layer, "--pooling", shown.pooling, "--clf", shown.clf, "--out", "model.featx"]
     commands = [material.repeatable.command("fit", *flags)]
     commands.append(material.repeatable.command("report", "--model", "model.featx"))
-    remark = material.looked.evidence_remark
-    return {"layers": layers, "evidence": evidence, "remark": remark, "commands": commands}
+    looked = material.looked
+    return {
+        "layers": layers,
+        "has_answers": bool(looked.answers),
+        "answers_remark": looked.answers_remark,
+        "evidence": evidence,
+        "remark": looked.evidence_remark,
+        "commands": commands,
+    }
 
 
 def describe_evidence(evidence: Evidence) -> Section:
     """Give the script of the page a map: whole hundredths from -100 (against the class) to 100 (for it)."""
-    largest = float(np.abs(evidence.values).max()) or 1.0
-    values: Sequence[int] = (100 * evidence.values / largest).round().astype(int).ravel().tolist()
-    return {"width": evidence.values.shape[1], "values": values, "label": evidence.label}
+    return {**describe_places(evidence.values), "label": evidence.label}
+
+
+def describe_places(values: NDArray[np.float64]) -> Section:
+    """Give the script of the page what lies where, (h, w), in whole hundredths of the largest."""
+    largest = float(np.abs(values).max(initial=0)) or 1.0
+    hundredths: Sequence[int] = (100 * values / largest).round().astype(int).ravel().tolist()
+    return {"width": values.shape[1], "values": hundredths}
+
+
+def describe_answers(material: Material) -> Section:
+    """Give the script of the page where channels answer, by layer, channel and row; less than nothing is nothing."""
+    order = {layer.layer: place for place, layer in enumerate(material.looked.layers)}
+    return {
+        f"{order[layer]}-{number}-{row}": describe_places(np.maximum(values, 0))
+        for (layer, number, row), values in material.looked.answers.items()
+    }

@@ -184,6 +184,7 @@ def looked_at(tmp_path_factory: pytest.TempPathFactory, two: Made) -> Made:
             row: Evidence(model.classes_[code], np.linspace(-1, 1, 49).reshape(7, 7), "evidence")
             for row, code in zip(rows, codes, strict=True)
         },
+        answer=lambda request, base, listing, places: {place: np.linspace(-1, 1, 64).reshape(8, 8) for place in places},
     )
     features = CompareRequest(str(two.data), BaseChoice("tiny"), cache=two.cache)
     page = folder / "report.html"

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from featx.base_choice import BaseChoice
+from featx.data.listing import Listing
+from featx.errors import WeightsError
 from featx.reports.html.channels import find_channels, rate_channels
+from featx.reports.html.look import Tools
+from featx.reports.html.looking import Answers, ChannelPlace
+from featx.requests import CompareRequest, ReportRequest
+from featx.store.base_json import StoredBase
+from featx.workflows.report import write_report
 from tests.browser import Browser
 from tests.reports.html.conftest import Made
 from tests.reports.html.test_in_browser import assert_calm, texts
@@ -96,6 +105,38 @@ def test_evidence_lies_over_mistakes_when_they_are_pointed_at(looked_at: Made, b
     assert 20 < width <= 132
     assert page.run("getComputedStyle(document.querySelector('#layers .evidence')).opacity") == "1"
     assert_calm(page)
+
+
+def test_where_channels_answer_lies_over_their_pictures_until_it_is_turned_off(looked_at: Made, browser: Open) -> None:
+    page = browser(looked_at.page)
+    layers = looked_at.summary["layers"]["layers"]
+    wanted = sum(len(channel["rows"]) for layer in layers for channel in layer["channels"])
+    page.run("showAllPictures(); document.querySelector('#layers').scrollIntoView({behavior: 'instant'})")
+    canvases = "[...document.querySelectorAll('#layers .strip .evidence')]"
+    assert page.run(f"{canvases}.length") == wanted > 0
+    # Below nothing is as dark as nothing; the strongest answer is the picture itself.
+    alpha = (
+        f"(() => {{ const c = {canvases}[0]; const d = c.getContext('2d').getImageData(0, 0, 8, 8).data;"
+        " return [d[3], d[4 * 20 + 3], d[4 * 63 + 3]]; })()"
+    )
+    assert page.run(alpha) == [210, 210, 0]
+    shown = f"{canvases}.every((e) => getComputedStyle(e).display !== 'none')"
+    assert page.run(shown)
+    page.click("#show-answers")
+    assert not page.run(shown)
+    assert_calm(page)
+
+
+def test_why_it_is_not_known_where_channels_answer_is_said(two: Made, tmp_path: Path) -> None:
+    def refuse(request: CompareRequest, base: StoredBase, listing: Listing, places: Sequence[ChannelPlace]) -> Answers:
+        raise WeightsError("the weights are gone")
+
+    features = CompareRequest(str(two.data), BaseChoice("tiny"), cache=two.cache)
+    page = tmp_path / "report.html"
+    summary = write_report(ReportRequest(features, page), tools=Tools(answer=refuse)).to_dict()
+    assert summary["layers"]["answers_remark"] == "the weights are gone"
+    assert "is not shown: the weights are gone" in page.read_text(encoding="utf-8")
+    assert "show-answers" not in page.read_text(encoding="utf-8").partition("<script")[0]
 
 
 def test_channels_that_tell_classes_apart_are_found() -> None:

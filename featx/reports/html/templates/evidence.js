@@ -1,7 +1,11 @@
-// Maps of the evidence over pictures: red speaks for the class, blue against it. They lie over a picture while it is
-// pointed at or focused; in the part on layers they are always shown.
-function evidenceCanvas(row) {
-  const found = report.evidence[row];
+// Maps over pictures. Of the evidence: red speaks for the class, blue against it; they lie over a picture while it is
+// pointed at or focused, and in the part on layers always. Of what a channel answers to: in the part on layers.
+const signed = (value) => (value > 0 ? [230, 30, 30, 1.7 * value] : [40, 80, 230, -1.7 * value]);
+
+// Where a channel answers the picture stays as it is; elsewhere it is dimmed.
+const dimmed = (value) => [15, 18, 24, 2.1 * (100 - value)];
+
+function placesCanvas(found, colour) {
   const height = found.values.length / found.width;
   const canvas = document.createElement("canvas");
   canvas.width = found.width;
@@ -11,19 +15,17 @@ function evidenceCanvas(row) {
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(found.width, height);
   found.values.forEach((value, place) => {
-    pixels.data.set(value > 0 ? [230, 30, 30, 1.7 * value] : [40, 80, 230, -1.7 * value], 4 * place);
+    pixels.data.set(colour(value), 4 * place);
   });
   context.putImageData(pixels, 0, 0);
   return canvas;
 }
 
 // The base sees the middle of a picture: the largest square whose side is the shorter one, less what its crop takes.
-function layEvidence(img) {
-  const row = img.dataset.row;
+function layOver(img, canvas) {
   const frame = document.createElement("span");
   frame.className = "with-evidence";
   img.replaceWith(frame);
-  const canvas = evidenceCanvas(row);
   frame.append(img, canvas);
   const fit = () => {
     if (!img.naturalWidth) return;
@@ -38,5 +40,16 @@ function layEvidence(img) {
 }
 
 for (const img of document.querySelectorAll("#mistakes .picture img, #layers figure img")) {
-  if (report.evidence[img.dataset.row]) layEvidence(img);
+  const found = report.evidence[img.dataset.row];
+  if (found) layOver(img, placesCanvas(found, signed));
 }
+
+for (const item of document.querySelectorAll("#layers [data-answer]")) {
+  const found = report.answers[item.dataset.answer];
+  const img = item.querySelector("img");
+  if (found && img) layOver(img, placesCanvas(found, dimmed));
+}
+
+document.getElementById("show-answers")?.addEventListener("change", (event) => {
+  document.getElementById("layers").classList.toggle("without-answers", !event.target.checked);
+});
