@@ -28,6 +28,7 @@ from featx.features.splits import LabelledRows, divide_rows, with_views
 from featx.keys import FeatureKey
 from featx.linear.cross_validation import Scoring, score_folds
 from featx.linear.weighting import WeightedLabels
+from featx.processes.parallelism import count_numbers
 from featx.selection.forward import ForwardStep, SampleOfRows, counts_classes_alike, draw_sample, select_on_sample
 from featx.store.store import FeatureStore
 from featx.types import Matrix, Progress
@@ -179,7 +180,8 @@ def measure_cached(
     if not layer_sets:
         return None
     by_pooling = group_by_pooling(layer_sets)
-    with SideBySide(len(material.digests) * sum(layer_set.dim for layer_set in layer_sets)) as side_by_side:
+    numbers = sum(count_numbers(len(material.digests), layer_set.dim) for layer_set in layer_sets)
+    with SideBySide(numbers) as side_by_side:
         side_by_side.import_early(measure_layer)
         # Made once and here, since what makes them takes each process a second to import.
         figure = material.options.criterion.figure if material.options.criterion else None

@@ -24,7 +24,7 @@ class SideBySide:
     Parameters
     ----------
     numbers : int
-        Numbers in all features: processes earn back their start from `WORTH_PROCESSES` on.
+        Numbers in all features, by `count_numbers`: processes earn back their start from `WORTH_PROCESSES` on.
     """
 
     def __init__(self, numbers: int) -> None:

@@ -20,7 +20,7 @@ from featx.features.catalog import LayerSet
 from featx.features.splits import FOLDS, validates_once
 from featx.linear.many_rows.cost import Problem
 from featx.log import note
-from featx.processes.parallelism import WORTH_PROCESSES, joblib_backend_surrounds, limit_threads
+from featx.processes.parallelism import WORTH_PROCESSES, count_numbers, joblib_backend_surrounds, limit_threads
 from featx.processes.workers import Workers
 from featx.types import Progress
 
@@ -146,7 +146,7 @@ def count_work(comparison: Comparison, layer_set: LayerSet) -> int:
     """Count the numbers that evaluating a layer set goes through; none where earlier runs left all results."""
     if len(recall(comparison, layer_set)) == len(comparison.classifiers):
         return 0
-    return comparison.count_numbers(layer_set)
+    return count_numbers(len(comparison.dataset.y) * comparison.request.views, layer_set.dim)
 
 
 def evaluate_at(place: int, task: Task, threads: int) -> tuple[int, list[Evaluation]]:

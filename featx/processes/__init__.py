@@ -4,6 +4,7 @@
 `direct.py` is one process, and the thread that calls it waits for each reply itself.
 `worker.py` is what such a process runs; `parent.py` ends it when its parent is gone. `signals.py`
 finds a signal again whose exception was swallowed. `machine.py` says how much memory there is to share.
+`background.py` is no process, but a thread for one call.
 
 A worker is Python started anew, and three pipes: calls arrive on its stdin, replies leave by what was its stdout, and
 stderr is its parent's. The pipe of calls is also the lifeline: it closes when the parent dies, whatever it dies of. So

@@ -9,6 +9,9 @@ from joblib.parallel import get_active_backend
 WORTH_PROCESSES = 1_000_000
 """Numbers in all features to be evaluated, from which on a second process earns back the seconds of its start."""
 
+LEAST_COLUMNS = 256
+"""Fewer columns take no less time: steps of a solver on so few are Python more than multiplication."""
+
 THREAD_LIMITS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -19,6 +22,11 @@ THREAD_LIMITS = (
     "NUMEXPR_NUM_THREADS",
 )
 """Variables that tell libraries of linear algebra how many threads to start."""
+
+
+def count_numbers(rows: int, columns: int) -> int:
+    """Count the numbers of features, to be compared with `WORTH_PROCESSES`: narrow ones as what takes their time."""
+    return rows * max(columns, LEAST_COLUMNS)
 
 
 def limit_threads(threads: int) -> dict[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from featx.data.listing import Listing
 from featx.errors import FeatxError, ModelError, WeightsError
 from featx.features.catalog import LayerSet
 from featx.models.model import Model, load_model
+from featx.processes.background import Background
 from featx.reports.html.channels import POOLINGS as CHANNEL_POOLINGS
 from featx.reports.html.channels import find_channels
 from featx.reports.html.looking import (
@@ -68,6 +69,8 @@ class Tools:
 def look(material: Material, tools: Tools) -> Looked:
     """Look at data, at features and at layers, with the tools that are there."""
     request = material.request
+    # They take the longest, and nothing waits for them.
+    maps = [] if tools.place is None else start_maps(material, tools.place)
     inspection = None
     if tools.inspect is not None and request.inspect:
         inspection = tools.inspect(replace(request.features.held_out(), layers=(), poolings=(), classifiers=()))
@@ -76,7 +79,7 @@ def look(material: Material, tools: Tools) -> Looked:
     answers, answers_remark = find_answers(material, layers, tools)
     return Looked(
         inspection=inspection,
-        maps=[] if tools.place is None else make_maps(material, tools.place),
+        maps=[found for each in maps if len((found := each.result()).rows)],
         layers=layers,
         answers=answers,
         answers_remark=answers_remark,
@@ -109,8 +112,8 @@ def draw_rows(material: Material, most: int) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng(material.request.features.seed).permutation(count)[:most])
 
 
-def make_maps(material: Material, place: Place) -> list[FeatureMap]:
-    """Place images by the features of the row in detail, and beside it by those of the shallowest cut."""
+def start_maps(material: Material, place: Place) -> list[Background[FeatureMap]]:
+    """Begin to place images by the features of the row in detail, and beside it by those of the shallowest cut."""
     subject = material.subject.layer_set
     if subject is None:
         return []
@@ -118,12 +121,10 @@ def make_maps(material: Material, place: Place) -> list[FeatureMap]:
     cuts = list_cuts(material)
     if cuts and cuts[0].keys != subject.keys:
         shown.insert(0, cuts[0])
-    with ThreadPoolExecutor(len(shown)) as threads:
-        maps = list(threads.map(lambda layer_set: make_one_map(material, layer_set, place), shown))
-    return [each for each in maps if len(each.rows)]
+    return [Background(partial(make_map, material, place, layer_set)) for layer_set in shown]
 
 
-def make_one_map(material: Material, layer_set: LayerSet, place: Place) -> FeatureMap:
+def make_map(material: Material, place: Place, layer_set: LayerSet) -> FeatureMap:
     """Place images by the features of one layer set; of no rows where there are too few."""
     rows = draw_rows(material, MOST_POINTS)
     stated = {
