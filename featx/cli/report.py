@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -39,6 +41,11 @@ from featx.cli.solver_options import solver_device_option
 from featx.cli.terminal import say_line
 from featx.requests import CompareRequest, ReportRequest
 from featx.requests.reporting import MOST_IMAGES, MOST_MEGABYTES
+
+if TYPE_CHECKING:
+    from featx.reports.html.look import Tools
+
+R = TypeVar("R")
 
 
 @click.command("report")
@@ -129,14 +136,38 @@ def command(
     """
     features = CompareRequest(data, base, layers, classifiers, **options)
     request = ReportRequest(features, out, model, not no_images, anonymous, max_images, max_mb, figures, not no_inspect)
-    from featx.api.report_tools import find_tools
     from featx.workflows.report import write_report
 
     with progress_bar("step", quiet) as progress:
-        summary = write_report(request, progress, tools=find_tools())
+        summary = write_report(request, progress, tools=prepare_tools(request))
     if as_json:
         print_json(summary.to_dict())
         return
     say_report(summary)
     if summary.figures:
         say_line(f"Charts: {format_count(len(summary.figures), 'file')} in '{figures}'.")
+
+
+def prepare_tools(request: ReportRequest) -> Tools:
+    """Give the tools of a page; what runs networks is imported meanwhile, where pictures are shown."""
+    from featx.api.report_tools import find_tools
+    from featx.cli.fast_torchvision import import_without_compiler
+    from featx.processes.background import Background
+
+    tools = find_tools()
+    if not request.shows_images:
+        return tools
+    ready = Background(import_without_compiler)
+
+    def when_ready(function: Callable[..., R]) -> Callable[..., R]:
+        def wait(*arguments: Any) -> R:
+            ready.result()
+            return function(*arguments)
+
+        return wait
+
+    return replace(
+        tools,
+        explain=when_ready(tools.explain) if tools.explain else None,
+        answer=when_ready(tools.answer) if tools.answer else None,
+    )

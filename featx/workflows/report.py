@@ -27,7 +27,7 @@ from featx.files import write_text
 from featx.ladder.report import LadderRow
 from featx.models.model import Model, load_model
 from featx.reports.html.figure import write_chart
-from featx.reports.html.look import Tools, look
+from featx.reports.html.look import Tools, look, start_inspection
 from featx.reports.html.material import Material, Neighbour, Subject
 from featx.reports.html.neighbours import find_neighbours
 from featx.reports.html.page import Page, make_page
@@ -107,8 +107,10 @@ def write_report(
         If names are unknown, features are not cached, or the data set or the model cannot be used.
     """
     check_target(request.out)
+    tools = tools or Tools()
+    inspection = start_inspection(request, tools)
     material = replace(gather_material(request, progress), ladder=ladder)
-    material = replace(material, looked=look(material, tools or Tools()))
+    material = replace(material, looked=look(material, tools, inspection))
     page = make_page(material, progress)
     write_text(request.out, page.text)
     figures = [] if request.figures is None else write_figures(page, request.figures)

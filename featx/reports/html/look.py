@@ -32,7 +32,7 @@ from featx.reports.html.looking import (
 from featx.reports.html.material import Material
 from featx.reports.html.sections_of_images import MOST_MISTAKES, group_by_class, list_wrong
 from featx.reports.html.sections_of_looking import MOST_POINTS
-from featx.requests import CompareRequest
+from featx.requests import CompareRequest, ReportRequest
 from featx.store.base_json import StoredBase
 
 MOST_CUTS = 5
@@ -66,19 +66,24 @@ class Tools:
     answer: Callable[[CompareRequest, StoredBase, Listing, Sequence[ChannelPlace]], Answers] | None = None
 
 
-def look(material: Material, tools: Tools) -> Looked:
-    """Look at data, at features and at layers, with the tools that are there."""
+def start_inspection(request: ReportRequest, tools: Tools) -> Background[Inspection] | None:
+    """Begin to look at the data of a report, which needs no results; None where that is not wanted."""
+    if tools.inspect is None or not request.inspect:
+        return None
+    features = replace(request.features.held_out(), layers=(), poolings=(), classifiers=())
+    return Background(partial(tools.inspect, features))
+
+
+def look(material: Material, tools: Tools, inspection: Background[Inspection] | None) -> Looked:
+    """Look at features and at layers, with the tools that are there, while the data is inspected."""
     request = material.request
     # They take the longest, and nothing waits for them.
     maps = [] if tools.place is None else start_maps(material, tools.place)
-    inspection = None
-    if tools.inspect is not None and request.inspect:
-        inspection = tools.inspect(replace(request.features.held_out(), layers=(), poolings=(), classifiers=()))
     evidence, remark = find_evidence(material, tools)
     layers = look_at_layers(material) if request.shows_images else []
     answers, answers_remark = find_answers(material, layers, tools)
     return Looked(
-        inspection=inspection,
+        inspection=inspection.result() if inspection else None,
         maps=[found for each in maps if len((found := each.result()).rows)],
         layers=layers,
         answers=answers,
