@@ -1,11 +1,6 @@
 // Maps over pictures. Of the evidence: red speaks for the class, blue against it; they lie over a picture while it is
 // pointed at or focused, and in the part on layers always. Of what a channel answers to: in the part on layers.
-const signed = (value) => (value > 0 ? [230, 30, 30, 1.7 * value] : [40, 80, 230, -1.7 * value]);
-
-// Where a channel answers the picture stays as it is; elsewhere it is dimmed.
-const dimmed = (value) => [15, 18, 24, 2.1 * (100 - value)];
-
-function placesCanvas(found, colour) {
+function placesCanvas(found) {
   const height = found.values.length / found.width;
   const canvas = document.createElement("canvas");
   canvas.width = found.width;
@@ -15,7 +10,7 @@ function placesCanvas(found, colour) {
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(found.width, height);
   found.values.forEach((value, place) => {
-    pixels.data.set(colour(value), 4 * place);
+    pixels.data.set(value > 0 ? [230, 30, 30, 1.7 * value] : [40, 80, 230, -1.7 * value], 4 * place);
   });
   context.putImageData(pixels, 0, 0);
   return canvas;
@@ -41,13 +36,13 @@ function layOver(img, canvas) {
 
 for (const img of document.querySelectorAll("#mistakes .picture img, #layers figure img")) {
   const found = report.evidence[img.dataset.row];
-  if (found) layOver(img, placesCanvas(found, signed));
+  if (found) layOver(img, placesCanvas(found));
 }
 
 for (const item of document.querySelectorAll("#layers [data-answer]")) {
   const found = report.answers[item.dataset.answer];
   const img = item.querySelector("img");
-  if (found && img) layOver(img, placesCanvas(found, dimmed));
+  if (found && img) layOver(img, placesCanvas(found));
 }
 
 document.getElementById("show-answers")?.addEventListener("change", (event) => {
