@@ -84,7 +84,7 @@ def stop(words: list[Any], wait_for: Any, number: int, to_group: bool) -> tuple[
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not wait_for() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         assert process.poll() is None, process.communicate()[1]
