@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +38,13 @@ from featx.inspection.neighbours import find_neighbours
 from featx.inspection.picture_facts import LookedAt, look_at_pictures
 from featx.inspection.picture_quality import find_poor_pictures
 from featx.inspection.report import DuplicateGroup, Inspection, Poor, Stranger, SuspectLabel
-from featx.inspection.shift import measure_shift
+from featx.inspection.shift import Shift, measure_shift
 from featx.inspection.shortcuts import find_shortcuts
-from featx.inspection.strangers import find_strangers
-from featx.inspection.suspect_labels import find_suspect_labels
+from featx.inspection.strangers import Strangers, find_strangers
+from featx.inspection.suspect_labels import SuspectLabels, find_suspect_labels
 from featx.linear.weighting import UNWEIGHTED, WeightedLabels
 from featx.models.array_classifier import compute_softmax
+from featx.processes.background import Background
 from featx.requests import InspectRequest
 from featx.types import Matrix, Progress
 
@@ -110,6 +112,9 @@ def inspect_data(request: InspectRequest, progress: Progress | None = None) -> I
     """
     material = open_material(request)
     listing = material.manifest.listing
+    dataset, unfit = join_if_possible(material)
+    # Mostly multiplication, which goes on while pictures are decoded.
+    judged = None if dataset is None else Background(partial(judge_rows, material, dataset))
     neighbours = find_neighbours(material.X, NEIGHBOURS)
     pairs = propose_pairs(neighbours, request.threshold)
     references = draw_references(neighbours, request.seed)
@@ -134,18 +139,23 @@ def inspect_data(request: InspectRequest, progress: Progress | None = None) -> I
         group_hint=find_group_hint(material),
         notes=note_unreadable(looked),
     )
-    try:
-        dataset = join_dataset(request.features(), material.manifest)
-    except DataError as error:
-        said = f"labels, strangers and shortcuts are not looked at: {error}"
-        return replace(inspection, notes=[*inspection.notes, said])
+    if dataset is None or judged is None:
+        return replace(inspection, notes=[*inspection.notes, unfit])
     if find_held_out(listing.splits) is None:
         # What `fit` and `compare` hold out, whose figures such pictures flatter.
         drawn = np.zeros(len(listing), bool)
         drawn[locate_rows(material, dataset)] = dataset.test
         groups = describe_duplicates(material, duplicates, drawn)
         inspection = replace(inspection, near_duplicates=groups, has_drawn_split=True)
-    return inspect_labels(inspection, material, dataset, looked)
+    return add_judged(inspection, dataset, judged.result(), looked, request.seed)
+
+
+def join_if_possible(material: Material) -> tuple[Dataset | None, str]:
+    """Join the rows with labels and split; or say why labels cannot be looked at."""
+    try:
+        return join_dataset(material.request.features(), material.manifest), ""
+    except DataError as error:
+        return None, f"labels, strangers and shortcuts are not looked at: {error}"
 
 
 def locate_rows(material: Material, dataset: Dataset) -> NDArray[np.intp]:
@@ -212,20 +222,45 @@ def note_unreadable(looked: LookedAt) -> list[str]:
     return [f"{many} be read any more, such as '{first.path}': {first.reason}; pixels are not compared there"]
 
 
-def inspect_labels(inspection: Inspection, material: Material, dataset: Dataset, looked: LookedAt) -> Inspection:
-    """Add what is known of labels, of strangers, of shortcuts and of the two parts."""
+@dataclass(frozen=True)
+class Judged:
+    """What features alone say of labels, of strangers and of the two parts.
+
+    Attributes
+    ----------
+    rows : (n,) int
+        Of the data set's pictures among those whose features were read.
+    suspects : SuspectLabels
+    strangers : Strangers
+    shift : Shift or None
+    """
+
+    rows: NDArray[np.intp]
+    suspects: SuspectLabels
+    strangers: Strangers
+    shift: Shift | None
+
+
+def judge_rows(material: Material, dataset: Dataset) -> Judged:
+    """Judge labels by the other pictures, and pictures by those of their class."""
     seed = material.request.seed
     rows = locate_rows(material, dataset)
     X = material.X if np.array_equal(rows, np.arange(len(material.X))) else material.X[rows]
     folds = make_folds(dataset.y, dataset.groups, seed)
-    probabilities = judge_labels(X, dataset, folds, seed)
-    suspects = find_suspect_labels(probabilities, dataset.y)
+    suspects = find_suspect_labels(judge_labels(X, dataset, folds, seed), dataset.y)
     strangers = find_strangers(X, dataset.y, folds, seed)
-    facts = {place: looked.facts[row] for place, row in enumerate(rows.tolist()) if row in looked.facts}
-    paths, labels = dataset.listing.paths, dataset.listing.labels
     shift = None
     if find_held_out(dataset.listing.splits) is not None:
         shift = measure_shift(X, dataset.test, dataset.groups, seed)
+    return Judged(rows, suspects, strangers, shift)
+
+
+def add_judged(inspection: Inspection, dataset: Dataset, judged: Judged, looked: LookedAt, seed: int) -> Inspection:
+    """Add what is known of labels, of strangers and of the two parts, and what facts of the files tell of classes."""
+    suspects = judged.suspects
+    strangers = judged.strangers
+    facts = {place: looked.facts[row] for place, row in enumerate(judged.rows.tolist()) if row in looked.facts}
+    paths, labels = dataset.listing.paths, dataset.listing.labels
     return replace(
         inspection,
         suspect_labels=[
@@ -238,7 +273,7 @@ def inspect_labels(inspection: Inspection, material: Material, dataset: Dataset,
             for row in strangers.rank().tolist()
         ],
         shortcuts=find_shortcuts(facts, dataset.y, dataset.groups, seed),
-        shift=shift,
+        shift=judged.shift,
     )
 
 
