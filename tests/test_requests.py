@@ -156,3 +156,12 @@ def test_a_comparison_that_is_not_possible_cannot_be_asked_for(change: dict[str,
 def test_fine_tuning_checks_its_model_and_its_precision_at_once() -> None:
     with pytest.raises(RequestError, match="'m.pt' must end in .featx.*; precision bfloat16 is for extraction only"):
         FinetuneRequest("photos", BaseChoice("tiny", precision="bfloat16"), "layer4", Path("m.pt"))
+
+
+@pytest.mark.parametrize("cache", ["s3://bucket/features", Path("s3://bucket/features"), "ftp://host/x"])
+def test_a_url_never_becomes_a_local_folder(cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RequestError, match=r"'cache': '\w+:/.*' is a URL, not a path of this machine"):
+        ExtractRequest("photos", CHOICE, ["a"], cache=cache)
+    monkeypatch.setenv("FEATX_CACHE", str(cache))
+    with pytest.raises(RequestError, match="is a URL, not a path of this machine"):
+        default_cache()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from featx.api.keywords import BASE_OPTIONS, choose_base, fill_request, takes_options
 from featx.api.models import run_finetuning
 from featx.base_choice import GROUP_FIELDS, BaseChoice
-from featx.requests import AutoRequest, default_cache
+from featx.requests import AutoRequest, as_cache, default_cache
 
 if TYPE_CHECKING:
     from featx.ladder.ascent import Watch
@@ -66,7 +66,7 @@ def run(
     from featx.workflows.experiment_file import load_pipeline
     from featx.workflows.extract import extract_features
 
-    pipeline = load_pipeline(os.fspath(experiment), Path(cache) if cache else default_cache())
+    pipeline = load_pipeline(os.fspath(experiment), as_cache(cache) if cache else default_cache())
     summary = extract_features(pipeline.extract, progress)
     finetuned = run_finetuning(pipeline.finetune, progress) if pipeline.finetune else None
     # Last, since the table has rows of what was fine-tuned, too.

@@ -18,7 +18,7 @@ from featx.base_choice import BaseChoice
 from featx.bases.names import is_python_file
 from featx.errors import RequestError
 from featx.keys import DECODE_MODES, DecodeMode, parse_value_range
-from featx.paths import expand_home
+from featx.paths import expand_home, refuse_url
 from featx.requests import SelectedFigure, default_cache
 
 if TYPE_CHECKING:
@@ -36,7 +36,11 @@ class UserPath(click.Path):
         super().__init__(file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        """Make a path of what was written."""
+        """Make a path of what was written; a URL is bad usage."""
+        try:
+            refuse_url(os.fspath(value))
+        except RequestError as error:
+            self.fail(str(error), parameter, context)
         return super().convert(expand_home(os.fspath(value)), parameter, context)
 
 

@@ -24,6 +24,7 @@ from featx.requests.values import (
     ScoredPart,
     Seed,
     SelectedFigure,
+    as_cache,
     default_cache,
 )
 
@@ -50,6 +51,7 @@ __all__ = [
     "Seed",
     "SelectedFigure",
     "SimilarRequest",
+    "as_cache",
     "column_flags",
     "default_cache",
 ]

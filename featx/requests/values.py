@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from featx.paths import expand_home
+from featx.paths import expand_home, refuse_url
 
 EngineName = Literal["auto", "torch", "compile", "openvino", "eager"]
 HeadKind = Literal["linear", "mlp"]
@@ -34,5 +34,24 @@ ClassWeight = str | dict[str, float]
 
 
 def default_cache() -> Path:
-    """Return `$FEATX_CACHE`, else `./cache`."""
-    return Path(expand_home(os.environ.get("FEATX_CACHE") or "cache"))
+    """Return `$FEATX_CACHE`, else `./cache`.
+
+    Raises
+    ------
+    RequestError
+        If it is a URL.
+    """
+    return as_cache(os.environ.get("FEATX_CACHE") or "cache")
+
+
+def as_cache(cache: str | Path) -> Path:
+    """Read where a cache is: a folder, `~` being the home folder.
+
+    Raises
+    ------
+    RequestError
+        If it is a URL.
+    """
+    text = os.fspath(cache)
+    refuse_url(text)
+    return Path(expand_home(text))

@@ -21,7 +21,7 @@ from featx.data.given_images import Picture, list_each_image
 from featx.errors import DataError, RequestError, shorten
 from featx.features.load import read_matrix
 from featx.keys import DecodeMode, FeatureKey
-from featx.requests import ExtractRequest, default_cache
+from featx.requests import ExtractRequest, as_cache, default_cache
 from featx.runners.local import run_with_base
 from featx.store.store import FeatureStore
 
@@ -201,7 +201,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
             device=self.device,
             batch_size=self.batch_size,
             workers=self.workers,
-            cache=Path(self.cache) if self.cache is not None else default_cache(),
+            cache=as_cache(self.cache) if self.cache is not None else default_cache(),
             store_dtype=self.store_dtype,
             engine=self.engine,
         )
