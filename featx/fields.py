@@ -24,6 +24,7 @@ from msgspec.inspect import ListType, LiteralType, NoneType, UnionType, type_inf
 
 from featx.errors import FeatxError, RequestError, unknown
 from featx.paths import expand_home, refuse_url
+from featx.storage.paths import CachePath, ObjectPath, parse_cache
 
 T = TypeVar("T")
 
@@ -225,6 +226,9 @@ def format_class_weight(value: str | Mapping[str, float]) -> str:
 
 def path_from_text(kind: type, value: Any) -> Any:
     """Make a path of a text, which msgspec does not do by itself; `~` is the home folder."""
+    # One class where it runs, a union for whoever reads types.
+    if kind is CachePath and isinstance(value, str | ObjectPath):  # type: ignore[comparison-overlap]
+        return parse_cache(value)
     if kind is Path and isinstance(value, str):
         refuse_url(value)
         return Path(expand_home(value))

@@ -13,7 +13,20 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "featx"
 
 LADDER = (
-    ("base_choice", "errors", "fields", "files", "keys", "log", "paths", "processes", "requests", "timing", "types"),
+    (
+        "base_choice",
+        "errors",
+        "fields",
+        "files",
+        "keys",
+        "log",
+        "paths",
+        "processes",
+        "requests",
+        "storage",
+        "timing",
+        "types",
+    ),
     ("images", "linear"),
     ("bases", "store", "data"),
     ("engines",),
@@ -50,6 +63,7 @@ OWNERS = {
     "torchvision": {"bases", "diagnosis", "images"},
     "timm": {"bases"},
     "h5py": {"store"},
+    "obstore": {"storage"},
     "onnx": {"models"},
     "onnxruntime": {"models"},
     "sklearn": {"classifiers", "linear", "evaluation", "features", "inspection", "workflows"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +27,7 @@ from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_text
 from featx.log import escape_controls
 from featx.requests import CompareRequest
+from featx.storage.paths import CachePath
 
 if TYPE_CHECKING:
     from featx.workflows.advise import Advice
@@ -61,7 +61,7 @@ def command(
     sample: bool | None,
     seed: int,
     rehash: bool,
-    cache: Path,
+    cache: CachePath,
     as_json: bool,
     quiet: bool,
     **rows: Any,

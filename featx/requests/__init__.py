@@ -24,7 +24,6 @@ from featx.requests.values import (
     ScoredPart,
     Seed,
     SelectedFigure,
-    as_cache,
     default_cache,
 )
 
@@ -51,7 +50,6 @@ __all__ = [
     "Seed",
     "SelectedFigure",
     "SimilarRequest",
-    "as_cache",
     "column_flags",
     "default_cache",
 ]
