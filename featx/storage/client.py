@@ -26,7 +26,7 @@ TRIES = 4
 FIRST_PAUSE = 0.5
 """Seconds before the second try; each later pause is twice as long."""
 
-RETRY = {"max_retries": 4, "retry_timeout": timedelta(seconds=90)}
+RETRY = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
 """Of single requests: connections that are refused or cut, errors of the server, too many requests."""
 
 CLIENT = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": "15m"}
@@ -34,8 +34,18 @@ CLIENT = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": "15m"}
 
 NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 
-NO_CREDENTIALS = re.compile(r"169\.254\.|metadata\.google|/metadata/|[Cc]redential|ECS|token")
-"""Parts of errors that come where obstore has looked everywhere for credentials, at last on the network."""
+NO_CREDENTIALS = re.compile(
+    r"169\.254\.|metadata\.google|/metadata/|/latest/|credentials? (not|were not) found|No credential"
+)
+"""Parts of errors that come where obstore has looked everywhere for credentials: at last it asks the machine itself."""
+
+
+CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (`aws configure export-credentials --format env` gives them)",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or those of an application",
+}
+"""Where the services' own tools and obstore look for them."""
 
 
 class LostConnection(StoreError):
@@ -123,11 +133,9 @@ def translate(error: Exception, path: ObjectPath) -> OSError:
         return FileNotFoundError(errno.ENOENT, "no such object", str(path))
     kind = type(error).__name__
     status = find_status(text)
-    if NO_CREDENTIALS.search(text) and status not in (500, 502, 503, 504) and not is_refused(kind, status):
-        return StoreError(
-            f"there are no credentials for '{path.bucket}': set those of its service, such as AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY"
-        )
+    if NO_CREDENTIALS.search(text):
+        scheme = path.bucket.partition(":")[0]
+        return StoreError(f"there are no credentials for '{path.bucket}': set {CREDENTIALS.get(scheme, 'them')}")
     if is_refused(kind, status):
         return StoreError(f"'{path.bucket}' refuses access ({describe(text)}): check the credentials and their rights")
     what = f"'{path}' cannot be reached: {describe(text)}"

@@ -53,7 +53,7 @@ class ObjectStorage:
 
     # Listing and opening cost by the object, so parts end with their bytes.
     most_part_rows = 2**16
-    merged_part_bytes = 2**28
+    merged_part_bytes = 2**27
 
     def __init__(self, client: Any, copies: Copies) -> None:
         self.client = client

@@ -142,17 +142,21 @@ def merge_parts(root: CachePath, folder: CachePath, group: Sequence[SmallPart]) 
     OSError
         If the folder cannot be read or written.
     """
-    digests = []
-    features = []
-    provenance = []
+    digests: list[NDArray[np.uint8]] = []
+    features: list[NDArray[Any]] = []
+    provenance: list[dict[str, Any]] = []
+
+    def take(part: Part) -> None:
+        rows = np.empty(part.header.shape, part.header.dtype)
+        part.read(np.arange(len(rows)), rows)
+        digests.append(part.header.digests.copy())
+        features.append(rows)
+        provenance.append(part.header.provenance)
+
     try:
         for small in group:
-            with Part.open(small.path) as header, header.reopen() as part:
-                rows = np.empty(part.header.shape, part.header.dtype)
-                part.read(np.arange(len(rows)), rows)
-                digests.append(part.header.digests.copy())
-                features.append(rows)
-                provenance.append(part.header.provenance)
+            with Part.open(small.path) as part:
+                part.read_whole(take)
     except (FileNotFoundError, BrokenPart):
         # Merged by another process meanwhile, or damaged: everything stays as it is.
         return False
