@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.cli import cache_check, cache_export
-from featx.cli.options import cache_option, format_count, json_option, print_json, verbosity_options
+from featx.cli.cache_option import cache_option
+from featx.cli.options import format_count, json_option, print_json, verbosity_options
 from featx.cli.terminal import say_line, say_text
 from featx.log import escape_controls
 from featx.storage.paths import CachePath

@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from featx.cli.options import cache_option, format_count, json_option, print_json, verbosity_options
+from featx.cli.cache_option import cache_option
+from featx.cli.options import format_count, json_option, print_json, verbosity_options
 from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line
 from featx.storage.paths import CachePath

@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from featx.cli.options import cache_option, json_option, print_json, verbosity_options
+from featx.cli.cache_option import cache_option
+from featx.cli.options import json_option, print_json, verbosity_options
 from featx.cli.progress import waiting
 from featx.cli.terminal import colour, say_text
 from featx.storage.paths import CachePath

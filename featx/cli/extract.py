@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.cache_option import cache_option
 from featx.cli.options import (
     base_options,
-    cache_option,
     column_options,
     data_argument,
     exclude_option,

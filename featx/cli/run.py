@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from featx.cli.cache_option import cache_option
 from featx.cli.options import (
     UserPath,
-    cache_option,
     json_option,
     print_json,
     verbosity_options,
