@@ -31,8 +31,10 @@ class Proxy:
         self.faults = faults
         self.dice = random.Random(seed)
         self.counts = dict.fromkeys(FAULTS, 0)
+        self.answered = 0
         self.port = 0
         self.connections: list[socket.socket] = []
+        self.threads: list[threading.Thread] = []
         self.start()
 
     @property
@@ -56,6 +58,9 @@ class Proxy:
         for connection in self.connections:
             reset(connection)
         self.connections.clear()
+        for thread in self.threads:
+            thread.join(5)
+        self.threads.clear()
 
     def accept(self, listener: socket.socket) -> None:
         while True:
@@ -67,7 +72,9 @@ class Proxy:
             self.counts[fault] += 1
             # Few bytes are within the head of a request or an answer, many are within a part.
             budget = self.dice.choice((50, 500, 5_000, 50_000))
-            threading.Thread(target=self.serve, args=(client, fault, budget), daemon=True).start()
+            thread = threading.Thread(target=self.serve, args=(client, fault, budget), daemon=True)
+            self.threads.append(thread)
+            thread.start()
 
     def serve(self, client: socket.socket, fault: str, budget: int) -> None:
         if fault == "error":
@@ -81,25 +88,31 @@ class Proxy:
         with suppress(OSError):
             server = socket.create_connection(self.server)
             self.connections += [client, server]
-            answering = threading.Thread(
-                target=relay, args=(server, client, {"cut answer": budget, "no answer": 0}.get(fault)), daemon=True
-            )
+            most = {"cut answer": budget, "no answer": 0}.get(fault)
+            answering = threading.Thread(target=self.answer, args=(server, client, most), daemon=True)
             answering.start()
             relay(client, server, budget if fault == "cut request" else None)
             answering.join()
             server.close()
         client.close()
 
+    def answer(self, server: socket.socket, client: socket.socket, most: int | None) -> None:
+        """Pass answers on, and count their bytes."""
+        count = relay(server, client, most)
+        self.answered += count
 
-def relay(source: socket.socket, target: socket.socket, most: int | None) -> None:
-    """Pass bytes on, at most so many; then both ends are cut."""
+
+def relay(source: socket.socket, target: socket.socket, most: int | None) -> int:
+    """Pass bytes on, at most so many; then both ends are cut. Count them."""
+    count = 0
     try:
         while data := source.recv(2**16):
+            count += len(data)
             if most is not None and len(data) > most:
                 target.sendall(data[:most])
                 reset(source)
                 reset(target)
-                return
+                return count
             target.sendall(data)
             most = None if most is None else most - len(data)
         target.shutdown(socket.SHUT_WR)
@@ -107,6 +120,7 @@ def relay(source: socket.socket, target: socket.socket, most: int | None) -> Non
         for each in (source, target):
             with suppress(OSError):
                 each.close()
+    return count
 
 
 def reset(connection: socket.socket) -> None:
