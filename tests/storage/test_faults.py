@@ -28,6 +28,7 @@ from tests.store.samples import KEY, features_of, make_digests
 IS_LONG = bool(os.environ.get("FEATX_STRESS"))
 PROXY_KILLS = 20 if IS_LONG else 3
 WRITER_KILLS = 50 if IS_LONG else 4
+EXTRACTION_KILLS = 12 if IS_LONG else 2
 PARTS = 60 if IS_LONG else 12
 ROWS = make_digests(200)
 WIDE = (500,)
@@ -155,3 +156,44 @@ def test_writers_that_are_killed_lose_nothing_that_they_reported(
 def start_writer(work: str, url: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(Path(__file__).with_name("writing.py")), work, url]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.stress
+def test_an_extraction_that_is_killed_behind_a_bad_network_ends_with_the_features_of_a_folder(
+    s3: str, s3_server: str, proxy: Proxy, photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    local = tmp_path / "local"
+    assert start_extraction(photos, str(local)).wait() == 0
+    dice = random.Random(0)
+    kills = 0
+    patience = 4.0
+    while kills < EXTRACTION_KILLS:
+        process = start_extraction(photos, s3)
+        # Importing takes two seconds or so; then parts are written.
+        try:
+            process.wait(dice.uniform(1.5, patience))
+            FeatureStore(parse_cache(s3)).remove(FeatureStore(local).keys()[0].key)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+    # A network that is bad enough stops it with an error; then it goes on where it was.
+    for _ in range(10):
+        if start_extraction(photos, s3).wait() == 0:
+            break
+    go_direct(s3_server, monkeypatch, tmp_path / "direct")
+    place = parse_cache(s3)
+    assert verify(place).problems == []
+    summaries = FeatureStore(local).keys()
+    assert len(summaries) == 2
+    for summary in summaries:
+        rows = np.concatenate([header.digests.copy() for header in FeatureStore(local).headers(summary.key)])
+        expected = FeatureStore(local).get(summary.key, rows)
+        assert np.array_equal(FeatureStore(place).get(summary.key, rows), expected)
+
+
+def start_extraction(photos: Path, cache: str) -> subprocess.Popen[bytes]:
+    words = ["extract", str(photos), "--base", "tiny", "--weights", "random", "--layer", "layer2", "--layer", "layer4"]
+    script = "from featx.cli.main import run; run()"
+    return subprocess.Popen([sys.executable, "-c", script, *words, "--cache", cache, "-q"])
