@@ -9,8 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import re
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -26,7 +28,10 @@ TRIES = 4
 FIRST_PAUSE = 0.5
 """Seconds before the second try; each later pause is twice as long."""
 
-RETRY = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
+MOST_SECONDS = 90.0
+"""After this long no further try is begun."""
+
+RETRY = {"max_retries": 4, "retry_timeout": timedelta(seconds=45)}
 """Of single requests: connections that are refused or cut, errors of the server, too many requests."""
 
 CLIENT = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": "15m"}
@@ -104,10 +109,13 @@ def ask(path: ObjectPath, request: Callable[[], T]) -> T:
         If the bucket is not there, refuses, or cannot be reached after `TRIES` tries.
     """
     pause = FIRST_PAUSE
+    end = time.monotonic() + MOST_SECONDS
     for _ in range(TRIES - 1):
         try:
             return ask_once(path, request)
         except LostConnection:
+            if time.monotonic() > end:
+                raise
             time.sleep(pause)
             pause *= 2
     return ask_once(path, request)
@@ -116,12 +124,30 @@ def ask(path: ObjectPath, request: Callable[[], T]) -> T:
 def ask_once(path: ObjectPath, request: Callable[[], T]) -> T:
     """Make a request and word its errors."""
     try:
-        return request()
+        return wait_for(request)
     except (StoreError, KeyboardInterrupt):
         raise
     # Built-in errors and those of obstore, which are not derived from anything but Exception.
     except Exception as error:
         raise translate(error, path) from None
+
+
+def wait_for(request: Callable[[], T]) -> T:
+    """Make a request so that Ctrl-C ends the waiting: in the main thread obstore would hear of it at the end only."""
+    if threading.current_thread() is not threading.main_thread():
+        return request()
+    outcome: Future[T] = Future()
+
+    def make() -> None:
+        try:
+            outcome.set_result(request())
+        # Whatever it is, the main thread raises it.
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    # A daemon: Python does not wait for it when it ends.
+    threading.Thread(target=make, name="ask", daemon=True).start()
+    return outcome.result()
 
 
 def translate(error: Exception, path: ObjectPath) -> OSError:

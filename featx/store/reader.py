@@ -18,6 +18,9 @@ from featx.store.part import Part
 READER_THREADS = 4
 """Threads that read, where there are as many cores: copying and checking take longer than the disk."""
 
+FETCHING_THREADS = 8
+"""Threads that read where parts have to be fetched: each has one connection, which is slower than the network."""
+
 MAX_OPEN_PARTS = 64
 """Parts kept open until they are read together. Finding rows keeps Python busy, and readers would wait for it."""
 
@@ -126,8 +129,9 @@ class ParallelReader:
             return
         # One iterator that all threads take from: no thread is done before the others.
         reads = iter(self._postponed)
+        are_here = all(postponed.part.file.is_whole for postponed in self._postponed)
+        threads = min(READER_THREADS, os.cpu_count() or 1) if are_here else FETCHING_THREADS
         self._postponed = []
-        threads = min(READER_THREADS, os.cpu_count() or 1)
         with ThreadPoolExecutor(threads) as pool:
             others = [pool.submit(read_parts, reads, self.out) for _ in range(threads - 1)]
             try:

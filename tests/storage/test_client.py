@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -105,3 +108,22 @@ def test_a_url_is_written_again_as_it_was_read() -> None:
     # As pathlib leaves them.
     assert parse_cache(Path("az://container/x")) == parse_cache("az://container/x")
     assert parse_cache("~nobody-of-this-name/x") == Path("~nobody-of-this-name/x")
+
+
+def test_ctrl_c_does_not_wait_for_a_server_that_hangs(tmp_path: Path) -> None:
+    pytest.importorskip("obstore", reason="obstore is not installed: no object store can be reached")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        script = "from featx.cli.main import run; run(['cache', 'ls', '--cache', 's3://bucket/x'])"
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], env={**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": url}
+        )
+        # The request has come.
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        assert connection.recv(10)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        connection.close()
