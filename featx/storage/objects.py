@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from featx.errors import StoreError
+from featx.errors import BrokenPart, StoreError
 from featx.files import show_size
 from featx.storage.client import LostConnection, ask, make_client
 from featx.storage.copies import HEAD, Copies, open_in_memory, read_room
@@ -18,6 +18,9 @@ from featx.storage.paths import ObjectMeta, ObjectPath, usual_folder
 
 HEAD_BYTES = 2**16
 """Bytes that are read of a head at first: the whole head of parts of up to 1,800 rows."""
+
+MOST_OBJECT_BYTES = 2**29
+"""Size of an object that is read whole. Parts end with 128 MiB and a row, which has 256 MiB at most."""
 
 FETCHING_THREADS = 16
 """Heads that are read at a time: a request takes some 20 ms wherever the bucket is, and hardly any work."""
@@ -146,8 +149,14 @@ class ObjectStorage:
 
         def fetch() -> tuple[ObjectMeta, Any]:
             result = self.client.get(file.name_in_bucket)
+            size = result.meta["size"]
+            # Before any of it is read into memory.
+            if size > MOST_OBJECT_BYTES:
+                raise BrokenPart(
+                    f"'{file}' has {show_size(size)}, more than the {show_size(MOST_OBJECT_BYTES)} of a part"
+                )
             data = result.bytes()
-            check_length(file, len(data), result.meta["size"])
+            check_length(file, len(data), size)
             return read_meta(result.meta), data
 
         meta, data = ask(file, fetch)

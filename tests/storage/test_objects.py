@@ -7,9 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.errors import BrokenPart
+from featx.storage import objects
 from featx.storage.paths import CachePath, ObjectPath, parse_cache
 from featx.store.part import Part
+from featx.store.paths import list_parts
 from featx.store.store import FeatureStore
+from featx.store.verify import verify
 from tests.storage.conftest import forget_clients
 from tests.storage.proxy import Proxy
 from tests.store.samples import KEY, features_of, fill, make_digests
@@ -76,3 +80,16 @@ def test_readers_find_rows_that_are_merged_while_they_read(place: CachePath) -> 
     # Those that it has not opened yet are gone; whoever misses their rows lists again.
     assert len([first, *parts]) >= 1
     assert np.array_equal(store.get(KEY, rows), features_of(rows))
+
+
+def test_an_object_larger_than_any_part_is_broken_before_it_is_read(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, rows = fill(parse_cache(s3), parts=2)
+    (path, _) = list_parts(store.folder(KEY))
+    assert path.meta is not None
+    monkeypatch.setattr(objects, "MOST_OBJECT_BYTES", path.meta.size - 1)
+    store.storage.forget_copy(path)
+    problems = verify(store.root).problems
+    assert [problem.is_broken for problem in problems] == [True, True]
+    assert "more than the" in problems[0].problem
+    with pytest.raises(BrokenPart, match="more than the .* of a part"):
+        store.get(KEY, rows)
