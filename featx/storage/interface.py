@@ -14,8 +14,8 @@ from featx.storage.paths import CachePath, ObjectPath
 class Storage(Protocol):
     """Files below a folder or in a bucket. All errors are OSError; FileNotFoundError where a file is not there."""
 
-    most_part_rows: int
-    """Rows with which a part is full at the latest when it is written."""
+    part_rows: tuple[int, int]
+    """Rows of a full part when it is written, at least and at most."""
     merged_part_bytes: int
     """Bytes up to which parts are merged."""
 

@@ -24,7 +24,7 @@ from featx.storage.opened import Data, MeasureHead, OpenedFile
 class LocalFolder:
     """The methods of `Storage` for paths of this machine."""
 
-    most_part_rows = 2**10
+    part_rows = (2**5, 2**10)
     merged_part_bytes = 2**25
 
     def list_entries(self, folder: Path) -> list[Path]:

@@ -54,8 +54,8 @@ class ObjectStorage:
     copies : Copies
     """
 
-    # Listing and opening cost by the object, so parts end with their bytes.
-    most_part_rows = 2**16
+    # Listing and opening cost by the object. Large data sets have parts that end with their bytes.
+    part_rows = (2**10, 2**16)
     merged_part_bytes = 2**27
 
     def __init__(self, client: Any, copies: Copies) -> None:

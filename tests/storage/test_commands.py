@@ -52,7 +52,8 @@ def test_commands_give_on_every_place_what_they_give_on_a_folder(
     compare = ("compare", photos, *BASE, "--clf", "logreg", "--json")
     rows = run(featx, *compare, "--cache", place)
     expected = run(featx, *compare, "--cache", local)
-    varying = {"fit_seconds", "ms_per_image"}
+    # Other parts have other headers.
+    varying = {"fit_seconds", "ms_per_image", "megabytes"}
     for row, other in zip(rows, expected, strict=True):
         assert {name: row[name] for name in row if name not in varying} == {
             name: other[name] for name in other if name not in varying
@@ -68,7 +69,8 @@ def test_commands_give_on_every_place_what_they_give_on_a_folder(
 
     assert run(featx, "cache", "verify", "--json", "--cache", place)["problems"] == []
     assert len(run(featx, "cache", "ls", "--json", "--cache", place)) == 2
-    assert len(run(featx, "cache", "clean", "--compact", "--json", "--cache", place)["compacted"]) == 2
+    compacted = run(featx, "cache", "clean", "--compact", "--json", "--cache", place)["compacted"]
+    assert len(compacted) == (2 if isinstance(place, Path) else 0)
     assert read_features(place) == features
     for key in run(featx, "cache", "ls", "--json", "--cache", place):
         run(featx, "cache", "rm", key["folder"], "--yes", "--cache", place)
@@ -91,5 +93,6 @@ def test_broken_parts_are_put_aside_and_computed_again(place: CachePath, featx: 
     assert moved["to"] == str(place / "quarantine" / folder.parent.parent.name / "layer2" / "avg" / path.name)
     assert "fail their checksum" in moved["problem"]
     assert run(featx, "cache", "verify", "--json", "--cache", place)["problems"] == []
-    assert 0 < run(featx, *extract)["extracted"] < 36
+    # In a bucket all of them are one part.
+    assert run(featx, *extract)["extracted"] in ((4, 32) if isinstance(place, Path) else (36,))
     assert read_features(place) == features
