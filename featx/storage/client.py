@@ -45,6 +45,9 @@ NO_CREDENTIALS = re.compile(
 """Parts of errors that come where obstore has looked everywhere for credentials: at last it asks the machine itself."""
 
 
+NO_BYTES = re.compile(r"status code: 416|object was only 0 bytes long")
+"""Parts of errors about ranges of an object of no bytes, which stands for none."""
+
 CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (`aws configure export-credentials --format env` gives them)",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
@@ -155,7 +158,7 @@ def translate(error: Exception, path: ObjectPath) -> OSError:
     text = str(error)
     if NO_BUCKET.search(text):
         return StoreError(f"there is no bucket '{path.bucket}': make it, or correct --cache")
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or NO_BYTES.search(text):
         return FileNotFoundError(errno.ENOENT, "no such object", str(path))
     kind = type(error).__name__
     status = find_status(text)

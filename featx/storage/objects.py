@@ -40,7 +40,8 @@ def storage_of_bucket(bucket: str, copies: Path | None) -> ObjectStorage:
 
 def read_meta(meta: Any) -> ObjectMeta:
     """Take what obstore says of an object."""
-    return ObjectMeta(meta["size"], meta["e_tag"] or "", meta["last_modified"].timestamp())
+    modified = meta["last_modified"].timestamp()
+    return ObjectMeta(meta["size"], meta["e_tag"] or str(modified), modified, meta["version"] or "")
 
 
 class ObjectStorage:
@@ -129,8 +130,8 @@ class ObjectStorage:
         """
         joined = b"".join([memoryview(piece).cast("B") for piece in data])
         result = ask(file, lambda: self.client.put(file.name_in_bucket, joined, use_multipart=False))
-        if is_read_again:
-            self.copies.keep(file, ObjectMeta(len(joined), result["e_tag"] or "", 0.0), joined)
+        if is_read_again and result["e_tag"]:
+            self.copies.keep(file, ObjectMeta(len(joined), result["e_tag"], 0.0), joined)
 
     def open_file(self, file: ObjectPath, measure_head: MeasureHead | None = None) -> OpenedFile:
         """Open the copy of an object, or of its head, which is made if there is none."""
@@ -243,28 +244,32 @@ class ObjectStorage:
 
     @contextmanager
     def holding(self, file: ObjectPath) -> Iterator[str]:
-        """Give the tag of an object, which is another one once somebody writes it."""
-        yield self._head(file).tag
+        """Give the tag and the version of an object, which are others once somebody writes it."""
+        meta = self._head(file)
+        yield f"{meta.tag}\n{meta.version}"
 
     def move_file(self, file: ObjectPath, target: ObjectPath, state: str) -> bool:
-        """Move an object that has this tag; tell whether it was.
+        """Move an object that has this tag and version; tell whether it was.
 
-        It is replaced by an object of no bytes on condition that it still has the tag, which the store checks. Deleting
+        It is replaced by an object of no bytes on condition that it still has them, which the store checks. Deleting
         would take away what a writer may just have put there.
         """
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
+        tag, _, version = state.partition("\n")
+        # Google asks for the version, the others for the tag.
+        condition = {"e_tag": tag, "version": version} if version else {"e_tag": tag}
         ask(file, lambda: self.client.copy(file.name_in_bucket, target.name_in_bucket))
 
         def replace() -> bool:
             try:
-                self.client.put(file.name_in_bucket, b"", mode={"e_tag": state}, use_multipart=False)
+                self.client.put(file.name_in_bucket, b"", mode=condition, use_multipart=False)
             except (PreconditionError, AlreadyExistsError):
                 # Done already, where an answer was lost: then nothing is there.
                 return not self.exists(file)
             # A store that knows no conditions, such as folders: nobody writes there but tests.
             except NotImplementedError:
-                if self._head(file).tag != state:
+                if self._head(file).tag != tag:
                     return False
                 self.client.delete(file.name_in_bucket)
             return True

@@ -30,11 +30,14 @@ class ObjectMeta:
         Changes whenever the object is written.
     modified : float
         When it was written, in seconds since 1970.
+    version : str
+        Its number, where the store counts versions.
     """
 
     size: int
     tag: str
     modified: float
+    version: str = ""
 
 
 @dataclass(frozen=True, order=True)

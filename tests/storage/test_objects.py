@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from featx.errors import BrokenPart
 from featx.storage import objects
@@ -93,3 +95,18 @@ def test_an_object_larger_than_any_part_is_broken_before_it_is_read(s3: str, mon
     assert "more than the" in problems[0].problem
     with pytest.raises(BrokenPart, match="more than the .* of a part"):
         store.get(KEY, rows)
+
+
+def test_a_part_that_is_put_aside_while_it_is_listed_is_gone_for_readers(place: CachePath) -> None:
+    store, rows = fill(place, parts=3)
+    listed = list_parts(store.folder(KEY))
+    with store.storage.holding(listed[1]) as state:
+        assert store.storage.move_file(listed[1], place / "quarantine" / listed[1].name, state)
+    assert len(list(store.parts(KEY, listed))) == 2
+    assert store.missing(KEY, rows).sum() == 20
+    store.add(KEY, *_rows_of(rows, store.missing(KEY, rows)), {})
+    assert np.array_equal(store.get(KEY, rows), features_of(rows))
+
+
+def _rows_of(rows: NDArray[np.uint8], which: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    return rows[which], features_of(rows[which])
