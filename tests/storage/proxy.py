@@ -58,8 +58,9 @@ class Proxy:
         for connection in self.connections:
             reset(connection)
         self.connections.clear()
+        end = time.monotonic() + 5
         for thread in self.threads:
-            thread.join(5)
+            thread.join(max(0.0, end - time.monotonic()))
         self.threads.clear()
 
     def accept(self, listener: socket.socket) -> None:
@@ -72,11 +73,11 @@ class Proxy:
             self.counts[fault] += 1
             # Few bytes are within the head of a request or an answer, many are within a part.
             budget = self.dice.choice((50, 500, 5_000, 50_000))
-            thread = threading.Thread(target=self.serve, args=(client, fault, budget), daemon=True)
+            thread = threading.Thread(target=self.serve, args=(listener, client, fault, budget), daemon=True)
             self.threads.append(thread)
             thread.start()
 
-    def serve(self, client: socket.socket, fault: str, budget: int) -> None:
+    def serve(self, listener: socket.socket, client: socket.socket, fault: str, budget: int) -> None:
         if fault == "error":
             with suppress(OSError):
                 client.recv(2**16)
@@ -88,6 +89,10 @@ class Proxy:
         with suppress(OSError):
             server = socket.create_connection(self.server)
             self.connections += [client, server]
+            if listener is not self.listener or listener.fileno() < 0:
+                # Killed since it was accepted.
+                reset(client)
+                reset(server)
             most = {"cut answer": budget, "no answer": 0}.get(fault)
             answering = threading.Thread(target=self.answer, args=(server, client, most), daemon=True)
             answering.start()
