@@ -74,8 +74,8 @@ class Proxy:
             # Few bytes are within the head of a request or an answer, many are within a part.
             budget = self.dice.choice((50, 500, 5_000, 50_000))
             thread = threading.Thread(target=self.serve, args=(listener, client, fault, budget), daemon=True)
-            self.threads.append(thread)
             thread.start()
+            self.threads.append(thread)
 
     def serve(self, listener: socket.socket, client: socket.socket, fault: str, budget: int) -> None:
         if fault == "error":
