@@ -139,7 +139,7 @@ class Throughput:
                     continue
                 view = rows.data.cast("B")
                 for low in range(0, len(view), READ_BYTES):
-                    os.preadv(part.handle, [view[low : low + READ_BYTES]], part.header.offset + low)
+                    os.preadv(part.file.handle, [view[low : low + READ_BYTES]], part.header.offset + low)
 
     def lines(self) -> list[Line]:
         megabytes = self.features.nbytes / 2**20

@@ -23,7 +23,8 @@ import msgspec
 from msgspec.inspect import ListType, LiteralType, NoneType, UnionType, type_info
 
 from featx.errors import FeatxError, RequestError, unknown
-from featx.paths import expand_home
+from featx.paths import expand_home, refuse_url
+from featx.storage.paths import CachePath, ObjectPath, parse_cache
 
 T = TypeVar("T")
 
@@ -123,6 +124,9 @@ def convert(value: Any, annotation: Any, name: str) -> Any:
         # msgspec is strict by default: true is not a number, and 1.0 not an integer; but 1 is a number.
         converted = msgspec.convert(simplify(value), annotation, dec_hook=path_from_text)
     except (msgspec.ValidationError, NotImplementedError) as error:
+        # What a hook of ours has refused, it has worded.
+        if isinstance(error.__cause__, FeatxError):
+            raise RequestError(f"'{name}': {error.__cause__}") from error
         kind = strip_none(type_info(annotation))
         if isinstance(kind, LiteralType) and isinstance(value, str):
             raise unknown(name.replace("_", " "), value, map(str, kind.values)) from error
@@ -222,7 +226,11 @@ def format_class_weight(value: str | Mapping[str, float]) -> str:
 
 def path_from_text(kind: type, value: Any) -> Any:
     """Make a path of a text, which msgspec does not do by itself; `~` is the home folder."""
+    # One class where it runs, a union for whoever reads types.
+    if kind is CachePath and isinstance(value, str | ObjectPath):  # type: ignore[comparison-overlap]
+        return parse_cache(value)
     if kind is Path and isinstance(value, str):
+        refuse_url(value)
         return Path(expand_home(value))
     raise NotImplementedError
 

@@ -40,7 +40,6 @@ TARGET_CHARACTERS = 80
 FOREIGN_AGE = 24 * 3600
 """Seconds after which an unfinished file of another machine, whose locks may not reach here, counts as given up."""
 
-
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """How files are opened to be read: without O_NONBLOCK, a pipe would wait for a writer for ever; Windows would change
 line ends without O_BINARY."""
@@ -48,8 +47,7 @@ line ends without O_BINARY."""
 WRITE_FLAGS = os.O_RDWR | getattr(os, "O_BINARY", 0)
 
 REFUSALS = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS}
-"""What file systems answer that cannot sync or lock, such as CIFS, sshfs and some of NFS and FUSE. A disk that fails
-answers otherwise, and is an error."""
+"""What file systems answer that cannot sync or lock (CIFS, sshfs, some of NFS and FUSE); a broken disk has others."""
 
 SPECIAL_FILES = {
     stat.S_IFDIR: "a folder",
@@ -264,17 +262,18 @@ def open_unfinished(target: Path) -> tuple[int, Path]:
 
 
 @contextmanager
-def atomic_file(target: Path) -> Iterator[tuple[int, Path]]:
+def atomic_file(target: Path, is_synced: bool = True) -> Iterator[tuple[int, Path]]:
     """Give an open temporary file beside the target; on leaving, sync it and rename it to the target.
 
-    Readers see the old file or the whole new one, never a part of it. When the block raises, the temporary file is
-    removed and the target is as it was. A writer that is killed leaves a temporary file, which `remove_given_up`
-    recognises.
+    Readers see the old file or the whole new one. When the block raises, the target is as it was. A writer that is
+    killed leaves a temporary file, which `remove_given_up` recognises.
 
     Parameters
     ----------
     target : pathlib.Path
         Where the file goes; missing folders above it are created.
+    is_synced : bool
+        Whether it has to survive a power cut; copies need not.
 
     Yields
     ------
@@ -293,7 +292,8 @@ def atomic_file(target: Path) -> Iterator[tuple[int, Path]]:
     is_open = True
     try:
         yield handle, unfinished
-        sync(handle, target.parent)
+        if is_synced:
+            sync(handle, target.parent)
         if fcntl is None:
             # Windows renames no open file.
             os.close(handle)
@@ -306,7 +306,8 @@ def atomic_file(target: Path) -> Iterator[tuple[int, Path]]:
     finally:
         if is_open:
             os.close(handle)
-    sync_folder(target.parent)
+    if is_synced:
+        sync_folder(target.parent)
 
 
 @contextmanager
@@ -373,13 +374,7 @@ def remove_given_up_beside(target: Path) -> None:
 
 
 def write_atomic(target: Path, data: bytes) -> None:
-    """Write a whole file at once, atomically (see `atomic_file`).
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be written or the disk is full.
-    """
+    """Write a whole file at once, atomically; errors are those of `atomic_file`."""
     with atomic_file(target) as (handle, _):
         write_all(handle, data)
 

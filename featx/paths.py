@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
+
+from featx.errors import RequestError
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How URLs begin; drives of Windows have one letter. One slash is enough: paths lose the second one."""
+
+
+def refuse_url(text: str) -> None:
+    """Raise RequestError for a URL where a path of this machine is wanted: it would become a folder named `s3:`."""
+    if URL.match(text):
+        raise RequestError(f"'{text}' is a URL, not a path of this machine: nothing is read or written there")
 
 
 def expand_home(path: str) -> str:

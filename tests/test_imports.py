@@ -14,18 +14,8 @@ PACKAGE = ROOT / "featx"
 
 LADDER = (
     (
-        "archives",
-        "base_choice",
-        "errors",
-        "fields",
-        "files",
-        "keys",
-        "log",
-        "paths",
-        "processes",
-        "requests",
-        "timing",
-        "types",
+        *("archives", "base_choice", "errors", "fields", "files", "keys", "log"),
+        *("paths", "processes", "requests", "storage", "timing", "types"),
     ),
     ("images", "linear"),
     ("bases", "store", "data"),
@@ -63,6 +53,7 @@ OWNERS = {
     "torchvision": {"bases", "diagnosis", "images"},
     "timm": {"bases"},
     "h5py": {"store"},
+    "obstore": {"storage"},
     "onnx": {"models"},
     "onnxruntime": {"models"},
     "sklearn": {"classifiers", "linear", "evaluation", "features", "inspection", "workflows"},
@@ -172,11 +163,12 @@ def test_tests_mirror_the_tree() -> None:
 
 
 @pytest.mark.parametrize("command", [["--help"], ["cache", "ls", "--cache", "nowhere"]])
-def test_light_commands_import_neither_torch_nor_scikit_learn(command: list[str], tmp_path: Path) -> None:
+def test_light_commands_import_neither_torch_nor_scikit_learn_nor_obstore(command: list[str], tmp_path: Path) -> None:
     script = (
         "import sys\nfrom featx.cli.main import run\n"
         f"try:\n    run({command!r})\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'sklearn', 'scipy'} & set(sys.modules)\nsys.exit(str(heavy) if heavy else 0)"
+        "heavy = {'torch', 'sklearn', 'scipy', 'obstore', 'featx.storage.objects'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

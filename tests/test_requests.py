@@ -21,6 +21,7 @@ from featx.requests import (
     HeadKind,
     default_cache,
 )
+from featx.storage.paths import ObjectPath
 
 CHOICE = BaseChoice("tiny", "w/my weights.pth", 40, 32, "bfloat16")
 
@@ -156,3 +157,27 @@ def test_a_comparison_that_is_not_possible_cannot_be_asked_for(change: dict[str,
 def test_fine_tuning_checks_its_model_and_its_precision_at_once() -> None:
     with pytest.raises(RequestError, match="'m.pt' must end in .featx.*; precision bfloat16 is for extraction only"):
         FinetuneRequest("photos", BaseChoice("tiny", precision="bfloat16"), "layer4", Path("m.pt"))
+
+
+@pytest.mark.parametrize("cache", ["ftp://host/x", Path("https://host/x"), "s3://"])
+def test_a_url_never_becomes_a_local_folder(cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        RequestError, match=r"'cache': the cache '\w+:/.*' (is a URL of an unknown kind|names no bucket)"
+    ):
+        ExtractRequest("photos", CHOICE, ["a"], cache=cache)
+    monkeypatch.setenv("FEATX_CACHE", str(cache))
+    with pytest.raises(RequestError, match="is a URL of an unknown kind|names no bucket"):
+        default_cache()
+    with pytest.raises(RequestError, match=r"'exclude': 's3:/+bucket/list' is a URL, not a path of this machine"):
+        ExtractRequest("photos", CHOICE, ["a"], exclude="s3://bucket/list", cache="c")
+
+
+def test_a_cache_may_lie_in_a_bucket_and_the_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = ExtractRequest("photos", CHOICE, ["a"], cache="s3://bucket/features")
+    assert isinstance(request.cache, ObjectPath)
+    assert request.command().endswith("--cache s3://bucket/features")
+    # Made again of itself, as requests are of one another.
+    assert replace(request, layers=["b"]).cache == request.cache
+    monkeypatch.setenv("FEATX_CACHE", "s3://bucket/features")
+    assert default_cache() == request.cache
+    assert "--cache" not in request.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from featx.linear.cross_validation import Scoring, score_folds
 from featx.linear.weighting import WeightedLabels
 from featx.processes.parallelism import count_numbers
 from featx.selection.forward import ForwardStep, SampleOfRows, counts_classes_alike, draw_sample, select_on_sample
+from featx.storage.paths import CachePath
 from featx.store.store import FeatureStore
 from featx.types import Matrix, Progress
 
@@ -66,7 +66,7 @@ class Material:
         Of one view: weights, and the figure to be judged by.
     """
 
-    cache: Path
+    cache: CachePath
     digests: NDArray[np.uint8]
     rows: LabelledRows
     seed: int

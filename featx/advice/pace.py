@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from featx.evaluation.records import load_record, save_record
 from featx.keys import BaseId
+from featx.storage.paths import CachePath
 
 PACE = "pace"
 """Kind of the record."""
@@ -59,7 +59,7 @@ class MeasuredPass:
         }
 
 
-def settle_pace(cache: Path, measured: MeasuredPass, seconds: float) -> float:
+def settle_pace(cache: CachePath, measured: MeasuredPass, seconds: float) -> float:
     """Give the seconds that an earlier run kept of the same pass, or keep and give those of this one.
 
     A clock gives no number twice. So the first measurement is written beside the results, as the decisions of `auto`

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -38,6 +37,7 @@ from featx.images.views import FIXED_VIEWS
 from featx.processes.machine import count_cores
 from featx.selection.forward import select_forward
 from featx.selection.trials import TrialOptions, cross_validate_repeatedly
+from featx.storage.paths import CachePath
 from featx.store.base_json import StoredBase
 from featx.timing import Clock
 from featx.types import Matrix, RowNumbers
@@ -254,7 +254,7 @@ class Further:
     cached: bool
     options: SearchOptions
     seed: int
-    cache: Path
+    cache: CachePath
 
     @property
     def layers(self) -> list[str]:

@@ -12,6 +12,7 @@ from featx.api.keywords import BASE_OPTIONS, choose_base, fill_request, takes_op
 from featx.api.models import run_finetuning
 from featx.base_choice import GROUP_FIELDS, BaseChoice
 from featx.requests import AutoRequest, default_cache
+from featx.storage.paths import CachePath, parse_cache
 
 if TYPE_CHECKING:
     from featx.ladder.ascent import Watch
@@ -33,7 +34,7 @@ class ExperimentReport(NamedTuple):
 def run(
     experiment: str | Path,
     *,
-    cache: str | Path | None = None,
+    cache: str | CachePath | None = None,
     progress: Progress | None = None,
 ) -> ExperimentReport:
     """Run an experiment: extract, fine-tune if it says so, and compare.
@@ -43,7 +44,7 @@ def run(
     experiment : str or pathlib.Path
         A TOML file, or the name of a built-in experiment.
     cache : str or pathlib.Path, optional
-        Folder of the feature store; None: `$FEATX_CACHE`, else `./cache`.
+        Folder or URL of the feature store; None: `$FEATX_CACHE`, else `./cache`.
     progress : callable, optional
         Called with the number of images done and to be done, then with the number of evaluations.
 
@@ -66,7 +67,7 @@ def run(
     from featx.workflows.experiment_file import load_pipeline
     from featx.workflows.extract import extract_features
 
-    pipeline = load_pipeline(os.fspath(experiment), Path(cache) if cache else default_cache())
+    pipeline = load_pipeline(os.fspath(experiment), parse_cache(cache) if cache else default_cache())
     summary = extract_features(pipeline.extract, progress)
     finetuned = run_finetuning(pipeline.finetune, progress) if pipeline.finetune else None
     # Last, since the table has rows of what was fine-tuned, too.

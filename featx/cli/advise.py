@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.cache_option import cache_option
 from featx.cli.group_options import group_options
 from featx.cli.options import (
     base_options,
-    cache_option,
     class_weight_option,
     column_options,
     data_argument,
@@ -28,6 +27,7 @@ from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_text
 from featx.log import escape_controls
 from featx.requests import CompareRequest
+from featx.storage.paths import CachePath
 
 if TYPE_CHECKING:
     from featx.workflows.advise import Advice
@@ -61,7 +61,7 @@ def command(
     sample: bool | None,
     seed: int,
     rehash: bool,
-    cache: Path,
+    cache: CachePath,
     as_json: bool,
     quiet: bool,
     **rows: Any,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from featx.cli import cache_check, cache_export
-from featx.cli.options import cache_option, format_count, json_option, print_json, verbosity_options
+from featx.cli.cache_option import cache_option
+from featx.cli.options import format_count, json_option, print_json, verbosity_options
 from featx.cli.terminal import say_line, say_text
 from featx.log import escape_controls
+from featx.storage.paths import CachePath
 from featx.timing import format_seconds
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ command.add_command(cache_export.command)
 @cache_option
 @json_option
 @verbosity_options
-def list_keys(cache: Path, as_json: bool, quiet: bool) -> None:
+def list_keys(cache: CachePath, as_json: bool, quiet: bool) -> None:
     """List the keys of the cache: one line for each base, layer, pooling, stored dtype and view.
 
     \b
@@ -107,7 +108,7 @@ def format_key(summary: KeySummary, source: str) -> list[Any]:
 @cache_option
 @json_option
 @verbosity_options
-def remove(key: str, yes: bool, cache: Path, as_json: bool, quiet: bool) -> None:
+def remove(key: str, yes: bool, cache: CachePath, as_json: bool, quiet: bool) -> None:
     """Remove the features of KEY: a key that `ls` shows, or BASE or BASE/LAYER for all keys below it.
 
     \b

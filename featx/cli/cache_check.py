@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
-from featx.cli.options import cache_option, format_count, json_option, print_json, verbosity_options
+from featx.cli.cache_option import cache_option
+from featx.cli.options import format_count, json_option, print_json, verbosity_options
 from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line
+from featx.storage.paths import CachePath
 
 
 @click.command("verify")
 @cache_option
 @json_option
 @verbosity_options
-def verify_command(cache: Path, as_json: bool, quiet: bool) -> None:
+def verify_command(cache: CachePath, as_json: bool, quiet: bool) -> None:
     """Read everything in the cache and report all problems; the exit code is 1 if there are any.
 
     \b
@@ -47,7 +48,7 @@ def verify_command(cache: Path, as_json: bool, quiet: bool) -> None:
 @cache_option
 @json_option
 @verbosity_options
-def clean_command(is_compacting: bool, cache: Path, as_json: bool, quiet: bool) -> None:
+def clean_command(is_compacting: bool, cache: CachePath, as_json: bool, quiet: bool) -> None:
     """Remove files that killed writers left, and move broken parts into the folder `quarantine` of the cache.
 
     Nothing sound is deleted, and files of a writer that is still running are left alone.

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.cache_option import cache_option
 from featx.cli.options import (
     UserPath,
     base_options,
-    cache_option,
     cached_dtype_option,
     column_options,
     data_argument,
@@ -24,6 +24,7 @@ from featx.cli.options import (
 from featx.cli.progress import waiting
 from featx.cli.terminal import say_line
 from featx.requests import CompareRequest, ExportRequest
+from featx.storage.paths import CachePath
 
 
 @click.command("export")
@@ -46,7 +47,7 @@ def command(
     store_dtype: Any,
     out: Path,
     rehash: bool,
-    cache: Path,
+    cache: CachePath,
     as_json: bool,
     quiet: bool,
     **columns: Any,

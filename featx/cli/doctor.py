@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
-from featx.cli.options import cache_option, json_option, print_json, verbosity_options
+from featx.cli.cache_option import cache_option
+from featx.cli.options import json_option, print_json, verbosity_options
 from featx.cli.progress import waiting
 from featx.cli.terminal import colour, say_text
+from featx.storage.paths import CachePath
 
 
 @click.command("doctor")
 @cache_option
 @json_option
 @verbosity_options
-def command(cache: Path, as_json: bool, quiet: bool) -> None:
+def command(cache: CachePath, as_json: bool, quiet: bool) -> None:
     """Check Python, packages, devices, engines, weights and the cache; no network is used.
 
     Each line is ok, a note, or a problem with what to do about it; the exit code is 1 where there is a problem. Nothing

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.cache_option import cache_option
 from featx.cli.options import (
     base_options,
-    cache_option,
     column_options,
     data_argument,
     exclude_option,
@@ -29,6 +28,7 @@ from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line
 from featx.errors import RequestError
 from featx.requests import ExtractRequest
+from featx.storage.paths import CachePath
 from featx.timing import format_seconds
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def command(
     layers: tuple[str, ...],
     poolings: tuple[str, ...],
     store_dtype: Any,
-    cache: Path,
+    cache: CachePath,
     as_json: bool,
     quiet: bool,
     **options: Any,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.cache_option import cache_option
 from featx.cli.group_options import group_options
 from featx.cli.options import (
     UserPath,
     base_options,
-    cache_option,
     class_weight_option,
     column_options,
     data_argument,

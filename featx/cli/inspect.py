@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.cache_option import cache_option
 from featx.cli.group_options import group_options
 from featx.cli.options import (
     POOLINGS_IN_WORDS,
     UserPath,
     base_options,
-    cache_option,
     cached_dtype_option,
     column_options,
     data_argument,

@@ -18,8 +18,8 @@ from featx.base_choice import BaseChoice
 from featx.bases.names import is_python_file
 from featx.errors import RequestError
 from featx.keys import DECODE_MODES, DecodeMode, parse_value_range
-from featx.paths import expand_home
-from featx.requests import SelectedFigure, default_cache
+from featx.paths import expand_home, refuse_url
+from featx.requests import SelectedFigure
 
 if TYPE_CHECKING:
     pass
@@ -36,16 +36,13 @@ class UserPath(click.Path):
         super().__init__(file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
-        """Make a path of what was written."""
+        """Make a path of what was written; a URL is bad usage."""
+        try:
+            refuse_url(os.fspath(value))
+        except RequestError as error:
+            self.fail(str(error), parameter, context)
         return super().convert(expand_home(os.fspath(value)), parameter, context)
 
-
-cache_option = click.option(
-    "--cache",
-    type=UserPath(file_okay=False),
-    default=default_cache,
-    help="Folder of the feature store.  [default: $FEATX_CACHE, else ./cache]",
-)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else to stdout.")
 

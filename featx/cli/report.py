@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.cache_option import cache_option
 from featx.cli.group_options import group_options
 from featx.cli.nested_options import nested_options
 from featx.cli.options import (
     UserPath,
-    cache_option,
     cached_dtype_option,
     class_weight_option,
     column_options,

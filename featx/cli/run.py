@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from featx.cli.cache_option import cache_option
 from featx.cli.options import (
     UserPath,
-    cache_option,
     json_option,
     print_json,
     verbosity_options,
@@ -19,6 +19,7 @@ from featx.cli.options import (
 from featx.cli.progress import progress_bar
 from featx.cli.shot_options import name_shots_file
 from featx.cli.terminal import say_line, say_table, say_text
+from featx.storage.paths import CachePath
 
 
 @click.command("run")
@@ -28,7 +29,7 @@ from featx.cli.terminal import say_line, say_table, say_text
 @wide_option
 @json_option
 @verbosity_options
-def command(experiment: str, cache: Path, csv_file: Path | None, wide: bool, as_json: bool, quiet: bool) -> None:
+def command(experiment: str, cache: CachePath, csv_file: Path | None, wide: bool, as_json: bool, quiet: bool) -> None:
     """Extract, fine-tune if asked, and compare as EXPERIMENT says: a TOML file, or a built-in experiment ('digits').
 
     \b

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from featx.base_choice import BaseChoice
+from featx.cli.cache_option import cache_option
 from featx.cli.options import (
     POOLINGS_IN_WORDS,
     base_options,
-    cache_option,
     cached_dtype_option,
     column_options,
     data_argument,

@@ -7,20 +7,23 @@ from pathlib import Path
 
 from featx.diagnosis.file_system import TOPIC, check_file_system, check_space
 from featx.diagnosis.finding import Finding
-from featx.errors import BrokenPart, StoreError
-from featx.store.part import Part
+from featx.errors import BrokenPart, FeatxError, StoreError
+from featx.storage.paths import CachePath, ObjectPath
+from featx.store.part import Part, fetch_headers
 from featx.store.paths import list_base_folders, list_key_folders, list_parts
 from featx.store.verify import check_bases
 
 
-def check_cache(root: Path) -> list[Finding]:
+def check_cache(root: CachePath) -> list[Finding]:
     """Look at a cache: the headers of all parts, the file system, and the room that is left.
 
     Parameters
     ----------
-    root : pathlib.Path
+    root : pathlib.Path or ObjectPath
         It need not be there.
     """
+    if isinstance(root, ObjectPath):
+        return check_bucket(root)
     if not root.exists():
         return check_missing(root)
     if not root.is_dir():
@@ -31,6 +34,15 @@ def check_cache(root: Path) -> list[Finding]:
     except StoreError as error:
         findings = [Finding(TOPIC, "problem", str(error), "have the permissions of the cache changed")]
     return [*findings, *check_file_system(root)]
+
+
+def check_bucket(root: ObjectPath) -> list[Finding]:
+    """Look at a cache in an object store: whether it can be read, and the headers of all parts; nothing is written."""
+    try:
+        return check_parts(root)
+    # Without obstore, bucket or credentials.
+    except FeatxError as error:
+        return [Finding(TOPIC, "problem", str(error), "choose another cache with --cache or FEATX_CACHE")]
 
 
 def check_missing(root: Path) -> list[Finding]:
@@ -44,14 +56,16 @@ def check_missing(root: Path) -> list[Finding]:
     return [Finding(TOPIC, "ok", "there is no cache yet: featx extract makes it"), check_space(above)]
 
 
-def check_parts(root: Path) -> list[Finding]:
+def check_parts(root: CachePath) -> list[Finding]:
     """Open every part of a cache: its header is checked, the features are not."""
     parts = 0
     size = 0
     broken = 0
     unreadable = 0
     for folder in list_key_folders(root):
-        for path in list_parts(folder):
+        paths = list_parts(folder)
+        fetch_headers(paths)
+        for path in paths:
             parts += 1
             try:
                 with Part.open(path) as part:

@@ -30,6 +30,7 @@ DEVELOPMENT = ("dev", "bench")
 """Extras for who works on featx: that they are not installed is nothing to be known."""
 
 WHAT_FOR = {
+    "cloud": "a cache in an object store (s3://, gs://, az://)",
     "openvino": "the fastest engine on CPUs",
     "handcrafted": "hog, lbp, daisy, sift and color-histogram",
     "timm": "networks of timm",

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,7 +13,8 @@ from msgspec import Struct
 
 from featx.evaluation.protocol import PROTOCOL
 from featx.evaluation.result_cache import FOLDER, checksum_record
-from featx.files import read_regular_file, write_atomic
+from featx.storage.interface import storage_of
+from featx.storage.paths import CachePath
 
 log = logging.getLogger(__name__)
 
@@ -24,19 +24,19 @@ MOST_BYTES = 2**20
 Values = TypeVar("Values", bound=Struct)
 
 
-def record_file(cache: Path, kind: str, stated: Mapping[str, Any]) -> Path:
+def record_file(cache: CachePath, kind: str, stated: Mapping[str, Any]) -> CachePath:
     """Path of what belongs to a request, found by all that it states."""
     text = json.dumps({**stated, "protocol": PROTOCOL}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return cache / FOLDER / f"{kind}-{digest[:32]}.json"
 
 
-def save_record(cache: Path, kind: str, stated: Mapping[str, Any], values: Struct) -> None:
+def save_record(cache: CachePath, kind: str, stated: Mapping[str, Any], values: Struct) -> None:
     """Write a record; a cache that cannot be written is no error, only slower next time.
 
     Parameters
     ----------
-    cache : pathlib.Path
+    cache : pathlib.Path or ObjectPath
     kind : str
         What the record is of: the beginning of its name.
     stated : mapping
@@ -47,12 +47,13 @@ def save_record(cache: Path, kind: str, stated: Mapping[str, Any], values: Struc
     record: dict[str, Any] = {"request": {**stated, "protocol": PROTOCOL}, "values": msgspec.to_builtins(values)}
     record["checksum"] = checksum_record(record)
     try:
-        write_atomic(record_file(cache, kind, stated), (json.dumps(record, sort_keys=True) + "\n").encode())
+        file = record_file(cache, kind, stated)
+        storage_of(file).write_file(file, [(json.dumps(record, sort_keys=True) + "\n").encode()])
     except OSError as error:
         log.info("the record is not kept: %s", error)
 
 
-def load_record(cache: Path, kind: str, stated: Mapping[str, Any], schema: type[Values]) -> Values | None:
+def load_record(cache: CachePath, kind: str, stated: Mapping[str, Any], schema: type[Values]) -> Values | None:
     """Read the values of a record; None if there is none, or it is damaged or of another request.
 
     Parameters
@@ -64,7 +65,7 @@ def load_record(cache: Path, kind: str, stated: Mapping[str, Any], schema: type[
     """
     file = record_file(cache, kind, stated)
     try:
-        return parse_record(read_regular_file(file, MOST_BYTES, "a record"), stated, schema)
+        return parse_record(storage_of(file).read_file(file, MOST_BYTES, "a record"), stated, schema)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:

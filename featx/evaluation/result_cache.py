@@ -8,7 +8,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,8 +18,9 @@ from featx.classifiers.choice import Edge
 from featx.classifiers.registry import Linear, Majority, Neighbours, find_classifier
 from featx.evaluation.protocol import PROTOCOL
 from featx.evaluation.result import TUNED, UNREADABLE, Evaluation, Figures, HeldOutPredictions, Result
-from featx.files import read_regular_file, write_atomic
 from featx.requests import SelectedFigure
+from featx.storage.interface import storage_of
+from featx.storage.paths import CachePath
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def digest_request(request: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps({**request, "protocol": PROTOCOL}, sort_keys=True).encode()).hexdigest()
 
 
-def result_file(cache: Path, request: Mapping[str, Any]) -> Path:
+def result_file(cache: CachePath, request: Mapping[str, Any]) -> CachePath:
     """Path of the result of a request."""
     digest = digest_request(request)
     if request["clf"] in TUNED:
@@ -127,7 +127,7 @@ def tuned_prefix(request: Mapping[str, Any]) -> str:
     return f"tuned-{request['rows'][:16]}-"
 
 
-def save_result(cache: Path, request: Mapping[str, Any], evaluation: Evaluation) -> None:
+def save_result(cache: CachePath, request: Mapping[str, Any], evaluation: Evaluation) -> None:
     """Write the result of a request; a cache that cannot be written is no error, only slower next time."""
     record: dict[str, Any] = {
         "request": {**request, "protocol": PROTOCOL},
@@ -144,7 +144,8 @@ def save_result(cache: Path, request: Mapping[str, Any], evaluation: Evaluation)
         record["figures"] = asdict(evaluation.figures)
     record["checksum"] = checksum_record(record)
     try:
-        write_atomic(result_file(cache, request), (json.dumps(record, sort_keys=True) + "\n").encode())
+        file = result_file(cache, request)
+        storage_of(file).write_file(file, [(json.dumps(record, sort_keys=True) + "\n").encode()])
     except OSError as error:
         log.info("the result is not kept: %s", error)
 
@@ -155,7 +156,7 @@ def checksum_record(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
 
-def load_result(cache: Path, request: Mapping[str, Any], held_out: HeldOutSize) -> Evaluation | None:
+def load_result(cache: CachePath, request: Mapping[str, Any], held_out: HeldOutSize) -> Evaluation | None:
     """Read the result of a request; None if there is none, or it is damaged.
 
     Parameters
@@ -171,7 +172,7 @@ def load_result(cache: Path, request: Mapping[str, Any], held_out: HeldOutSize) 
 
 
 def load_finetuned_results(
-    cache: Path, shared: Mapping[str, Any], held_out: HeldOutSize, class_weight: str | None = None
+    cache: CachePath, shared: Mapping[str, Any], held_out: HeldOutSize, class_weight: str | None = None
 ) -> list[Evaluation]:
     """Read the results of fine-tuning whose requests state some values.
 
@@ -185,7 +186,9 @@ def load_finetuned_results(
         What errors on classes cost in it; None: all the same.
     """
     latest: dict[Any, Evaluation] = {}
-    for file in list_by_age((cache / FOLDER).glob(f"{tuned_prefix(shared)}*.json")):
+    prefix = tuned_prefix(shared)
+    files = [file for file in storage_of(cache).list_entries(cache / FOLDER) if file.name.startswith(prefix)]
+    for file in list_by_age(files):
         evaluation = read_result(file, shared, held_out)
         if evaluation is None or evaluation.result.clf not in TUNED:
             continue
@@ -195,20 +198,20 @@ def load_finetuned_results(
     return sorted(latest.values(), key=lambda evaluation: TUNED.index(evaluation.result.clf))
 
 
-def list_by_age(files: Iterable[Path]) -> list[Path]:
+def list_by_age(files: Iterable[CachePath]) -> list[CachePath]:
     """List files, the oldest first; those that are gone are passed over."""
     aged = []
     for file in files:
         with suppress(OSError):
-            aged.append((file.stat().st_mtime_ns, file.name, file))
+            aged.append((storage_of(file).read_modified(file), file.name, file))
     return [file for _, _, file in sorted(aged)]
 
 
-def read_result(file: Path, expected: Mapping[str, Any], held_out: HeldOutSize) -> Evaluation | None:
+def read_result(file: CachePath, expected: Mapping[str, Any], held_out: HeldOutSize) -> Evaluation | None:
     """Read a result whose request states what is expected; None if it does not, is damaged or does not exist."""
     most_bytes = MOST_RECORD_BYTES + held_out.images * MOST_PREDICTION_BYTES
     try:
-        text = read_regular_file(file, most_bytes, "a result")
+        text = storage_of(file).read_file(file, most_bytes, "a result")
         return parse_result(text, expected, held_out)
     except FileNotFoundError:
         return None

@@ -33,6 +33,7 @@ from featx.keys import FeatureKey, ValueRange
 from featx.linear.weighting import Weighting, require_weights
 from featx.log import note
 from featx.requests import ClassWeight, CompareRequest
+from featx.storage.paths import side_folder
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
 from featx.types import Progress
@@ -170,10 +171,10 @@ def list_dataset(request: CompareRequest, progress: Progress | None = None, is_s
     """
     finds_groups = is_split and request.group_fields() == GroupChoice().group_fields()
     columns = ColumnChoice(request.path_column, request.label_column, request.group_column, finds_groups)
-    listing = leave_out(list_images(request.data, request.cache, choice=columns), request.exclude)
+    listing = leave_out(list_images(request.data, side_folder(request.cache), choice=columns), request.exclude)
     if is_split:
         listing = group_listing(listing, request)
-    manifest = digest_all(request.cache, listing, request.rehash, progress=progress)
+    manifest = digest_all(side_folder(request.cache), listing, request.rehash, progress=progress)
     for file in manifest.unreadable:
         log.warning("'%s' is left out: %s", file.path, file.reason)
     return manifest

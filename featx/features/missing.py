@@ -14,6 +14,7 @@ from featx.data.sources import check_data
 from featx.errors import MissingFeatures, shorten
 from featx.keys import format_value_range
 from featx.requests import CompareRequest
+from featx.storage.paths import CachePath
 from featx.store.base_json import StoredBase
 
 LAYER_TO_CHOOSE = "LAYER"
@@ -100,7 +101,7 @@ def missing_features(
     return MissingFeatures(what, request.extraction(list(single_layers), request.poolings))
 
 
-def no_features(cache: Path, request: CompareRequest, base: StoredBase | None) -> MissingFeatures:
+def no_features(cache: CachePath, request: CompareRequest, base: StoredBase | None) -> MissingFeatures:
     """Build the error for a data set of which the cache holds nothing that a request could use."""
     what = f"the cache '{cache}' holds no features of {describe_choice(request.base)}"
     if request.poolings:

@@ -5,7 +5,6 @@ Van der Maaten and Hinton, "Visualizing Data using t-SNE" (2008).
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from featx.evaluation.records import load_record, save_record
+from featx.storage.paths import CachePath
 from featx.types import Codes, Matrix
 
 COMPONENTS = 50
@@ -52,7 +52,7 @@ class EmbeddingMap(Struct, frozen=True):
     y: list[float]
 
 
-def recall_map(X: Matrix, labels: Codes, seed: int, cache: Path, stated: dict[str, Any]) -> EmbeddingMap:
+def recall_map(X: Matrix, labels: Codes, seed: int, cache: CachePath, stated: dict[str, Any]) -> EmbeddingMap:
     """Give the map that an earlier run left, or make it and keep it.
 
     Parameters

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from featx.evaluation.records import load_record, save_record
 from featx.ladder.kept import KeptStep, KeptSteps
+from featx.storage.paths import CachePath
 
 LADDER = "auto"
 """Kind of the record of what was decided."""
@@ -36,14 +36,14 @@ class Budget:
         self.started = clock()
         self.steps: dict[str, KeptStep] = {}
         self._begun_at: dict[str, float] = {}
-        self._home: tuple[Path, dict[str, Any]] | None = None
+        self._home: tuple[CachePath, dict[str, Any]] | None = None
 
     @property
     def left(self) -> float:
         """Seconds that are left."""
         return self.seconds - (self.clock() - self.started)
 
-    def remember(self, cache: Path, stated: Mapping[str, Any]) -> None:
+    def remember(self, cache: CachePath, stated: Mapping[str, Any]) -> None:
         """Follow what an earlier run of the same request decided, and keep what this one decides.
 
         Parameters

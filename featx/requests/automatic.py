@@ -17,6 +17,7 @@ from featx.fields import check_class_weight, format_class_weight
 from featx.requests.evaluation import CompareRequest, choose_solver_device
 from featx.requests.extraction import ExtractRequest
 from featx.requests.values import ClassWeight, Seed, SelectedFigure, default_cache
+from featx.storage.paths import CachePath
 
 DURATION = re.compile(r"([0-9]*\.?[0-9]+)\s*([smh])")
 """A time in small letters: a number and a unit."""
@@ -89,7 +90,7 @@ class AutoRequest(GroupChoice):
     device: str = "auto"
     workers: ThreadCount | None = None
     rehash: bool = False
-    cache: Path = field(default_factory=default_cache)
+    cache: CachePath = field(default_factory=default_cache)
     memory: Count | None = None
     path_column: str | None = None
     label_column: str | None = None

@@ -19,6 +19,7 @@ from featx.requests.values import (
     SelectedFigure,
     default_cache,
 )
+from featx.storage.paths import CachePath
 
 SOLVER_DEVICES = ("auto", "cpu", "cuda")
 """Kinds of devices on which linear classifiers are solved."""
@@ -95,7 +96,7 @@ class CompareRequest(GroupChoice):
     poolings: Sequence[str] = ()
     seed: Seed = 42
     rehash: bool = False
-    cache: Path = field(default_factory=default_cache)
+    cache: CachePath = field(default_factory=default_cache)
     store_dtype: StoredDtype | None = None
     refit: bool = False
     views: Count = 1

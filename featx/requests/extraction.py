@@ -11,6 +11,7 @@ from featx.base_choice import BaseChoice, BatchSize, Count, ThreadCount
 from featx.fields import CheckedFields
 from featx.keys import StoredDtype
 from featx.requests.values import EngineName, Names, default_cache
+from featx.storage.paths import CachePath
 
 
 def repeat_flag(flag: str, values: Sequence[str]) -> list[str]:
@@ -71,7 +72,7 @@ class ExtractRequest(CheckedFields):
     workers: ThreadCount | None = None
     shard: tuple[int, int] | None = None
     rehash: bool = False
-    cache: Path = field(default_factory=default_cache)
+    cache: CachePath = field(default_factory=default_cache)
     store_dtype: StoredDtype = "float32"
     engine: EngineName = "auto"
     views: Count = 1

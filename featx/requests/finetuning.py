@@ -12,6 +12,7 @@ from featx.base_choice import BaseChoice, BatchSize, Count, GroupChoice, ThreadC
 from featx.fields import WRITTEN, check_class_weight, format_class_weight
 from featx.requests.extraction import ExtractRequest
 from featx.requests.values import AugmentPreset, ClassWeight, HeadKind, KeepRule, Seed, default_cache
+from featx.storage.paths import CachePath
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class FinetuneRequest(GroupChoice):
     device: str = "auto"
     workers: ThreadCount | None = None
     rehash: bool = False
-    cache: Path = field(default_factory=default_cache)
+    cache: CachePath = field(default_factory=default_cache)
     path_column: str | None = None
     label_column: str | None = None
     class_weight: ClassWeight = "none"

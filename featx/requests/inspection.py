@@ -13,6 +13,7 @@ from featx.base_choice import BaseChoice, Count, GroupChoice
 from featx.keys import StoredDtype
 from featx.requests.evaluation import CompareRequest
 from featx.requests.values import Seed, default_cache
+from featx.storage.paths import CachePath
 
 Cosine = Annotated[float, Meta(ge=-1, le=1)]
 
@@ -40,7 +41,7 @@ class InspectRequest(GroupChoice):
     threshold: Cosine | None = None
     seed: Seed = 42
     rehash: bool = False
-    cache: Path = field(default_factory=default_cache)
+    cache: CachePath = field(default_factory=default_cache)
     store_dtype: StoredDtype | None = None
     path_column: str | None = None
     label_column: str | None = None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from featx.paths import expand_home
+from featx.storage.paths import CachePath, parse_cache
 
 EngineName = Literal["auto", "torch", "compile", "openvino", "eager"]
 HeadKind = Literal["linear", "mlp"]
@@ -33,6 +32,12 @@ ClassWeight = str | dict[str, float]
 """What errors on classes cost; always text once a request is made."""
 
 
-def default_cache() -> Path:
-    """Return `$FEATX_CACHE`, else `./cache`."""
-    return Path(expand_home(os.environ.get("FEATX_CACHE") or "cache"))
+def default_cache() -> CachePath:
+    """Return `$FEATX_CACHE`, else `./cache`.
+
+    Raises
+    ------
+    RequestError
+        If it is a URL of an unknown kind.
+    """
+    return parse_cache(os.environ.get("FEATX_CACHE") or "cache")

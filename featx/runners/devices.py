@@ -24,6 +24,7 @@ from featx.requests import ExtractRequest
 from featx.runners.local import run_here
 from featx.runners.shard import Shard
 from featx.runners.summary import ExtractSummary, merge_summaries
+from featx.storage.paths import side_folder
 from featx.types import Progress
 
 
@@ -76,7 +77,7 @@ def run_shard(request: ExtractRequest) -> ExtractSummary:
     # What was taken of DATA, and what is odd about it, the process that began this one has said.
     logging.getLogger("featx.data").setLevel(logging.ERROR)
     columns = ColumnChoice(request.path_column, request.label_column)
-    listing = leave_out(list_images(request.data, request.cache, request.strict, columns), request.exclude)
+    listing = leave_out(list_images(request.data, side_folder(request.cache), request.strict, columns), request.exclude)
     return run_here(request, resolve(request.base), listing, report_progress)
 
 

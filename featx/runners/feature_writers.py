@@ -39,7 +39,7 @@ class FeatureWriters:
         describe_provenance: Callable[[], Mapping[str, Any]],
         clock: Clock,
     ) -> None:
-        part_rows = rows_per_part(images)
+        part_rows = rows_per_part(images, *store.storage.part_rows)
         self.writers: dict[tuple[str, str, int], PartWriter] = {}
         for key in keys:
             writer = PartWriter(store, key, part_rows, describe_provenance, clock)

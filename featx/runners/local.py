@@ -34,6 +34,7 @@ from featx.runners.feature_writers import FeatureWriters
 from featx.runners.shard import Shard
 from featx.runners.summary import ExtractSummary
 from featx.runners.tally import RowOutcome, Tally
+from featx.storage.paths import side_folder
 from featx.store.base_json import StoredBase
 from featx.store.store import FeatureStore
 from featx.timing import Clock, describe_decoding, format_shares
@@ -95,10 +96,10 @@ def run_with_base(
 
     stored_base = describe_base(base, architecture)
     store.describe(stored_base)
-    known = load_digests(request.cache, listing, request.rehash)
+    known = load_digests(side_folder(request.cache), listing, request.rehash)
     rows = find_rows_to_visit(known, shard.select(listing), writers, tally)
     if rows:
-        visit = Visit(request.cache, listing, engine, writers, tally, known, started)
+        visit = Visit(side_folder(request.cache), listing, engine, writers, tally, known, started)
         visit.run(rows, progress)
     # Again: somebody may have removed the folder meanwhile.
     store.describe(stored_base)

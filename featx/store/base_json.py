@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from featx.files import digest, read_regular_file, write_atomic
+from featx.files import digest
 from featx.keys import BaseId, list_fields
 from featx.paths import is_file
+from featx.storage.interface import storage_of
+from featx.storage.paths import CachePath
 from featx.store.schema import BaseFileFields, check_fields, load_json
 
 BASE_FILE = "base.json"
@@ -42,7 +43,7 @@ class StoredBase:
     weights_file: str | None = None
 
 
-def read_base(file: Path) -> StoredBase:
+def read_base(file: CachePath) -> StoredBase:
     """Read a `base.json`.
 
     Raises
@@ -52,7 +53,7 @@ def read_base(file: Path) -> StoredBase:
     ValueError
         If it is damaged, or describes another base than its folder's name says.
     """
-    fields = load_json(read_regular_file(file, MOST_BASE_BYTES, "a base.json"))
+    fields = load_json(storage_of(file).read_file(file, MOST_BASE_BYTES, "a base.json"))
     stated = check_fields(fields, BaseFileFields)
     # Older ones have none, and no other field either: a damaged name must not pass for its absence.
     is_older = stated.checksum is None and set(fields) <= set(BaseFileFields.__struct_fields__)
@@ -85,7 +86,7 @@ def checksum_fields(fields: dict[str, Any]) -> str:
         raise ValueError("it is nested too deeply") from error
 
 
-def write_base(root: Path, base: StoredBase) -> None:
+def write_base(root: CachePath, base: StoredBase) -> None:
     """Write `base.json` unless an intact one exists that still tells where the weights lie.
 
     Raises
@@ -102,4 +103,4 @@ def write_base(root: Path, base: StoredBase) -> None:
     if not is_intact:
         fields = {**asdict(base), "id": list_fields(base.id)}
         fields["checksum"] = checksum_fields(fields)
-        write_atomic(file, (json.dumps(fields, indent=2) + "\n").encode())
+        storage_of(file).write_file(file, [(json.dumps(fields, indent=2) + "\n").encode()])

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from featx.errors import StoreError
-from featx.files import TEMPORARY, make_folder, open_regular, remove_given_up, sync_folder
-from featx.store.paths import QUARANTINE, list_entries
+from featx.storage.interface import storage_of
+from featx.storage.paths import CachePath, name_below, path_below
+from featx.store.paths import QUARANTINE
 from featx.store.verify import CacheProblem, check_part, verify
 from featx.types import Progress
 
@@ -40,13 +37,13 @@ class CleanReport:
         return {"removed": self.removed, "quarantined": quarantined, "problems": problems}
 
 
-def clean(root: Path, progress: Progress | None = None) -> CleanReport:
+def clean(root: CachePath, progress: Progress | None = None) -> CleanReport:
     """Remove temporary files whose writers are dead, and move broken parts into the folder `quarantine`.
 
     Parameters
     ----------
-    root : pathlib.Path
-        The cache folder.
+    root : pathlib.Path or ObjectPath
+        The cache.
     progress : callable, optional
         Called with the number of parts checked and of all parts.
 
@@ -60,15 +57,15 @@ def clean(root: Path, progress: Progress | None = None) -> CleanReport:
         If the cache cannot be read or written.
     """
     report = CleanReport()
-    for unfinished in find_unfinished(root):
-        if remove_given_up(unfinished):
-            report.removed.append(str(unfinished))
+    report.removed += storage_of(root).remove_given_up(root)
     for problem in verify(root, progress).problems:
         if not problem.is_broken:
             report.problems.append(problem)
             continue
         try:
-            target = quarantine(root, Path(problem.path), problem.shape)
+            target = quarantine(root, path_below(root, problem.path), problem.shape)
+        except StoreError:
+            raise
         except OSError as error:
             raise StoreError(f"'{problem.path}' cannot be moved: {error.strerror or error}") from error
         if target is not None:
@@ -76,19 +73,7 @@ def clean(root: Path, progress: Progress | None = None) -> CleanReport:
     return report
 
 
-def find_unfinished(folder: Path) -> Iterator[Path]:
-    """Yield unfinished files anywhere below a folder."""
-    # A list, not recursion: folders may be nested deeper than Python calls.
-    folders = [folder]
-    while folders:
-        for path in list_entries(folders.pop()):
-            if path.is_dir() and not path.is_symlink():
-                folders.append(path)
-            elif path.name.startswith(TEMPORARY):
-                yield path
-
-
-def quarantine(root: Path, path: Path, shape: tuple[int, ...] | None = None) -> Path | None:
+def quarantine(root: CachePath, path: CachePath, shape: tuple[int, ...] | None = None) -> CachePath | None:
     """Move a broken part below `quarantine`; return its new place, None if it is gone or no longer broken.
 
     Parameters
@@ -101,36 +86,25 @@ def quarantine(root: Path, path: Path, shape: tuple[int, ...] | None = None) -> 
     OSError
         If it cannot be moved.
     """
-    folder = root / QUARANTINE / path.parent.relative_to(root)
-    make_folder(folder)
-    target = choose_free_name(folder / path.name)
-    with ExitStack() as stack:
-        # Held open, its inode is given to no other file. What is not a file is not opened: no writer ever makes it.
-        with suppress(OSError):
-            stack.callback(os.close, open_regular(path))
-        try:
-            broken = path.lstat().st_ino
+    storage = storage_of(root)
+    target = choose_free_name(root / QUARANTINE / name_below(root, path))
+    try:
+        with storage.holding(path) as state:
             check = check_part(path, root, shape)
             if check is None or not check.is_broken:
                 # A writer of the same rows has replaced it since it was found.
                 return None
-            os.replace(path, target)
-        except FileNotFoundError:
-            return None
-        if target.lstat().st_ino != broken:
-            # Replaced between the check and the move: what was moved is the new part, which goes back.
-            os.replace(target, path)
-            return None
-    sync_folder(folder)
-    sync_folder(path.parent)
-    return target
+            return target if storage.move_file(path, target, state) else None
+    except FileNotFoundError:
+        return None
 
 
-def choose_free_name(path: Path) -> Path:
+def choose_free_name(path: CachePath) -> CachePath:
     """Give a path that does not exist yet: this one, or this one with `.1`, `.2` and so on appended."""
+    storage = storage_of(path)
     free = path
     number = 0
-    while os.path.lexists(free):
+    while storage.exists(free):
         number += 1
         free = path.with_name(f"{path.name}.{number}")
     return free

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, StoreError
-from featx.files import sync_folder
+from featx.storage.interface import storage_of
+from featx.storage.paths import CachePath
 from featx.store.digest_index import DigestIndex
 from featx.store.key_summary import open_sound_parts
-from featx.store.part import PART_BYTES, Part, write_part
+from featx.store.part import Part, write_part
 from featx.store.paths import list_key_folders
 from featx.store.schema import MOST_FIGURE, MOST_ROWS, MOST_TEXT, read_key
 from featx.store.verify import check_part
@@ -28,7 +28,7 @@ class SmallPart:
 
     Attributes
     ----------
-    path : pathlib.Path
+    path : pathlib.Path or ObjectPath
     key : str
         As JSON.
     shape : tuple of int
@@ -39,7 +39,7 @@ class SmallPart:
         When the features were computed, in seconds since 1970.
     """
 
-    path: Path
+    path: CachePath
     key: str
     shape: tuple[int, ...]
     rows: int
@@ -60,7 +60,7 @@ class Merge:
     after: int
 
 
-def compact(root: Path, progress: Progress | None = None) -> list[Merge]:
+def compact(root: CachePath, progress: Progress | None = None) -> list[Merge]:
     """Merge small parts in every folder of a cache.
 
     Which parts are merged, and in which order their rows stand, follows from the parts alone: two processes that do
@@ -68,8 +68,8 @@ def compact(root: Path, progress: Progress | None = None) -> list[Merge]:
 
     Parameters
     ----------
-    root : pathlib.Path
-        The cache folder.
+    root : pathlib.Path or ObjectPath
+        The cache.
     progress : callable, optional
         Called with the number of folders done and of all folders.
 
@@ -88,6 +88,8 @@ def compact(root: Path, progress: Progress | None = None) -> list[Merge]:
         for group in group_small_parts(folder, root):
             try:
                 is_merged = merge_parts(root, folder, group)
+            except StoreError:
+                raise
             except OSError as error:
                 raise StoreError(f"'{folder}' cannot be compacted: {error.strerror or error}") from error
             if is_merged:
@@ -97,26 +99,28 @@ def compact(root: Path, progress: Progress | None = None) -> list[Merge]:
     return merges
 
 
-def find_small_parts(folder: Path, root: Path) -> Iterator[SmallPart]:
+def find_small_parts(folder: CachePath, root: CachePath) -> Iterator[SmallPart]:
     """Find the parts of a folder that are at most half full and belong there."""
+    most_bytes = storage_of(root).merged_part_bytes // 2
     for part in open_sound_parts(folder):
         header = part.header
         size = header.shape[0] * header.row_bytes
         belongs_here = root / read_key(header.key).folder == folder
-        if belongs_here and size <= PART_BYTES // 2:
+        if belongs_here and size <= most_bytes:
             created = float(header.provenance.get("created", 0))
             yield SmallPart(part.path, header.key, header.shape[1:], header.shape[0], size, created)
 
 
-def group_small_parts(folder: Path, root: Path) -> Iterator[list[SmallPart]]:
+def group_small_parts(folder: CachePath, root: CachePath) -> Iterator[list[SmallPart]]:
     """Group the small parts of a folder, oldest first, so that each group fits into one part."""
     small_parts = list(find_small_parts(folder, root))
+    full_bytes = storage_of(root).merged_part_bytes
     small_parts.sort(key=lambda part: (part.key, part.shape, part.created, part.path.name))
     group: list[SmallPart] = []
     group_bytes = 0
     group_rows = 0
     for part in small_parts:
-        is_full = group_bytes + part.bytes > PART_BYTES or group_rows + part.rows > MOST_ROWS
+        is_full = group_bytes + part.bytes > full_bytes or group_rows + part.rows > MOST_ROWS
         if group and (is_full or not part.fits_with(group[0])):
             if len(group) > 1:
                 yield group
@@ -130,7 +134,7 @@ def group_small_parts(folder: Path, root: Path) -> Iterator[list[SmallPart]]:
         yield group
 
 
-def merge_parts(root: Path, folder: Path, group: Sequence[SmallPart]) -> bool:
+def merge_parts(root: CachePath, folder: CachePath, group: Sequence[SmallPart]) -> bool:
     """Write one part with the rows of several, check it, and only then remove them; tell whether it was done.
 
     Raises
@@ -138,17 +142,21 @@ def merge_parts(root: Path, folder: Path, group: Sequence[SmallPart]) -> bool:
     OSError
         If the folder cannot be read or written.
     """
-    digests = []
-    features = []
-    provenance = []
+    digests: list[NDArray[np.uint8]] = []
+    features: list[NDArray[Any]] = []
+    provenance: list[dict[str, Any]] = []
+
+    def take(part: Part) -> None:
+        rows = np.empty(part.header.shape, part.header.dtype)
+        part.read(np.arange(len(rows)), rows)
+        digests.append(part.header.digests.copy())
+        features.append(rows)
+        provenance.append(part.header.provenance)
+
     try:
         for small in group:
             with Part.open(small.path) as part:
-                rows = np.empty(part.header.shape, part.header.dtype)
-                part.read(np.arange(len(rows)), rows)
-                digests.append(part.header.digests.copy())
-                features.append(rows)
-                provenance.append(part.header.provenance)
+                part.read_whole(take)
     except (FileNotFoundError, BrokenPart):
         # Merged by another process meanwhile, or damaged: everything stays as it is.
         return False
@@ -161,10 +169,11 @@ def merge_parts(root: Path, folder: Path, group: Sequence[SmallPart]) -> bool:
     check = check_part(target, root)
     if check is None or check.problem:
         return False
+    storage = storage_of(root)
     for small in group:
         if small.path != target:
-            small.path.unlink(missing_ok=True)
-    sync_folder(folder)
+            storage.remove_file(small.path)
+    storage.finish_removal(folder)
     return True
 
 

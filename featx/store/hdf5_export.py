@@ -147,7 +147,12 @@ def write_export(
         remove_given_up_beside(target)
         with atomic_file(target) as (handle, _):
             write_all(handle, head)
-            store.collect(key, columns.digests, RowTarget(handle, len(head), row_shape).copy_rows)
+            row_target = RowTarget(handle, len(head), row_shape)
+
+            def copy(part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
+                part.read_whole(lambda whole: row_target.copy_rows(whole, rows, places))
+
+            store.collect(key, columns.digests, copy)
             size = os.fstat(handle).st_size
     except StoreError:
         raise

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +18,10 @@ import xxhash
 from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, NewerPart
-from featx.files import check_regular, read_at, show_size
+from featx.files import read_at, show_size
 from featx.keys import FeatureKey
+from featx.storage.opened import OpenedFile
+from featx.storage.paths import CachePath
 from featx.store.hdf5_layout import TemplateLayouts
 from featx.store.schema import (
     MOST_ROWS,
@@ -195,14 +195,14 @@ def choose_user_block(fields: dict[str, Any]) -> int:
     return size
 
 
-def read_part_header(handle: int, path: Path) -> PartHeader:
+def read_part_header(file: OpenedFile, path: CachePath) -> PartHeader:
     """Read and check a part's header: its checksum covers whatever stands before the features.
 
     Parameters
     ----------
-    handle : int
-        Open for reading.
-    path : pathlib.Path
+    file : OpenedFile
+        Its head, at least.
+    path : pathlib.Path or ObjectPath
         How errors name the file.
 
     Returns
@@ -216,23 +216,18 @@ def read_part_header(handle: int, path: Path) -> PartHeader:
     NewerPart
         If its format is newer than this version reads.
     """
-    status = os.fstat(handle)
-    try:
-        check_regular(status.st_mode)
-    except OSError as error:
-        raise BrokenPart(f"'{path}' {error}") from error
-    data = read_header_bytes(handle, status.st_size, path)
+    data = read_header_bytes(file.handle, file.size, path)
     try:
         header = parse_header(data)
     # The checksum was right, so a program wrote this on purpose, but not one of ours.
     except ValueError as error:
         raise BrokenPart(f"'{path}' has a header that cannot be understood: {error}") from error
-    if header.file_bytes != status.st_size:
-        raise BrokenPart(f"'{path}' has {status.st_size} bytes instead of {header.file_bytes}")
+    if header.file_bytes != file.size:
+        raise BrokenPart(f"'{path}' has {file.size} bytes instead of {header.file_bytes}")
     return header
 
 
-def read_header_bytes(handle: int, size: int, path: Path) -> bytearray:
+def read_header_bytes(handle: int, size: int, path: CachePath) -> bytearray:
     """Read the header of a file of so many bytes, and compare it with its checksum.
 
     Raises
@@ -262,7 +257,7 @@ def read_header_bytes(handle: int, size: int, path: Path) -> bytearray:
     return buffer
 
 
-def parse_header_length(data: bytes | bytearray, path: Path) -> int:
+def parse_header_length(data: bytes | bytearray, path: CachePath) -> int:
     """Read the length of the header from the first line, which may be anything.
 
     Raises
@@ -281,6 +276,13 @@ def parse_header_length(data: bytes | bytearray, path: Path) -> int:
     if match is None or int(match[1]) != PART_FORMAT or int(match[2]) < FIRST_LINE_BYTES:
         raise BrokenPart(f"'{path}' is {describe_beginning(data)}: it does not begin as parts of featx do")
     return int(match[2])
+
+
+def measure_header(data: bytes) -> int:
+    """Tell from the first bytes of a part how many bytes its header has; 0 where they are not those of a part."""
+    match = re.match(rb"featx part, format \d{1,9}; header of (\d{12}) bytes", data)
+    length = int(match[1]) if match else 0
+    return length if length <= MOST_HEADER_BYTES else 0
 
 
 def describe_beginning(data: bytes | bytearray) -> str:

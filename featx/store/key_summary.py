@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from featx.keys import FeatureKey
+from featx.storage.paths import CachePath
 from featx.store.digest_index import DigestIndex
-from featx.store.part import Part
+from featx.store.part import Part, fetch_headers
 from featx.store.paths import list_parts
 from featx.store.schema import read_key
 
@@ -54,9 +53,11 @@ def choose_shape(rows_of: RowsOfShapes) -> tuple[int, ...]:
     return rows_of.most_common(1)[0][0] if rows_of else ()
 
 
-def open_sound_parts(folder: Path) -> Iterator[Part]:
+def open_sound_parts(folder: CachePath) -> Iterator[Part]:
     """Yield the parts in a folder whose headers are sound, each open until the next one is asked for."""
-    for path in list_parts(folder):
+    paths = list_parts(folder)
+    fetch_headers(paths)
+    for path in paths:
         try:
             part = Part.open(path)
         except OSError:
@@ -65,7 +66,7 @@ def open_sound_parts(folder: Path) -> Iterator[Part]:
             yield part
 
 
-def summarise_key(folder: Path, root: Path) -> KeySummary | None:
+def summarise_key(folder: CachePath, root: CachePath) -> KeySummary | None:
     """Sum up the sound parts in a folder of the cache `root`; None if none of them belongs there."""
     key: FeatureKey | None = None
     key_json = ""
@@ -89,7 +90,7 @@ def summarise_key(folder: Path, root: Path) -> KeySummary | None:
         rows_of[header.shape[1:]] += header.shape[0]
         size += header.file_bytes
         seconds += float(header.provenance.get("seconds", 0))
-        modified = max(modified, os.fstat(part.handle).st_mtime)
+        modified = max(modified, part.file.modified)
     if key is None:
         return None
     images = int(DigestIndex(digests).are_first().sum())

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -24,9 +23,19 @@ import xxhash
 from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, NotFinite, StoreError
-from featx.files import atomic_file, digest, open_regular, read_at, write_all
+from featx.files import digest, read_at
 from featx.keys import FeatureKey
-from featx.store.header import PART_DTYPES, PartHeader, encode_header, read_part_header, rows_per_block
+from featx.storage.interface import storage_of
+from featx.storage.opened import Data, OpenedFile
+from featx.storage.paths import CachePath
+from featx.store.header import (
+    PART_DTYPES,
+    PartHeader,
+    encode_header,
+    measure_header,
+    read_part_header,
+    rows_per_block,
+)
 
 PART_BYTES = 2**25
 """A part is full with about 32 MiB of features; whoever reads one needs no more memory than that."""
@@ -42,17 +51,17 @@ def part_name(digests: NDArray[np.uint8]) -> str:
 
 
 def write_part(
-    folder: Path,
+    folder: CachePath,
     key: FeatureKey,
     digests: NDArray[np.uint8],
     features: Sequence[NDArray[Any]],
     provenance: dict[str, Any],
-) -> Path:
+) -> CachePath:
     """Write rows as one part, atomically and durably.
 
     Parameters
     ----------
-    folder : pathlib.Path
+    folder : pathlib.Path or ObjectPath
         The key's folder; created if missing.
     key : FeatureKey
     digests : (n, 32) uint8
@@ -63,7 +72,7 @@ def write_part(
 
     Returns
     -------
-    pathlib.Path
+    pathlib.Path or ObjectPath
 
     Raises
     ------
@@ -75,10 +84,9 @@ def write_part(
     if any(len(piece) % block_rows for piece in features[:-1]):
         features = [np.concatenate(features)]
     header = encode_header(key, digests, features, provenance)
-    with atomic_file(target) as (handle, _):
-        write_all(handle, header)
-        for piece in features:
-            write_all(handle, piece.data)
+    pieces: list[Data] = [header]
+    pieces += [piece.data for piece in features]
+    storage_of(target).write_file(target, pieces, is_read_again=True)
     return target
 
 
@@ -88,18 +96,18 @@ class Part:
 
     Attributes
     ----------
-    path : pathlib.Path
-    handle : int
-        Closed on leaving the `with` block.
+    path : pathlib.Path or ObjectPath
+    file : OpenedFile
+        Closed on leaving the `with` block. Of an object it may be the header only, until `reopen` is asked for more.
     header : PartHeader
     """
 
-    path: Path
-    handle: int
+    path: CachePath
+    file: OpenedFile
     header: PartHeader
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: CachePath) -> Self:
         """Open a part and check its header, its length and its name.
 
         Raises
@@ -111,28 +119,75 @@ class Part:
         OSError
             If the file is gone or unreadable.
         """
+        storage = storage_of(path)
         try:
-            handle = open_regular(path)
+            return cls.take(path, lambda: storage.open_file(path, measure_header))
+        except BrokenPart:
+            # A damaged copy says nothing of the object.
+            if not storage.forget_copy(path):
+                raise
+        return cls.take(path, lambda: storage.open_file(path, measure_header))
+
+    @classmethod
+    def open_anew(cls, path: CachePath) -> Self:
+        """Open a part as it is now where it lies, and whole; errors are those of `open`."""
+        return cls.take(path, lambda: storage_of(path).open_anew(path))
+
+    @classmethod
+    def take(cls, path: CachePath, open_file: Callable[[], OpenedFile]) -> Self:
+        """Make a part of the file that a function opens; errors are those of `open`."""
+        try:
+            file = open_file()
         except OSError as error:
             # What the system refuses has a number; what is not a file, or a link in a circle, is not a part.
-            if error.errno in (None, errno.ELOOP):
+            if error.errno in (None, errno.ELOOP) and not isinstance(error, StoreError):
                 raise BrokenPart(f"'{path}' {error.strerror or error}") from error
             raise
         try:
-            header = read_part_header(handle, path)
+            header = read_part_header(file, path)
             expected_name = part_name(header.digests)
             if path.name != expected_name:
                 raise BrokenPart(f"'{path}' holds other rows than its name says ({expected_name})")
-            return cls(path, handle, header)
+            return cls(path, file, header)
         except BaseException:
-            os.close(handle)
+            file.close()
             raise
+
+    def reopen(self) -> Self:
+        """Open the part once more, and whole: what was open may be closed meanwhile.
+
+        Raises
+        ------
+        BrokenPart, OSError
+            As `open` does, where only the header was open.
+        """
+        if self.file.is_whole:
+            return replace(self, file=replace(self.file, handle=os.dup(self.file.handle)))
+        storage = storage_of(self.path)
+        return type(self).take(self.path, lambda: storage.open_file(self.path))
+
+    def read_whole(self, read: Callable[[Part], None]) -> None:
+        """Hand the whole part to a function that reads it; once more, from where it lies, if a copy was damaged.
+
+        Raises
+        ------
+        BrokenPart, OSError
+            As `open` and the function do.
+        """
+        try:
+            with self.reopen() as part:
+                read(part)
+        except BrokenPart:
+            if not storage_of(self.path).forget_copy(self.path):
+                raise
+            with type(self).open_anew(self.path) as part:
+                read(part)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self.handle)
+        self.file.close()
 
     def read(self, rows: NDArray[np.intp], out: NDArray[Any]) -> None:
         """Read some rows, checking every block that they lie in.
@@ -223,7 +278,7 @@ class Part:
         for low in range(0, len(view), block_bytes * BLOCKS_PER_READ):
             run = view[low : low + block_bytes * BLOCKS_PER_READ]
             try:
-                is_complete = read_at(self.handle, run, place + low) == len(run)
+                is_complete = read_at(self.file.handle, run, place + low) == len(run)
             except OSError as error:
                 raise StoreError(f"'{self.path}' cannot be read: {error.strerror or error}") from error
             computed = [checksum(run[at : at + block_bytes]) for at in range(0, len(run), block_bytes)]
@@ -241,6 +296,18 @@ class Part:
         first_row = block * self.header.block_rows
         last_row = min(first_row + self.header.block_rows, self.header.shape[0]) - 1
         return BrokenPart(f"'{self.path}' is damaged: features of rows {first_row} to {last_row} fail their checksum")
+
+
+def fetch_headers(paths: Sequence[CachePath]) -> None:
+    """Get ready to open parts one after another, where they lie far away: many headers are read at a time.
+
+    Raises
+    ------
+    StoreError
+        If the cache cannot be read.
+    """
+    if paths:
+        storage_of(paths[0]).fetch_heads(paths, measure_header)
 
 
 def is_run(numbers: NDArray[np.intp]) -> bool:

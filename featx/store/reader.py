@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -18,17 +18,32 @@ from featx.store.part import Part
 READER_THREADS = 4
 """Threads that read, where there are as many cores: copying and checking take longer than the disk."""
 
+FETCHING_THREADS = 8
+"""Threads that read where parts have to be fetched: each has one connection, which is slower than the network."""
+
 MAX_OPEN_PARTS = 64
 """Parts kept open until they are read together. Finding rows keeps Python busy, and readers would wait for it."""
 
 
 @dataclass(frozen=True)
 class PostponedRead:
-    """Rows to read from a part, opened once more for it, and the places where they belong."""
+    """Rows to read from a part, and the places where they belong.
+
+    Of a file of this machine the part was opened once more for it; an object is opened by who reads it.
+    """
 
     part: Part
     rows: NDArray[np.intp]
     places: NDArray[np.intp]
+
+    def opened(self) -> Part:
+        """Give the open part."""
+        return self.part if self.part.file.is_whole else self.part.reopen()
+
+    def close(self) -> None:
+        """Close what was opened for it and never read."""
+        if self.part.file.is_whole:
+            self.part.file.close()
 
 
 @dataclass
@@ -74,12 +89,13 @@ class ParallelReader:
         """
         if self.out is None:
             self.out = self._make_array(part)
-        # Picking scattered rows keeps Python busy, so that threads would only wait for one another.
-        if 2 * len(rows) < part.header.shape[0]:
+        # Picking scattered rows keeps Python busy, so that threads would only wait for one another; not for a network.
+        if 2 * len(rows) < part.header.shape[0] and part.file.is_whole:
             part.read_into(rows, places, self.out)
             return
-        reopened = replace(part, handle=os.dup(part.handle))
-        self._postponed.append(PostponedRead(reopened, rows, places))
+        # Objects are fetched by the threads that read them.
+        kept = part.reopen() if part.file.is_whole else part
+        self._postponed.append(PostponedRead(kept, rows, places))
         if len(self._postponed) == self.max_open_parts:
             self._read_postponed()
 
@@ -106,15 +122,16 @@ class ParallelReader:
         if error is None:
             self._read_postponed()
         for postponed in self._postponed:
-            os.close(postponed.part.handle)
+            postponed.close()
 
     def _read_postponed(self) -> None:
         if self.out is None:
             return
         # One iterator that all threads take from: no thread is done before the others.
         reads = iter(self._postponed)
+        are_here = all(postponed.part.file.is_whole for postponed in self._postponed)
+        threads = min(READER_THREADS, os.cpu_count() or 1) if are_here else FETCHING_THREADS
         self._postponed = []
-        threads = min(READER_THREADS, os.cpu_count() or 1)
         with ThreadPoolExecutor(threads) as pool:
             others = [pool.submit(read_parts, reads, self.out) for _ in range(threads - 1)]
             try:
@@ -123,7 +140,7 @@ class ParallelReader:
             finally:
                 # Left over where a disk failed.
                 for postponed in reads:
-                    os.close(postponed.part.handle)
+                    postponed.close()
 
 
 def read_parts(reads: Iterator[PostponedRead], out: NDArray[Any]) -> bool:
@@ -131,8 +148,9 @@ def read_parts(reads: Iterator[PostponedRead], out: NDArray[Any]) -> bool:
     is_sound = True
     for postponed in reads:
         try:
-            with postponed.part as part:
+            with postponed.opened() as part:
                 part.read_into(postponed.rows, postponed.places, out)
-        except BrokenPart:
+        # Gone since its header was read: whoever asked looks again.
+        except (BrokenPart, FileNotFoundError):
             is_sound = False
     return is_sound

@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, MissingFeatures, NewerPart, StoreError
-from featx.files import sync_folder
 from featx.keys import BaseId, FeatureKey
+from featx.storage.interface import Storage, storage_of
+from featx.storage.paths import CachePath
 from featx.store.base_json import BASE_FILE, StoredBase, read_base, write_base
 from featx.store.digest_index import RequestedRows
 from featx.store.header import PartHeader
 from featx.store.key_summary import KeySummary, summarise_key
-from featx.store.part import Part, to_stored, write_part
+from featx.store.part import Part, fetch_headers, to_stored, write_part
 from featx.store.paths import list_base_folders, list_key_folders, list_parts
 from featx.store.reader import ParallelReader
 
@@ -36,19 +36,24 @@ class FeatureStore:
 
     Parameters
     ----------
-    root : pathlib.Path
-        The cache folder; it need not exist to be read.
+    root : pathlib.Path or ObjectPath
+        The cache; it need not exist to be read.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
-        self._warned: set[Path] = set()
+    def __init__(self, root: CachePath) -> None:
+        self.root = root
+        self._warned: set[CachePath] = set()
 
-    def folder(self, key: FeatureKey) -> Path:
+    @property
+    def storage(self) -> Storage:
+        """Where the cache lies; asked when it is needed, so that a missing library is an error of what needs it."""
+        return storage_of(self.root)
+
+    def folder(self, key: FeatureKey) -> CachePath:
         """Folder of a key's parts."""
         return self.root / key.folder
 
-    def parts(self, key: FeatureKey, paths: Iterable[Path] | None = None) -> Iterator[Part]:
+    def parts(self, key: FeatureKey, paths: Iterable[CachePath] | None = None) -> Iterator[Part]:
         """Yield a key's sound parts in the order of their names, each open until the next one is asked for.
 
         Broken ones are skipped with a warning.
@@ -56,7 +61,7 @@ class FeatureStore:
         Parameters
         ----------
         key : FeatureKey
-        paths : iterable of pathlib.Path, optional
+        paths : iterable of pathlib.Path or ObjectPath, optional
             Only these parts.
 
         Raises
@@ -64,10 +69,10 @@ class FeatureStore:
         StoreError
             If the folder cannot be read.
         """
-        if paths is None:
-            paths = list_parts(self.folder(key))
+        listed = list_parts(self.folder(key)) if paths is None else list(paths)
+        fetch_headers(listed)
         expected_key = key.to_json()
-        for path in paths:
+        for path in listed:
             try:
                 with Part.open(path) as part:
                     if part.header.key == expected_key:
@@ -126,7 +131,7 @@ class FeatureStore:
         digests: NDArray[np.uint8],
         features: NDArray[Any] | Sequence[NDArray[Any]],
         provenance: dict[str, Any],
-    ) -> Path:
+    ) -> CachePath:
         """Commit rows as one part; when this returns they survive a crash of the machine.
 
         Parameters
@@ -140,7 +145,7 @@ class FeatureStore:
 
         Returns
         -------
-        pathlib.Path
+        pathlib.Path or ObjectPath
             The part.
 
         Raises
@@ -198,7 +203,11 @@ class FeatureStore:
             return self._make_empty(key)
         # Other parts may hold the rows of damaged ones, and reading them one at a time finds out.
         if not reader.is_sound:
-            self.collect(key, digests, lambda part, rows, places: part.read_into(rows, places, out))
+
+            def read(part: Part, rows: NDArray[np.intp], places: NDArray[np.intp]) -> None:
+                part.read_whole(lambda whole: whole.read_into(rows, places, out))
+
+            self.collect(key, digests, read)
         return out
 
     def _make_empty(self, key: FeatureKey) -> NDArray[Any]:
@@ -242,8 +251,8 @@ class FeatureStore:
         """Hand requested rows to `take`; return which were not found, (n,) bool, and the last damage met."""
         requested = RequestedRows(digests)
         broken: BrokenPart | None = None
-        seen: set[Path] = set()
-        listed: list[Path] | None = None
+        seen: set[CachePath] = set()
+        listed: list[CachePath] | None = None
         # While rows are missing, list again until nothing changes: a merge may have hidden them from the first listing.
         while requested.is_missing.any() and (paths := list_parts(self.folder(key))) != listed:
             listed = paths
@@ -256,6 +265,9 @@ class FeatureStore:
                         requested.is_missing[places] = False
                     except BrokenPart as error:
                         broken = error
+                    except FileNotFoundError:
+                        # An object that is gone since its header was read; files stay open.
+                        continue
                 if not requested.is_missing.any():
                     break
         return requested.is_missing, broken
@@ -287,23 +299,23 @@ class FeatureStore:
         paths = list_parts(folder)
         try:
             for path in paths:
-                path.unlink(missing_ok=True)
+                self.storage.remove_file(path)
             self._remove_empty_folders(folder)
-            sync_folder(folder if folder.exists() else self.root)
+            self.storage.finish_removal(folder)
         except OSError as error:
             raise self._unwritable(error) from error
         return len(paths)
 
-    def _remove_empty_folders(self, folder: Path) -> None:
+    def _remove_empty_folders(self, folder: CachePath) -> None:
         layer = folder.parent
         base = layer.parent
-        # Folders that hold something else stay: rmdir raises an error then.
+        # Folders that hold something else stay: to remove them is an error then.
         with suppress(OSError):
-            folder.rmdir()
-            layer.rmdir()
-            if [path.name for path in base.iterdir()] == [BASE_FILE]:
-                (base / BASE_FILE).unlink()
-                base.rmdir()
+            self.storage.remove_folder(folder)
+            self.storage.remove_folder(layer)
+            if [path.name for path in self.storage.list_entries(base)] == [BASE_FILE]:
+                self.storage.remove_file(base / BASE_FILE)
+                self.storage.remove_folder(base)
 
     def describe(self, base: StoredBase) -> None:
         """Write `base.json` beside a base's features, unless an intact one exists.
@@ -333,13 +345,16 @@ class FeatureStore:
                 log.warning("'%s' is unreadable (%s) and is skipped", file, error)
         return bases
 
-    def _warn(self, path: Path, problem: str) -> None:
+    def _warn(self, path: CachePath, problem: str) -> None:
         """Log a problem with a part, once for each part."""
         if path not in self._warned:
             self._warned.add(path)
             log.warning("%s. The part is skipped: run `featx cache verify` for details", problem)
 
     def _unwritable(self, error: OSError) -> StoreError:
+        if isinstance(error, StoreError):
+            # Of an object store: worded already.
+            return StoreError(f"{error}. What was committed before is safe")
         if isinstance(error, IsADirectoryError):
             # Renaming a file to the name of a folder: making room would not help.
             return StoreError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -14,6 +13,8 @@ from numpy.typing import NDArray
 
 from featx.errors import BrokenPart, StoreError, first_line
 from featx.files import TEMPORARY
+from featx.storage.interface import storage_of
+from featx.storage.paths import CachePath
 from featx.store.base_json import BASE_FILE, read_base
 from featx.store.header import PartHeader, lay_out_header, parse_description, read_header_bytes
 from featx.store.key_summary import RowsOfShapes, choose_shape
@@ -102,15 +103,15 @@ class VerifyReport:
         return {"parts": self.parts, "rows": self.rows, "bytes": self.bytes, "problems": problems}
 
 
-def verify(root: Path, progress: Progress | None = None) -> VerifyReport:
+def verify(root: CachePath, progress: Progress | None = None) -> VerifyReport:
     """Read everything in a cache and check it: every bit of every part, its name, its folder, each `base.json`.
 
     Memory: one block of features and one part's header, however many images there are.
 
     Parameters
     ----------
-    root : pathlib.Path
-        The cache folder.
+    root : pathlib.Path or ObjectPath
+        The cache.
     progress : callable, optional
         Called with the number of parts done and of all parts.
 
@@ -145,7 +146,7 @@ def verify(root: Path, progress: Progress | None = None) -> VerifyReport:
     return report
 
 
-def check_part(path: Path, root: Path, shape: tuple[int, ...] | None = None) -> PartCheck | None:
+def check_part(path: CachePath, root: CachePath, shape: tuple[int, ...] | None = None) -> PartCheck | None:
     """Read and check one part; None if another process has merged or removed it since it was listed.
 
     Parameters
@@ -154,11 +155,12 @@ def check_part(path: Path, root: Path, shape: tuple[int, ...] | None = None) -> 
         What a row must have, where that is known.
     """
     try:
-        with Part.open(path) as part:
+        # Where it lies, not a copy of it.
+        with Part.open_anew(path) as part:
             header = part.header
             reasons = check_contents(part, root)
     except FileNotFoundError:
-        if not path.is_symlink():
+        if not storage_of(path).exists(path):
             return None
         return PartCheck(str(path), "is a link that leads nowhere", is_broken=True)
     except OSError as error:
@@ -175,14 +177,14 @@ def describe_other_shape(found: tuple[int, ...], common: tuple[int, ...]) -> str
     return f"holds rows of shape {found} beside rows of shape {common}"
 
 
-def describe_error(error: OSError, path: Path) -> str:
+def describe_error(error: OSError, path: CachePath) -> str:
     """Give the message of an error without the name of the file, which the report names anyway."""
     if isinstance(error, StoreError):
         return str(error).removeprefix(f"'{path}' ")
     return f"cannot be read: {error.strerror or error}"
 
 
-def check_contents(part: Part, root: Path) -> list[str]:
+def check_contents(part: Part, root: CachePath) -> list[str]:
     """Check a part whose header is sound: its key, its features, and what HDF5 reads of it."""
     reasons = check_key(part, root)
     damage = list(find_damage(part))
@@ -193,7 +195,7 @@ def check_contents(part: Part, root: Path) -> list[str]:
     return reasons
 
 
-def check_key(part: Part, root: Path) -> list[str]:
+def check_key(part: Part, root: CachePath) -> list[str]:
     """Check that a part lies in the folder of its key."""
     key = read_key(part.header.key)
     if root / key.folder == part.path.parent:
@@ -223,11 +225,11 @@ def compare_with_hdf5(part: Part) -> list[str]:
     the library laid out is read with it, but for datasets: where these lie says enough.
     """
     header = part.header
-    data = read_header_bytes(part.handle, header.file_bytes, part.path)
+    data = read_header_bytes(part.file.handle, header.file_bytes, part.path)
     if data == lay_out_again(data, header):
         return []
     try:
-        with open(part.handle, "rb", closefd=False) as raw, h5py.File(raw, "r") as file:
+        with open(part.file.handle, "rb", closefd=False) as raw, h5py.File(raw, "r") as file:
             is_same = compare_layout(file, header, data)
     # The library has met bytes of an unknown hand, and may raise anything.
     except Exception as error:
@@ -283,12 +285,12 @@ def read_scalar(file: Any, name: str) -> Any:
     return file.attrs[name] if file.attrs.get_id(name).shape == () else None
 
 
-def find_foreign_files(root: Path) -> list[CacheProblem]:
+def find_foreign_files(root: CachePath) -> list[CacheProblem]:
     """List files in a cache that are not featx's own.
 
     Hidden files and README.md are allowed at the top, unfinished files everywhere.
     """
-    foreign = [path for path in list_entries(root) if not path.is_dir() and not is_allowed_at_top(path)]
+    foreign = [path for path in storage_of(root).list_files(root) if not is_allowed_at_top(path)]
     for base in list_base_folders(root):
         layers = list_subfolders(base)
         foreign += [path for path in list_entries(base) if path not in layers and path.name != BASE_FILE]
@@ -301,12 +303,12 @@ def find_foreign_files(root: Path) -> list[CacheProblem]:
     return [CacheProblem(str(path), "is not a file of featx: move it out of the cache") for path in finished]
 
 
-def is_allowed_at_top(path: Path) -> bool:
+def is_allowed_at_top(path: CachePath) -> bool:
     """Whether a file may lie beside the folders of bases."""
     return path.name == "README.md" or path.name.startswith(".")
 
 
-def check_bases(root: Path) -> list[CacheProblem]:
+def check_bases(root: CachePath) -> list[CacheProblem]:
     """Check the `base.json` of each base of which the cache holds parts."""
     problems = []
     for base in list_base_folders(root):
@@ -315,7 +317,7 @@ def check_bases(root: Path) -> list[CacheProblem]:
     return problems
 
 
-def check_base_json(file: Path) -> list[CacheProblem]:
+def check_base_json(file: CachePath) -> list[CacheProblem]:
     """Check a `base.json`."""
     try:
         read_base(file)

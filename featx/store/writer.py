@@ -135,10 +135,10 @@ class PartWriter:
             self.pool.shutdown()
 
 
-def rows_per_part(images: int) -> int:
-    """Choose the rows of a part: about a sixteenth of the data set, a power of two from 32 to 1,024.
+def rows_per_part(images: int, least: int = 32, most: int = 1024) -> int:
+    """Choose the rows of a part: about a sixteenth of the data set, a power of two from `least` to `most`.
 
     It depends on the data set alone, not on what an earlier run left.
     """
     exponent = round(np.log2(max(1, images) / 16))
-    return int(min(1024, max(32, 2**exponent)))
+    return int(min(most, max(least, 2**exponent)))

@@ -29,6 +29,7 @@ from featx.ladder.procedure import FEW_IMAGES, ProcedureEstimate, estimate_proce
 from featx.ladder.report import AutoReport
 from featx.requests import AutoRequest, CompareRequest, ExtractRequest, column_flags, default_cache
 from featx.runners.summary import ExtractSummary
+from featx.storage.paths import side_folder
 from featx.timing import format_seconds
 from featx.types import Progress
 
@@ -82,7 +83,7 @@ def choose_automatically(request: AutoRequest, tools: Tools, watch: Watch) -> Au
     budget = Budget(request.seconds)
     check_target(request.out)
     columns = ColumnChoice(request.path_column, request.label_column)
-    listing = leave_out(list_images(request.data, request.cache, choice=columns), request.exclude)
+    listing = leave_out(list_images(request.data, side_folder(request.cache), choice=columns), request.exclude)
     check_classes(listing.labels, request.data)
     # All of them now: weights that are missing should not be found missing after minutes.
     bases = sorted(map(open_to_choose, request.bases), key=lambda base: base.multiply_adds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from featx import __version__
@@ -13,6 +12,7 @@ from featx.diagnosis.engines import Trial, try_engines
 from featx.diagnosis.finding import Finding, hide_people
 from featx.diagnosis.packages import Installation, check_packages, read_installation
 from featx.diagnosis.weights import check_weights
+from featx.storage.paths import CachePath
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Diagnosis:
         }
 
 
-def diagnose(cache: Path, installation: Installation | None = None, trial: Trial | None = None) -> Diagnosis:
+def diagnose(cache: CachePath, installation: Installation | None = None, trial: Trial | None = None) -> Diagnosis:
     """Check Python, packages, devices, engines, weights and the cache; no network is used.
 
     Parameters

@@ -28,6 +28,7 @@ from featx.fields import (
 from featx.paths import expand_home, is_file, is_folder
 from featx.requests import CompareRequest, ExtractRequest, FinetuneRequest
 from featx.requests.evaluation import choose_solver_device
+from featx.storage.paths import CachePath, side_folder
 
 Values = dict[str, Any]
 
@@ -185,7 +186,7 @@ def choose_training_device(device: str) -> str:
     return "auto" if device == "all" or "," in device else device
 
 
-def load_pipeline(name: str, cache: Path) -> Pipeline:
+def load_pipeline(name: str, cache: CachePath) -> Pipeline:
     """Read an experiment.
 
     Parameters
@@ -227,7 +228,7 @@ def load_pipeline(name: str, cache: Path) -> Pipeline:
         finetune = FinetuneRequest(
             extract.data,
             base,
-            out=cache / "models" / f"{path.stem}.featx",
+            out=side_folder(cache) / "models" / f"{path.stem}.featx",
             seed=compare.seed,
             device=choose_training_device(extract.device),
             workers=extract.workers,

@@ -12,6 +12,7 @@ from featx.engines.device import parse_devices
 from featx.requests import ExtractRequest
 from featx.runners import find_runner
 from featx.runners.summary import ExtractSummary
+from featx.storage.paths import side_folder
 from featx.types import Progress
 
 
@@ -45,7 +46,7 @@ def extract_features(request: ExtractRequest, progress: Progress | None = None) 
     """
     started = time.perf_counter()
     columns = ColumnChoice(request.path_column, request.label_column)
-    listing = leave_out(list_images(request.data, request.cache, request.strict, columns), request.exclude)
+    listing = leave_out(list_images(request.data, side_folder(request.cache), request.strict, columns), request.exclude)
     architecture = resolve(request.base)
     devices = parse_devices(request.device)
     if len(devices) == 1:

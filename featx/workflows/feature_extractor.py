@@ -23,6 +23,7 @@ from featx.features.load import read_matrix
 from featx.keys import DecodeMode, FeatureKey
 from featx.requests import ExtractRequest, default_cache
 from featx.runners.local import run_with_base
+from featx.storage.paths import CachePath, parse_cache, side_folder
 from featx.store.store import FeatureStore
 
 GIVEN_IMAGES = "images"
@@ -47,7 +48,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
     scaled : bool
         Whether rows are scaled to unit length, layer by layer, as `fit` and `compare` do; False gives them as stored.
     cache : str, pathlib.Path or None
-        Folder of the feature store; None: `$FEATX_CACHE`, else `./cache`.
+        Folder or URL of the feature store; None: `$FEATX_CACHE`, else `./cache`.
     device, engine, batch_size, workers
         As in `featx.extract`.
 
@@ -87,7 +88,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         decode: DecodeMode | None = None,
         store_dtype: Literal["float32", "float16"] = "float32",
         scaled: bool = True,
-        cache: str | Path | None = None,
+        cache: str | CachePath | None = None,
         device: str = "auto",
         engine: Literal["auto", "torch", "compile", "openvino", "eager"] = "auto",
         batch_size: int | None = None,
@@ -164,7 +165,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
             problems = shorten((f"'{image.path}' ({image.reason})" for image in summary.failed), 3)
             raise DataError(f"{len(summary.failed)} of {len(listing)} images cannot be read: {problems}")
         store = FeatureStore(self.request_.cache)
-        digests = digest_all(self.request_.cache, listing).digests
+        digests = digest_all(side_folder(self.request_.cache), listing).digests
         return read_matrix(store, self.keys_, digests, self.scaled)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -201,7 +202,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
             device=self.device,
             batch_size=self.batch_size,
             workers=self.workers,
-            cache=Path(self.cache) if self.cache is not None else default_cache(),
+            cache=parse_cache(self.cache) if self.cache is not None else default_cache(),
             store_dtype=self.store_dtype,
             engine=self.engine,
         )

@@ -20,6 +20,7 @@ from featx.features.missing import complete_choice
 from featx.inspection.material import Material, open_material
 from featx.inspection.neighbours import find_nearest_to
 from featx.requests import ExtractRequest, SimilarRequest
+from featx.storage.paths import side_folder
 from featx.store.store import FeatureStore
 from featx.types import Progress
 
@@ -83,7 +84,7 @@ def find_similar(request: SimilarRequest, progress: Progress | None = None) -> S
     """
     material = open_material(request)
     listing = list_given_images(request.images)
-    digested = digest_all(request.cache, listing)
+    digested = digest_all(side_folder(request.cache), listing)
     digested, failed = extract_missing(request, material, digested, progress)
     failed = [*digested.unreadable, *failed]
     if not len(digested):

@@ -218,3 +218,16 @@ def test_foreign_parts_never_count(cache: Path, featx: Featx) -> None:
     listed = json.loads(featx("cache", "ls", "--json", "--cache", cache).stdout)
     assert {row["folder"]: row["images"] for row in listed} == {KEY.folder: 60, OTHER.folder: 2}
     assert featx("cache", "verify", "--cache", cache).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "words", [("cache", "ls"), ("cache", "verify"), ("extract", "digits", "--base", "tiny", "-l", "layer4")]
+)
+def test_a_url_of_an_unknown_kind_is_one_clear_line_and_makes_no_folder(
+    featx: Featx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = featx(*words, "--cache", "ftp://host/features")
+    assert result.exit_code == 2
+    assert "'ftp://host/features' is a URL" in result.stderr
+    assert list(tmp_path.iterdir()) == []

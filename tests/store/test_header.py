@@ -10,6 +10,7 @@ import xxhash
 
 from featx.errors import BrokenPart
 from featx.keys import FeatureKey
+from featx.storage.interface import LOCAL
 from featx.store.header import FIRST_LINE_BYTES, SMALLEST_USER_BLOCK, encode_header, make_first_line, read_part_header
 from featx.store.part import Part
 from featx.store.verify import check_part
@@ -66,8 +67,8 @@ def test_a_header_of_any_length_comes_back(tmp_path: Path, rows: int) -> None:
     features = features_of(digests)
     path = tmp_path / "part"
     path.write_bytes(encode_header(KEY, digests, [features], {"host": "here"}) + features.tobytes())
-    with open(path, "rb") as file:
-        header = read_part_header(file.fileno(), path)
+    with LOCAL.open_file(path) as file:
+        header = read_part_header(file, path)
     assert (header.key, header.provenance, header.shape) == (KEY.to_json(), {"host": "here"}, features.shape)
     assert np.array_equal(header.digests, digests)
     assert header.file_bytes == path.stat().st_size
@@ -77,5 +78,5 @@ def test_a_header_that_is_whole_and_says_nothing_of_use_is_broken(tmp_path: Path
     rest = b"[]\n".ljust(512, b"\0")
     path = tmp_path / "part"
     path.write_bytes(make_first_line(FIRST_LINE_BYTES + 512, xxhash.xxh3_128_hexdigest(rest)) + rest)
-    with open(path, "rb") as file, pytest.raises(BrokenPart, match="a header that cannot be understood"):
-        read_part_header(file.fileno(), path)
+    with LOCAL.open_file(path) as file, pytest.raises(BrokenPart, match="a header that cannot be understood"):
+        read_part_header(file, path)

@@ -48,7 +48,7 @@ def test_a_disk_that_fails_in_one_thread_fails_the_request(cache: Path) -> None:
             reader.take(part, rows, places)
             return
         write_only = os.open(part.path, os.O_WRONLY)  # reading from this handle fails in the system itself
-        reader.take(replace(part, handle=write_only), rows, places)
+        reader.take(replace(part, file=replace(part.file, handle=write_only)), rows, places)
         os.close(write_only)
 
     before = open_handles()

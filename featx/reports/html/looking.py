@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.storage.paths import CachePath
 from featx.types import Codes, Matrix
 
 Inspection = Mapping[str, Any]
@@ -37,7 +37,7 @@ class ToBePlaced:
     X: Matrix
     y: Codes
     seed: int
-    cache: Path
+    cache: CachePath
     stated: dict[str, Any]
 
 

@@ -1,0 +1,195 @@
+"""Clients of object stores, and what goes wrong with them in words.
+
+Credentials are obstore's own business: it finds them in the environment, or asks the machine it runs on. Its errors are
+never shown as they are, nor chained: they may hold addresses with signatures.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import timedelta
+from functools import cache
+from typing import Any, TypeVar
+
+from featx.errors import RequestError, StoreError
+from featx.storage.paths import ObjectPath
+
+T = TypeVar("T")
+
+TRIES = 4
+"""How often a request is made anew that failed half-way, each time with obstore's own retries."""
+
+FIRST_PAUSE = 0.5
+"""Seconds before the second try; each later pause is twice as long."""
+
+MOST_SECONDS = 90.0
+"""After this long no further try is begun."""
+
+RETRY = {"max_retries": 4, "retry_timeout": timedelta(seconds=45)}
+"""Of single requests: connections that are refused or cut, errors of the server, too many requests."""
+
+CLIENT = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": "15m"}
+"""The last is of a whole request: 256 MiB at 0.3 MB/s."""
+
+NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
+
+NO_CREDENTIALS = re.compile(
+    r"169\.254\.|metadata\.google|/metadata/|/latest/|credentials? (not|were not) found|No credential"
+)
+"""Parts of errors that come where obstore has looked everywhere for credentials: at last it asks the machine itself."""
+
+
+NO_BYTES = re.compile(r"status code: 416|object was only 0 bytes long")
+"""Parts of errors about ranges of an object of no bytes, which stands for none."""
+
+CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (`aws configure export-credentials --format env` gives them)",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or those of an application",
+}
+"""Where the services' own tools and obstore look for them."""
+
+
+class LostConnection(StoreError):
+    """A request that may work when it is made again."""
+
+
+@cache
+def make_client(bucket: str) -> Any:
+    """Make the client of a bucket, once in a process.
+
+    Parameters
+    ----------
+    bucket : str
+        Such as "s3://bucket", "memory://name" or "file:///folder".
+
+    Raises
+    ------
+    RequestError
+        If obstore is not installed.
+    StoreError
+        If the environment says something about the store that cannot be.
+    """
+    try:
+        from obstore import store
+    except ImportError as error:
+        raise RequestError(
+            f"the cache '{bucket}' lies in an object store, which needs obstore: pip install 'featx[cloud]'"
+        ) from error
+    scheme, _, name = bucket.partition("://")
+    try:
+        if scheme == "memory":
+            return store.MemoryStore()
+        if scheme == "file":
+            return store.LocalStore(name, mkdir=True)
+        kind = {"s3": store.S3Store, "gs": store.GCSStore, "az": store.AzureStore}[scheme]
+        return kind(name, client_options={**CLIENT, "allow_http": is_http_wanted()}, retry_config=RETRY)
+    # obstore has errors of its own for each kind of mistake.
+    except Exception as error:
+        raise StoreError(f"the cache '{bucket}' cannot be reached: {describe(str(error))}") from None
+
+
+def is_http_wanted() -> bool:
+    """Whether the user named a server without encryption, such as one of this machine."""
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
+    return any(os.environ.get(name, "").startswith("http://") for name in names)
+
+
+def ask(path: ObjectPath, request: Callable[[], T]) -> T:
+    """Make a request, again where it failed half-way, and word its errors.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such object.
+    StoreError
+        If the bucket is not there, refuses, or cannot be reached after `TRIES` tries.
+    """
+    pause = FIRST_PAUSE
+    end = time.monotonic() + MOST_SECONDS
+    for _ in range(TRIES - 1):
+        try:
+            return ask_once(path, request)
+        except LostConnection:
+            if time.monotonic() > end:
+                raise
+            time.sleep(pause)
+            pause *= 2
+    return ask_once(path, request)
+
+
+def ask_once(path: ObjectPath, request: Callable[[], T]) -> T:
+    """Make a request and word its errors."""
+    try:
+        return wait_for(request)
+    except (StoreError, KeyboardInterrupt):
+        raise
+    # Built-in errors and those of obstore, which are not derived from anything but Exception.
+    except Exception as error:
+        raise translate(error, path) from None
+
+
+def wait_for(request: Callable[[], T]) -> T:
+    """Make a request so that Ctrl-C ends the waiting: in the main thread obstore would hear of it at the end only."""
+    if threading.current_thread() is not threading.main_thread():
+        return request()
+    outcome: Future[T] = Future()
+
+    def make() -> None:
+        try:
+            outcome.set_result(request())
+        # Whatever it is, the main thread raises it.
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    # A daemon: Python does not wait for it when it ends.
+    threading.Thread(target=make, name="ask", daemon=True).start()
+    return outcome.result()
+
+
+def translate(error: Exception, path: ObjectPath) -> OSError:
+    """Word an error of obstore, without addresses and signatures that it may hold."""
+    text = str(error)
+    if NO_BUCKET.search(text):
+        return StoreError(f"there is no bucket '{path.bucket}': make it, or correct --cache")
+    if isinstance(error, FileNotFoundError) or NO_BYTES.search(text):
+        return FileNotFoundError(errno.ENOENT, "no such object", str(path))
+    kind = type(error).__name__
+    status = find_status(text)
+    if NO_CREDENTIALS.search(text):
+        scheme = path.bucket.partition(":")[0]
+        return StoreError(f"there are no credentials for '{path.bucket}': set {CREDENTIALS.get(scheme, 'them')}")
+    if is_refused(kind, status):
+        return StoreError(f"'{path.bucket}' refuses access ({describe(text)}): check the credentials and their rights")
+    what = f"'{path}' cannot be reached: {describe(text)}"
+    return StoreError(what) if status is not None and 400 <= status < 500 else LostConnection(what)
+
+
+def is_refused(kind: str, status: int | None) -> bool:
+    """Whether an error says that the credentials do not suffice."""
+    return kind in ("PermissionDeniedError", "UnauthenticatedError") or status in (401, 403)
+
+
+def find_status(text: str) -> int | None:
+    """Find the status of HTTP that an error states."""
+    match = re.search(r"status code: (\d{3})", text)
+    return int(match[1]) if match else None
+
+
+def describe(text: str) -> str:
+    """Give what an error says in a few words: the status and the server's code, or what happened on the way."""
+    code = re.search(r"<Code>(\w{1,60})</Code>", text)
+    status = re.search(r"status code: (\d{3}(?: [A-Z][a-z]+)*)", text)
+    if status:
+        return status[1] + (f", {code[1]}" if code else "")
+    way = re.search(r"HTTP error: ([a-z ]{1,60})", text)
+    if way:
+        return way[1].strip()
+    # The first line, up to where addresses may begin.
+    return text.partition("\n")[0].partition("http")[0].strip()[:120] or "an unknown error"
