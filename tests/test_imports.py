@@ -53,6 +53,7 @@ OWNERS = {
     "onnx": {"models"},
     "onnxruntime": {"models"},
     "sklearn": {"classifiers", "linear", "evaluation", "features", "inspection", "workflows"},
+    "ray": {"processes"},
     "click": {"cli"},
     "jinja2": {"reports"},
     "matplotlib": {"reports"},

@@ -1,0 +1,88 @@
+"""Asks a node of a cluster whether it sees what all of them must see: the cache and the images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import featx
+from featx.data.listing import ImageFile
+from featx.errors import FeatxError
+from featx.files import open_unfinished
+
+SAMPLED = 16
+"""Images that each node is asked for."""
+
+
+class NodeError(FeatxError, OSError):
+    """A node that does not see what it must."""
+
+
+@dataclass(frozen=True)
+class NodeCheck:
+    """What a node is asked for.
+
+    Attributes
+    ----------
+    version : str
+        Of featx.
+    folder : str
+        The current folder, from which relative paths count.
+    cache : pathlib.Path
+    token : str
+        Name of a file that lies in the cache while nodes are asked.
+    images : sequence of (path, ImageFile, bytes)
+        Some of the images, and how many bytes each has.
+    """
+
+    version: str
+    folder: str
+    cache: Path
+    token: str
+    images: Sequence[tuple[str, ImageFile, int]]
+
+    def list_problems(self) -> list[str]:
+        """List what this machine does not see, in words that go on from its name."""
+        if featx.__version__ != self.version:
+            return [f"has featx {featx.__version__}, not {self.version}"]
+        with suppress(OSError):
+            os.chdir(self.folder)
+        problems = self.check_cache()
+        for path, file, size in self.images:
+            found = file.find_size()
+            if found != size:
+                seen = f"sees {found} bytes of" if found else "does not see"
+                problems.append(f"{seen} the image '{path}'")
+                break
+        return problems
+
+    def check_cache(self) -> list[str]:
+        """Say whether the cache is there, the same as the driver's, and can be written."""
+        if not self.cache.is_dir():
+            return [f"does not see the cache '{self.cache}'"]
+        if not (self.cache / self.token).exists():
+            return [f"has a folder of its own at '{self.cache}', which is not the cache"]
+        try:
+            with unfinished_file(self.cache):
+                return []
+        except OSError as error:
+            return [f"cannot write to the cache '{self.cache}': {error.strerror or error}"]
+
+
+@contextmanager
+def unfinished_file(folder: Path) -> Iterator[str]:
+    """Have a file in a folder while the block runs; give its name. If this process is killed, cleaning removes it."""
+    handle, path = open_unfinished(folder / "seen")
+    try:
+        yield path.name
+    finally:
+        os.close(handle)
+        path.unlink(missing_ok=True)
+
+
+def list_problems(check: NodeCheck) -> list[str]:
+    """List what this machine does not see; called on each node."""
+    return check.list_problems()
