@@ -23,7 +23,7 @@ import featx
 from featx.bases.architecture import Architecture
 from featx.bases.loading import load_base
 from featx.data.digest_cache import KnownDigests, load_digests, save_digests
-from featx.data.listing import FailedImage, Listing
+from featx.data.listing import FailedImage, ImageFile, Listing
 from featx.errors import RequestError
 from featx.images.range_report import RangeReport
 from featx.keys import FeatureKey
@@ -222,6 +222,7 @@ def extract_rows(
         crew = Crew(cluster, Task(told, keys, images, check, level), share, queue)
         saver = DigestSaver(request, ledger)
         done = 0
+        shown = 0
         try:
             crew.hire(min(workers, queue.unfinished))
             with closing(crew.reports()) as reports:
@@ -230,8 +231,10 @@ def extract_rows(
                         ledger.enter(*report)
                         done += len(report[0])
                         saver.save_sometimes()
+                    # What a worker had done of an item is undone when it ends.
+                    shown = max(shown, min(done + crew.count_rows(), len(rows)))
                     if progress:
-                        progress(min(done + crew.count_rows(), len(rows)), len(rows))
+                        progress(shown, len(rows))
         except BaseException:
             for item, partial in crew.stop():
                 ledger.enter(item, partial)
@@ -283,12 +286,12 @@ def count_room(nodes: Sequence[Node], share: Share) -> int:
     return room
 
 
-def sample_images(listing: Listing, rows: NDArray[np.intp]) -> list[tuple[str, object, int]]:
+def sample_images(listing: Listing, rows: NDArray[np.intp]) -> list[tuple[str, ImageFile, int]]:
     """Take some of the images that lie on disk, from all over the rows, with the bytes that each has."""
     if not listing.files.are_shareable:
         return []
     places = np.unique(np.linspace(0, len(rows) - 1, SAMPLED).astype(int))
-    sample = []
+    sample: list[tuple[str, ImageFile, int]] = []
     for row in rows[places]:
         path = listing.paths[row]
         file = listing.files.find(path)
@@ -310,6 +313,9 @@ def check_nodes(cluster: Cluster, check: NodeCheck) -> None:
         try:
             problems = cluster.result(call)
         except WorkerEnded as end:
+            if node not in cluster.list_nodes():
+                # It has left the cluster meanwhile.
+                continue
             problems = [f"does not answer ({end})"]
         if problems:
             found.append(f"node {node.name} {' and '.join(problems)}")

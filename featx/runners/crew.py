@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,7 +93,7 @@ class Crew:
             actor = self.cluster.start(ClusterWorker, self.share, task)
             self.members.append(Member(actor, actor.open.remote()))
 
-    def reports(self) -> Iterator[tuple[WorkItem, ItemReport] | None]:
+    def reports(self) -> Generator[tuple[WorkItem, ItemReport] | None, None, None]:
         """Have all items computed; yield each with its report, and None when progress may be looked at.
 
         Raises
@@ -135,6 +135,8 @@ class Crew:
     def occupy(self, member: Member) -> None:
         """Give a worker the next item, or nothing where none waits."""
         member.rows_done = 0
+        # What was asked before is of the last item.
+        member.question = None
         member.item = None
         member.call = None
         if self.queue.waiting:

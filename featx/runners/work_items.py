@@ -92,7 +92,7 @@ class WorkQueue:
     Parameters
     ----------
     listing : Listing
-    rows : sequence of int
+    rows : (n,) int
         Rows to be computed.
     item_rows : int
 
@@ -102,9 +102,9 @@ class WorkQueue:
         Rows that were handed out again, since their worker ended.
     """
 
-    def __init__(self, listing: Listing, rows: Sequence[int], item_rows: int) -> None:
+    def __init__(self, listing: Listing, rows: NDArray[np.intp], item_rows: int) -> None:
         self.listing = listing
-        self.rows = np.asarray(rows, np.intp)
+        self.rows = rows
         self.item_rows = item_rows
         self.waiting = deque(range(-(-len(rows) // item_rows)))
         self.unfinished = len(self.waiting)
@@ -136,7 +136,7 @@ class WorkQueue:
         """
         if self.attempts[item.number] >= MOST_ATTEMPTS:
             raise ItemEndsWorkers(
-                f"{MOST_ATTEMPTS} workers ended, one after the other, on the same {len(item)} images, '{item.paths[0]}' "
+                f"{MOST_ATTEMPTS} workers ended in turn on the same {len(item)} images, '{item.paths[0]}' "
                 f"and those after it (the last one: {reason}). What was committed is kept: run the same command with a "
                 "smaller --batch-size, or with --runner local"
             )
