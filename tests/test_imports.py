@@ -164,7 +164,7 @@ def test_light_commands_import_neither_torch_nor_scikit_learn(command: list[str]
     script = (
         "import sys\nfrom featx.cli.main import run\n"
         f"try:\n    run({command!r})\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'sklearn', 'scipy'} & set(sys.modules)\nsys.exit(str(heavy) if heavy else 0)"
+        "heavy = {'torch', 'sklearn', 'scipy', 'ray'} & set(sys.modules)\nsys.exit(str(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -29,12 +29,12 @@ from featx.images.range_report import RangeReport
 from featx.keys import FeatureKey
 from featx.log import note
 from featx.processes.cluster import Cluster, Node, Share, open_cluster
-from featx.processes.workers import WorkerEnded, log_record
+from featx.processes.node_check import SAMPLED, NodeCheck, check_nodes, unfinished_file
+from featx.processes.workers import log_record
 from featx.requests import ExtractRequest
 from featx.runners.cluster_worker import Task
 from featx.runners.crew import Crew
 from featx.runners.local import describe_base, list_feature_keys, remember_digest
-from featx.runners.node_check import SAMPLED, NodeCheck, NodeError, list_problems, unfinished_file
 from featx.runners.shard import Shard
 from featx.runners.summary import ExtractSummary
 from featx.runners.tally import RowOutcome
@@ -297,33 +297,6 @@ def sample_images(listing: Listing, rows: NDArray[np.intp]) -> list[tuple[str, I
         file = listing.files.find(path)
         sample.append((path, file, file.find_size()))
     return sample
-
-
-def check_nodes(cluster: Cluster, check: NodeCheck) -> None:
-    """Ask each node whether it sees the cache and the images.
-
-    Raises
-    ------
-    NodeError
-        Naming every node that does not.
-    """
-    calls = [(node, cluster.call(list_problems, Share(0, 0, node.id), check)) for node in cluster.list_nodes()]
-    found: list[str] = []
-    for node, call in calls:
-        try:
-            problems = cluster.result(call)
-        except WorkerEnded as end:
-            if node not in cluster.list_nodes():
-                # It has left the cluster meanwhile.
-                continue
-            problems = [f"does not answer ({end})"]
-        if problems:
-            found.append(f"node {node.name} {' and '.join(problems)}")
-    if found:
-        raise NodeError(
-            f"{'; '.join(found)}. Every node must see data and cache under the same path, such as on a network file "
-            "system; nothing was computed"
-        )
 
 
 def describe_devices(devices: Sequence[str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
 import platform
 import threading
 import time
@@ -25,11 +23,12 @@ from featx.data.sources import ColumnChoice, list_images
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, group_poolings, make_plan
 from featx.keys import FeatureKey
+from featx.processes.log_collector import LogCollector
+from featx.processes.node_check import NodeCheck, NodeError
 from featx.requests import ExtractRequest
 from featx.runners.claims import Claims
 from featx.runners.feature_writers import FeatureWriters
 from featx.runners.local import Visit, describe_provenance, list_feature_keys
-from featx.runners.node_check import NodeCheck, NodeError
 from featx.runners.tally import Tally
 from featx.runners.work_items import ItemReport, WorkItem
 from featx.store.store import FeatureStore
@@ -89,23 +88,6 @@ class ItemFiles:
         return np.full((len(paths), 4), -1, np.int64)
 
 
-class LogCollector(logging.Handler):
-    """Keeps log records for the driver, which shows them as its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[tuple[str, int, str]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record."""
-        self.messages.append((record.name, record.levelno, record.getMessage()))
-
-    def take(self) -> list[tuple[str, int, str]]:
-        """Give what was kept, and forget it."""
-        taken, self.messages = self.messages, []
-        return taken
-
-
 @dataclass(frozen=True)
 class ItemVisit(Visit):
     """A pass over the rows of an item; which of them were computed is remembered."""
@@ -144,12 +126,7 @@ class ClusterWorker:
         FeatxError
             As `run_here` does, before anything is computed.
         """
-        # Some things are said only once, by the process that the user started.
-        multiprocessing.current_process().name = "worker"
-        logger = logging.getLogger("featx")
-        logger.addHandler(self.log)
-        logger.setLevel(self.task.log_level)
-        logger.propagate = False
+        self.log.begin(self.task.log_level)
         if problems := self.task.check.list_problems():
             raise NodeError(f"node '{platform.node()}' {' and '.join(problems)}")
         request = self.task.request

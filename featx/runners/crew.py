@@ -12,9 +12,9 @@ from typing import Any
 from featx.errors import FeatxError
 from featx.log import note
 from featx.processes.cluster import Cluster, ClusterError, Share
+from featx.processes.node_check import NodeError
 from featx.processes.workers import WorkerEnded
 from featx.runners.cluster_worker import ClusterWorker, Task
-from featx.runners.node_check import NodeError
 from featx.runners.work_items import ItemReport, WorkItem, WorkQueue
 
 log = logging.getLogger(__name__)

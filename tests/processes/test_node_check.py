@@ -9,7 +9,7 @@ import pytest
 
 import featx
 from featx.data.sources.image_files import DiskFile
-from featx.runners.node_check import NodeCheck, unfinished_file
+from featx.processes.node_check import NodeCheck, unfinished_file
 
 
 @pytest.fixture

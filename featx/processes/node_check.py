@@ -7,14 +7,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import featx
-from featx.data.listing import ImageFile
 from featx.errors import FeatxError
 from featx.files import open_unfinished
+from featx.processes.cluster import Cluster, Share
+from featx.processes.workers import WorkerEnded
 
 SAMPLED = 16
 """Images that each node is asked for."""
+
+
+class Sized(Protocol):
+    """A file that knows its size, wherever it lies."""
+
+    def find_size(self) -> int:
+        """Say how many bytes it has; 0 where it is not there. Never raises."""
+        ...
 
 
 class NodeError(FeatxError, OSError):
@@ -34,7 +44,7 @@ class NodeCheck:
     cache : pathlib.Path
     token : str
         Name of a file that lies in the cache while nodes are asked.
-    images : sequence of (path, ImageFile, bytes)
+    images : sequence of (path, file, bytes)
         Some of the images, and how many bytes each has.
     """
 
@@ -42,7 +52,7 @@ class NodeCheck:
     folder: str
     cache: Path
     token: str
-    images: Sequence[tuple[str, ImageFile, int]]
+    images: Sequence[tuple[str, Sized, int]]
 
     def list_problems(self) -> list[str]:
         """List what this machine does not see, in words that go on from its name."""
@@ -86,3 +96,30 @@ def unfinished_file(folder: Path) -> Iterator[str]:
 def list_problems(check: NodeCheck) -> list[str]:
     """List what this machine does not see; called on each node."""
     return check.list_problems()
+
+
+def check_nodes(cluster: Cluster, check: NodeCheck) -> None:
+    """Ask each node whether it sees the cache and the images.
+
+    Raises
+    ------
+    NodeError
+        Naming every node that does not.
+    """
+    calls = [(node, cluster.call(list_problems, Share(0, 0, node.id), check)) for node in cluster.list_nodes()]
+    found: list[str] = []
+    for node, call in calls:
+        try:
+            problems = cluster.result(call)
+        except WorkerEnded as end:
+            if node not in cluster.list_nodes():
+                # It has left the cluster meanwhile.
+                continue
+            problems = [f"does not answer ({end})"]
+        if problems:
+            found.append(f"node {node.name} {' and '.join(problems)}")
+    if found:
+        raise NodeError(
+            f"{'; '.join(found)}. Every node must see data and cache under the same path, such as on a network file "
+            "system; nothing was computed"
+        )
