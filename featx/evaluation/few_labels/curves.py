@@ -27,6 +27,7 @@ from featx.evaluation.few_labels.notes import note_few_labels
 from featx.evaluation.few_labels.training import Chosen, take_labelled, train_on_labelled
 from featx.evaluation.result import FittedClassifier
 from featx.evaluation.side_by_side import call_in_processes
+from featx.features.catalog import LayerSet
 from featx.features.matrix import Features
 from featx.processes.cluster_calls import call_on_cluster
 from featx.processes.parallelism import joblib_backend_surrounds
