@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+TRIES = 3
 
 MARK = "FEATX_TEST_CLUSTER"
 """Variable by which the processes of one cluster are told from those of others."""
@@ -25,18 +30,53 @@ def started(nodes: int) -> Iterator[TestCluster]:
     # Asked for when Ray is imported: its nodes listen on 127.0.0.1 only, and report nothing to anybody.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", MARK: name}
     utilities = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed")
-    cluster = utilities.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    of_test = None
     try:
-        of_test = TestCluster(cluster, name)
+        of_test = start_patiently(utilities.Cluster, name)
         for _ in range(nodes - 1):
             of_test.add_node()
-        os.environ["RAY_ADDRESS"] = cluster.address
+        os.environ["RAY_ADDRESS"] = of_test.cluster.address
         yield of_test
     finally:
-        with suppress(Exception):
-            cluster.shutdown()
+        if of_test is not None:
+            with suppress(Exception):
+                of_test.cluster.shutdown()
+        end_processes(name)
         os.environ.clear()
         os.environ.update(before)
+
+
+def start_patiently(kind: Any, name: str) -> TestCluster:
+    """Start the first node; Ray gives up after half a minute, which a busy machine may take."""
+    for attempt in range(TRIES):
+        try:
+            return TestCluster(
+                kind(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}), name
+            )
+        except Exception:
+            end_processes(name)
+            if attempt == TRIES - 1:
+                raise
+    raise AssertionError
+
+
+def list_processes(name: str, title: bytes = b"") -> list[int]:
+    """Processes of a cluster, but for this one and those it is run by, whose title begins in some way."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"{MARK}={name}".encode() not in (folder / "environ").read_bytes().split(b"\0"):
+                continue
+            if (folder / "cmdline").read_bytes().startswith(title):
+                found.append(int(folder.name))
+    return [process for process in found if process != os.getpid()]
+
+
+def end_processes(name: str) -> None:
+    """End what is left of a cluster."""
+    for process in list_processes(name):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 class TestCluster:
@@ -51,19 +91,33 @@ class TestCluster:
     def add_node(self) -> Any:
         return self.cluster.add_node(num_cpus=1)
 
+    @contextmanager
+    def blind_node(self, hidden: Path) -> Iterator[str]:
+        """Have a node that does not see a folder, since an empty one is mounted there; skips where that is refused."""
+        if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
+            pytest.skip("folders cannot be hidden from processes here")
+        start = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={self.cluster.address}"]
+        start += ["--num-cpus=1", "--node-name=blind", "--block"]
+        script = f"mount -t tmpfs none {shlex.quote(str(hidden))} && exec {shlex.join(start)}"
+        node = subprocess.Popen(
+            ["unshare", "-m", "sh", "-c", script],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield "blind"
+        finally:
+            os.killpg(node.pid, signal.SIGKILL)
+            node.wait()
+
     def remove_node(self, node: Any) -> None:
         """Kill all processes of a node."""
         self.cluster.remove_node(node, allow_graceful=False)
 
     def list_workers(self) -> list[int]:
         """Processes of featx's workers on all nodes."""
-        workers = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                title = (folder / "cmdline").read_bytes()
-                if title.startswith(b"ray::ClusterWorker") and self.name.encode() in (folder / "environ").read_bytes():
-                    workers.append(int(folder.name))
-        return workers
+        return list_processes(self.name, b"ray::ClusterWorker")
 
     def kill_worker(self) -> bool:
         """Kill one of the workers, if there is any."""

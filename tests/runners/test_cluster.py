@@ -22,6 +22,7 @@ from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
 from featx.errors import FeatxError, RequestError
 from featx.processes.cluster import ClusterError, Node, Share, check_version, open_cluster
+from featx.processes.node_check import NodeError
 from featx.requests import ExtractRequest
 from featx.runners.cluster import choose_share, count_room
 from featx.runners.local import list_feature_keys
@@ -185,6 +186,28 @@ def test_a_wrong_layer_is_refused_before_there_is_a_cluster(on_cluster: ExtractR
     with pytest.raises(FeatxError, match="unknown layer of tiny 'layer7'. Did you mean 'layer4'"):
         extract_features(replace(on_cluster, layers=("layer7",)))
     assert not on_cluster.cache.exists()
+
+
+@pytest.mark.parametrize("hidden", ["images", "cache"])
+def test_a_node_that_does_not_see_the_data_or_the_cache_is_refused_by_its_name(
+    on_cluster: ExtractRequest, cluster: TestCluster, hidden: str
+) -> None:
+    on_cluster.cache.mkdir()
+    folder = Path(on_cluster.data) if hidden == "images" else on_cluster.cache
+    expected = "does not see the image '.*000.png'" if hidden == "images" else "has a folder of its own at '.*cache'"
+    with cluster.blind_node(folder) as name:
+        wait_for_node(name)
+        with pytest.raises(NodeError, match=rf"^node '{name}' \([\d.]+\) {expected}"):
+            extract_features(on_cluster)
+    assert list(on_cluster.cache.rglob("*.h5")) == []
+
+
+def wait_for_node(name: str) -> None:
+    deadline = time.monotonic() + 60
+    with open_cluster() as connection:
+        while not any(f"'{name}'" in node.name for node in connection.list_nodes()):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
 
 
 def test_what_no_node_has_is_refused(on_cluster: ExtractRequest) -> None:
