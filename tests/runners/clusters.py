@@ -18,6 +18,18 @@ import pytest
 
 TRIES = 3
 
+START_NODE = """
+import sys, time
+from ray._private.node import Node
+from ray._private.parameter import RayParams
+address, name = sys.argv[1:]
+params = RayParams(gcs_address=address, node_ip_address="127.0.0.1", num_cpus=1, node_name=name)
+params.update_if_absent(include_log_monitor=False)
+node = Node(params, head=False, shutdown_at_exit=True, spawn_reaper=False)
+time.sleep(600)
+"""
+"""What a process is told that is to be a node; `ray start` refuses to start one beside others on 127.0.0.1."""
+
 MARK = "FEATX_TEST_CLUSTER"
 """Variable by which the processes of one cluster are told from those of others."""
 
@@ -92,12 +104,11 @@ class TestCluster:
         return self.cluster.add_node(num_cpus=1)
 
     @contextmanager
-    def blind_node(self, hidden: Path) -> Iterator[str]:
+    def blind_node(self, name: str, hidden: Path) -> Iterator[None]:
         """Have a node that does not see a folder, since an empty one is mounted there; skips where that is refused."""
         if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
             pytest.skip("folders cannot be hidden from processes here")
-        start = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={self.cluster.address}"]
-        start += ["--num-cpus=1", "--node-name=blind", "--block"]
+        start = [sys.executable, "-c", START_NODE, self.cluster.address, name]
         script = f"mount -t tmpfs none {shlex.quote(str(hidden))} && exec {shlex.join(start)}"
         node = subprocess.Popen(
             ["unshare", "-m", "sh", "-c", script],
@@ -106,7 +117,7 @@ class TestCluster:
             start_new_session=True,
         )
         try:
-            yield "blind"
+            yield
         finally:
             os.killpg(node.pid, signal.SIGKILL)
             node.wait()

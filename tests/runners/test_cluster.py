@@ -195,7 +195,9 @@ def test_a_node_that_does_not_see_the_data_or_the_cache_is_refused_by_its_name(
     on_cluster.cache.mkdir()
     folder = Path(on_cluster.data) if hidden == "images" else on_cluster.cache
     expected = "does not see the image '.*000.png'" if hidden == "images" else "has a folder of its own at '.*cache'"
-    with cluster.blind_node(folder) as name:
+    # A node that was killed is listed for a while: each has a name of its own.
+    name = f"without-{hidden}"
+    with cluster.blind_node(name, folder):
         wait_for_node(name)
         with pytest.raises(NodeError, match=rf"^node '{name}' \([\d.]+\) {expected}"):
             extract_features(on_cluster)
