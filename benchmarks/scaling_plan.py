@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import heapq
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -226,7 +227,7 @@ def simulate(images: int, workers: int, hours_between_failures: float, seed: int
     return Run(last / 3600, failures, repeated)
 
 
-def table(rows: list[tuple[str, ...]], head: tuple[str, ...]) -> str:
+def table(rows: Sequence[tuple[str, ...]], head: tuple[str, ...]) -> str:
     """Write rows as Markdown, numbers as they are."""
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
