@@ -57,6 +57,7 @@ OWNERS = {
     "onnx": {"models"},
     "onnxruntime": {"models"},
     "sklearn": {"classifiers", "linear", "evaluation", "features", "inspection", "workflows"},
+    "ray": {"processes"},
     "click": {"cli"},
     "jinja2": {"reports"},
     "matplotlib": {"reports"},
@@ -167,7 +168,7 @@ def test_light_commands_import_neither_torch_nor_scikit_learn_nor_obstore(comman
     script = (
         "import sys\nfrom featx.cli.main import run\n"
         f"try:\n    run({command!r})\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'sklearn', 'scipy', 'obstore', 'featx.storage.objects'} & set(sys.modules)\n"
+        "heavy = {'torch', 'sklearn', 'scipy', 'ray', 'obstore', 'featx.storage.objects'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     "engine",
     "views",
     "exclude",
+    "runner",
+    "gpus_per_worker",
+    "cpus_per_worker",
 )
 def extract(
     data: str | Path,
@@ -59,7 +62,8 @@ def extract(
     **options
         `path_column` and `label_column` of a table; `weights`, `resize`, `crop`, `precision`, `value_range` and
         `decode` of the base; `poolings`, `device`, `batch_size`, `workers`, `shard`, `rehash`, `cache`, `store_dtype`,
-        `engine`, `views`, `exclude` and `strict` as in `ExtractRequest`.
+        `engine`, `views`, `exclude`, `strict`, `runner`, `gpus_per_worker` and `cpus_per_worker` as in
+        `ExtractRequest`.
 
     Returns
     -------

@@ -32,7 +32,7 @@ EVALUATION_OPTIONS = (
 """Options that comparing and fitting share."""
 
 
-@takes_options(CompareRequest, *EVALUATION_OPTIONS, "poolings", "beside", "shots", "draws")
+@takes_options(CompareRequest, *EVALUATION_OPTIONS, "poolings", "beside", "shots", "draws", "runner")
 def compare(
     data: str | Path,
     *,
@@ -59,7 +59,8 @@ def compare(
         path): images that belong together; `weights`, `resize`, `crop`, `precision`, `value_range` and `decode` of the
         base; `poolings`, `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `beside`, `memory`,
         `device`, `select`, `positive`, `class_weight` ("none", "balanced" or weights by name), `nested` (outer folds),
-        `repeats`, `shots` (numbers of labelled images of each class), `draws` and `exclude` as in `CompareRequest`.
+        `repeats`, `shots` (numbers of labelled images of each class), `draws`, `exclude` and `runner` ("ray": on a
+        cluster) as in `CompareRequest`.
 
     Returns
     -------

@@ -85,6 +85,13 @@ from featx.requests import CompareRequest
 @seed_option
 @memory_option
 @solver_device_option
+@click.option(
+    "--runner",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Who trains: this machine, or the nodes of a Ray cluster (RAY_ADDRESS), a layer set each.",
+)
 @exclude_option
 @rehash_option
 @refit_option

@@ -69,7 +69,29 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
     help="Engine: auto, torch, compile, openvino or eager.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images of one forward pass.  [default: by device]")
-@click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: number of cores]")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Threads that decode images; with --runner ray, processes of the cluster.  [default: number of cores; as many "
+    "as the cluster has room for]",
+)
+@click.option(
+    "--runner",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Who computes: this machine, or the nodes of a Ray cluster (RAY_ADDRESS; without it, Ray is started here).",
+)
+@click.option(
+    "--gpus-per-worker",
+    type=click.FloatRange(min=0, max=1),
+    help="With --runner ray: GPUs of each worker; 0.5 lets two share one.  [default: 1 where the cluster has any]",
+)
+@click.option(
+    "--cpus-per-worker",
+    type=click.IntRange(min=1),
+    help="With --runner ray: cores of each worker, which decode.  [default: 1; of a node with GPUs, its part]",
+)
 @click.option("--shard", callback=parse_shard, metavar="I/N", help="Compute only the I-th of N shards of the images.")
 @click.option(
     "--strict", is_flag=True, help="Count files in class folders that are not pictures (.json, .txt) as failed images."

@@ -39,6 +39,7 @@ WHAT_FOR = {
     "tiff": "TIFF files that Pillow does not read",
     "onnx": "export to ONNX, and running it",
     "parquet": "Parquet files, and data sets that save_to_disk wrote",
+    "ray": "extraction and comparison on a Ray cluster",
     "report": "HTML reports and charts",
     "docs": "building the documentation",
 }

@@ -93,6 +93,10 @@ class Comparison:
         )
 
 
+Task = tuple[Comparison, LayerSet]
+"""One layer set that is to be evaluated."""
+
+
 def open_comparisons(request: CompareRequest) -> list[Comparison]:
     """Find everything that a request names: one comparison a base, all on the same rows of the data set.
 

@@ -13,13 +13,14 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from featx.classifiers.registry import Linear, find_classifier
-from featx.evaluation.comparison import Comparison
+from featx.evaluation.comparison import Comparison, Task
 from featx.evaluation.evaluate import evaluate_layer_set, recall
 from featx.evaluation.result import Evaluation
 from featx.features.catalog import LayerSet
 from featx.features.splits import FOLDS, validates_once
 from featx.linear.many_rows.cost import Problem
 from featx.log import note
+from featx.processes.cluster_calls import call_on_cluster
 from featx.processes.parallelism import WORTH_PROCESSES, count_numbers, joblib_backend_surrounds, limit_threads
 from featx.processes.workers import Workers
 from featx.types import Progress
@@ -30,8 +31,6 @@ WORTH_SAYING = 60.0
 log = logging.getLogger(__name__)
 
 R = TypeVar("R")
-
-Task = tuple[Comparison, LayerSet]
 
 Results = Generator[tuple[int, list[Evaluation]], None, None]
 """Places of tasks, and their evaluations."""
@@ -46,6 +45,11 @@ def evaluate_side_by_side(tasks: Sequence[Task]) -> Results:
     sizes = [count_work(comparison, layer_set) for comparison, layer_set in tasks]
     largest_first = np.argsort(sizes, kind="stable")[::-1].tolist()
     cpus = cpu_count()
+    if tasks and tasks[0][0].request.runner == "ray":
+        yield from evaluate_on_cluster(tasks, [place for place in largest_first if sizes[place]])
+        # What earlier runs left needs no cluster.
+        largest_first = [place for place in largest_first if not sizes[place]]
+        sizes = []
     jobs = 1
     if sum(sizes) > WORTH_PROCESSES:
         jobs = min(cpus, np.count_nonzero(sizes))
@@ -102,6 +106,23 @@ def announce_seconds(seconds: float) -> None:
     """Say beforehand what fits will take where that is more than a minute."""
     if seconds > WORTH_SAYING:
         note(log, f"linear classifiers on so many rows take about {seconds / 60:.0f} min on {cpu_count()} cores")
+
+
+def evaluate_on_cluster(tasks: Sequence[Task], order: Sequence[int]) -> Results:
+    """Evaluate layer sets on the nodes of a cluster, raising as `call_on_cluster` does."""
+    calls = []
+    for place in order:
+        comparison, layer_set = tasks[place]
+        calls.append((comparison, (place, layer_set)))
+    if calls:
+        yield from call_on_cluster(evaluate_on_node, calls, tasks[0][0].request.cache)
+
+
+def evaluate_on_node(
+    comparison: Comparison, place: int, layer_set: LayerSet, threads: int
+) -> tuple[int, list[Evaluation]]:
+    """Evaluate one layer set, as `evaluate_at` does."""
+    return evaluate_at(place, (comparison, layer_set), threads)
 
 
 def evaluate_in_processes(tasks: Sequence[Task], order: Sequence[int], jobs: int, threads: int) -> Results:

@@ -6,6 +6,9 @@
 finds a signal again whose exception was swallowed. `machine.py` says how much memory there is to share.
 `background.py` is no process, but a thread for one call.
 
+On a cluster, processes are Ray's: `cluster.py` connects to it, and is the only module that knows Ray; `node_check.py`
+asks nodes what they see, `cluster_calls.py` calls functions there, and `log_collector.py` brings their log home.
+
 A worker is Python started anew, and three pipes: calls arrive on its stdin, replies leave by what was its stdout, and
 stderr is its parent's. The pipe of calls is also the lifeline: it closes when the parent dies, whatever it dies of. So
 there are no locks, semaphores, temporary files or helper processes that somebody would have to clean up, a worker never

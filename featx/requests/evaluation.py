@@ -15,6 +15,7 @@ from featx.requests.values import (
     GREATEST_SEED,
     ClassWeight,
     FoldCount,
+    RunnerName,
     Seed,
     SelectedFigure,
     default_cache,
@@ -87,6 +88,8 @@ class CompareRequest(GroupChoice):
         where that takes less time.
     exclude : pathlib.Path or None
         As in `ExtractRequest`.
+    runner : {"local", "ray"}
+        Who trains: this machine, or the nodes of a Ray cluster, a layer set each.
     """
 
     data: str
@@ -114,6 +117,7 @@ class CompareRequest(GroupChoice):
     draws: Count | None = None
     device: str = "auto"
     exclude: Path | None = None
+    runner: RunnerName = "local"
 
     def __post_init__(self) -> None:
         super().__post_init__()

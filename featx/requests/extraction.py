@@ -6,12 +6,21 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
 
 from featx.base_choice import BaseChoice, BatchSize, Count, ThreadCount
 from featx.fields import CheckedFields
 from featx.keys import StoredDtype
-from featx.requests.values import EngineName, Names, default_cache
+from featx.requests.values import EngineName, Names, RunnerName, default_cache
 from featx.storage.paths import CachePath
+
+CLUSTER_DEVICES = ("auto", "cpu", "cuda")
+"""Devices of a worker of a cluster, which says itself which GPU is whose."""
+
+GpuShare = Annotated[float, Meta(ge=0, le=1)]
+"""Part of a GPU: a worker uses one, and several may share it."""
 
 
 def repeat_flag(flag: str, values: Sequence[str]) -> list[str]:
@@ -44,7 +53,8 @@ class ExtractRequest(CheckedFields):
     device : str
         "auto", "cpu", "cuda", "cuda:1" or "mps"; several with commas between them; or "all" GPUs.
     batch_size, workers : int or None
-        Images in a forward pass, and threads that decode; None chooses.
+        Images in a forward pass, and threads that decode; with the runner "ray", workers are processes of the cluster.
+        None chooses.
     shard : tuple of (i, n) or None
         Only the i-th of n disjoint shares of the images, counted from 1.
     rehash : bool
@@ -61,6 +71,12 @@ class ExtractRequest(CheckedFields):
         Whether files in class folders that are not pictures count as images that failed; else they are passed over.
     exclude : pathlib.Path or None
         A list of paths that are left out, such as `featx inspect --drop-list` writes.
+    runner : {"local", "ray"}
+        Who computes: this machine, or the nodes of a Ray cluster.
+    gpus_per_worker : float or None
+        Part of a GPU that each worker of a cluster gets, at most 1; None: one where the cluster has any.
+    cpus_per_worker : int or None
+        Cores that each worker of a cluster gets; None: one, or a GPU's part of its node's.
     """
 
     data: str
@@ -80,15 +96,31 @@ class ExtractRequest(CheckedFields):
     label_column: str | None = None
     strict: bool = False
     exclude: Path | None = None
+    runner: RunnerName = "local"
+    gpus_per_worker: GpuShare | None = None
+    cpus_per_worker: ThreadCount | None = None
 
     def contradictions(self) -> list[str]:
-        """Report a shard number outside 1 to n."""
+        """Report a shard number outside 1 to n, and choices that the runner does not have."""
+        problems = self.check_runner()
         if self.shard is None:
-            return []
+            return problems
         share, shares = self.shard
-        if 1 <= share <= shares:
+        if not 1 <= share <= shares:
+            problems.append(
+                f"'shard' ({share}, {shares}) must be a share from 1 to the number of shares, such as (2, 8)"
+            )
+        return problems
+
+    def check_runner(self) -> list[str]:
+        """Report what only a cluster has, and a device that a cluster chooses itself."""
+        if self.runner == "ray":
+            if self.device in CLUSTER_DEVICES:
+                return []
+            return [f"'device' is '{self.device}', but the cluster chooses which GPU: give auto, cpu or cuda"]
+        if self.gpus_per_worker is None and self.cpus_per_worker is None:
             return []
-        return [f"'shard' ({share}, {shares}) must be a share from 1 to the number of shares, such as (2, 8)"]
+        return ["'gpus_per_worker' and 'cpus_per_worker' are for a cluster: add --runner ray"]
 
     def command(self) -> str:
         """Write the request as the command that computes the same features.

@@ -11,6 +11,9 @@ from msgspec import Meta
 from featx.storage.paths import CachePath, parse_cache
 
 EngineName = Literal["auto", "torch", "compile", "openvino", "eager"]
+RunnerName = Literal["local", "ray"]
+"""Who computes: this machine, or a Ray cluster."""
+
 HeadKind = Literal["linear", "mlp"]
 AugmentPreset = Literal["none", "light", "standard"]
 ScoredPart = Literal["auto", "train", "val", "test", "all"]

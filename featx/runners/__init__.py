@@ -3,7 +3,9 @@
 A runner takes a request with its architecture and listing, and returns an `ExtractSummary` (`summary.py`). `local.py`
 computes in this process: read it first. It asks `claims.py` which images are to be computed, `tally.py` what each row
 was, and hands features to `feature_writers.py`. `devices.py` starts a process for each device of this machine, which
-does the same for its `Shard` of the images (`shard.py`). `RUNNERS` lists them.
+does the same for its `Shard` of the images (`shard.py`). `cluster.py` has a Ray cluster compute: its `Crew` (`crew.py`)
+hands items of a `WorkQueue` (`work_items.py`) to workers (`cluster_worker.py`) on nodes that were asked what they see
+(`node_check.py`). `RUNNERS` lists them.
 
 That every shard is disjoint, and that neither interruptions nor the number of processes change a stored bit, is proven
 by tests/runners/ and tests/workflows/test_extract.py.
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 RUNNERS = {
     "local": ("featx.runners.local", "run_here"),
     "devices": ("featx.runners.devices", "run_on_devices"),
+    # A task of a job array is an extraction in one process that leaves the other shards' images out.
+    "shard": ("featx.runners.local", "run_here"),
+    "ray": ("featx.runners.cluster", "run_on_cluster"),
 }
 """Name of a runner: its module and function."""
 

@@ -87,6 +87,13 @@ class FeatureWriters:
                 chosen = features if is_whole_batch else features[rows]
                 self.writers[layer, pooling, view].append(digests, chosen, seconds)
 
+    def commit(self, seconds: float) -> None:
+        """Commit what was collected so far, and wait until it is stored."""
+        for writer in self.writers.values():
+            writer.commit(seconds)
+        for writer in self.writers.values():
+            writer.wait()
+
     def close(self, seconds: float) -> None:
         """Commit what is left; every writer is closed, also when another one fails."""
         with ExitStack() as stack:

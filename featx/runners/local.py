@@ -154,19 +154,23 @@ class Visit:
 
     def run(self, rows: Sequence[int], progress: Progress | None) -> None:
         """Go through the rows; what is computed before an error or an interruption is committed all the same."""
-        done = 0
         with ExitStack() as stack:
             stack.callback(save_digests, self.cache, self.listing, self.known)
             stack.callback(lambda: self.writers.close(self.seconds_per_feature()))
-            claim = self.tally.claims.claim
-            for batch in compute_features(self.engine, self.listing, rows, claim, self.writers.missing_views):
-                new_places = self.count(batch)
-                self.writers.append(batch, new_places, self.seconds_per_feature())
-                done += len(batch.loaded)
-                if isinstance(progress, NotedProgress):
-                    progress.note(self.remark())
-                if progress:
-                    progress(done, len(rows))
+            self.compute(rows, progress)
+
+    def compute(self, rows: Sequence[int], progress: Progress | None) -> None:
+        """Go through the rows, and leave it to the caller to commit what the writers collect."""
+        done = 0
+        claim = self.tally.claims.claim
+        for batch in compute_features(self.engine, self.listing, rows, claim, self.writers.missing_views):
+            new_places = self.count(batch)
+            self.writers.append(batch, new_places, self.seconds_per_feature())
+            done += len(batch.loaded)
+            if isinstance(progress, NotedProgress):
+                progress.note(self.remark())
+            if progress:
+                progress(done, len(rows))
 
     def count(self, batch: Batch) -> set[int]:
         """Count the rows of a batch and remember their digests; give the places of those whose features are new."""

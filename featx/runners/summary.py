@@ -43,6 +43,8 @@ class ExtractSummary:
         What is to be said of the pictures that were extracted: ranges, further pages.
     large_jpegs : int
         JPEG files among them that were decoded as they are, though half of their size or less would do.
+    handed_out_again : int
+        Images that were given to another worker of a cluster, since the first one ended.
     """
 
     images: int = 0
@@ -59,6 +61,7 @@ class ExtractSummary:
     time: dict[str, float] = field(default_factory=dict)
     pictures: RangeReport = field(default_factory=RangeReport)
     large_jpegs: int = 0
+    handed_out_again: int = 0
 
     def propose_scaling(self) -> str | None:
         """Propose `--decode scaled` in a line, where large photos make decoding the bottleneck; else None."""

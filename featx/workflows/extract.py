@@ -22,7 +22,8 @@ def extract_features(request: ExtractRequest, progress: Progress | None = None) 
     Parameters
     ----------
     request : ExtractRequest
-        Where its `device` names several, with commas between them or as "all", a process runs for each of them.
+        Where its `device` names several, with commas between them or as "all", a process runs for each of them; its
+        `runner` may be a cluster.
     progress : callable, optional
         Called with the number of rows done and to be done.
 
@@ -48,12 +49,19 @@ def extract_features(request: ExtractRequest, progress: Progress | None = None) 
     columns = ColumnChoice(request.path_column, request.label_column)
     listing = leave_out(list_images(request.data, side_folder(request.cache), request.strict, columns), request.exclude)
     architecture = resolve(request.base)
-    devices = parse_devices(request.device)
-    if len(devices) == 1:
-        run = find_runner("local")
-        request = replace(request, device=devices[0])
-    else:
-        run = find_runner("devices")
+    runner = choose_runner(request)
+    if runner in ("local", "shard"):
+        request = replace(request, device=parse_devices(request.device)[0])
+    run = find_runner(runner)
     summary = run(request, architecture, listing, progress)
     summary.pictures.warn(request.base.value_range is not None)
     return replace(summary, seconds=round(time.perf_counter() - started, 3))
+
+
+def choose_runner(request: ExtractRequest) -> str:
+    """Choose who computes, as a name in `RUNNERS`."""
+    if request.runner == "ray":
+        return "ray"
+    if len(parse_devices(request.device)) > 1:
+        return "devices"
+    return "shard" if request.shard else "local"

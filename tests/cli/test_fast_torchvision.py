@@ -23,7 +23,7 @@ def test_an_extraction_needs_no_compiler(tmp_path: Path) -> None:
     check(
         "import sys\nfrom featx.cli.main import run\n"
         f"try:\n    run({words!r})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
-        "assert 'torch._dynamo' not in sys.modules",
+        "assert 'torch._dynamo' not in sys.modules and 'ray' not in sys.modules",
         tmp_path,
     )
 

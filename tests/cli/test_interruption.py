@@ -118,6 +118,20 @@ def test_an_extraction_is_stopped(many: Path, cache: Path, device: str, number: 
     assert found_code == code
 
 
+@pytest.mark.parametrize(("number", "to_group", "code"), WAYS[:4:3])
+def test_an_extraction_on_a_ray_of_its_own_is_stopped(
+    many: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, number: int, to_group: bool, code: int
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    words = ["extract", many, *RANDOM, "--layer", "layer4", "--cache", cache, "--runner", "ray", "-q"]
+    found_code, stderr = stop(words, lambda: len(list(cache.rglob("*.h5"))) > 2, number, to_group)
+    assert stderr == f"{STOPPED}\n"
+    assert found_code == code
+    # What the workers had of their items is committed, and the digests are remembered.
+    assert list(cache.rglob("*.digests"))
+
+
 @pytest.mark.parametrize(("number", "to_group", "code"), WAYS)
 def test_a_comparison_with_worker_processes_is_stopped(
     many: Path, cache: Path, number: int, to_group: bool, code: int

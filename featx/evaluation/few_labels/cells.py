@@ -9,13 +9,12 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from featx.errors import RequestError
-from featx.evaluation.comparison import Comparison
+from featx.evaluation.comparison import Comparison, Task
 from featx.evaluation.evaluate import fingerprint
 from featx.evaluation.few_labels.draws import count_training_images
 from featx.evaluation.few_labels.training import has_curve
 from featx.evaluation.records import load_record, save_record
 from featx.evaluation.result_cache import Parameter, Share
-from featx.evaluation.side_by_side import Task
 
 KIND = "shots"
 """Beginning of the names of the records."""

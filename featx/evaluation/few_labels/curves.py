@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from joblib import cpu_count, parallel_config
 
-from featx.evaluation.comparison import Comparison
+from featx.evaluation.comparison import Comparison, Task
 from featx.evaluation.evaluate import held_out_blocks
 from featx.evaluation.few_labels.cells import (
     Cell,
@@ -26,8 +26,10 @@ from featx.evaluation.few_labels.figures import Curve, FewLabels, Point
 from featx.evaluation.few_labels.notes import note_few_labels
 from featx.evaluation.few_labels.training import Chosen, take_labelled, train_on_labelled
 from featx.evaluation.result import FittedClassifier
-from featx.evaluation.side_by_side import Task, call_in_processes
+from featx.evaluation.side_by_side import call_in_processes
+from featx.features.catalog import LayerSet
 from featx.features.matrix import Features
+from featx.processes.cluster_calls import call_on_cluster
 from featx.processes.parallelism import joblib_backend_surrounds
 from featx.types import Progress
 
@@ -100,6 +102,9 @@ def count_fits(lacking: Lacking) -> int:
 def measure_side_by_side(tasks: Sequence[Task], lacking: Sequence[Lacking]) -> Generator[MeasuredDraw, None, None]:
     """Measure what layer sets lack, their draws dealt to as many processes as there are cores where that pays."""
     jobs = cpu_count()
+    if tasks and tasks[0][0].request.runner == "ray":
+        yield from measure_on_cluster(tasks, lacking)
+        return
     if jobs < 2 or joblib_backend_surrounds() or sum(map(count_fits, lacking)) < WORTH_PROCESSES:
         for place, (task, of_task) in enumerate(zip(tasks, lacking, strict=True)):
             yield from measure_draws(place, task, of_task)
@@ -112,6 +117,25 @@ def measure_side_by_side(tasks: Sequence[Task], lacking: Sequence[Lacking]) -> G
                 calls.append((place, task, part))
     for results in call_in_processes(measure_in_process, calls, min(jobs, len(calls)), 1):
         yield from results
+
+
+def measure_on_cluster(tasks: Sequence[Task], lacking: Sequence[Lacking]) -> Generator[MeasuredDraw, None, None]:
+    """Measure what layer sets lack on the nodes of a cluster, raising as `call_on_cluster` does."""
+    calls = []
+    for place, ((comparison, layer_set), of_task) in enumerate(zip(tasks, lacking, strict=True)):
+        if of_task:
+            calls.append((comparison, (place, layer_set, of_task)))
+    if not calls:
+        return
+    for results in call_on_cluster(measure_on_node, calls, tasks[0][0].request.cache):
+        yield from results
+
+
+def measure_on_node(
+    comparison: Comparison, place: int, layer_set: LayerSet, lacking: Lacking, threads: int
+) -> list[MeasuredDraw]:
+    """Measure what a layer set lacks, on a node of a cluster."""
+    return measure_in_process(place, (comparison, layer_set), lacking)
 
 
 def measure_in_process(place: int, task: Task, lacking: Lacking) -> list[MeasuredDraw]:

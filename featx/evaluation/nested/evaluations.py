@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from featx.evaluation.comparison import Comparison
+from featx.evaluation.comparison import Comparison, Task
 from featx.evaluation.nested.folds import OuterFolds
 from featx.evaluation.result import Evaluation
-from featx.evaluation.side_by_side import Task, evaluate_tasks
+from featx.evaluation.side_by_side import evaluate_tasks
 from featx.features.catalog import LayerSet
 from featx.types import Progress
 

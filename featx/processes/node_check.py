@@ -1,0 +1,142 @@
+"""Asks a node of a cluster whether it sees what all of them must see: the cache and the images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import featx
+from featx.errors import FeatxError
+from featx.files import open_unfinished
+from featx.processes.cluster import Cluster, Share
+from featx.processes.workers import WorkerEnded
+from featx.storage.interface import storage_of
+from featx.storage.paths import CachePath, ObjectPath
+
+SAMPLED = 16
+"""Images that each node is asked for."""
+
+
+class Sized(Protocol):
+    """A file that knows its size, wherever it lies."""
+
+    def find_size(self) -> int:
+        """Say how many bytes it has; 0 where it is not there. Never raises."""
+        ...
+
+
+class NodeError(FeatxError, OSError):
+    """A node that does not see what it must."""
+
+
+@dataclass(frozen=True)
+class NodeCheck:
+    """What a node is asked for.
+
+    Attributes
+    ----------
+    version : str
+        Of featx.
+    folder : str
+        The current folder, from which relative paths count.
+    cache : pathlib.Path or ObjectPath
+    token : str
+        Name of a file that lies in a cache that is a folder while nodes are asked.
+    images : sequence of (path, file, bytes)
+        Some of the images, and how many bytes each has.
+    """
+
+    version: str
+    folder: str
+    cache: CachePath
+    token: str
+    images: Sequence[tuple[str, Sized, int]]
+
+    def list_problems(self) -> list[str]:
+        """List what this machine does not see, in words that go on from its name."""
+        if featx.__version__ != self.version:
+            return [f"has featx {featx.__version__}, not {self.version}"]
+        with suppress(OSError):
+            os.chdir(self.folder)
+        problems = self.check_cache()
+        for path, file, size in self.images:
+            found = file.find_size()
+            if found != size:
+                seen = f"sees {found} bytes of" if found else "does not see"
+                problems.append(f"{seen} the image '{path}'")
+                break
+        return problems
+
+    def check_cache(self) -> list[str]:
+        """Say whether the cache is the driver's, and can be written; of a bucket whether it can be read."""
+        if isinstance(self.cache, ObjectPath):
+            return self.check_bucket(self.cache)
+        if not self.cache.is_dir():
+            return [f"does not see the cache '{self.cache}'"]
+        if not (self.cache / self.token).exists():
+            return [f"has a folder of its own at '{self.cache}', which is not the cache"]
+        try:
+            with unfinished_file(self.cache):
+                return []
+        except OSError as error:
+            return [f"cannot write to the cache '{self.cache}': {error.strerror or error}"]
+
+    def check_bucket(self, cache: ObjectPath) -> list[str]:
+        """Say whether a bucket can be read; its name is the same everywhere."""
+        try:
+            storage_of(cache).list_entries(cache)
+        except OSError as error:
+            return [f"cannot read the cache: {error}"]
+        return []
+
+
+@contextmanager
+def unfinished_file(folder: CachePath) -> Iterator[str]:
+    """Have a file in a folder while the block runs; give its name. If this process is killed, cleaning removes it.
+
+    In a bucket nothing is needed: give nothing.
+    """
+    if isinstance(folder, ObjectPath):
+        yield ""
+        return
+    handle, path = open_unfinished(folder / "seen")
+    try:
+        yield path.name
+    finally:
+        os.close(handle)
+        path.unlink(missing_ok=True)
+
+
+def list_problems(check: NodeCheck) -> list[str]:
+    """List what this machine does not see; called on each node."""
+    return check.list_problems()
+
+
+def check_nodes(cluster: Cluster, check: NodeCheck) -> None:
+    """Ask each node whether it sees the cache and the images.
+
+    Raises
+    ------
+    NodeError
+        Naming every node that does not.
+    """
+    calls = [(node, cluster.call(list_problems, Share(0, 0, node.id), check)) for node in cluster.list_nodes()]
+    found: list[str] = []
+    for node, call in calls:
+        try:
+            problems = cluster.result(call)
+        except WorkerEnded as end:
+            if node not in cluster.list_nodes():
+                # It has left the cluster meanwhile.
+                continue
+            problems = [f"does not answer ({end})"]
+        if problems:
+            found.append(f"node {node.name} {' and '.join(problems)}")
+    if found:
+        raise NodeError(
+            f"{'; '.join(found)}. Every node must see data and cache under the same path, such as on a network file "
+            "system; nothing was computed"
+        )
