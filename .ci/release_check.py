@@ -3,8 +3,9 @@
     python .ci/release_check.py [--python python3.11 --python python3.13] [--lowest]
 
 Builds the source distribution and the wheel, has twine check them, compares what is in them with what must be, installs
-the wheel into an empty environment of each Python, asks pip whether all fits together, and runs the demo from there.
-With `--lowest` there is one more environment, of the oldest versions that pyproject.toml allows.
+the wheel into an empty environment of each Python, asks pip whether all fits together, runs the demo from there, says how
+large the environment is, and does the same with the source distribution.
+With `--lowest` there is one more environment, of the oldest versions that pyproject.toml allows, extras included.
 """
 
 from __future__ import annotations
@@ -31,6 +32,19 @@ MOST_BYTES = 10_000_000
 """Of a file that is uploaded; the bundled base has 5 MB."""
 
 DEMO = ("run", "digits")
+
+EXTRAS = ("dicom", "handcrafted", "heif", "onnx", "openvino", "parquet", "report", "tiff", "timm")
+"""Extras that those who use featx may want; the others are for work on featx itself."""
+
+FURTHER_DEMOS = (
+    ("fit", "digits", "--base", "tiny", "--layer", "layer3", "--clf", "svm", "--out", "digits.featx"),
+    ("export", "digits.featx", "--out", "digits.onnx"),
+    ("score", "digits.featx", "digits"),
+    ("report", "digits", "--base", "tiny", "--out", "report.html"),
+    ("extract", "digits", "--base", "hog", "--layer", "hog"),
+    ("doctor",),
+)
+"""What is run with the oldest versions after the demo."""
 
 
 def call(*words: str | Path, cwd: Path = ROOT) -> str:
@@ -90,21 +104,33 @@ def run_demo(programs: Path, folder: Path) -> None:
     print("\n".join(table.strip().splitlines()[:4]))
 
 
-def check_installed(wheel: Path, pythons: Sequence[str], work: Path) -> None:
-    """Install the wheel into an empty environment of each Python, and run the demo there."""
+def measure(folder: Path) -> int:
+    """Add up the bytes of the files in a folder."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
+def check_installed(wheel: Path, source: Path, pythons: Sequence[str], work: Path) -> None:
+    """Install wheel, then source, into an empty environment of each Python, and run the demo there."""
     for number, python in enumerate(pythons):
         print(f"== {call(python, '--version').strip()}")
-        programs = make_environment(work / f"env{number}", python, str(wheel))
+        environment = work / f"env{number}"
+        programs = make_environment(environment, python, str(wheel))
+        print(f"installed: {measure(environment) / 1e9:.2f} GB")
         run_demo(programs, work / f"run{number}")
-        shutil.rmtree(work / f"env{number}")
+        call(programs / "python", "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", source)
+        run_demo(programs, work / f"run{number}-source")
+        shutil.rmtree(environment)
 
 
 def check_lowest(wheel: Path, python: str, work: Path) -> None:
-    """Do the same with the oldest versions that pyproject.toml allows."""
+    """Do the same with the oldest versions that pyproject.toml allows, and run what extras are for."""
     print("== the oldest versions that are allowed")
     programs = make_environment(work / "lowest", python, "uv")
-    call(programs / "uv", "pip", "install", "--quiet", "--resolution", "lowest-direct", f"featx @ {wheel.as_uri()}")
+    wanted = f"featx[{','.join(EXTRAS)}] @ {wheel.as_uri()}"
+    call(programs / "uv", "pip", "install", "--quiet", "--resolution", "lowest-direct", wanted)
     run_demo(programs, work / "run-lowest")
+    for words in FURTHER_DEMOS:
+        print("\n".join(call(programs / "featx", *words, cwd=work / "run-lowest").strip().splitlines()[-3:]))
 
 
 def main() -> None:
@@ -117,7 +143,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         wheel, source = build(Path(folder))
         check_contents(wheel, source)
-        check_installed(wheel, pythons, Path(folder))
+        check_installed(wheel, source, pythons, Path(folder))
         if asked.lowest:
             check_lowest(wheel, pythons[0], Path(folder))
     print("the release can be made")
