@@ -23,10 +23,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 
-IN_WHEEL = ("featx/__init__.py", "featx/py.typed", "featx/pipelines/digits.toml")
+IN_WHEEL = ("featx/__init__.py", "featx/py.typed", "featx/constraints.txt", "featx/pipelines/digits.toml")
 """Files that a wheel must hold, beside the code."""
 
-IN_SOURCE = ("README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE", "pyproject.toml", "tests/conftest.py")
+IN_SOURCE = ("README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE", "pyproject.toml", "constraints.txt", "tests/conftest.py")
 NEVER = ("/cache/", "/shared/", "/.venv/", "/build/", ".featx", "__pycache__")
 MOST_BYTES = 10_000_000
 """Of a file that is uploaded; the bundled base has 5 MB."""
