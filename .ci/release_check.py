@@ -3,8 +3,8 @@
     python .ci/release_check.py [--python python3.11 --python python3.13] [--lowest]
 
 Builds the source distribution and the wheel, has twine check them, compares what is in them with what must be, installs
-the wheel into an empty environment of each Python, asks pip whether all fits together, runs the demo from there, says how
-large the environment is, and does the same with the source distribution.
+the wheel into an empty environment of each Python, asks pip whether all fits together, runs the demo from there, says
+how large the environment is, and does the same with the source distribution.
 With `--lowest` there is one more environment, of the oldest versions that pyproject.toml allows, extras included.
 """
 
@@ -26,7 +26,15 @@ DIST = ROOT / "dist"
 IN_WHEEL = ("featx/__init__.py", "featx/py.typed", "featx/constraints.txt", "featx/pipelines/digits.toml")
 """Files that a wheel must hold, beside the code."""
 
-IN_SOURCE = ("README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE", "pyproject.toml", "constraints.txt", "tests/conftest.py")
+IN_SOURCE = (
+    "README.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "LICENSE",
+    "pyproject.toml",
+    "constraints.txt",
+    "tests/conftest.py",
+)
 NEVER = ("/cache/", "/shared/", "/.venv/", "/build/", ".featx", "__pycache__")
 MOST_BYTES = 10_000_000
 """Of a file that is uploaded; the bundled base has 5 MB."""
@@ -127,7 +135,8 @@ def check_lowest(wheel: Path, python: str, work: Path) -> None:
     print("== the oldest versions that are allowed")
     programs = make_environment(work / "lowest", python, "uv")
     wanted = f"featx[{','.join(EXTRAS)}] @ {wheel.as_uri()}"
-    call(programs / "uv", "pip", "install", "--quiet", "--resolution", "lowest-direct", wanted)
+    into = ("--python", programs / "python")
+    call(programs / "uv", "pip", "install", "--quiet", *into, "--resolution", "lowest-direct", wanted)
     run_demo(programs, work / "run-lowest")
     for words in FURTHER_DEMOS:
         print("\n".join(call(programs / "featx", *words, cwd=work / "run-lowest").strip().splitlines()[-3:]))
