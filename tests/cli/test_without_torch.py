@@ -66,45 +66,57 @@ def test_torch_is_hidden(call: Call) -> None:
     assert "No module named 'torch'" in call(program="import torch").stderr
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "--version",
-        "compare photos --base tiny",
-        "compare photos --base tiny --layer layer3 --shots 1,2 --draws 2",
-        "fit photos --base tiny --layer layer2+layer3 --clf mlp --out without.featx",
-        "inspect photos --base tiny --layer layer3",
-        "report photos --base tiny --out report.html",
-        "cache verify",
-        "cache export photos --base tiny --layer layer3 --out features.h5",
-    ],
+EVALUATING = (
+    "compare photos --base tiny -q",
+    "compare photos --base tiny --layer layer3 --clf knn --shots 1,2 --draws 2 -q",
+    "fit photos --base tiny --layer layer2+layer3 --clf mlp --out without.featx -q",
+    "inspect photos --base tiny --layer layer3 -q",
+    "report photos --base tiny --out report.html -q",
+    "cache verify -q",
+    "cache export photos --base tiny --layer layer3 --out features.h5 -q",
 )
-def test_what_is_cached_is_evaluated(line: str, call: Call) -> None:
-    done = call(*line.split())
-    assert done.returncode == 0, done.stderr
+"""Commands that work on what is cached."""
+
+RUNNING = (
+    "layers tiny",
+    "extract photos --base tiny --layer layer4",
+    "predict with.featx photos",
+    "score with.featx photos",
+    "similar photos photos/red/00.png --base tiny --layer layer3",
+    "explain with.featx photos/red/00.png --out maps",
+    "export with.featx --out m.onnx",
+    "finetune photos --base tiny --from layer4 --out tuned.featx",
+    "auto photos --base tiny --out auto.featx",
+    "advise photos --base tiny --sample",
+    "run digits",
+)
+"""Commands that run a network."""
+
+PROGRAM = """\
+import sys
+from featx.cli.main import run_command, set_up_logging
+
+set_up_logging(0)
+for line in sys.argv[1:]:
+    print(">>>", line, run_command(line.split()), file=sys.stderr)
+"""
+"""Carries out commands one after the other, and writes the exit code of each."""
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "layers tiny",
-        "extract photos --base tiny --layer layer4",
-        "predict with.featx photos",
-        "score with.featx photos",
-        "similar photos photos/red/00.png --base tiny --layer layer3",
-        "explain with.featx photos/red/00.png --out maps",
-        "export with.featx --out m.onnx",
-        "finetune photos --base tiny --from layer4 --out tuned.featx",
-        "auto photos --base tiny --out auto.featx",
-        "advise photos --base tiny --sample 20",
-        "run digits",
-    ],
-)
-def test_what_runs_a_network_says_in_one_line_what_is_missing(line: str, call: Call) -> None:
-    done = call(*line.split())
-    assert done.returncode == 1, done.stdout
-    assert done.stderr.splitlines()[-1].startswith("error: torch is not installed, which runs networks: pip install")
+def test_what_is_cached_is_evaluated(call: Call) -> None:
+    done = call(*EVALUATING, program=PROGRAM)
+    said = done.stderr.splitlines()
+    for line in EVALUATING:
+        assert f">>> {line} 0" in said, done.stderr
+
+
+def test_what_runs_a_network_says_in_one_line_what_is_missing(call: Call) -> None:
+    done = call(*RUNNING, program=PROGRAM)
     assert "Traceback" not in done.stderr
+    said = done.stderr.splitlines()
+    for line in RUNNING:
+        place = said.index(f">>> {line} 1")
+        assert said[place - 1].startswith("error: torch is not installed, which runs networks: pip install"), line
 
 
 def test_the_doctor_names_it(call: Call) -> None:
