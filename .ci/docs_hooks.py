@@ -26,7 +26,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     make = {"reference/commands.md": describe_commands, "reference/python.md": describe_functions}
     notebook = Path(page.file.abs_src_path).with_suffix(".ipynb")
     if notebook.is_file():
-        return markdown + show_notebook(json.loads(notebook.read_text(encoding="utf-8")))
+        return show_notebook(json.loads(notebook.read_text(encoding="utf-8")), markdown)
     return markdown + make.get(page.file.src_uri, str)()
 
 
@@ -75,8 +75,8 @@ def describe_functions() -> str:
     return "".join(sections)
 
 
-def show_notebook(notebook: dict[str, Any]) -> str:
-    """Give a notebook as Markdown: its texts, its code, and what the code showed when it was stored."""
+def show_notebook(notebook: dict[str, Any], note: str) -> str:
+    """Give a notebook as Markdown: its texts, its code, and what the code showed; a note follows the introduction."""
     sections = []
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
@@ -85,7 +85,7 @@ def show_notebook(notebook: dict[str, Any]) -> str:
             continue
         sections.append(f"```python\n{source}\n```")
         sections += [show_output(output) for output in cell["outputs"]]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join([sections[0], note, *sections[1:]]) + "\n"
 
 
 def show_output(output: dict[str, Any]) -> str:
