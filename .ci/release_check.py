@@ -45,6 +45,7 @@ EXTRAS = ("dicom", "handcrafted", "heif", "onnx", "openvino", "parquet", "report
 """Extras that those who use featx may want; the others are for work on featx itself."""
 
 FURTHER_DEMOS = (
+    ("extract", "digits", "--base", "tiny", "--layer", "layer3"),
     ("fit", "digits", "--base", "tiny", "--layer", "layer3", "--clf", "svm", "--out", "digits.featx"),
     ("export", "digits.featx", "--out", "digits.onnx"),
     ("score", "digits.featx", "digits"),
@@ -134,9 +135,24 @@ def check_lowest(wheel: Path, python: str, work: Path) -> None:
     """Do the same with the oldest versions that pyproject.toml allows, and run what extras are for."""
     print("== the oldest versions that are allowed")
     programs = make_environment(work / "lowest", python, "uv")
-    wanted = f"featx[{','.join(EXTRAS)}] @ {wheel.as_uri()}"
-    into = ("--python", programs / "python")
-    call(programs / "uv", "pip", "install", "--quiet", *into, "--resolution", "lowest-direct", wanted)
+    # From pyproject.toml: uv takes as direct only what stands in what it is given, and of a wheel that is featx alone.
+    extras = [word for extra in EXTRAS for word in ("--extra", extra)]
+    lowest = ("--resolution", "lowest-direct", "--only-binary", ":all:")
+    listed = call(
+        programs / "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        "--python",
+        programs / "python",
+        *lowest,
+        *extras,
+        "pyproject.toml",
+    )
+    (work / "lowest.txt").write_text(listed)
+    into = ("--quiet", "--python", programs / "python")
+    call(programs / "uv", "pip", "install", *into, "--requirement", work / "lowest.txt")
+    call(programs / "uv", "pip", "install", *into, "--no-deps", wheel)
     run_demo(programs, work / "run-lowest")
     for words in FURTHER_DEMOS:
         print("\n".join(call(programs / "featx", *words, cwd=work / "run-lowest").strip().splitlines()[-3:]))
