@@ -1,9 +1,11 @@
-"""What mkdocs asks while it builds the documentation: the reference is made from the code; no page fetches anything."""
+"""What mkdocs asks while it builds the documentation: code and notebooks become pages, and no page fetches anything."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,8 +22,11 @@ SHIM_FILE = "assets/iframe-worker.js"
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Append the reference to its pages."""
+    """Append the reference to its pages, and notebooks to theirs."""
     make = {"reference/commands.md": describe_commands, "reference/python.md": describe_functions}
+    notebook = Path(page.file.abs_src_path).with_suffix(".ipynb")
+    if notebook.is_file():
+        return show_notebook(json.loads(notebook.read_text(encoding="utf-8")), markdown)
     return markdown + make.get(page.file.src_uri, str)()
 
 
@@ -68,3 +73,26 @@ def describe_functions() -> str:
         origin = f"{thing.__module__}.{thing.__name__}"
         sections.append(f"\n\n## {name}\n\n::: {origin}\n    options: {options}\n")
     return "".join(sections)
+
+
+def show_notebook(notebook: dict[str, Any], note: str) -> str:
+    """Give a notebook as Markdown: its texts, its code, and what the code showed; a note follows the introduction."""
+    sections = []
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            sections.append(source)
+            continue
+        sections.append(f"```python\n{source}\n```")
+        sections += [show_output(output) for output in cell["outputs"]]
+    return "\n\n".join([sections[0], note, *sections[1:]]) + "\n"
+
+
+def show_output(output: dict[str, Any]) -> str:
+    """Give what a cell showed: a table or chart as it is, everything else as text."""
+    shown = output.get("data", {})
+    if "text/html" in shown:
+        # On one line, since an empty one would end what Markdown takes for HTML.
+        return f'<div class="notebook-output">{"".join(shown["text/html"]).replace(chr(10), " ")}</div>'
+    text = "".join(shown.get("text/plain") or output.get("text", ""))
+    return f"```text\n{text.rstrip()}\n```"

@@ -3,8 +3,9 @@
     python .ci/release_check.py [--python python3.11 --python python3.13] [--lowest]
 
 Builds the source distribution and the wheel, has twine check them, compares what is in them with what must be, installs
-the wheel into an empty environment of each Python, asks pip whether all fits together, and runs the demo from there.
-With `--lowest` there is one more environment, of the oldest versions that pyproject.toml allows.
+the wheel into an empty environment of each Python, asks pip whether all fits together, runs the demo from there, says
+how large the environment is, and does the same with the source distribution.
+With `--lowest` there is one more environment, of the oldest versions that pyproject.toml allows, extras included.
 """
 
 from __future__ import annotations
@@ -22,15 +23,37 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 
-IN_WHEEL = ("featx/__init__.py", "featx/py.typed", "featx/pipelines/digits.toml")
+IN_WHEEL = ("featx/__init__.py", "featx/py.typed", "featx/constraints.txt", "featx/pipelines/digits.toml")
 """Files that a wheel must hold, beside the code."""
 
-IN_SOURCE = ("README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE", "pyproject.toml", "tests/conftest.py")
+IN_SOURCE = (
+    "README.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "LICENSE",
+    "pyproject.toml",
+    "constraints.txt",
+    "tests/conftest.py",
+)
 NEVER = ("/cache/", "/shared/", "/.venv/", "/build/", ".featx", "__pycache__")
 MOST_BYTES = 10_000_000
 """Of a file that is uploaded; the bundled base has 5 MB."""
 
 DEMO = ("run", "digits")
+
+EXTRAS = ("dicom", "handcrafted", "heif", "onnx", "openvino", "parquet", "report", "tiff", "timm")
+"""Extras that those who use featx may want; the others are for work on featx itself."""
+
+FURTHER_DEMOS = (
+    ("extract", "digits", "--base", "tiny", "--layer", "layer3"),
+    ("fit", "digits", "--base", "tiny", "--layer", "layer3", "--clf", "svm", "--out", "digits.featx"),
+    ("export", "digits.featx", "--out", "digits.onnx"),
+    ("score", "digits.featx", "digits"),
+    ("report", "digits", "--base", "tiny", "--out", "report.html"),
+    ("extract", "digits", "--base", "hog", "--layer", "hog"),
+    ("doctor",),
+)
+"""What is run with the oldest versions after the demo."""
 
 
 def call(*words: str | Path, cwd: Path = ROOT) -> str:
@@ -90,21 +113,49 @@ def run_demo(programs: Path, folder: Path) -> None:
     print("\n".join(table.strip().splitlines()[:4]))
 
 
-def check_installed(wheel: Path, pythons: Sequence[str], work: Path) -> None:
-    """Install the wheel into an empty environment of each Python, and run the demo there."""
+def measure(folder: Path) -> int:
+    """Add up the bytes of the files in a folder."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
+def check_installed(wheel: Path, source: Path, pythons: Sequence[str], work: Path) -> None:
+    """Install wheel, then source, into an empty environment of each Python, and run the demo there."""
     for number, python in enumerate(pythons):
         print(f"== {call(python, '--version').strip()}")
-        programs = make_environment(work / f"env{number}", python, str(wheel))
+        environment = work / f"env{number}"
+        programs = make_environment(environment, python, str(wheel))
+        print(f"installed: {measure(environment) / 1e9:.2f} GB")
         run_demo(programs, work / f"run{number}")
-        shutil.rmtree(work / f"env{number}")
+        call(programs / "python", "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", source)
+        run_demo(programs, work / f"run{number}-source")
+        shutil.rmtree(environment)
 
 
 def check_lowest(wheel: Path, python: str, work: Path) -> None:
-    """Do the same with the oldest versions that pyproject.toml allows."""
+    """Do the same with the oldest versions that pyproject.toml allows, and run what extras are for."""
     print("== the oldest versions that are allowed")
     programs = make_environment(work / "lowest", python, "uv")
-    call(programs / "uv", "pip", "install", "--quiet", "--resolution", "lowest-direct", f"featx @ {wheel.as_uri()}")
+    # From pyproject.toml: uv takes as direct only what stands in what it is given, and of a wheel that is featx alone.
+    extras = [word for extra in EXTRAS for word in ("--extra", extra)]
+    lowest = ("--resolution", "lowest-direct", "--only-binary", ":all:")
+    listed = call(
+        programs / "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        "--python",
+        programs / "python",
+        *lowest,
+        *extras,
+        "pyproject.toml",
+    )
+    (work / "lowest.txt").write_text(listed)
+    into = ("--quiet", "--python", programs / "python")
+    call(programs / "uv", "pip", "install", *into, "--requirement", work / "lowest.txt")
+    call(programs / "uv", "pip", "install", *into, "--no-deps", wheel)
     run_demo(programs, work / "run-lowest")
+    for words in FURTHER_DEMOS:
+        print("\n".join(call(programs / "featx", *words, cwd=work / "run-lowest").strip().splitlines()[-3:]))
 
 
 def main() -> None:
@@ -117,7 +168,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         wheel, source = build(Path(folder))
         check_contents(wheel, source)
-        check_installed(wheel, pythons, Path(folder))
+        check_installed(wheel, source, pythons, Path(folder))
         if asked.lowest:
             check_lowest(wheel, pythons[0], Path(folder))
     print("the release can be made")

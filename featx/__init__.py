@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from featx.base_choice import BaseChoice
     from featx.workflows.feature_extractor import FeatureExtractor
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+"""The one place that says it: the build reads it here, and a test holds CITATION.cff, recipe and changelog to it."""
+
 __all__ = [
     "BaseChoice",
     "FeatureExtractor",

@@ -26,6 +26,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 SECONDS = 120.0
 """What a call may take on a busy machine."""
 
+REPORT_READY = "document.documentElement?.dataset.ready === 'true'"
+"""What is true of a report once its script has run."""
+
 KEYS = {"Tab": 9, "Enter": 13, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 """Keys and their numbers."""
 
@@ -92,7 +95,9 @@ class Browser:
         elif method == "Page.javascriptDialogOpening":
             self.faults.append(f"dialog: {values['message']}")
 
-    def open(self, file: Path, width: int = 1280, height: int = 900, scheme: str = "light") -> Browser:
+    def open(
+        self, file: Path, width: int = 1280, height: int = 900, scheme: str = "light", ready: str = REPORT_READY
+    ) -> Browser:
         """Open a file of this machine without any network, and wait until its script has run."""
         if self.session:
             self.session = None
@@ -109,7 +114,7 @@ class Browser:
         self.resize(width, height)
         self.prefer(scheme)
         self.call("Page.navigate", url=self.url)
-        self.wait_for("document.documentElement?.dataset.ready === 'true'")
+        self.wait_for(ready)
         return self
 
     def resize(self, width: int, height: int = 900) -> None:

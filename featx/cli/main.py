@@ -17,7 +17,7 @@ import click
 from featx import __version__
 from featx.cli.fast_torchvision import starts_fast
 from featx.cli.terminal import say_line, say_text, write_any_name
-from featx.errors import FeatxError, MissingFeatures, unknown
+from featx.errors import FeatxError, MissingFeatures, first_line, unknown
 from featx.log import NOTE, escape_controls
 from featx.processes.signals import Terminated, deliver_again, find_stop
 
@@ -47,6 +47,18 @@ TORCH_COMMANDS = frozenset({"auto", "layers", "extract", "finetune", "run", "sco
 """Commands that run a network; `advise` rarely does, and `predict` only where its model is not one for ONNX Runtime, so
 these prepare for it by themselves."""
 
+
+NETWORK_LIBRARIES = ("torch", "torchvision")
+"""What runs networks, and may be left out where only cached features and exported models are used."""
+
+NO_TORCH = (
+    "{} is not installed, which runs networks: pip install torch torchvision. Without it, featx compares, fits, "
+    "inspects and reports what is cached, and labels pictures with .onnx files"
+)
+"""What a command says that needs a network where there is nothing to run it."""
+
+OTHER_TORCHVISION = "the torchvision that is installed was built for another torch ({}); `featx doctor` says what to do"
+"""What it says where torchvision finds its own operators missing, as beside a torch from another index."""
 
 STOPPED = "stopped; what was committed is kept"
 """What an interrupted command says."""
@@ -200,6 +212,16 @@ def explain(error: FeatxError) -> str:
     return str(error)
 
 
+def explain_import(error: Exception) -> str | None:
+    """Word what torch and torchvision raise where one is missing, or they do not fit; None for any other error."""
+    if isinstance(error, ModuleNotFoundError):
+        library = (error.name or "").partition(".")[0]
+        return NO_TORCH.format(library) if library in NETWORK_LIBRARIES else None
+    if "operator torchvision::" in str(error):
+        return OTHER_TORCHVISION.format(first_line(error))
+    return None
+
+
 def terminate(number: int, frame: FrameType | None) -> NoReturn:
     """Handle a signal as Ctrl-C is handled: what is computed is committed, and processes are ended."""
     # Once is enough: a second signal would interrupt the committing.
@@ -257,6 +279,11 @@ def run_command(args: list[str] | None) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except FeatxError as error:
         say_line(f"error: {explain(error)}", err=True)
+    except (ImportError, RuntimeError) as error:
+        explained = explain_import(error)
+        if explained is None:
+            raise
+        say_line(f"error: {explained}", err=True)
     except BrokenPipeError:
         # Python flushes stdout once more while it exits, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -39,6 +39,7 @@ from featx.runners.shard import Shard
 from featx.runners.summary import ExtractSummary
 from featx.runners.tally import RowOutcome
 from featx.runners.work_items import ItemReport, WorkItem, WorkQueue, choose_item_rows
+from featx.storage.interface import storage_of
 from featx.storage.paths import side_folder
 from featx.store.store import FeatureStore
 from featx.store.writer import rows_per_part
@@ -215,7 +216,7 @@ def extract_rows(
         check = NodeCheck(featx.__version__, str(Path.cwd()), request.cache, token, sample_images(ledger.listing, rows))
         check_nodes(cluster, check)
         workers = request.workers or count_room(cluster.list_nodes(), share)
-        item_rows = choose_item_rows(len(rows), workers, rows_per_part(images))
+        item_rows = choose_item_rows(len(rows), workers, rows_per_part(images, *storage_of(request.cache).part_rows))
         queue = WorkQueue(ledger.listing, rows, item_rows)
         device = request.device if request.device != "auto" or share.gpus else "cpu"
         told = replace(request, workers=max(1, math.floor(share.cpus)), device=device)

@@ -165,15 +165,8 @@ class ClusterWorker:
         known = KnownDigests(
             np.zeros((count, 32), np.uint8), np.zeros(count, bool), np.full((count, 4), -1, np.int64), 0
         )
-        visit = ItemVisit(
-            side_folder(self.task.request.cache),
-            self.make_listing(item),
-            self.engine,
-            self.writers,
-            tally,
-            known,
-            started,
-        )
+        cache = side_folder(self.task.request.cache)
+        visit = ItemVisit(cache, self.make_listing(item), self.engine, self.writers, tally, known, started)
         with suppress(Stopped):
             visit.compute(range(count), self.note_progress)
         self.writers.commit(visit.seconds_per_feature())

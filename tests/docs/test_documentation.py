@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,19 +54,3 @@ def test_its_blocks_run_in_order(
         for line in list_commands(block.code):
             result = featx(*use_bundled_base(shlex.split(line, comments=True)[1:]))
             assert result.exit_code == 0, f"{line}: {result.output} {getattr(result, 'error', '')}"
-
-
-@pytest.mark.skipif(shutil.which("mkdocs", path=str(Path(sys.executable).parent)) is None, reason="no mkdocs here")
-def test_the_site_is_built_without_a_warning_and_fetches_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    pages = list((tmp_path / "site").rglob("*.html"))
-    assert len(pages) >= len(PAGES)
-    for page in pages:
-        text = page.read_text(encoding="utf-8")
-        assert 'src="http' not in text, page
-        assert '<link rel="stylesheet" href="http' not in text, page
-    commands = (tmp_path / "site" / "reference" / "commands.html").read_text(encoding="utf-8")
-    assert "featx extract [OPTIONS]" in commands
-    assert "--shard" in commands
