@@ -31,7 +31,7 @@ def forget_clients() -> None:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """An S3 server on this machine: its address."""
-    server_module = pytest.importorskip("moto.server", reason="moto[s3,server] is not installed: no S3 server here")
+    server_module = pytest.importorskip("moto.server", reason="moto or flask is not installed: no S3 server here")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
