@@ -27,6 +27,7 @@ from featx.requests import ExtractRequest
 from featx.runners.cluster import choose_share, count_room
 from featx.runners.local import list_feature_keys
 from featx.runners.work_items import MOST_ATTEMPTS, ItemEndsWorkers, WorkQueue, choose_item_rows
+from featx.storage.paths import parse_cache, side_folder
 from featx.store.store import FeatureStore
 from featx.workflows.extract import extract_features
 from tests.runners.clusters import TestCluster, started
@@ -80,7 +81,7 @@ def on_cluster(alone: ExtractRequest, cluster: TestCluster, cache: Path) -> Extr
 def read_all(request: ExtractRequest) -> list[NDArray[Any]]:
     """Read the features of all sound images at all layers."""
     base = open_base(request.base)
-    digests = digest_all(request.cache, list_images(request.data)).digests
+    digests = digest_all(side_folder(request.cache), list_images(request.data)).digests
     store = FeatureStore(request.cache)
     features = []
     for key in list_feature_keys(base, request):
@@ -109,6 +110,14 @@ def test_two_nodes_store_what_one_process_does(
     assert told[-1] == (IMAGES, IMAGES)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     check_same(on_cluster, alone)
+
+
+def test_nodes_share_a_cache_of_objects(on_cluster: ExtractRequest, alone: ExtractRequest, tmp_path: Path) -> None:
+    pytest.importorskip("obstore", reason="obstore is not installed: no object store can be reached")
+    got = replace(on_cluster, cache=parse_cache(f"file://{tmp_path}/bucket", tmp_path / "copies"))
+    assert extract_features(got).extracted == IMAGES - 2
+    assert any((tmp_path / "bucket").rglob("part-*"))
+    check_same(got, alone)
     # What is there is found without any cluster, and by this machine alone.
     again = extract_features(replace(on_cluster, runner="local"))
     assert (again.extracted, again.cached, len(again.failed)) == (0, IMAGES - 1, 1)
