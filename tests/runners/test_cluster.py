@@ -110,6 +110,9 @@ def test_two_nodes_store_what_one_process_does(
     assert told[-1] == (IMAGES, IMAGES)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     check_same(on_cluster, alone)
+    # What is there is found without any cluster, and by this machine alone.
+    again = extract_features(replace(on_cluster, runner="local"))
+    assert (again.extracted, again.cached, len(again.failed)) == (0, IMAGES - 1, 1)
 
 
 def test_nodes_share_a_cache_of_objects(on_cluster: ExtractRequest, alone: ExtractRequest, tmp_path: Path) -> None:
@@ -118,9 +121,6 @@ def test_nodes_share_a_cache_of_objects(on_cluster: ExtractRequest, alone: Extra
     assert extract_features(got).extracted == IMAGES - 2
     assert any((tmp_path / "bucket").rglob("part-*"))
     check_same(got, alone)
-    # What is there is found without any cluster, and by this machine alone.
-    again = extract_features(replace(on_cluster, runner="local"))
-    assert (again.extracted, again.cached, len(again.failed)) == (0, IMAGES - 1, 1)
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_items_are_handed_out_again(
