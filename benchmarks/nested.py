@@ -136,12 +136,14 @@ def run_trial(scenario: Scenario, clf: str, number: int, fresh_images: int = FRE
     dataset = as_dataset(made)
     layers = [made.X, made.X[:, : scenario.columns // 2]]
     outer = make_outer_folds(dataset, 5, scenario.repeats, SEED)
-    rows = []
-    truths = []
-    for X in layers:
-        of_folds = [list(judge_folds(clf, X, outer, repeat, fresh)) for repeat in range(outer.repeats)]
-        rows.append(NestedRow(LayerSet(()), [[each for each, _ in folds] for folds in of_folds]))
-        truths.append(np.mean([truth for folds in of_folds for _, truth in folds]))
+    of_layers = [[list(judge_folds(clf, X, outer, repeat, fresh)) for repeat in range(outer.repeats)] for X in layers]
+    rows = [NestedRow(LayerSet(()), [[each for each, _ in folds] for folds in of_layer]) for of_layer in of_layers]
+    # Each fold has a choice of its own.
+    truths = [
+        pick([of_layer[repeat][fold] for of_layer in of_layers])[1]
+        for repeat in range(outer.repeats)
+        for fold in range(len(of_layers[0][repeat]))
+    ]
     procedure = judge_procedure(rows, outer)
     everything = [judge(clf, X, dataset, SEED, fresh) for X in layers]
     test = hold_out(made.y, dataset.groups, SEED)
