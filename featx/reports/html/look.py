@@ -44,6 +44,9 @@ MOST_EXPLAINED_CLASSES = 20
 """Classes of which evidence is mapped: each picture runs through the base once more."""
 
 
+NO_TORCH = "torch is not installed, which runs networks"
+
+
 @dataclass(frozen=True)
 class Tools:
     """Other ways to look that a page shows; None where there is none.
@@ -170,6 +173,8 @@ def find_answers(material: Material, layers: Sequence[LayerChannels], tools: Too
         return tools.answer(material.request.features, comparison.base, material.dataset.listing, places), ""
     except FeatxError as error:
         return {}, material.without_paths(f"{error}")
+    except ImportError:
+        return {}, NO_TORCH
 
 
 def find_evidence(material: Material, tools: Tools) -> tuple[dict[int, Evidence], str]:
@@ -195,3 +200,5 @@ def find_evidence(material: Material, tools: Tools) -> tuple[dict[int, Evidence]
         return tools.explain(model, request.features.base, material.dataset.listing, rows, codes), ""
     except (ModelError, WeightsError) as error:
         return {}, material.without_paths(f"{error}. Another model may have maps:")
+    except ImportError:
+        return {}, f"{NO_TORCH}. With it, this shows maps:"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from featx.base_choice import BaseChoice
 from featx.data.listing import Listing
@@ -127,15 +128,24 @@ def test_where_channels_answer_lies_over_their_pictures_until_it_is_turned_off(l
     assert_calm(page)
 
 
-def test_why_it_is_not_known_where_channels_answer_is_said(two: Made, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (WeightsError("the weights are gone"), "the weights are gone"),
+        (ModuleNotFoundError("No module named 'torch'"), "torch is not installed, which runs networks"),
+    ],
+)
+def test_why_it_is_not_known_where_channels_answer_is_said(
+    error: Exception, said: str, two: Made, tmp_path: Path
+) -> None:
     def refuse(request: CompareRequest, base: StoredBase, listing: Listing, places: Sequence[ChannelPlace]) -> Answers:
-        raise WeightsError("the weights are gone")
+        raise error
 
     features = CompareRequest(str(two.data), BaseChoice("tiny"), cache=two.cache)
     page = tmp_path / "report.html"
     summary = write_report(ReportRequest(features, page), tools=Tools(answer=refuse)).to_dict()
-    assert summary["layers"]["answers_remark"] == "the weights are gone"
-    assert "is not shown: the weights are gone" in page.read_text(encoding="utf-8")
+    assert summary["layers"]["answers_remark"] == said
+    assert f"is not shown: {said}" in page.read_text(encoding="utf-8")
     assert "show-answers" not in page.read_text(encoding="utf-8").partition("<script")[0]
 
 
