@@ -8,6 +8,9 @@ from typing import Generic, TypeVar
 
 R = TypeVar("R")
 
+LISTEN_SECONDS = 0.25
+"""How long Ctrl-C goes unheard at most."""
+
 
 class Background(Generic[R]):
     """A call that goes on while the thread that made it does something else.
@@ -35,7 +38,9 @@ class Background(Generic[R]):
 
     def result(self) -> R:
         """Wait for what the call returns, or raise what it raised."""
-        self._thread.join()
+        # A signal that comes just before a wait would be heard at its end only.
+        while self._thread.is_alive():
+            self._thread.join(LISTEN_SECONDS)
         if self._error is not None:
             raise self._error
         return self._results[0]

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 TRIES = 4
 """How often a request is made anew that failed half-way, each time with obstore's own retries."""
+
+LISTEN_SECONDS = 0.25
+"""How long Ctrl-C goes unheard at most."""
 
 FIRST_PAUSE = 0.5
 """Seconds before the second try; each later pause is twice as long."""
@@ -150,6 +153,9 @@ def wait_for(request: Callable[[], T]) -> T:
 
     # A daemon: Python does not wait for it when it ends.
     threading.Thread(target=make, name="ask", daemon=True).start()
+    # A signal that comes just before a wait would be heard at its end only.
+    while not wait([outcome], LISTEN_SECONDS).done:
+        continue
     return outcome.result()
 
 
