@@ -102,8 +102,8 @@ def make_map(X: Matrix, labels: Codes, seed: int) -> EmbeddingMap:
     components = PCA(columns, svd_solver="randomized", random_state=seed).fit_transform(np.asarray(X[rows], np.float32))
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
     tsne = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, max_iter=ITERATIONS, angle=ANGLE)
-    # One thread gives the same map on every machine. Several wait for each other a thousand times a second, which takes
-    # a multiple of the time where another program needs a core; maps are made side by side instead.
+    # With one thread the map does not depend on the number of cores. Several wait for each other a thousand times a
+    # second, which takes a multiple of the time where another program needs a core; maps are made side by side instead.
     with threadpool_limits(1, "openmp"):
         places = tsne.fit_transform(components)
     x, y = places.astype(np.float64).round(4).T.tolist()

@@ -6,6 +6,9 @@ Nothing here imports torch: it is taken from the modules already loaded when an 
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,13 +24,44 @@ Array: TypeAlias = Any
 ROUNDING = {name: float(np.finfo(name).eps) for name in ("float32", "float64")}
 
 
-def one_thread() -> threadpool_limits:
-    """Limit linear algebra to one thread while the context that this returns is open.
+class OneThread:
+    """Counts who wants linear algebra to have one thread, for the limit is one of the whole process.
+
+    Two threads that each set it and put it back by themselves would leave it set, the one that ends last putting back
+    what the other had set.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._limits: threadpool_limits | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the limit; the first one sets it, and the last one puts back what was there before."""
+        with self._lock:
+            if self._holders == 0:
+                self._limits = threadpool_limits(1, "blas")
+            self._holders += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders -= 1
+                if self._holders == 0 and self._limits is not None:
+                    self._limits.restore_original_limits()
+
+
+ONE_THREAD = OneThread()
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """Limit linear algebra to one thread while the context that this returns is open, in whatever thread.
 
     The matrices here are small. On a busy machine two threads spin while they wait for each other, for a hundred times
     as long as they work, whereas two folds on two threads never meet. Nor do results depend on the number of cores.
     """
-    return threadpool_limits(1, "blas")
+    return ONE_THREAD.held()
 
 
 def namespace(array: Array) -> Any:

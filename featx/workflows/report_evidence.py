@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,11 @@ from featx.models.model import Model
 from featx.reports.html.looking import Answers, ChannelPlace, Evidence
 from featx.requests import CompareRequest, PredictRequest
 from featx.store.base_json import StoredBase
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from featx.bases.base import Base
 
 
 def explain_rows(
@@ -30,28 +36,20 @@ def explain_rows(
     WeightsError
         If the weights of its base cannot be had.
     """
-    import torch
-
-    from featx.engines.compute import PixelBatches
-    from featx.images.normalise import to_input
     from featx.inspection.activation_maps import map_evidence, run_layers
     from featx.models.base_of_model import load_model_base
 
     network = load_model_base(PredictRequest(model, (), weights=base.weights, base=base.name), model)
     layers = [key.layer for key in model.keys]
     layouts = [network.layer(name).layout for name in layers]
-    batches = PixelBatches(listing, list(rows), network.id.transform)
     code_of = dict(zip(rows, codes, strict=True))
     explained: dict[int, Evidence] = {}
-    for pixels in batches:
-        for picture in pixels:
-            row = batches.rows_given[len(explained)]
-            images = to_input(torch.from_numpy(picture[None].copy()), network.id.transform)
-            kept = run_layers(network, images, layers)
-            activations = [kept[name] for name in layers]
-            code = code_of[row]
-            found = map_evidence(model.classifier, model.keys, layouts, activations, code)
-            explained[row] = Evidence(model.classes_[code], found.values, found.method)
+    for row, image in read_inputs(network, listing, rows):
+        kept = run_layers(network, image, layers)
+        activations = [kept[name] for name in layers]
+        code = code_of[row]
+        found = map_evidence(model.classifier, model.keys, layouts, activations, code)
+        explained[row] = Evidence(model.classes_[code], found.values, found.method)
     return explained
 
 
@@ -65,10 +63,6 @@ def answer_rows(
     WeightsError
         If the weights of the base cannot be had, are not named, or are not those of the features.
     """
-    import torch
-
-    from featx.engines.compute import PixelBatches
-    from featx.images.normalise import to_input
     from featx.inspection.activation_maps import map_channels
 
     network = open_cached_base(features, stored)
@@ -77,14 +71,21 @@ def answer_rows(
     wanted: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for layer, number, row in places:
         wanted[row][layer].append(number)
-    batches = PixelBatches(listing, sorted(wanted), network.id.transform)
-    done = 0
     answers: dict[ChannelPlace, NDArray[np.float64]] = {}
-    for pixels in batches:
-        for picture in pixels:
-            row = batches.rows_given[done]
-            images = to_input(torch.from_numpy(picture[None].copy()), network.id.transform)
-            for (layer, number), values in map_channels(network, images, wanted[row]).items():
-                answers[layer, number, row] = values
-            done += 1
+    for row, image in read_inputs(network, listing, sorted(wanted)):
+        for (layer, number), values in map_channels(network, image, wanted[row]).items():
+            answers[layer, number, row] = values
     return answers
+
+
+def read_inputs(network: Base, listing: Listing, rows: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+    """Read images as a base takes them: yield row and (1, 3, crop, crop) float32; broken ones are passed over."""
+    import torch
+
+    from featx.engines.compute import PixelBatches
+    from featx.images.normalise import to_input
+
+    batches = PixelBatches(listing, list(rows), network.id.transform)
+    pictures = (picture for pixels in batches for picture in pixels)
+    for place, picture in enumerate(pictures):
+        yield batches.rows_given[place], to_input(torch.from_numpy(picture[None].copy()), network.id.transform)
