@@ -42,6 +42,7 @@ from featx.inspection.shift import Shift, measure_shift
 from featx.inspection.shortcuts import find_shortcuts
 from featx.inspection.strangers import Strangers, find_strangers
 from featx.inspection.suspect_labels import SuspectLabels, find_suspect_labels
+from featx.linear.lapack import one_thread
 from featx.linear.weighting import UNWEIGHTED, WeightedLabels
 from featx.models.array_classifier import compute_softmax
 from featx.processes.background import Background
@@ -247,11 +248,13 @@ def judge_rows(material: Material, dataset: Dataset) -> Judged:
     rows = locate_rows(material, dataset)
     X = material.X if np.array_equal(rows, np.arange(len(material.X))) else material.X[rows]
     folds = make_folds(dataset.y, dataset.groups, seed)
-    suspects = find_suspect_labels(judge_labels(X, dataset, folds, seed), dataset.y)
-    strangers = find_strangers(X, dataset.y, folds, seed)
     shift = None
-    if find_held_out(dataset.listing.splits) is not None:
-        shift = measure_shift(X, dataset.test, dataset.groups, seed)
+    # All of it, or the threads that it has would depend on what is looked at beside.
+    with one_thread():
+        suspects = find_suspect_labels(judge_labels(X, dataset, folds, seed), dataset.y)
+        strangers = find_strangers(X, dataset.y, folds, seed)
+        if find_held_out(dataset.listing.splits) is not None:
+            shift = measure_shift(X, dataset.test, dataset.groups, seed)
     return Judged(rows, suspects, strangers, shift)
 
 
