@@ -5,6 +5,7 @@ It writes a line of JSON before and after each engine.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import json
 import sys
@@ -12,6 +13,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+DRIVER_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+"""CUDA's driver API (cuDriverGetVersion): torch does not tell in public what it answers."""
 
 DIFFERENCE = 1e-3
 """How far features of an engine may lie from eager torch's, relative to the largest."""
@@ -72,9 +76,19 @@ def describe_gpus() -> dict[str, Any]:
         for number in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(number)
             gpus.append({"name": properties.name, "bytes": properties.total_memory})
-        version = torch._C._cuda_getDriverVersion()  # type: ignore[attr-defined]
-        driver = f"{version // 1000}.{version % 1000 // 10}"
+        driver = read_cuda_of_driver()
     return {"cuda": torch.version.cuda, "driver": driver, "gpus": gpus, "mps": torch.backends.mps.is_available()}
+
+
+def read_cuda_of_driver() -> str | None:
+    """Ask the driver of NVIDIA for the newest CUDA that it knows, such as "13.0"; None where it cannot be asked."""
+    version = ctypes.c_int()
+    try:
+        driver = ctypes.CDLL(DRIVER_LIBRARY)
+        failed = driver.cuDriverGetVersion(ctypes.byref(version))
+    except (OSError, AttributeError):
+        return None
+    return None if failed else f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
 def compute(engine: str, device: str) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from featx.diagnosis import engine_trial
 from featx.diagnosis.devices import check_gpus, check_processor
-from featx.diagnosis.engine_trial import IDENTITY
+from featx.diagnosis.engine_trial import IDENTITY, read_cuda_of_driver
 from featx.diagnosis.engines import describe_end, read_trial, try_engines
 
 GPUS = {"cuda": "13.0", "driver": "13.0", "gpus": [{"name": "H200", "bytes": 150e9}], "mps": False}
@@ -55,6 +57,23 @@ def test_gpus_are_named_with_what_they_are_good_for() -> None:
     assert unseen.status == "problem"
     (without,) = check_gpus({**GPUS, "gpus": []}, has_driver=False)
     assert without.status == "ok"
+
+
+@pytest.mark.parametrize("library", ["libcuda-that-is-not-there.so.1", None])
+def test_a_driver_that_cannot_be_asked_is_no_error(library: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is this process itself, which loads but knows no such function."""
+    monkeypatch.setattr(engine_trial, "DRIVER_LIBRARY", library)
+    assert read_cuda_of_driver() is None
+
+
+@pytest.mark.gpu
+def test_a_gpu_is_seen_and_tried() -> None:
+    trial = try_engines()
+    assert [found.status for found in trial.findings] == ["ok"]
+    assert "torch on cuda" in trial.findings[0].text
+    assert re.fullmatch(r"\d+\.\d", str(trial.gpus["driver"]))
+    (found, *_) = check_gpus(trial.gpus)
+    assert (found.status, found.text[:7]) == ("ok", "cuda:0:")
 
 
 def test_a_processor_is_told_by_its_instructions() -> None:
