@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from featx.evaluation.metrics import wilson
 from featx.evaluation.nested.interval import (
+    LEAST_OF_GAIN,
+    MOST_OF_GAIN,
     Resampling,
     correct_by_nadeau_bengio,
     corrected_interval,
@@ -69,14 +71,19 @@ def test_it_is_wider_than_wilsons_and_narrower_with_more_images_and_repeats(accu
 
 def test_a_bound_is_where_the_test_turns() -> None:
     resampling = Resampling(100, 1 / 3, 5, 2)
-    low, high = corrected_interval(0.8, resampling)
-    # What the upper one has on top solves h + (h - c) / (1 - c) * (1 - h) / 5 = high for the bound h.
-    learnt, moved = np.polynomial.Polynomial([-0.5, 1.5]), np.polynomial.Polynomial([0.2, -0.2])
-    unmoved = [root for root in (np.polynomial.Polynomial([-high, 1]) + learnt * moved).roots() if 0 <= root <= high]
-    assert len(unmoved) == 1
-    for bound in (low, unmoved[0]):
+    for moved, share in zip(corrected_interval(0.8, resampling), (LEAST_OF_GAIN, MOST_OF_GAIN), strict=True):
+        # What a bound b has on top solves b + share * (b - c) / (1 - c) * (1 - b) / 5 = moved.
+        learnt, wrong = np.polynomial.Polynomial([-0.5, 1.5]), np.polynomial.Polynomial([1, -1])
+        equation = np.polynomial.Polynomial([-moved, 1]) + share * learnt * wrong / 5
+        (bound,) = [root for root in equation.roots() if 0 <= root <= moved]
         deviation = math.sqrt(bound * (1 - bound) / 100 * inflate_variance(bound, resampling))
         assert abs(0.8 - bound) / deviation == pytest.approx(scipy.stats.norm.ppf(0.975), abs=1e-6)
+
+
+@pytest.mark.parametrize("images", [100, 10_000, 10**9])
+def test_the_interval_holds_the_accuracy_however_many_images_there_are(images: int) -> None:
+    low, high = corrected_interval(0.8, Resampling(images, 0.5, 5))
+    assert low <= 0.8 < high
 
 
 def test_the_truth_of_the_model_that_is_shipped_is_covered() -> None:
