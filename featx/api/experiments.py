@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from featx.api.keywords import BASE_OPTIONS, choose_base, fill_request, takes_options
+from featx.api.keywords import BASE_OPTIONS, GROUPED_DATA_OPTIONS, choose_base, fill_request, takes_options
 from featx.api.models import run_finetuning
-from featx.base_choice import GROUP_FIELDS, BaseChoice
+from featx.base_choice import BaseChoice
 from featx.requests import AutoRequest, default_cache
 from featx.storage.paths import CachePath, parse_cache
 
@@ -77,9 +77,7 @@ def run(
 
 @takes_options(
     AutoRequest,
-    "path_column",
-    "label_column",
-    *GROUP_FIELDS,
+    *GROUPED_DATA_OPTIONS,
     *BASE_OPTIONS,
     "budget",
     "out",

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.api.keywords import BASE_OPTIONS, as_names, choose_base, make_request, takes_options
-from featx.base_choice import GROUP_FIELDS, BaseChoice
+from featx.api.keywords import BASE_OPTIONS, GROUPED_DATA_OPTIONS, as_names, choose_base, make_request, takes_options
+from featx.base_choice import BaseChoice
 from featx.requests import CompareRequest, ExtractRequest
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ def extract(
 
 @takes_options(
     CompareRequest,
-    "path_column",
-    "label_column",
-    *GROUP_FIELDS,
+    *GROUPED_DATA_OPTIONS,
     *BASE_OPTIONS,
     "seed",
     "rehash",
@@ -122,9 +120,7 @@ def load_features(
     **options
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
         path): images that belong together; `weights`, `resize`, `crop`, `precision`, `value_range` and `decode` of the
-        base;
-        `seed` (of the split), `rehash`, `cache` and
-        `store_dtype` as in `CompareRequest`.
+        base; `seed` (of the split), `rehash`, `cache` and `store_dtype` as in `CompareRequest`.
 
     Returns
     -------
@@ -150,9 +146,7 @@ def load_features(
 
 @takes_options(
     CompareRequest,
-    "path_column",
-    "label_column",
-    *GROUP_FIELDS,
+    *GROUPED_DATA_OPTIONS,
     *BASE_OPTIONS,
     "poolings",
     "seed",
@@ -183,9 +177,7 @@ def advise(
     **options
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
         path): images that belong together; `weights`, `resize`, `crop`, `precision`, `value_range` and `decode` of the
-        base;
-        `poolings`, `seed`, `rehash`, `cache`, `select`, `positive` and `class_weight` as in
-        `CompareRequest`.
+        base; `poolings`, `seed`, `rehash`, `cache`, `select`, `positive` and `class_weight` as in `CompareRequest`.
 
     Returns
     -------

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.api.keywords import BASE_OPTIONS, as_images, make_request, takes_options
-from featx.base_choice import GROUP_FIELDS, BaseChoice
+from featx.api.keywords import BASE_OPTIONS, GROUPED_DATA_OPTIONS, as_images, make_request, takes_options
+from featx.base_choice import BaseChoice
 from featx.fields import fill
 from featx.requests import ExplainRequest, InspectRequest, SimilarRequest
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 @takes_options(
     InspectRequest,
-    "path_column",
-    "label_column",
-    *GROUP_FIELDS,
+    *GROUPED_DATA_OPTIONS,
     *BASE_OPTIONS,
     "layer",
     "pooling",

@@ -10,11 +10,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from featx.base_choice import BaseChoice
+from featx.base_choice import GROUP_FIELDS, BaseChoice
 from featx.errors import UnknownName, unknown
 from featx.fields import fill
 
 Request = TypeVar("Request")
+
+GROUPED_DATA_OPTIONS = ("path_column", "label_column", *GROUP_FIELDS)
+"""Keywords that say how data that are split are read."""
 
 BASE_OPTIONS = ("weights", "resize", "crop", "precision", "value_range", "decode")
 """Keywords that belong to the choice of the base."""

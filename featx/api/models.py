@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.api.keywords import BASE_OPTIONS, as_images, as_names, make_request, takes_options
-from featx.base_choice import GROUP_FIELDS, BaseChoice
+from featx.api.keywords import BASE_OPTIONS, GROUPED_DATA_OPTIONS, as_images, as_names, make_request, takes_options
+from featx.base_choice import BaseChoice
 from featx.fields import fill
 from featx.requests import CompareRequest, FinetuneRequest, PredictRequest, ScoreRequest
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 
 EVALUATION_OPTIONS = (
-    *("path_column", "label_column", *GROUP_FIELDS, *BASE_OPTIONS),
+    *GROUPED_DATA_OPTIONS,
+    *BASE_OPTIONS,
     *("seed", "rehash", "cache", "store_dtype", "refit", "views", "test_views", "memory"),
     *("select", "positive", "class_weight", "nested", "repeats", "device", "exclude"),
 )
@@ -249,9 +250,7 @@ def score(
 
 @takes_options(
     FinetuneRequest,
-    "path_column",
-    "label_column",
-    *GROUP_FIELDS,
+    *GROUPED_DATA_OPTIONS,
     "weights",
     "resize",
     "crop",

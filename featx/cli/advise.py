@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
-from featx.cli.cache_option import cache_option
-from featx.cli.group_options import group_options
+from featx.cli.cache_options import feature_cache_options
+from featx.cli.data_options import grouped_data
+from featx.cli.evaluation_options import figure_options
 from featx.cli.options import (
     base_options,
     class_weight_option,
-    column_options,
-    data_argument,
-    json_option,
+    output_options,
     poolings_option,
-    positive_option,
     print_json,
-    rehash_option,
     seed_option,
-    select_option,
-    verbosity_options,
 )
 from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_text
@@ -34,9 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command("advise")
-@data_argument
-@column_options
-@group_options
+@grouped_data
 @base_options
 @poolings_option
 @click.option(
@@ -46,14 +39,11 @@ if TYPE_CHECKING:
     "what layers that are not cached, more views and a longer pooling are worth."
     "  [default: where not every usual layer is cached]",
 )
-@select_option
-@positive_option
+@figure_options
 @class_weight_option
 @seed_option
-@rehash_option
-@cache_option
-@json_option
-@verbosity_options
+@feature_cache_options
+@output_options
 def command(
     data: str,
     base: BaseChoice,

@@ -12,30 +12,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from featx.base_choice import BaseChoice
-from featx.cli.cache_option import cache_option
-from featx.cli.group_options import group_options
+from featx.cli.cache_options import feature_cache_options
+from featx.cli.data_options import exclude_option, grouped_data
+from featx.cli.evaluation_options import figure_options
 from featx.cli.options import (
-    TRANSFORM_OPTIONS,
     UserPath,
-    add_options,
     class_weight_option,
-    column_options,
-    data_argument,
-    exclude_option,
-    json_option,
+    join_options,
     memory_option,
-    positive_option,
+    output_options,
     predict_command,
     print_json,
-    rehash_option,
     seed_option,
-    select_option,
-    verbosity_options,
+    transform_options,
 )
 from featx.cli.progress import progress_bar
 from featx.cli.report_option import report_option, say_report
 from featx.cli.terminal import say_line, say_text
-from featx.keys import DecodeMode
 from featx.log import escape_controls
 from featx.requests import AutoRequest
 
@@ -51,28 +44,17 @@ def bases_to_choose(command: F) -> F:
 
     @wraps(command)
     def with_bases(
-        *args: Any,
-        base: tuple[str, ...],
-        weights: tuple[str, ...],
-        resize: int | None,
-        crop: int | None,
-        precision: Any,
-        value_range: str | None,
-        decode: DecodeMode | None,
-        **kwargs: Any,
+        *args: Any, base: tuple[str, ...], weights: tuple[str, ...], transform: dict[str, Any], **kwargs: Any
     ) -> Any:
         if len(weights) > len(base):
             raise click.UsageError(
                 f"there are {len(weights)} --weights for {len(base)} --base: give one for each base, in their order"
             )
         named = [*weights, *[None] * (len(base) - len(weights))]
-        choices = [
-            BaseChoice(name, of_base, resize, crop, precision, value_range, decode)
-            for name, of_base in zip(base, named, strict=True)
-        ]
+        choices = [BaseChoice(name, of_base, **transform) for name, of_base in zip(base, named, strict=True)]
         return command(*args, bases=tuple(dict.fromkeys(choices)), **kwargs)
 
-    options = [
+    options = join_options(
         click.option(
             "--base", "-b", required=True, multiple=True, help="Name of a base, such as resnet50; repeatable."
         ),
@@ -82,16 +64,13 @@ def bases_to_choose(command: F) -> F:
             help="Weights of a base: a published name, a file (.safetensors, .pth) or 'random'; repeatable, the first "
             "of the first --base, and so on.",
         ),
-        *TRANSFORM_OPTIONS,
-    ]
-    decorated: F = add_options(with_bases, options)
-    return decorated
+        transform_options,
+    )
+    return options(with_bases)
 
 
 @click.command("auto")
-@data_argument
-@column_options
-@group_options
+@grouped_data
 @bases_to_choose
 @click.option("--out", type=UserPath(dir_okay=False), help="Write the model for featx predict.")
 @report_option
@@ -110,18 +89,15 @@ def bases_to_choose(command: F) -> F:
 @click.option(
     "--with-base", is_flag=True, help="Put the weights of the base into the model, too: one file predicts anywhere."
 )
-@select_option
-@positive_option
+@figure_options
 @class_weight_option
 @seed_option
 @click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda, cuda:1, mps or all.")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that decode images.  [default: number of cores]")
 @memory_option
 @exclude_option
-@rehash_option
-@cache_option
-@json_option
-@verbosity_options
+@feature_cache_options
+@output_options
 def command(
     data: str, bases: tuple[BaseChoice, ...], report_file: Path | None, as_json: bool, quiet: bool, **options: Any
 ) -> None:

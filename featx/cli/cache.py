@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.cli import cache_check, cache_export
-from featx.cli.cache_option import cache_option
-from featx.cli.options import format_count, json_option, print_json, verbosity_options
+from featx.cli.cache_options import cache_option
+from featx.cli.options import format_count, output_options, print_json
 from featx.cli.terminal import say_line, say_text
 from featx.log import escape_controls
 from featx.storage.paths import CachePath
@@ -51,8 +51,7 @@ command.add_command(cache_export.command)
 
 @command.command("ls")
 @cache_option
-@json_option
-@verbosity_options
+@output_options
 def list_keys(cache: CachePath, as_json: bool, quiet: bool) -> None:
     """List the keys of the cache: one line for each base, layer, pooling, stored dtype and view.
 
@@ -106,8 +105,7 @@ def format_key(summary: KeySummary, source: str) -> list[Any]:
 @click.argument("key")
 @click.option("--yes", "-y", is_flag=True, help="Remove without asking.")
 @cache_option
-@json_option
-@verbosity_options
+@output_options
 def remove(key: str, yes: bool, cache: CachePath, as_json: bool, quiet: bool) -> None:
     """Remove the features of KEY: a key that `ls` shows, or BASE or BASE/LAYER for all keys below it.
 

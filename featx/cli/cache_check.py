@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from featx.cli.cache_option import cache_option
-from featx.cli.options import format_count, json_option, print_json, verbosity_options
+from featx.cli.cache_options import cache_option
+from featx.cli.options import format_count, output_options, print_json
 from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line
 from featx.storage.paths import CachePath
@@ -16,8 +16,7 @@ from featx.storage.paths import CachePath
 
 @click.command("verify")
 @cache_option
-@json_option
-@verbosity_options
+@output_options
 def verify_command(cache: CachePath, as_json: bool, quiet: bool) -> None:
     """Read everything in the cache and report all problems; the exit code is 1 if there are any.
 
@@ -46,8 +45,7 @@ def verify_command(cache: CachePath, as_json: bool, quiet: bool) -> None:
 @click.command("clean")
 @click.option("--compact", "is_compacting", is_flag=True, help="Also merge small parts.")
 @cache_option
-@json_option
-@verbosity_options
+@output_options
 def clean_command(is_compacting: bool, cache: CachePath, as_json: bool, quiet: bool) -> None:
     """Remove files that killed writers left, and move broken parts into the folder `quarantine` of the cache.
 

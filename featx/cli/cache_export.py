@@ -8,19 +8,9 @@ from typing import Any
 import click
 
 from featx.base_choice import BaseChoice
-from featx.cli.cache_option import cache_option
-from featx.cli.options import (
-    UserPath,
-    base_options,
-    cached_dtype_option,
-    column_options,
-    data_argument,
-    format_count,
-    json_option,
-    print_json,
-    rehash_option,
-    verbosity_options,
-)
+from featx.cli.cache_options import feature_cache_options
+from featx.cli.data_options import labelled_data
+from featx.cli.options import UserPath, base_options, cached_dtype_option, format_count, output_options, print_json
 from featx.cli.progress import waiting
 from featx.cli.terminal import say_line
 from featx.requests import CompareRequest, ExportRequest
@@ -28,17 +18,14 @@ from featx.storage.paths import CachePath
 
 
 @click.command("export")
-@data_argument
-@column_options
+@labelled_data
 @base_options
 @click.option("--layer", "-l", required=True, help="Layer, by name or alias.")
 @click.option("--pooling", help="avg, max, avg+max, pyramid, cls or flat.  [default: the one that is cached]")
 @cached_dtype_option
 @click.option("--out", "-o", required=True, type=UserPath(), help="The HDF5 file to write.")
-@rehash_option
-@cache_option
-@json_option
-@verbosity_options
+@feature_cache_options
+@output_options
 def command(
     data: str,
     base: BaseChoice,

@@ -8,43 +8,28 @@ from typing import Any
 import click
 
 from featx.base_choice import BaseChoice
-from featx.cli.cache_option import cache_option
-from featx.cli.group_options import group_options
+from featx.cli.cache_options import fit_cache_options
+from featx.cli.data_options import exclude_option, grouped_data
+from featx.cli.evaluation_options import evaluation_options, fitting_options
 from featx.cli.nested_options import nested_options
 from featx.cli.options import (
     UserPath,
-    cached_dtype_option,
     class_weight_option,
-    column_options,
-    data_argument,
-    exclude_option,
-    json_option,
-    memory_option,
+    output_options,
     poolings_option,
-    positive_option,
     print_json,
-    refit_option,
-    rehash_option,
-    seed_option,
-    select_option,
     several_bases,
-    test_views_option,
-    verbosity_options,
-    views_option,
     wide_option,
 )
 from featx.cli.progress import progress_bar
 from featx.cli.report_option import report_option, say_report
 from featx.cli.shot_options import name_shots_file, shot_options
-from featx.cli.solver_options import solver_device_option
 from featx.cli.terminal import say_table, say_text
 from featx.requests import CompareRequest
 
 
 @click.command("compare")
-@data_argument
-@column_options
-@group_options
+@grouped_data
 @several_bases
 @click.option(
     "--layer",
@@ -61,11 +46,7 @@ from featx.requests import CompareRequest
     "all: the first three.  [default: all]",
 )
 @poolings_option
-@cached_dtype_option
-@views_option
-@test_views_option
-@select_option
-@positive_option
+@evaluation_options
 @click.option(
     "--csv",
     "csv_file",
@@ -82,9 +63,7 @@ from featx.requests import CompareRequest
 @class_weight_option
 @nested_options
 @shot_options
-@seed_option
-@memory_option
-@solver_device_option
+@fitting_options
 @click.option(
     "--runner",
     type=click.Choice(["local", "ray"]),
@@ -93,11 +72,8 @@ from featx.requests import CompareRequest
     help="Who trains: this machine, or the nodes of a Ray cluster (RAY_ADDRESS), a layer set each.",
 )
 @exclude_option
-@rehash_option
-@refit_option
-@cache_option
-@json_option
-@verbosity_options
+@fit_cache_options
+@output_options
 def command(
     data: str,
     base: BaseChoice,

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from featx.cli.cache_option import cache_option
-from featx.cli.options import json_option, print_json, verbosity_options
+from featx.cli.cache_options import cache_option
+from featx.cli.options import output_options, print_json
 from featx.cli.progress import waiting
 from featx.cli.terminal import colour, say_text
 from featx.storage.paths import CachePath
@@ -15,8 +15,7 @@ from featx.storage.paths import CachePath
 
 @click.command("doctor")
 @cache_option
-@json_option
-@verbosity_options
+@output_options
 def command(cache: CachePath, as_json: bool, quiet: bool) -> None:
     """Check Python, packages, devices, engines, weights and the cache; no network is used.
 

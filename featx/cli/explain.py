@@ -7,14 +7,8 @@ from pathlib import Path
 
 import click
 
-from featx.cli.options import (
-    UserPath,
-    json_option,
-    model_download_option,
-    model_weights_option,
-    print_json,
-    verbosity_options,
-)
+from featx.cli.model_options import model_base_options
+from featx.cli.options import UserPath, output_options, print_json
 from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
 from featx.requests import ExplainRequest
@@ -26,13 +20,8 @@ from featx.requests import ExplainRequest
 @click.option("--out", type=UserPath(file_okay=False), help="Folder for the pictures with their maps.")
 @click.option("--class", "label", metavar="NAME", help="Class to explain.  [default: the most probable one]")
 @click.option("--channels", is_flag=True, help="Instead, list the channels that speak most for each class.")
-@click.option(
-    "--base", help="Python file defining the base (needed, and executed, only for models trained on such a file)."
-)
-@model_weights_option
-@model_download_option
-@json_option
-@verbosity_options
+@model_base_options
+@output_options
 def command(
     model: Path,
     images: tuple[str, ...],

@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featx.cli.options import (
-    UserPath,
-    json_option,
-    model_download_option,
-    model_weights_option,
-    print_json,
-    verbosity_options,
-)
+from featx.cli.model_options import model_base_options
+from featx.cli.options import UserPath, output_options, print_json
 from featx.cli.progress import waiting
 from featx.cli.terminal import say_line
 from featx.requests import ModelExportRequest
@@ -40,13 +34,8 @@ if TYPE_CHECKING:
 @click.option(
     "--with-resize", is_flag=True, help="Take whole pictures of any size: the graph resizes and crops them itself."
 )
-@click.option(
-    "--base", help="Python file defining the base (needed, and executed, only for models trained on such a file)."
-)
-@model_weights_option
-@model_download_option
-@json_option
-@verbosity_options
+@model_base_options
+@output_options
 def command(
     model: Path,
     out: Path,

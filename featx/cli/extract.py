@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
-from featx.cli.cache_option import cache_option
+from featx.cli.cache_options import feature_cache_options
+from featx.cli.data_options import exclude_option, labelled_data
 from featx.cli.options import (
     base_options,
-    column_options,
-    data_argument,
-    exclude_option,
     format_count,
-    json_option,
     layers_option,
+    output_options,
     poolings_option,
     print_json,
-    rehash_option,
     store_dtype_option,
-    verbosity_options,
     views_option,
 )
 from featx.cli.progress import progress_bar
@@ -49,8 +45,7 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
 
 
 @click.command("extract")
-@data_argument
-@column_options
+@labelled_data
 @base_options
 @layers_option
 @poolings_option
@@ -97,10 +92,8 @@ def parse_shard(context: click.Context, parameter: click.Parameter, text: str | 
     "--strict", is_flag=True, help="Count files in class folders that are not pictures (.json, .txt) as failed images."
 )
 @exclude_option
-@rehash_option
-@cache_option
-@json_option
-@verbosity_options
+@feature_cache_options
+@output_options
 def command(
     data: str,
     base: BaseChoice,

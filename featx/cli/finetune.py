@@ -11,20 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
-from featx.cli.cache_option import cache_option
-from featx.cli.group_options import group_options
+from featx.cli.cache_options import feature_cache_options
+from featx.cli.data_options import grouped_data
 from featx.cli.options import (
     UserPath,
     base_options,
     class_weight_option,
-    column_options,
-    data_argument,
-    json_option,
+    output_options,
     predict_command,
     print_json,
-    rehash_option,
     seed_option,
-    verbosity_options,
 )
 from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
@@ -40,9 +36,7 @@ RATE = click.FloatRange(min=0, min_open=True)
 
 
 @click.command("finetune")
-@data_argument
-@column_options
-@group_options
+@grouped_data
 @base_options
 @click.option(
     "--from",
@@ -128,10 +122,8 @@ RATE = click.FloatRange(min=0, min_open=True)
 @click.option("--workers", type=COUNT, help="Threads that decode images.  [default: number of cores]")
 @class_weight_option
 @seed_option
-@rehash_option
-@cache_option
-@json_option
-@verbosity_options
+@feature_cache_options
+@output_options
 def command(data: str, base: BaseChoice, as_json: bool, quiet: bool, **options: Any) -> None:
     """Train a head on the frozen base, then unfreeze its last stages and train them with the head at a low rate.
 

@@ -8,35 +8,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
-from featx.cli.cache_option import cache_option
-from featx.cli.group_options import group_options
+from featx.cli.cache_options import fit_cache_options
+from featx.cli.data_options import exclude_option, grouped_data
+from featx.cli.evaluation_options import evaluation_options, fitting_options
 from featx.cli.nested_options import nested_options
 from featx.cli.options import (
     UserPath,
     base_options,
-    cached_dtype_option,
     class_weight_option,
-    column_options,
-    data_argument,
-    exclude_option,
-    json_option,
-    memory_option,
+    output_options,
     pooling_option,
-    positive_option,
     predict_command,
     print_json,
-    refit_option,
-    rehash_option,
-    seed_option,
-    select_option,
     take_one,
-    test_views_option,
-    verbosity_options,
-    views_option,
 )
 from featx.cli.progress import progress_bar, waiting
 from featx.cli.report_option import report_option, say_report
-from featx.cli.solver_options import solver_device_option
 from featx.cli.terminal import say_line, say_text
 from featx.requests import CompareRequest
 
@@ -45,9 +32,7 @@ if TYPE_CHECKING:
 
 
 @click.command("fit")
-@data_argument
-@column_options
-@group_options
+@grouped_data
 @base_options
 @click.option(
     "--layer",
@@ -61,11 +46,7 @@ if TYPE_CHECKING:
     "--clf", required=True, multiple=True, callback=take_one, help="Classifier: logreg, svm, mlp, knn or dummy."
 )
 @pooling_option
-@cached_dtype_option
-@views_option
-@test_views_option
-@select_option
-@positive_option
+@evaluation_options
 @click.option("--out", type=UserPath(dir_okay=False), help="Write the model for featx predict.")
 @report_option
 @click.option(
@@ -78,15 +59,10 @@ if TYPE_CHECKING:
 )
 @class_weight_option
 @nested_options
-@seed_option
-@memory_option
-@solver_device_option
+@fitting_options
 @exclude_option
-@rehash_option
-@refit_option
-@cache_option
-@json_option
-@verbosity_options
+@fit_cache_options
+@output_options
 def command(
     data: str,
     base: BaseChoice,

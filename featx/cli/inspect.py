@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.base_choice import BaseChoice
-from featx.cli.cache_option import cache_option
-from featx.cli.group_options import group_options
+from featx.cli.cache_options import feature_cache_options
+from featx.cli.data_options import exclude_option, grouped_data
 from featx.cli.options import (
     POOLINGS_IN_WORDS,
     UserPath,
     base_options,
     cached_dtype_option,
-    column_options,
-    data_argument,
-    exclude_option,
     format_count,
-    json_option,
+    output_options,
     print_json,
-    rehash_option,
     seed_option,
-    verbosity_options,
 )
 from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
@@ -38,9 +33,7 @@ SHOWN = 10
 
 
 @click.command("inspect")
-@data_argument
-@column_options
-@group_options
+@grouped_data
 @base_options
 @click.option(
     "--layer", "-l", help="Layer to look through, by name or alias; a+b for several.  [default: the deepest cached]"
@@ -66,10 +59,8 @@ SHOWN = 10
 )
 @seed_option
 @exclude_option
-@rehash_option
-@cache_option
-@json_option
-@verbosity_options
+@feature_cache_options
+@output_options
 def command(
     data: str,
     base: BaseChoice,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from featx.cli.options import json_option, print_json, verbosity_options
+from featx.cli.options import output_options, print_json
 from featx.cli.progress import waiting
 from featx.cli.terminal import say_text
 
@@ -13,8 +13,7 @@ from featx.cli.terminal import say_text
 @click.argument("base")
 @click.option("--weights", help="Named weights whose input size to assume (nothing is loaded).")
 @click.option("--crop", type=click.IntRange(min=1), help="Side of the image in pixels.  [default: the base's own]")
-@json_option
-@verbosity_options
+@output_options
 def command(base: str, weights: str | None, crop: int | None, as_json: bool, quiet: bool) -> None:
     """Show what each layer of BASE gives and costs, to help you choose where to cut.
 

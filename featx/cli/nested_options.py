@@ -1,15 +1,10 @@
-"""`--nested` and `--repeats`, which `compare` and `fit` share."""
+"""`--nested` and `--repeats`: nested cross-validation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import click
 
-from featx.cli.options import add_options
-
-F = TypeVar("F", bound=Callable[..., Any])
+from featx.cli.options import join_options
 
 USUAL_FOLDS = "5"
 """Outer folds where none are said."""
@@ -30,7 +25,7 @@ def parse_folds(context: click.Context, parameter: click.Parameter, value: str |
     return folds
 
 
-NESTED_OPTIONS = (
+nested_options = join_options(
     click.option(
         "--nested",
         callback=parse_folds,
@@ -48,9 +43,3 @@ NESTED_OPTIONS = (
         help="Nested cross-validations with further seeds, whose mean is given.",
     ),
 )
-
-
-def nested_options(command: F) -> F:
-    """Add `--nested` and `--repeats`."""
-    decorated: F = add_options(command, NESTED_OPTIONS)
-    return decorated

@@ -7,26 +7,32 @@ import math
 import os
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import click
 
 from featx.base_choice import BaseChoice
 from featx.bases.names import is_python_file
 from featx.errors import RequestError
-from featx.keys import DECODE_MODES, DecodeMode, parse_value_range
+from featx.keys import DECODE_MODES, parse_value_range
 from featx.paths import expand_home, refuse_url
-from featx.requests import SelectedFigure
-
-if TYPE_CHECKING:
-    pass
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-data_argument = click.argument("data")
+
+def join_options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Make one decorator of several; `--help` lists their options in the order given."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 class UserPath(click.Path):
@@ -43,8 +49,6 @@ class UserPath(click.Path):
             self.fail(str(error), parameter, context)
         return super().convert(expand_home(os.fspath(value)), parameter, context)
 
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else to stdout.")
 
 layers_option = click.option("--layer", "-l", "layers", multiple=True, help="Name or alias of a layer; repeatable.")
 
@@ -91,18 +95,7 @@ views_option = click.option(
     help="Views of each image: the image itself, its mirror image, its corners, then random augmentations.",
 )
 
-test_views_option = click.option(
-    "--test-views",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Views of each test image whose scores are averaged; at most --views.",
-)
-
-rehash_option = click.option("--rehash", is_flag=True, help="Read every file again, even if it looks unchanged.")
-
-refit_option = click.option("--refit", is_flag=True, help="Fit again, even if an earlier run left the result.")
-
+wide_option = click.option("--wide", is_flag=True, help="Print all columns, however wide the terminal is.")
 
 MEMORY = re.compile(r"([0-9]*\.?[0-9]+)\s*([kmgt]?)b?")
 """An amount of memory in small letters: a number and, perhaps, a unit."""
@@ -110,9 +103,6 @@ MEMORY = re.compile(r"([0-9]*\.?[0-9]+)\s*([kmgt]?)b?")
 # Powers of ten, as on the label of a disk: a user who writes 8GB must not get more than that.
 MEMORY_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 """Bytes by the first letter of a unit."""
-
-
-wide_option = click.option("--wide", is_flag=True, help="Print all columns, however wide the terminal is.")
 
 
 def parse_memory(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -145,50 +135,6 @@ seed_option = click.option(
     help="Random seed for split, folds and classifiers.",
 )
 
-
-select_option = click.option(
-    "--select",
-    type=click.Choice(get_args(SelectedFigure)),
-    help="Cross-validated figure by which C (or the neighbours of knn) and the best row are chosen."
-    "  [default: log-loss for C of logreg, else accuracy]",
-)
-
-positive_option = click.option(
-    "--positive",
-    metavar="CLASS",
-    help="Of two classes, the one that sensitivity, specificity and average precision are of.  [default: the second]",
-)
-
-
-def add_options(command: Any, options: Sequence[Callable[[Any], Any]]) -> Any:
-    """Decorate a command with options; `--help` lists them in the order given."""
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-path_column_option = click.option(
-    "--path-column",
-    metavar="NAME",
-    help="Column of a CSV or JSON Lines file that holds the paths.  [default: path, file_name, image, ...]",
-)
-
-COLUMN_OPTIONS = (
-    path_column_option,
-    click.option(
-        "--label-column",
-        metavar="NAME",
-        help="Column of a CSV or JSON Lines file that holds the labels.  [default: label, class, category, ...]",
-    ),
-)
-
-
-def column_options(command: F) -> F:
-    """Add `--path-column` and `--label-column`, for DATA that is a table."""
-    decorated: F = add_options(command, COLUMN_OPTIONS)
-    return decorated
-
-
 class_weight_option = click.option(
     "--class-weight",
     default="none",
@@ -198,25 +144,8 @@ class_weight_option = click.option(
     "NAME=W,NAME=W (1 for the others).",
 )
 
-exclude_option = click.option(
-    "--exclude",
-    type=UserPath(dir_okay=False),
-    help="List of images to leave out, one path a line, such as `featx inspect --drop-list` writes.",
-)
-
 weights_option = click.option(
     "--weights", help="Weights of the base: a published name, a file (.safetensors, .pth) or 'random'."
-)
-
-
-model_weights_option = click.option(
-    "--weights",
-    help="Weights of the base: name, file or 'random'; needed where the model was trained on a file.  "
-    "[default: those that the model holds or names]",
-)
-
-model_download_option = click.option(
-    "--yes", is_flag=True, help="Download the weights that the model names, if they are not on this machine."
 )
 
 
@@ -256,28 +185,35 @@ TRANSFORM_OPTIONS = (
     ),
 )
 
+TRANSFORM_FIELDS = ("resize", "crop", "precision", "value_range", "decode")
+"""Fields of `BaseChoice` that these options say."""
+
+
+def transform_options(command: F) -> F:
+    """Add how pictures reach the base, and how it computes; the command receives `transform`, for `BaseChoice`."""
+
+    @wraps(command)
+    def with_transform(*args: Any, **kwargs: Any) -> Any:
+        transform = {name: kwargs[name] for name in TRANSFORM_FIELDS}
+        others = {name: value for name, value in kwargs.items() if name not in TRANSFORM_FIELDS}
+        return command(*args, transform=transform, **others)
+
+    return join_options(*TRANSFORM_OPTIONS)(with_transform)
+
 
 def base_options(command: F) -> F:
     """Add `--base` and what belongs to it; the command receives one `base: BaseChoice`."""
 
     @wraps(command)
-    def with_choice(
-        *args: Any,
-        base: str,
-        weights: str | None,
-        resize: int | None,
-        crop: int | None,
-        precision: Any,
-        value_range: str | None,
-        decode: DecodeMode | None,
-        **kwargs: Any,
-    ) -> Any:
-        choice = BaseChoice(base, weights, resize, crop, precision, value_range, decode)
-        return command(*args, base=choice, **kwargs)
+    def with_choice(*args: Any, base: str, weights: str | None, transform: dict[str, Any], **kwargs: Any) -> Any:
+        return command(*args, base=BaseChoice(base, weights, **transform), **kwargs)
 
-    base = click.option("--base", "-b", required=True, help="Name of a base, such as resnet50, tiny or hog.")
-    decorated: F = add_options(with_choice, [base, weights_option, *TRANSFORM_OPTIONS])
-    return decorated
+    options = join_options(
+        click.option("--base", "-b", required=True, help="Name of a base, such as resnet50, tiny or hog."),
+        weights_option,
+        transform_options,
+    )
+    return options(with_choice)
 
 
 def several_bases(command: F) -> F:
@@ -288,36 +224,31 @@ def several_bases(command: F) -> F:
 
     @wraps(command)
     def with_choices(
-        *args: Any,
-        base: tuple[str, ...],
-        weights: str | None,
-        resize: int | None,
-        crop: int | None,
-        precision: Any,
-        value_range: str | None,
-        decode: DecodeMode | None,
-        **kwargs: Any,
+        *args: Any, base: tuple[str, ...], weights: str | None, transform: dict[str, Any], **kwargs: Any
     ) -> Any:
         # A base named twice is shown once.
         first, *others = dict.fromkeys(base)
-        choice = BaseChoice(first, weights, resize, crop, precision, value_range, decode)
-        beside = tuple(BaseChoice(name, precision=precision, value_range=value_range, decode=decode) for name in others)
+        choice = BaseChoice(first, weights, **transform)
+        beside = tuple(replace(choice, name=name, weights=None, resize=None, crop=None) for name in others)
         return command(*args, base=choice, beside=beside, **kwargs)
 
-    bases = click.option(
-        "--base",
-        "-b",
-        required=True,
-        multiple=True,
-        help="Name of a base, such as resnet50, tiny or hog; repeatable: every cached layer of the further bases is "
-        "added to the table.",
+    options = join_options(
+        click.option(
+            "--base",
+            "-b",
+            required=True,
+            multiple=True,
+            help="Name of a base, such as resnet50, tiny or hog; repeatable: every cached layer of the further bases "
+            "is added to the table.",
+        ),
+        weights_option,
+        transform_options,
     )
-    decorated: F = add_options(with_choices, [bases, weights_option, *TRANSFORM_OPTIONS])
-    return decorated
+    return options(with_choices)
 
 
-def verbosity_options(command: F) -> F:
-    """Add `-v` and `-q`; the command receives `quiet: bool`."""
+def output_options(command: F) -> F:
+    """Add `--json`, `-v` and `-q`; the command receives `as_json: bool` and `quiet: bool`."""
 
     @wraps(command)
     def with_logging(*args: Any, verbose: int, quiet: bool, **kwargs: Any) -> Any:
@@ -326,10 +257,12 @@ def verbosity_options(command: F) -> F:
         set_up_logging(-1 if quiet else verbose)
         return command(*args, quiet=quiet, **kwargs)
 
-    decorated: Any = click.option("--quiet", "-q", is_flag=True, help="Show no progress bar and log errors only.")(
-        with_logging
+    options = join_options(
+        click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else to stdout."),
+        click.option("--verbose", "-v", count=True, help="Log what is going on."),
+        click.option("--quiet", "-q", is_flag=True, help="Show no progress bar and log errors only."),
     )
-    return click.option("--verbose", "-v", count=True, help="Log what is going on.")(decorated)
+    return options(with_logging)
 
 
 def print_json(value: Any) -> None:

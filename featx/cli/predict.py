@@ -7,15 +7,9 @@ from pathlib import Path
 
 import click
 
-from featx.cli.options import (
-    UserPath,
-    json_option,
-    model_download_option,
-    model_weights_option,
-    path_column_option,
-    print_json,
-    verbosity_options,
-)
+from featx.cli.data_options import path_column_option
+from featx.cli.model_options import model_base_options
+from featx.cli.options import UserPath, output_options, print_json
 from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
 from featx.requests import PredictRequest
@@ -28,11 +22,7 @@ STDIN = "-"
 @click.argument("model", type=UserPath())
 @click.argument("images", nargs=-1, required=True)
 @path_column_option
-@click.option(
-    "--base", help="Python file defining the base (needed, and executed, only for models trained on such a file)."
-)
-@model_weights_option
-@model_download_option
+@model_base_options
 @click.option(
     "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1 or mps."
 )
@@ -53,8 +43,7 @@ STDIN = "-"
     help="Name the classes among which the true one is with this probability, such as 0.9.  [default: off]",
 )
 @click.option("--csv", "csv_file", type=UserPath(dir_okay=False), help="Also write the labels to this CSV file.")
-@json_option
-@verbosity_options
+@output_options
 def command(
     model: Path,
     images: tuple[str, ...],

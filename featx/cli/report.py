@@ -10,34 +10,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from featx.base_choice import BaseChoice
-from featx.cli.cache_option import cache_option
-from featx.cli.group_options import group_options
+from featx.cli.cache_options import fit_cache_options
+from featx.cli.data_options import grouped_data
+from featx.cli.evaluation_options import evaluation_options, fitting_options
 from featx.cli.nested_options import nested_options
 from featx.cli.options import (
     UserPath,
-    cached_dtype_option,
     class_weight_option,
-    column_options,
-    data_argument,
     format_count,
-    json_option,
-    memory_option,
+    output_options,
     poolings_option,
-    positive_option,
     print_json,
-    refit_option,
-    rehash_option,
-    seed_option,
-    select_option,
     several_bases,
-    test_views_option,
-    verbosity_options,
-    views_option,
 )
 from featx.cli.progress import progress_bar
 from featx.cli.report_option import say_report
 from featx.cli.shot_options import shot_options
-from featx.cli.solver_options import solver_device_option
 from featx.cli.terminal import say_line
 from featx.requests import CompareRequest, ReportRequest
 from featx.requests.reporting import MOST_IMAGES, MOST_MEGABYTES
@@ -49,9 +37,7 @@ R = TypeVar("R")
 
 
 @click.command("report")
-@data_argument
-@column_options
-@group_options
+@grouped_data
 @several_bases
 @click.option(
     "--layer",
@@ -90,22 +76,13 @@ R = TypeVar("R")
 )
 @click.option("--no-inspect", is_flag=True, help="Do not look for copies, suspect labels, strangers and shortcuts.")
 @poolings_option
-@cached_dtype_option
-@views_option
-@test_views_option
-@select_option
-@positive_option
+@evaluation_options
 @class_weight_option
 @nested_options
 @shot_options
-@seed_option
-@memory_option
-@solver_device_option
-@rehash_option
-@refit_option
-@cache_option
-@json_option
-@verbosity_options
+@fitting_options
+@fit_cache_options
+@output_options
 def command(
     data: str,
     base: BaseChoice,

@@ -8,14 +8,8 @@ from typing import Any
 
 import click
 
-from featx.cli.cache_option import cache_option
-from featx.cli.options import (
-    UserPath,
-    json_option,
-    print_json,
-    verbosity_options,
-    wide_option,
-)
+from featx.cli.cache_options import cache_option
+from featx.cli.options import UserPath, output_options, print_json, wide_option
 from featx.cli.progress import progress_bar
 from featx.cli.shot_options import name_shots_file
 from featx.cli.terminal import say_line, say_table, say_text
@@ -27,8 +21,7 @@ from featx.storage.paths import CachePath
 @cache_option
 @click.option("--csv", "csv_file", type=UserPath(dir_okay=False), help="Also write the table to this CSV file.")
 @wide_option
-@json_option
-@verbosity_options
+@output_options
 def command(experiment: str, cache: CachePath, csv_file: Path | None, wide: bool, as_json: bool, quiet: bool) -> None:
     """Extract, fine-tune if asked, and compare as EXPERIMENT says: a TOML file, or a built-in experiment ('digits').
 

@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.options import (
-    UserPath,
-    column_options,
-    data_argument,
-    json_option,
-    model_download_option,
-    model_weights_option,
-    print_json,
-    verbosity_options,
-)
+from featx.cli.data_options import labelled_data
+from featx.cli.model_options import model_base_options
+from featx.cli.options import UserPath, output_options, print_json
 from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
 from featx.requests import ScoreRequest
@@ -28,8 +21,7 @@ if TYPE_CHECKING:
 
 @click.command("score")
 @click.argument("model", type=UserPath())
-@data_argument
-@column_options
+@labelled_data
 @click.option(
     "--split",
     type=click.Choice(["auto", "train", "val", "test", "all"]),
@@ -37,11 +29,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Part to score where DATA names splits; auto: test, else val, else all.",
 )
-@click.option(
-    "--base", help="Python file defining the base (needed, and executed, only for models trained on such a file)."
-)
-@model_weights_option
-@model_download_option
+@model_base_options
 @click.option(
     "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1 or mps."
 )
@@ -53,8 +41,7 @@ if TYPE_CHECKING:
     type=UserPath(dir_okay=False),
     help="Also write label and prediction of every image to this CSV file.",
 )
-@json_option
-@verbosity_options
+@output_options
 def command(model: Path, data: str, csv_file: Path | None, as_json: bool, quiet: bool, **options: Any) -> None:
     """Score a MODEL that featx fit or featx finetune wrote on the labelled images of DATA.
 

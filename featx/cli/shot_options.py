@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-from featx.cli.options import add_options
+from featx.cli.options import join_options
 from featx.requests.evaluation import DRAWS
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def parse_shots(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
@@ -24,7 +20,7 @@ def parse_shots(context: click.Context, parameter: click.Parameter, value: str |
         raise click.BadParameter(f"'{value}' is not a list of numbers of images: write --shots 1,2,5,10") from error
 
 
-SHOT_OPTIONS = (
+shot_options = join_options(
     click.option(
         "--shots",
         callback=parse_shots,
@@ -38,12 +34,6 @@ SHOT_OPTIONS = (
         help=f"How often these images are drawn: the mean is given, with its interval.  [default: {DRAWS}]",
     ),
 )
-
-
-def shot_options(command: F) -> F:
-    """Add `--shots` and `--draws`."""
-    decorated: F = add_options(command, SHOT_OPTIONS)
-    return decorated
 
 
 def name_shots_file(csv_file: Path) -> Path:

@@ -8,28 +8,17 @@ from typing import Any
 import click
 
 from featx.base_choice import BaseChoice
-from featx.cli.cache_option import cache_option
-from featx.cli.options import (
-    POOLINGS_IN_WORDS,
-    base_options,
-    cached_dtype_option,
-    column_options,
-    data_argument,
-    exclude_option,
-    json_option,
-    print_json,
-    rehash_option,
-    verbosity_options,
-)
+from featx.cli.cache_options import feature_cache_options
+from featx.cli.data_options import exclude_option, labelled_data
+from featx.cli.options import POOLINGS_IN_WORDS, base_options, cached_dtype_option, output_options, print_json
 from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
 from featx.requests import SimilarRequest
 
 
 @click.command("similar")
-@data_argument
+@labelled_data
 @click.argument("images", nargs=-1, required=True)
-@column_options
 @base_options
 @click.option(
     "--layer", "-l", help="Layer to compare by, by name or alias; a+b for several.  [default: the deepest cached]"
@@ -39,10 +28,8 @@ from featx.requests import SimilarRequest
 @click.option("--k", type=click.IntRange(min=1), default=5, show_default=True, help="Pictures to show of each image.")
 @click.option("--device", default="auto", show_default=True, help="Device to compute images on that are not cached.")
 @exclude_option
-@rehash_option
-@cache_option
-@json_option
-@verbosity_options
+@feature_cache_options
+@output_options
 def command(data: str, images: tuple[str, ...], base: BaseChoice, as_json: bool, quiet: bool, **options: Any) -> None:
     """Show the pictures of DATA that are nearest to IMAGES, with their labels, by cosine between cached features.
 

@@ -104,7 +104,7 @@ def test_what_is_not_an_amount_of_memory_is_bad_usage(featx: Featx, text: str) -
     assert "like 8GB or 500MB" in result.output
 
 
-def test_of_several_bases_the_first_has_the_weights_and_all_have_the_precision() -> None:
+def test_of_several_bases_the_first_has_weights_and_size_and_all_have_the_rest() -> None:
     received: dict[str, Any] = {}
 
     @click.command()
@@ -112,10 +112,12 @@ def test_of_several_bases_the_first_has_the_weights_and_all_have_the_precision()
     def command(**options: Any) -> None:
         received.update(options)
 
-    words = "--base tiny --weights random --crop 24 --precision bfloat16 --base hog --base lbp"
+    words = "--base tiny --weights random --resize 32 --crop 24 --base hog --base lbp"
+    of_all = {"precision": "bfloat16", "value_range": "0:4095", "decode": "scaled"}
+    words += " --precision bfloat16 --value-range 0:4095 --decode scaled"
     command.main(words.split(), standalone_mode=False)
-    assert received["base"] == BaseChoice("tiny", "random", None, 24, "bfloat16")
-    assert received["beside"] == (BaseChoice("hog", precision="bfloat16"), BaseChoice("lbp", precision="bfloat16"))
+    assert received["base"] == BaseChoice("tiny", "random", 32, 24, **of_all)
+    assert received["beside"] == (BaseChoice("hog", **of_all), BaseChoice("lbp", **of_all))
 
 
 def test_what_only_the_request_can_check_is_one_line_and_exits_with_1(photos: Path, cache: Path) -> None:

@@ -1,19 +1,16 @@
-"""The options that say where the feature store lies."""
+"""The options that say where the feature store lies, and what is done anew all the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from featx.cli.options import UserPath
+from featx.cli.options import UserPath, join_options
 from featx.errors import RequestError
 from featx.requests import default_cache
 from featx.storage.paths import parse_cache
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class CachePlace(UserPath):
@@ -38,9 +35,14 @@ def remember_local_cache(context: click.Context, parameter: click.Parameter, val
     context.meta[LOCAL_CACHE] = value
 
 
-def cache_option(command: F) -> F:
-    """Add the options that say where the feature store lies."""
-    local_cache = click.option(
+cache_option = join_options(
+    click.option(
+        "--cache",
+        type=CachePlace(file_okay=False),
+        default=default_cache,
+        help="Feature store: a folder, or s3://BUCKET/FOLDER, gs://, az://.  [default: $FEATX_CACHE, else ./cache]",
+    ),
+    click.option(
         "--local-cache",
         type=UserPath(file_okay=False),
         is_eager=True,
@@ -48,11 +50,16 @@ def cache_option(command: F) -> F:
         callback=remember_local_cache,
         help="Folder for copies of parts of a --cache in an object store.  [default: $FEATX_LOCAL_CACHE, else "
         "~/.cache/featx]",
-    )
-    cache = click.option(
-        "--cache",
-        type=CachePlace(file_okay=False),
-        default=default_cache,
-        help="Feature store: a folder, or s3://BUCKET/FOLDER, gs://, az://.  [default: $FEATX_CACHE, else ./cache]",
-    )
-    return cache(local_cache(command))
+    ),
+)
+"""Where the feature store lies."""
+
+rehash_option = click.option("--rehash", is_flag=True, help="Read every file again, even if it looks unchanged.")
+
+refit_option = click.option("--refit", is_flag=True, help="Fit again, even if an earlier run left the result.")
+
+feature_cache_options = join_options(rehash_option, cache_option)
+"""For commands that take features from the store."""
+
+fit_cache_options = join_options(rehash_option, refit_option, cache_option)
+"""For commands that take results of fits from it, too."""
