@@ -27,8 +27,8 @@ UNKNOWN = "unknown"
 """Label of pictures that `--reject` turns away."""
 
 NO_STRANGENESS = (
-    "the model does not tell strangers: it is an ONNX file, of an earlier featx, fine-tuned, or was fitted out of "
-    "core or on classes of one image"
+    "the model does not tell strangers: it is of an earlier featx, fine-tuned, or was fitted out of core or on classes "
+    "of one image"
 )
 
 
@@ -173,14 +173,16 @@ def make_prediction(model: Model | OnnxModel, path: str, code: int, probabilitie
 
 
 def check_known(model: Model | OnnxModel, request: PredictRequest) -> list[str]:
-    """Say once that a model tells no strangers; refuse what it cannot do.
+    """Say once that a model tells no strangers, which goes without saying of an ONNX file; refuse what it cannot do.
 
     Raises
     ------
     ModelError
         If strangers are to be turned away, or sets are asked for, and the model does not know how.
     """
-    if is_onnx_file(request.model) and (request.reject is not None or request.sets is not None):
+    if is_onnx_file(request.model):
+        if request.reject is None and request.sets is None:
+            return []
         raise ModelError(
             "an ONNX file tells neither strangers nor sets of classes: name the model of featx that it was made "
             "of, or leave out --reject and --set"
@@ -189,8 +191,8 @@ def check_known(model: Model | OnnxModel, request: PredictRequest) -> list[str]:
         raise ModelError(f"nothing can be rejected: {NO_STRANGENESS}. Fit it anew, or leave out --reject")
     if request.sets is not None and model.sets is None:
         raise ModelError(
-            "the model gives no sets of classes: it is an ONNX file, of an earlier featx, fine-tuned, a dummy, or was "
-            "fitted out of core. Fit it anew, or leave out --set"
+            "the model gives no sets of classes: it is of an earlier featx, fine-tuned, a dummy, or was fitted out of "
+            "core. Fit it anew, or leave out --set"
         )
     if request.reject is not None and UNKNOWN in model.classes_:
         raise ModelError(f"the model has a class '{UNKNOWN}', as what is rejected is called: leave out --reject")

@@ -52,6 +52,8 @@ def test_no_torch_is_imported_and_a_picture_takes_less_than_a_second_of_a_core(e
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
     assert "probability" in done.stdout
+    # Nothing is said of what no ONNX file can do.
+    assert "strangers" not in done.stderr
     # Seconds of a core: machines that run tests have other work, and it takes 0.4.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
 
