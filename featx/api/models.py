@@ -88,7 +88,7 @@ def compare(
     return Table(report.rows, report.nested, report.few_labels)
 
 
-@takes_options(CompareRequest, *EVALUATION_OPTIONS)
+@takes_options(CompareRequest, *EVALUATION_OPTIONS, "runner")
 def fit(
     data: str | Path,
     *,
@@ -123,7 +123,8 @@ def fit(
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
         path): images that belong together; `weights`, `resize`, `crop`, `precision`, `value_range` and `decode` of the
         base; `seed`, `rehash`, `cache`, `store_dtype`, `refit`, `views`, `test_views`, `memory`, `select`,
-        `positive`, `class_weight`, `nested`, `repeats`, `device` and `exclude` as in `CompareRequest`.
+        `positive`, `class_weight`, `nested`, `repeats`, `device`, `exclude` and `runner` ("ray": trained on a cluster)
+        as in `CompareRequest`.
 
     Returns
     -------

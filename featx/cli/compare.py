@@ -10,7 +10,7 @@ import click
 from featx.base_choice import BaseChoice
 from featx.cli.cache_options import fit_cache_options
 from featx.cli.data_options import exclude_option, grouped_data
-from featx.cli.evaluation_options import evaluation_options, fitting_options
+from featx.cli.evaluation_options import evaluation_options, fitting_options, runner_option
 from featx.cli.nested_options import nested_options
 from featx.cli.options import (
     UserPath,
@@ -64,13 +64,7 @@ from featx.requests import CompareRequest
 @nested_options
 @shot_options
 @fitting_options
-@click.option(
-    "--runner",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    show_default=True,
-    help="Who trains: this machine, or the nodes of a Ray cluster (RAY_ADDRESS), a layer set each.",
-)
+@runner_option
 @exclude_option
 @fit_cache_options
 @output_options

@@ -51,3 +51,12 @@ fitting_options = join_options(
     ),
 )
 """`--seed`, `--memory` and `--device`, for classifiers that are fitted."""
+
+runner_option = click.option(
+    "--runner",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Who trains: this machine, or the nodes of a Ray cluster (RAY_ADDRESS).",
+)
+"""Where `compare` and `fit` train."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -31,6 +31,9 @@ WORTH_SAYING = 60.0
 log = logging.getLogger(__name__)
 
 R = TypeVar("R")
+
+Step = Callable[[Comparison, LayerSet], R]
+"""Work on one layer set: a function of a module, or a `functools.partial` of one, which nodes of a cluster import."""
 
 Results = Generator[tuple[int, list[Evaluation]], None, None]
 """Places of tasks, and their evaluations."""
@@ -110,19 +113,55 @@ def announce_seconds(seconds: float) -> None:
 
 def evaluate_on_cluster(tasks: Sequence[Task], order: Sequence[int]) -> Results:
     """Evaluate layer sets on the nodes of a cluster, raising as `call_on_cluster` does."""
+    yield from take_on_cluster({place: (evaluate_for_table, tasks[place]) for place in order})
+
+
+def take_steps(steps: Mapping[int, tuple[Step[R], Task]], here: Container[int]) -> dict[int, R]:
+    """Take some steps one after another in this process and all others on the nodes of a cluster; results by place.
+
+    Raises
+    ------
+    FeatxError
+        What a step raised; with others than those here, also as `call_on_cluster` does.
+    """
+    results: dict[int, R] = {}
+    on_cluster = {place: step for place, step in steps.items() if place not in here}
+    # Closed at once when something stops this: the connection ends with it.
+    with closing(take_on_cluster(on_cluster)) as taken:
+        results.update(taken)
+    for place, (step, (comparison, layer_set)) in steps.items():
+        if place in here:
+            results.update([take_step(comparison, place, step, layer_set, cpu_count())])
+    return results
+
+
+def take_on_cluster(steps: Mapping[int, tuple[Step[R], Task]]) -> Generator[tuple[int, R], None, None]:
+    """Take steps on the nodes of a cluster; yield place and result as they come.
+
+    Nodes read features from the cache that all of them see. Where there are no steps, no cluster is needed.
+
+    Parameters
+    ----------
+    steps : mapping of int to (step, task)
+        In the order in which they begin.
+
+    Raises
+    ------
+    FeatxError
+        As `call_on_cluster` does.
+    """
     calls = []
-    for place in order:
-        comparison, layer_set = tasks[place]
-        calls.append((comparison, (place, layer_set)))
+    for place, (step, (comparison, layer_set)) in steps.items():
+        calls.append((comparison, (place, step, layer_set)))
     if calls:
-        yield from call_on_cluster(evaluate_on_node, calls, tasks[0][0].request.cache)
+        comparison, _ = calls[0]
+        yield from call_on_cluster(take_step, calls, comparison.request.cache)
 
 
-def evaluate_on_node(
-    comparison: Comparison, place: int, layer_set: LayerSet, threads: int
-) -> tuple[int, list[Evaluation]]:
-    """Evaluate one layer set, as `evaluate_at` does."""
-    return evaluate_at(place, (comparison, layer_set), threads)
+def take_step(comparison: Comparison, place: int, step: Step[R], layer_set: LayerSet, threads: int) -> tuple[int, R]:
+    """Take one step, folds in threads, and say where its result belongs."""
+    with parallel_config("threading", n_jobs=threads):
+        return place, step(comparison, layer_set)
 
 
 def evaluate_in_processes(tasks: Sequence[Task], order: Sequence[int], jobs: int, threads: int) -> Results:
@@ -173,7 +212,12 @@ def count_work(comparison: Comparison, layer_set: LayerSet) -> int:
 def evaluate_at(place: int, task: Task, threads: int) -> tuple[int, list[Evaluation]]:
     """Evaluate one layer set, folds in threads, and say where it belongs."""
     comparison, layer_set = task
-    with parallel_config("threading", n_jobs=threads):
-        evaluations = evaluate_layer_set(comparison, layer_set)
-    # Classifiers of wide layers take megabytes each, and evaluations travel from one process to another.
-    return place, [replace(evaluation, classifier=None) for evaluation in evaluations]
+    return take_step(comparison, place, evaluate_for_table, layer_set, threads)
+
+
+def evaluate_for_table(comparison: Comparison, layer_set: LayerSet) -> list[Evaluation]:
+    """Evaluate one layer set, and leave out the classifiers.
+
+    Those of wide layers take megabytes each, and evaluations travel from one process to another.
+    """
+    return [replace(evaluation, classifier=None) for evaluation in evaluate_layer_set(comparison, layer_set)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,32 +14,44 @@ from featx.classifiers.search import SearchOptions
 from featx.evaluation.comparison import Comparison
 from featx.features.catalog import LayerSet
 from featx.features.splits import make_folds, with_views
+from featx.linear.lapack import one_thread
 from featx.linear.weighting import UNWEIGHTED
 from featx.models.array_classifier import ArrayClassifier, compute_softmax
-from featx.models.model import Model
 from featx.models.prediction_sets import PredictionSets
-from featx.models.strangeness import WIDEST, fit_known_classes
+from featx.models.strangeness import WIDEST, KnownClasses, fit_known_classes
 from featx.types import Fold, Matrix
 
 log = logging.getLogger(__name__)
 
 
-def add_known_pictures(model: Model, comparison: Comparison, layer_set: LayerSet) -> Model:
-    """Let a model know strangers, and how sure it has to be for sets of classes.
+@dataclass(frozen=True)
+class KnownPictures:
+    """What a model keeps of its training pictures; the fields are those of `Model`."""
+
+    known: KnownClasses | None = None
+    sets: PredictionSets | None = None
+
+
+def measure_known_pictures(
+    comparison: Comparison, layer_set: LayerSet, classifier: ArrayClassifier, params: Mapping[str, float]
+) -> KnownPictures:
+    """Measure what tells strangers, and how sure a classifier has to be for sets of classes.
 
     Both are measured on the training part, by folds in which groups stay together. Where features are too many for
-    memory, or too long, the model is left as it is, which is said.
+    memory, or too long, nothing is measured, which is said.
 
     Parameters
     ----------
-    model : Model
+    classifier : ArrayClassifier
         Trained on the training part of the comparison's data set.
+    params : mapping of str to float
+        Its hyper-parameters.
     """
     dataset = comparison.dataset
     train = np.flatnonzero(dataset.train)
     if layer_set.dim > WIDEST or not comparison.fits_memory(layer_set):
         log.info("features are too many or too long to tell strangers by: the model gives no strangeness")
-        return model
+        return KnownPictures()
     request = comparison.request
     features = comparison.features(layer_set)
     X = features.take(features.rows(train, 1))
@@ -47,17 +59,18 @@ def add_known_pictures(model: Model, comparison: Comparison, layer_set: LayerSet
     folds = make_folds(y, dataset.groups[train], request.seed)
     if any(np.array_equal(fold_train, val) for fold_train, val in folds):
         # No class has two images: nothing can be judged by others.
-        return model
-    known = fit_known_classes(X, y, folds, request.seed)
+        return KnownPictures()
+    with one_thread():
+        known = fit_known_classes(X, y, folds, request.seed)
     if request.views > 1:
         X = features.take(features.rows(train, request.views))
-    probabilities = judge_out_of_fold(model, comparison, X, folds)
+    probabilities = judge_out_of_fold(classifier, params, comparison, X, folds)
     sets = None if probabilities is None else PredictionSets.calibrate(probabilities, y)
-    return replace(model, known=known, sets=sets)
+    return KnownPictures(known, sets)
 
 
 def judge_out_of_fold(
-    model: Model, comparison: Comparison, X: Matrix, folds: Sequence[Fold]
+    classifier: ArrayClassifier, params: Mapping[str, float], comparison: Comparison, X: Matrix, folds: Sequence[Fold]
 ) -> NDArray[np.float64] | None:
     """Give the probabilities of training images by classifiers that did not see them: (n, k), NaN where there are none.
 
@@ -66,7 +79,6 @@ def judge_out_of_fold(
     X : (v * n, d) float32
         View v of image i is row v * n + i.
     """
-    classifier = model.classifier
     if classifier.kind == "dummy":
         return None
     request = comparison.request
@@ -75,7 +87,7 @@ def judge_out_of_fold(
     weighting = (dataset.weighting(request.class_weight) or UNWEIGHTED).take(train).tile(request.views)
     groups = np.tile(dataset.groups[train], request.views) if dataset.has_groups else None
     options = SearchOptions(request.views, None, weighting, groups)
-    setting = Setting(classifier.kind, model.params, request.seed, options)
+    setting = Setting(classifier.kind, params, request.seed, options)
     folds_of_views = with_views(folds, len(train), request.views, request.test_views)
     scores = score_out_of_fold(setting, X, np.tile(dataset.y[train], request.views), folds_of_views)[: len(train)]
     return to_probabilities(classifier, scores)

@@ -268,13 +268,14 @@ def fit_linear(
     with one_thread():
         space = build_space(x, scaling, options.space, row_weights)
         points = list(solve_path(kind, space, targets, list_warm_starts(c, space.squares), options))
-    last = points[-1]
+        last = points[-1]
+        weights = to_column_weights(last.weights[:, :-1], space, x, scaling)
     return LinearModel(
         kind=kind,
         classes=targets.classes,
         mean=to_numpy(scaling.mean),
         scale=to_numpy(scaling.scale),
-        weights=to_numpy(to_column_weights(last.weights[:, :-1], space, x, scaling)),
+        weights=to_numpy(weights),
         intercept=to_numpy(last.weights[:, -1]),
         n_iter=max(1, sum(point.n_iter for point in points)),
     )

@@ -6,6 +6,7 @@ is `WorkerEnded`, and its work may be handed out again; what a call raises is ra
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import re
@@ -22,6 +23,7 @@ from typing import Any
 
 from featx.errors import FeatxError, first_line
 from featx.log import note
+from featx.processes.signals import stop_remembered
 from featx.processes.workers import WorkerEnded
 
 log = logging.getLogger(__name__)
@@ -147,7 +149,8 @@ class Cluster:
         """
         errors = self.ray.exceptions
         try:
-            return self.ray.get(call)
+            # Ray's arrays cannot be written to, and lie in memory that it shares while it is connected.
+            return copy.deepcopy(self.ray.get(call))
         except errors.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, BaseException) else None
             if isinstance(cause, FeatxError | KeyboardInterrupt):
@@ -181,6 +184,7 @@ def open_cluster() -> Iterator[Cluster]:
         yield Cluster(ray)
         return
     with ExitStack() as stack:
+        stack.enter_context(stop_remembered())
         if not is_here:
             check_address(address)
         folder = Path(tempfile.mkdtemp(prefix="featx-ray-"))

@@ -1,8 +1,9 @@
-"""Finds the exception of a signal again where Python has swallowed or wrapped it.
+"""Finds the exception of a signal again where it was swallowed, wrapped or replaced.
 
-A signal that stops a command or a worker raises KeyboardInterrupt in the main thread, wherever that is. Two places do
-not let it through: callbacks of the import system print it and go on, and until Python 3.11 a class body raises a
-RuntimeError in its place when it comes in `__set_name__`.
+A signal that stops a command or a worker raises KeyboardInterrupt in the main thread, wherever that is. Three places do
+not let it through: callbacks of the import system print it and go on; until Python 3.11 a class body raises a
+RuntimeError in its place when it comes in `__set_name__`; and Ray raises a KeyboardInterrupt of its own, which does not
+say which signal it was.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 AGAIN_SECONDS = 0.01
@@ -67,3 +69,44 @@ def deliver_again(handle_signals: Callable[[], None]) -> None:
         timer.start()
 
     sys.unraisablehook = raise_again
+
+
+@contextmanager
+def stop_remembered() -> Iterator[None]:
+    """Raise what the handler of a signal raised where another KeyboardInterrupt was put in its place.
+
+    For SIGTERM and SIGHUP, and in the main thread, where handlers run.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    stops: list[KeyboardInterrupt] = []
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    remembering = {number: remember(handler, stops) for number, handler in before.items() if callable(handler)}
+    for number, handler in remembering.items():
+        signal.signal(number, handler)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if stops and stop is not stops[0]:
+            raise stops[0] from stop
+        raise
+    finally:
+        for number, handler in remembering.items():
+            # A handler that has run may have set others.
+            if signal.getsignal(number) is handler:
+                signal.signal(number, before[number])
+
+
+def remember(handler: Callable[[int, Any], Any], stops: list[KeyboardInterrupt]) -> Callable[[int, Any], Any]:
+    """Let a handler put what it raises into a list, too."""
+
+    def handle(number: int, frame: Any) -> None:
+        try:
+            handler(number, frame)
+        except KeyboardInterrupt as stop:
+            stops.append(stop)
+            raise
+
+    return handle

@@ -89,7 +89,8 @@ class CompareRequest(GroupChoice):
     exclude : pathlib.Path or None
         As in `ExtractRequest`.
     runner : {"local", "ray"}
-        Who trains: this machine, or the nodes of a Ray cluster, a layer set each.
+        Who trains: this machine, or the nodes of a Ray cluster: for `compare` a layer set each, for `fit` the
+        classifier, the one on all images (`whole`), or an outer fold.
     """
 
     data: str

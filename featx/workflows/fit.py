@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import cpu_count, parallel_config
 from numpy.typing import NDArray
 
 from featx.bases.state_dict import is_unused
 from featx.bases.weights import as_arrays, digest_tensors, is_file_name
 from featx.errors import ModelError, RequestError, shorten
-from featx.evaluation.comparison import Comparison, open_comparison
+from featx.evaluation.comparison import Comparison, Task, open_comparison
 from featx.evaluation.error_analysis import take_held_out
 from featx.evaluation.evaluate import evaluate_layer_set, train_classifiers
 from featx.evaluation.fit_report import FitReport, NestedFit, report_fit
 from featx.evaluation.nested.report import nest
 from featx.evaluation.notes import note_data, note_row
 from featx.evaluation.protocol import ModelBase, describe_groups, describe_protocol, locate_weights, make_model
-from featx.evaluation.result import Evaluation
+from featx.evaluation.result import Evaluation, FittedClassifier
+from featx.evaluation.side_by_side import Step, count_work, take_steps
 from featx.evaluation.table_row import make_table_row
 from featx.features.cached_base import open_cached_base
 from featx.features.catalog import LayerSet
 from featx.features.missing import complete_choice
-from featx.inspection.known_pictures import add_known_pictures
-from featx.models.array_classifier import Opaque
+from featx.inspection.known_pictures import KnownPictures, measure_known_pictures
+from featx.models.array_classifier import ArrayClassifier
 from featx.models.model import Model
 from featx.requests import CompareRequest
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A classifier, and what is known of the images that it was trained on.
+
+    Attributes
+    ----------
+    classifier : ArrayClassifier, Opaque or None
+        None if it need not be kept and its result is of an earlier run.
+    params : mapping of str to float
+        Hyper-parameters that cross-validation chose.
+    pictures : KnownPictures
+        Empty if it need not be kept.
+    """
+
+    classifier: FittedClassifier | None
+    params: Mapping[str, float]
+    pictures: KnownPictures = field(default_factory=KnownPictures)
 
 
 def fit_classifier(
@@ -39,7 +59,7 @@ def fit_classifier(
     Parameters
     ----------
     request : CompareRequest
-        With one layer set, one classifier and at most one pooling.
+        With one layer set, one classifier and at most one pooling. Its `runner` says where all training is done.
     keep_model : bool
         Whether the model is needed. If not, a request that was answered before is answered from the cache at once,
         and nothing is trained.
@@ -63,21 +83,18 @@ def fit_classifier(
         If the model is needed and no file can hold it.
     FeatxError
         If names are unknown, features are not cached or the data set cannot be used; with `nested`, also if it cannot
-        be divided into outer folds.
+        be divided into outer folds; with the runner "ray", also if there is no cluster or a node does not see the
+        cache.
     """
     comparison = open_comparison(request.held_out())
     layer_set = choose_only_one(comparison)
-    with parallel_config("threading", n_jobs=cpu_count()):
-        (evaluation,) = evaluate_layer_set(comparison, layer_set, needs_classifiers=keep_model)
-    model = None
-    can_be_kept = evaluation.classifier is not None and not isinstance(evaluation.classifier, Opaque)
-    if whole:
-        model = assemble_whole(comparison, layer_set, evaluation, with_base)
-    elif keep_model or can_be_kept:
-        model = assemble_model(comparison, layer_set, evaluation, with_base)
-        if keep_model:
-            model = add_known_pictures(model, comparison, layer_set)
     dataset = comparison.dataset
+    evaluation, trained = train(comparison, layer_set, keep_model, whole)
+    model = None
+    if keep_model or whole or isinstance(trained.classifier, ArrayClassifier):
+        model = assemble_model(comparison, layer_set, evaluation, trained, with_base)
+        if whole:
+            model = replace(model, protocol={**model.protocol, "trained_on_all": len(dataset.y)})
     held_out = take_held_out(dataset, np.flatnonzero(dataset.test))
     notes = note_row(evaluation, dataset, request.class_weight)
     row = make_table_row(evaluation, layer_set, comparison.positive, notes=notes, data_notes=note_data(dataset))
@@ -108,30 +125,74 @@ def choose_only_one(comparison: Comparison) -> LayerSet:
     return comparison.layer_sets[0]
 
 
-def assemble_whole(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, with_base: bool) -> Model:
-    """Train a classifier anew, on all images, and make the model of it.
+def train(comparison: Comparison, layer_set: LayerSet, keep_model: bool, whole: bool) -> tuple[Evaluation, Trained]:
+    """Train all that a fit asks for, here or on nodes of a cluster: the evaluation, and what the model is made of."""
+    evaluate = partial(train_and_evaluate, keep_model=keep_model, is_final=not whole)
+    steps: dict[int, tuple[Step[Any], Task]] = {0: (evaluate, (comparison, layer_set))}
+    if whole:
+        nothing_held_out = replace(comparison.dataset, test=np.zeros(len(comparison.dataset.y), bool))
+        steps[1] = (train_on_all, (replace(comparison, dataset=nothing_held_out), layer_set))
+    results = take_steps(steps, choose_steps_here(comparison, layer_set, list(steps), keep_model))
+    evaluation, trained = results[0]
+    return evaluation, results[1] if whole else trained
 
-    Its hyper-parameters are chosen on all images, too. The figures that the model states stay those of the classifier
-    that was trained without the held-out part.
 
-    Raises
-    ------
-    FeatxError
-        As `assemble_model` does.
+def choose_steps_here(
+    comparison: Comparison, layer_set: LayerSet, places: Sequence[int], keep_model: bool
+) -> Sequence[int]:
+    """Choose the steps that are taken in this process: all of them, or with a cluster what earlier runs left."""
+    if comparison.request.runner != "ray":
+        return places
+    is_recalled = not keep_model and not count_work(comparison, layer_set)
+    return [0] if is_recalled else []
+
+
+def train_and_evaluate(
+    comparison: Comparison, layer_set: LayerSet, keep_model: bool, is_final: bool
+) -> tuple[Evaluation, Trained]:
+    """Train the classifier on the training part, and evaluate it on the held-out part.
+
+    Parameters
+    ----------
+    keep_model : bool
+        Whether it is trained also where an earlier run left its evaluation.
+    is_final : bool
+        Whether the model holds it, and no other.
     """
-    nothing_held_out = replace(comparison.dataset, test=np.zeros(len(comparison.dataset.y), bool))
-    everything = replace(comparison, dataset=nothing_held_out)
-    with parallel_config("threading", n_jobs=cpu_count()):
-        trained = train_classifiers(everything, comparison.classifiers, everything.features(layer_set))
-    fitted, classifier = trained[evaluation.result.clf]
-    model = assemble_model(comparison, layer_set, replace(evaluation, classifier=classifier), with_base)
-    protocol = {**model.protocol, "trained_on_all": len(comparison.dataset.y)}
-    model = replace(model, params=fitted.params, protocol=protocol)
-    return add_known_pictures(model, everything, layer_set)
+    (evaluation,) = evaluate_layer_set(comparison, layer_set, needs_classifiers=keep_model)
+    trained = Trained(evaluation.classifier, evaluation.result.params)
+    if keep_model and is_final:
+        trained = add_pictures(trained, comparison, layer_set)
+    return evaluation, trained
 
 
-def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, with_base: bool) -> Model:
-    """Join an evaluated classifier to all that prediction needs.
+def train_on_all(comparison: Comparison, layer_set: LayerSet) -> Trained:
+    """Train the classifier on all images, on which its hyper-parameters are chosen, too.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        With nothing held out.
+    """
+    (name,) = comparison.classifiers
+    fitted, classifier = train_classifiers(comparison, [name], comparison.features(layer_set))[name]
+    return add_pictures(Trained(classifier, fitted.params), comparison, layer_set)
+
+
+def add_pictures(trained: Trained, comparison: Comparison, layer_set: LayerSet) -> Trained:
+    """Add what is known of the images that a classifier was trained on, if a model can hold it."""
+    if not isinstance(trained.classifier, ArrayClassifier):
+        return trained
+    pictures = measure_known_pictures(comparison, layer_set, trained.classifier, trained.params)
+    return replace(trained, pictures=pictures)
+
+
+def assemble_model(
+    comparison: Comparison, layer_set: LayerSet, evaluation: Evaluation, trained: Trained, with_base: bool
+) -> Model:
+    """Join a trained classifier to all that prediction needs.
+
+    The figures that the model states are those of the classifier that never saw the held-out part.
 
     Raises
     ------
@@ -150,7 +211,9 @@ def assemble_model(comparison: Comparison, layer_set: LayerSet, evaluation: Eval
     if evaluation.result.class_weight is not None:
         protocol["class_weight"] = evaluation.result.class_weight
     protocol |= describe_groups(comparison.dataset)
-    return make_model(evaluation, base, comparison.dataset.classes, protocol)
+    evaluated = replace(evaluation, classifier=trained.classifier)
+    model = make_model(evaluated, base, comparison.dataset.classes, protocol)
+    return replace(model, params=trained.params, known=trained.pictures.known, sets=trained.pictures.sets)
 
 
 def load_base_tensors(comparison: Comparison) -> Mapping[str, NDArray[Any]]:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from featx.base_choice import BaseChoice
 from featx.requests import CompareRequest, ExtractRequest
 from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier
+from tests.runners.clusters import MARK
+from tests.runners.clusters import list_processes as list_marked
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")]
 
@@ -130,6 +133,23 @@ def test_an_extraction_on_a_ray_of_its_own_is_stopped(
     assert found_code == code
     # What the workers had of their items is committed, and the digests are remembered.
     assert list(cache.rglob("*.digests"))
+
+
+@pytest.mark.parametrize(("number", "to_group", "code"), WAYS[:4:3])
+def test_a_fit_on_a_ray_of_its_own_is_stopped(
+    many: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, to_group: bool, code: int
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    name = uuid.uuid4().hex
+    monkeypatch.setenv(MARK, name)
+    extract_features(ExtractRequest(str(many), BaseChoice("tiny", "random"), ("layer4",), ("pyramid",), cache=cache))
+    words = ["fit", many, *RANDOM, "--layer", "layer4", "--pooling", "pyramid", "--clf", "mlp", "--runner", "ray"]
+    words += ["--out", tmp_path / "m.featx", "--cache", cache, "-q"]
+    found_code, stderr = stop(words, lambda: list_marked(name, b"ray::call_here"), number, to_group)
+    assert stderr == f"{STOPPED}\n"
+    assert found_code == code
+    assert not (tmp_path / "m.featx").exists()
 
 
 @pytest.mark.parametrize(("number", "to_group", "code"), WAYS)

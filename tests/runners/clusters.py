@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from featx.processes.cluster import open_cluster
+
 TRIES = 3
 
 START_NODE = """
@@ -89,6 +91,15 @@ def end_processes(name: str) -> None:
     for process in list_processes(name):
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
+
+
+def wait_for_node(name: str) -> None:
+    """Wait until a node has joined the cluster that `RAY_ADDRESS` names."""
+    deadline = time.monotonic() + 60
+    with open_cluster() as connection:
+        while not any(f"'{name}'" in node.name for node in connection.list_nodes()):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
 
 
 class TestCluster:

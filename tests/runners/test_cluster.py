@@ -30,7 +30,7 @@ from featx.runners.work_items import MOST_ATTEMPTS, ItemEndsWorkers, WorkQueue, 
 from featx.storage.paths import parse_cache, side_folder
 from featx.store.store import FeatureStore
 from featx.workflows.extract import extract_features
-from tests.runners.clusters import TestCluster, started
+from tests.runners.clusters import TestCluster, started, wait_for_node
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")]
 
@@ -211,14 +211,6 @@ def test_a_node_that_does_not_see_the_data_or_the_cache_is_refused_by_its_name(
         with pytest.raises(NodeError, match=rf"^node '{name}' \([\d.]+\) {expected}"):
             extract_features(on_cluster)
     assert list(on_cluster.cache.rglob("*.h5")) == []
-
-
-def wait_for_node(name: str) -> None:
-    deadline = time.monotonic() + 60
-    with open_cluster() as connection:
-        while not any(f"'{name}'" in node.name for node in connection.list_nodes()):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
 
 
 def test_what_no_node_has_is_refused(on_cluster: ExtractRequest) -> None:

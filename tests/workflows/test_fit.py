@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from featx.base_choice import BaseChoice
 from featx.bases.weights import digest_tensors
@@ -293,3 +294,14 @@ def test_the_whole_belongs_into_a_file(featx: Callable[..., Any], request_: Comp
     done = featx("fit", request_.data, "--base", "tiny", "--layer", "layer1", "--clf", "svm", "--whole")
     assert done.exit_code == 2
     assert "--whole says what the model is trained on" in done.output
+
+
+def test_a_model_does_not_depend_on_the_threads_of_linear_algebra(cache: Path, tmp_path: Path) -> None:
+    extract_features(ExtractRequest("digits", RANDOM, ("layer3",), ("pyramid",), cache=cache))
+    request = CompareRequest("digits", RANDOM, ("layer3",), ("logreg",), ("pyramid",), cache=cache)
+    models = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            fit_classifier(request).model.save(tmp_path / "model.featx")
+        models.append((tmp_path / "model.featx").read_bytes())
+    assert models[0] == models[1]
