@@ -31,7 +31,7 @@ from featx.workflows.extract import extract_features
 BEST_CUTS = 5
 BEST_SETS = 6
 ON_TOP = 8
-"""Rows that are judged by nested cross-validation, beside the best of each kind."""
+"""Rows that are judged by nested cross-validation by default, beside the best of each kind."""
 
 POOLINGS = ("avg", "avg+max", "pyramid")
 POOLINGS_OF_VIEWS = ("avg", "avg+max")
@@ -103,11 +103,11 @@ def climb_everything(request: CompareRequest) -> list[Row]:
     return rows + evaluate(request, "mlp", [top.layers], top.pooling, top.views, (LATE_CLASSIFIER,))
 
 
-def choose_rows(rows: list[Row], chosen: Row) -> list[Row]:
+def choose_rows(rows: list[Row], chosen: Row, top: int) -> list[Row]:
     """Give the rows to be judged: those on top, the best of each kind, and the chosen one at the end."""
     ordered = sorted(rows, key=lambda row: -row.cv_accuracy)
     firsts = {row.kind: row for row in reversed(ordered)}
-    kept = list(dict.fromkeys([*ordered[:ON_TOP], *firsts.values()]))
+    kept = list(dict.fromkeys([*ordered[:top], *firsts.values()]))
     key = (chosen.layers, chosen.pooling, chosen.views, chosen.clf)
     return [row for row in kept if (row.layers, row.pooling, row.views, row.clf) != key] + [chosen]
 
@@ -133,6 +133,7 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--budget", default="30m")
+    parser.add_argument("--top", type=int, default=ON_TOP, help="rows on top that are judged by nested cross-validation")
     parser.add_argument("--out", type=Path, help="add the table to this file")
     asked = parser.parse_args()
     base = BaseChoice(asked.base, asked.weights)
@@ -146,7 +147,7 @@ def main() -> None:
         chosen = replace(chosen, cv_accuracy=held_out["cv_accuracy"])
         request = CompareRequest(data, base, cache=asked.cache)
         rows = climb_everything(request)
-        judged = [(row, judge(request, row)) for row in choose_rows(rows, chosen)]
+        judged = [(row, judge(request, row)) for row in choose_rows(rows, chosen, asked.top)]
         best = max(result.test_accuracy for _, result in judged)
         of_auto = judged[-1][1].test_accuracy
         head = (
