@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--budget", default="30m")
-    parser.add_argument("--top", type=int, default=ON_TOP, help="rows on top that are judged by nested cross-validation")
+    parser.add_argument("--top", type=int, default=ON_TOP, help="rows on top that nested cross-validation judges")
     parser.add_argument("--out", type=Path, help="add the table to this file")
     asked = parser.parse_args()
     base = BaseChoice(asked.base, asked.weights)
