@@ -13,6 +13,12 @@ LOCKED_PYTHONS = {(3, 11), (3, 12), (3, 13)}
 """Versions of CPython for which every package of constraints.txt has a file that needs no building."""
 
 
+ANNOUNCEMENT = (
+    "Installing featx and what it needs takes some minutes. On Linux that is 3 GB to download and 7 GB on disk, most "
+    "of it torch for NVIDIA cards; docs/install.md has a way for CPUs that takes a tenth."
+)
+
+
 def is_locked() -> bool:
     """Whether constraints.txt holds for this Python and this machine: those that CI has, or nearly so."""
     is_known_system = (platform.system(), platform.machine(), platform.libc_ver()[0]) == ("Linux", "x86_64", "glibc")
@@ -27,6 +33,7 @@ def install(*arguments: str) -> None:
 
 def main() -> None:
     """Install what is locked and then featx; elsewhere whatever pyproject.toml allows."""
+    sys.stderr.write(f"{ANNOUNCEMENT}\n")
     if is_locked():
         install("--require-hashes", "--no-deps", "--only-binary", ":all:", "--requirement", "constraints.txt")
         install("--no-deps", "--no-build-isolation", "--no-index", "--editable", ".")

@@ -22,6 +22,7 @@ from featx.features.cached_layers import CachedLayer, CachedLayers, list_cached
 from featx.features.digest_weights import digest_weights
 from featx.features.missing import (
     complete_choice,
+    describe_bases,
     describe_choice,
     layers_not_cached,
     list_flags_taken,
@@ -61,7 +62,7 @@ def list_candidates(store: FeatureStore, request: CompareRequest) -> list[Stored
     candidates = [base for base in named if fits_choice(base, choice, digest)]
     if not candidates:
         what = f"the cache '{store.root}' holds no features of {describe_choice(choice)}"
-        raise missing_features(request, what, request.layers)
+        raise missing_features(request, f"{what} ({describe_bases(store.root, store.bases())})", request.layers)
     return candidates
 
 

@@ -101,6 +101,14 @@ def missing_features(
     return MissingFeatures(what, request.extraction(list(single_layers), request.poolings))
 
 
+def describe_bases(cache: CachePath, cached: Sequence[StoredBase]) -> str:
+    """Say of which bases a cache holds features, and where an empty one is: it may be that of another folder."""
+    names = list(dict.fromkeys(base.id.architecture for base in cached))
+    if names:
+        return f"it holds those of {shorten(names)}"
+    return f"it is empty or not there: {cache.absolute() if isinstance(cache, Path) else cache}"
+
+
 def no_features(cache: CachePath, request: CompareRequest, base: StoredBase | None) -> MissingFeatures:
     """Build the error for a data set of which the cache holds nothing that a request could use."""
     what = f"the cache '{cache}' holds no features of {describe_choice(request.base)}"

@@ -108,7 +108,8 @@ def choose_weights(request: ModelRequest, model: Model) -> str:
     if model.is_read and model.weights_file is not None:
         raise ModelError(
             f"{name_model(request)} was trained on a file of weights, and a file that a model names is opened only "
-            f"where you name it: add --weights {shlex.quote(model.weights_file)}"
+            f"where you name it: add --weights {shlex.quote(model.weights_file)}, or make the model --with-base, which "
+            "puts them into it"
         )
     return model.weights
 

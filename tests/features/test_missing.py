@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from featx.base_choice import BaseChoice
+from featx.requests import CompareRequest, ExtractRequest
+from featx.workflows.compare import compare_layer_sets
+from featx.workflows.extract import extract_features
+from tests.conftest import raises_missing
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (
             ["--base", "resnet50"],
-            r"holds no features of resnet50. Run: featx extract digits --base resnet50 --layer layer4",
+            "empty). Run: featx extract digits --base resnet50 --layer layer4 --cache",
         ),
         (["--base", "hog"], "Run: featx extract digits --base hog --layer hog"),
         (
@@ -37,3 +43,16 @@ def test_an_error_of_compare_imports_no_torch(arguments: list[str], message: str
     assert done.returncode == 0, done.stderr
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_an_empty_cache_is_told_by_its_whole_path_and_another_by_the_bases_that_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    request = CompareRequest("digits", BaseChoice("resnet50"))
+    with raises_missing(rf"holds no features of resnet50 \(it is empty or not there: {tmp_path}/cache\)"):
+        compare_layer_sets(request)
+    extract_features(ExtractRequest("digits", BaseChoice("tiny"), ("layer1",)))
+    with raises_missing(r"holds no features of resnet50 \(it holds those of tiny\)"):
+        compare_layer_sets(request)
