@@ -215,7 +215,7 @@ def suggest_pair(material: Material) -> Iterator[Step]:
 def suggest_layers(material: Material) -> Iterator[Step]:
     """Suggest mixes of layers and several views, where none were tried."""
     rows = material.rows
-    if material.ladder or any("+" in row.layer or row.views > 1 for row in rows):
+    if material.ladder or material.has_climbed or any("+" in row.layer or row.views > 1 for row in rows):
         return
     command = material.repeatable.command("auto", "--out", "model.featx")
     yield {
