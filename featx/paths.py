@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
 
-from featx.errors import RequestError
+from featx.errors import RequestError, did_you_mean, shorten
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """How URLs begin; drives of Windows have one letter. One slash is enough: paths lose the second one."""
+
+MOST_ENTRIES = 2000
+"""Entries of a folder among which a near name is looked for, which takes milliseconds."""
+
+LONGEST_NAME = 255
+"""Bytes in the name of a file on every usual system: a longer one was never meant to be one."""
+
+SHOWN_ENTRIES = 6
+"""Entries of a folder that a message names where none is near."""
 
 
 def refuse_url(text: str) -> None:
@@ -40,3 +52,41 @@ def exists(path: str | os.PathLike[str]) -> bool:
         return os.path.lexists(path)
     except ValueError:  # a NUL in the path
         return False
+
+
+def explain_absence(path: str, others: Sequence[str] = ()) -> str:
+    """Say in sentences where a path that does not exist ends to exist, and what may have been meant.
+
+    Parameters
+    ----------
+    path : str
+    others : sequence of str
+        Names beside those of files that would have been right, too.
+
+    Returns
+    -------
+    str
+        "" where nothing helpful is to be said: of an empty path, a URL, or a name that is too long to be one.
+    """
+    if not path.strip() or "\0" in path or URL.match(path):
+        return ""
+    missing = Path(expand_home(path))
+    while not is_folder(missing.parent) and missing.parent != missing:
+        missing = missing.parent
+    if missing.parent == missing or len(os.fsencode(missing.name)) > LONGEST_NAME:
+        return ""
+    entries = list_names(missing.parent)
+    suggestion = did_you_mean(missing.name, [*entries, *others])
+    if not suggestion and entries:
+        suggestion = f" There are: {shorten(entries, SHOWN_ENTRIES)}."
+    return f"The folder '{missing.parent.absolute()}' holds no '{missing.name}'.{suggestion}"
+
+
+def list_names(folder: Path) -> list[str]:
+    """List what is in a folder, sorted, except hidden names; nothing of a folder that cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in islice(entries, MOST_ENTRIES)]
+    except OSError:
+        return []
+    return sorted(name for name in names if not name.startswith("."))

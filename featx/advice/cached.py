@@ -297,8 +297,9 @@ class Finals:
 
     def find(self, layers: Sequence[str], pooling: str) -> LayerSet:
         """Join the cached layers of a candidate."""
-        parts = [each.parts[0] for each in self.layer_sets if each.pooling == pooling and each.name in layers]
-        return LayerSet(tuple(parts))
+        single = [each for each in self.layer_sets if each.pooling == pooling and each.name in layers]
+        parts = tuple(each.parts[0] for each in single)
+        return LayerSet(parts, ms_per_image=sum(each.ms_per_image for each in single))
 
     def count_views(self, candidate: Candidate, digests: NDArray[np.uint8]) -> int:
         """Count the views that are cached of all images, from the first one without a gap."""

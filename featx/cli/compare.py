@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +27,10 @@ from featx.cli.report_option import report_option, say_report
 from featx.cli.shot_options import name_shots_file, shot_options
 from featx.cli.terminal import say_table, say_text
 from featx.requests import CompareRequest
+
+if TYPE_CHECKING:
+    from featx.evaluation.table_row import TableRow
+    from featx.workflows.compare import ComparisonReport
 
 
 @click.command("compare")
@@ -103,8 +108,8 @@ def command(
     from featx.files import write_text
     from featx.reports.html.charts_of_rows import draw_depths
     from featx.reports.html.figure import check_chart
-    from featx.reports.table import check_column, sort_results, table, terminal_width, to_csv
-    from featx.reports.table_few_labels import few_labels_table, few_labels_to_csv
+    from featx.reports.table import check_column, sort_results, terminal_width, to_csv
+    from featx.reports.table_few_labels import few_labels_to_csv
     from featx.workflows.compare import compare_rows
 
     check_column(sort)
@@ -132,10 +137,29 @@ def command(
         values = [row.to_dict() for row in rows]
         print_json({"rows": values, **further} if further else values)
         return
+    show(report, rows, markdown, None if wide or markdown else terminal_width())
+
+
+def show(report: ComparisonReport, rows: Sequence[TableRow], markdown: bool, width: int | None) -> None:
+    """Print the tables, and what they come to.
+
+    Parameters
+    ----------
+    rows : sequence of TableRow
+        In the order in which they are shown.
+    markdown : bool
+        Whether it is for other programs, which want tables only.
+    width : int or None
+        Characters in a line.
+    """
+    from featx.reports.closing import closing_lines
+    from featx.reports.table import table
+    from featx.reports.table_few_labels import few_labels_table
+
     style = "github" if markdown else "simple"
-    width = None if wide or markdown else terminal_width()
-    # Markdown is for other programs.
     say = say_text if markdown else say_table
     say(table(rows, style, width, report.nested))
     if report.few_labels:
         say_text("\n" + few_labels_table(report.few_labels, style, width))
+    if not markdown:
+        say_text("\n" + "\n".join(closing_lines(report.rows, report.depths)))

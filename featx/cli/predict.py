@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,10 +13,17 @@ from featx.cli.model_options import model_base_options
 from featx.cli.options import UserPath, output_options, print_json
 from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
+from featx.paths import exists, expand_home, explain_absence
 from featx.requests import PredictRequest
+
+if TYPE_CHECKING:
+    from featx.data.listing import FailedImage
 
 STDIN = "-"
 """Stands for a list of paths on stdin."""
+
+MOST_EXPLAINED = 20
+"""Paths that are not there of which it is said what may be meant: each takes a look into its folder."""
 
 
 @click.command("predict")
@@ -97,9 +105,18 @@ def command(
     if not quiet:
         for note in predictions.notes:
             say_line(f"note: {note}", err=True)
-    for file in predictions.failed:
-        say_line(f"failed: {file.path}: {file.reason}", err=True)
+    for number, file in enumerate(predictions.failed):
+        is_given = number < MOST_EXPLAINED and file.path in map(expand_home, images)
+        reason = explain_failure(file) if is_given else file.reason
+        say_line(f"failed: {file.path}: {reason}", err=True)
     sys.exit(1 if predictions.failed else 0)
+
+
+def explain_failure(file: FailedImage) -> str:
+    """Say why what was named on the command line has no label; of a path that is not there, what may be meant."""
+    if exists(file.path):
+        return file.reason
+    return f"is neither a file nor a folder. {explain_absence(file.path)}".strip()
 
 
 def prepare_imports(model: Path) -> None:

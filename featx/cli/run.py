@@ -32,7 +32,8 @@ def command(experiment: str, cache: CachePath, csv_file: Path | None, wide: bool
     from featx.cli import finetune
     from featx.cli.extract import name_failures, summary_line
     from featx.files import write_text
-    from featx.reports.table import closing_lines, table, terminal_width, to_csv
+    from featx.reports.closing import closing_lines, say_extraction
+    from featx.reports.table import table, terminal_width, to_csv
     from featx.reports.table_few_labels import few_labels_table, few_labels_to_csv
     from featx.workflows.compare import compare_rows
     from featx.workflows.experiment_file import load_pipeline
@@ -71,7 +72,8 @@ def command(experiment: str, cache: CachePath, csv_file: Path | None, wide: bool
         say_table(f"\n{table(results, width=width, nested=compared.nested)}\n")
         if compared.few_labels:
             say_text(f"{few_labels_table(compared.few_labels, width=width)}\n")
-        say_text("\n".join(closing_lines(results, summary.extracted, summary.seconds)))
+        closing = [*closing_lines(results, compared.depths), say_extraction(summary.extracted, summary.seconds)]
+        say_text("\n".join(closing))
         if model:
             say_line(f"The fine-tuned model is '{model}'.")
     sys.exit(1 if summary.failed or (tuned and finetune.has_problems(tuned)) else 0)

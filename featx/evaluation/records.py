@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -71,6 +71,40 @@ def load_record(cache: CachePath, kind: str, stated: Mapping[str, Any], schema: 
     except (OSError, ValueError, RecursionError) as error:
         log.info("the record '%s' is unreadable (%s): it is made again", file, error)
         return None
+
+
+def list_records(cache: CachePath, kind: str, schema: type[Values]) -> Iterator[tuple[dict[str, Any], Values]]:
+    """Yield what every sound record of a kind states, and its values; damaged ones are passed over.
+
+    Parameters
+    ----------
+    cache, kind, schema
+        As in `load_record`.
+    """
+    for file in storage_of(cache).list_entries(cache / FOLDER):
+        if not file.name.startswith(f"{kind}-"):
+            continue
+        try:
+            text = storage_of(file).read_file(file, MOST_BYTES, "a record")
+            stated = read_statement(text)
+            yield stated, parse_record(text, stated, schema)
+        except (OSError, ValueError, RecursionError) as error:
+            log.info("the record '%s' is unreadable (%s)", file, error)
+
+
+def read_statement(text: bytes) -> dict[str, Any]:
+    """Take what a record states from its JSON, whatever else is wrong with it.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        If it states nothing.
+    """
+    record = json.loads(text)
+    request = record.get("request") if isinstance(record, dict) else None
+    if not isinstance(request, dict):
+        raise ValueError("it states nothing")
+    return {name: value for name, value in request.items() if name != "protocol"}
 
 
 def parse_record(text: bytes, stated: Mapping[str, Any], schema: type[Values]) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -25,10 +26,13 @@ class CachedLayer:
         One a view, the images as they are first.
     missing : (n,) bool
         Images that lack any of the views.
+    seconds_per_image : float
+        The least that its features, or those of a deeper layer, have cost in any run: 0 where nothing says so.
     """
 
     views: tuple[KeySummary, ...]
     missing: NDArray[np.bool_]
+    seconds_per_image: float = 0.0
 
     @property
     def key(self) -> FeatureKey:
@@ -44,6 +48,11 @@ class CachedLayer:
     def label(self) -> str:
         """Layer and pooling in words."""
         return f"{self.key.layer} ({self.key.pooling})"
+
+    @property
+    def measured(self) -> float:
+        """Seconds that all views of an image took: the share of this layer among those extracted together."""
+        return sum(view.seconds / max(1, view.images) for view in self.views)
 
 
 CachedLayers = dict[tuple[str, str], CachedLayer]
@@ -70,7 +79,36 @@ def list_cached(
         rival = cached.get((key.layer, key.pooling))
         if rival is None or rank_dtype(layer) < rank_dtype(rival):
             cached[key.layer, key.pooling] = layer
-    return cached
+    return bound_costs(base, cached)
+
+
+def list_depths(base: StoredBase) -> dict[str, int]:
+    """Give the place of each layer in the order of its base."""
+    return {str(layer["name"]): place for place, layer in enumerate(base.layers)}
+
+
+def bound_costs(base: StoredBase, cached: CachedLayers) -> CachedLayers:
+    """Give each layer the least that it or a deeper one has cost, so that costs never fall with depth.
+
+    A pass to a deeper layer goes through every shallower one. Where a shallower one has cost more, it was extracted
+    in another run: on a busier machine, or with fewer layers and poolings to share the pass with.
+    """
+    costs: dict[str, list[float]] = {}
+    for layer in cached.values():
+        # Parts that somebody else wrote need not say what they cost.
+        if layer.measured:
+            costs.setdefault(layer.key.layer, []).append(layer.measured)
+    least = math.inf
+    bounds: dict[str, float] = {}
+    for name in reversed(list_depths(base)):
+        least = min(least, *costs.get(name, ()), math.inf)
+        bounds[name] = least
+    bounded: CachedLayers = {}
+    for place, layer in cached.items():
+        # Of a layer that `base.json` does not list nobody knows how deep it lies.
+        seconds = bounds.get(layer.key.layer, layer.measured)
+        bounded[place] = replace(layer, seconds_per_image=seconds if math.isfinite(seconds) else 0.0)
+    return bounded
 
 
 def find_views(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from featx.base_choice import BaseChoice
 from featx.bases.architectures.python_file import architecture_name
 from featx.bases.weights import is_file_name
 from featx.errors import MissingFeatures, shorten, unknown
-from featx.features.cached_layers import CachedLayer, CachedLayers, list_cached
+from featx.features.cached_layers import CachedLayer, CachedLayers, list_cached, list_depths
 from featx.features.digest_weights import digest_weights
 from featx.features.missing import (
     complete_choice,
@@ -152,10 +152,14 @@ class LayerSet:
         One a layer, of the images as they are.
     further : tuple of KeySummary
         Further views of the images.
+    ms_per_image : float
+        Cost of extracting one image, in milliseconds, as `CachedLayer` states it, of all layers together.
     """
 
     parts: tuple[KeySummary, ...]
     further: tuple[KeySummary, ...] = ()
+    # No part of what makes layer sets the same: it changes with every run that extracts.
+    ms_per_image: float = field(default=0.0, compare=False)
 
     @property
     def every_part(self) -> tuple[KeySummary, ...]:
@@ -191,11 +195,6 @@ class LayerSet:
     def megabytes(self) -> float:
         """Room on disk, in 10^6 bytes."""
         return sum(part.bytes for part in self.every_part) / 1e6
-
-    @property
-    def ms_per_image(self) -> float:
-        """Cost of extracting one image, in milliseconds."""
-        return 1e3 * sum(part.seconds / max(1, part.images) for part in self.every_part)
 
 
 def choose_layer_sets(
@@ -243,7 +242,7 @@ def choose_cached(
     fewest = min(layer.lacks for layer in candidates)
     warn_of_incomplete(request, base, candidates, fewest)
     # Sorting is stable, so the poolings of a layer keep their order.
-    depth = {str(layer["name"]): place for place, layer in enumerate(base.layers)}
+    depth = list_depths(base)
     # Layers that an older or foreign base.json does not list come last.
     candidates.sort(key=lambda layer: depth.get(layer.key.layer, len(depth)))
     return [combine([layer]) for layer in candidates if layer.lacks == fewest]
@@ -302,7 +301,7 @@ def combine(layers: Sequence[CachedLayer]) -> LayerSet:
     further: list[KeySummary] = []
     for view in range(1, len(layers[0].views)):
         further += [layer.views[view] for layer in layers]
-    return LayerSet(parts, tuple(further))
+    return LayerSet(parts, tuple(further), 1e3 * sum(layer.seconds_per_image for layer in layers))
 
 
 def warn_of_incomplete(

@@ -11,12 +11,33 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from featx.evaluation.records import load_record, save_record
+from featx.evaluation.records import list_records, load_record, save_record
 from featx.ladder.kept import KeptStep, KeptSteps
 from featx.storage.paths import CachePath
 
 LADDER = "auto"
 """Kind of the record of what was decided."""
+
+
+def has_climbed(cache: CachePath, rows: str, base: str) -> bool:
+    """Whether a ladder was climbed to its end on these images with this base, whatever else was asked for.
+
+    Parameters
+    ----------
+    cache : pathlib.Path
+    rows : str
+        Digest of the data set.
+    base : str
+        Name of the base: its weights may be written in several ways.
+    """
+    for stated, kept in list_records(cache, LADDER, KeptSteps):
+        names = [each.get("name") for each in stated.get("bases", ()) if isinstance(each, dict)]
+        begun = [step for step in kept.steps.values() if step.is_begun]
+        # A run that was stopped is worth going on with.
+        is_done = bool(begun) and all(step.seconds is not None for step in begun)
+        if is_done and stated.get("rows") == rows and base in names:
+            return True
+    return False
 
 
 class Budget:

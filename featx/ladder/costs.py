@@ -6,7 +6,6 @@ import numpy as np
 
 from featx.ladder.candidates import LATE_CLASSIFIER, VIEWS, FeatureChoice
 from featx.ladder.climb import DEEPEST, Climb, Step, find_long_pooling, list_poolings_of_views, propose
-from featx.store.key_summary import KeySummary
 
 LEAST_RATE = 1e-6
 """Seconds that a unit of work takes at least: about what two cores of 2025 need."""
@@ -71,8 +70,8 @@ def guess_features(step: Step, climb: Climb) -> list[FeatureChoice]:
 
 def seconds_per_image(climb: Climb, base: int) -> float:
     """Say what one pass of a base over one image has cost, by what its features state."""
-    parts: list[KeySummary] = []
+    milliseconds = 0.0
     for (place, _, views), comparison in climb.bench.comparisons.items():
         if place == base and views == 1:
-            parts += [layer_set.parts[0] for layer_set in comparison.layer_sets]
-    return sum(part.seconds / max(1, part.images) for part in parts)
+            milliseconds += sum(layer_set.ms_per_image for layer_set in comparison.layer_sets)
+    return milliseconds / 1e3

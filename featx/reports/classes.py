@@ -89,23 +89,31 @@ def mistake_lines(mistakes: Sequence[Mistake]) -> str:
 
 
 def prediction_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write path, label, probability, strangeness and the set of classes where there are any, one image a row.
+    """Write path, label and probability, strangeness and the set of classes where there are any, one image a row.
 
     Parameters
     ----------
     rows : sequence of dict
         As `Predictions.to_dicts` gives them; images that failed are passed over.
     """
-    headings = ["path", "label", "probability", "strangeness"]
     labelled = [row for row in rows if row["label"] is not None]
+    has_strangeness = any(row["strangeness"] is not None for row in labelled)
     has_sets = any(row.get("classes") is not None for row in labelled)
+    headings = ["path", "label", "probability"]
+    if has_strangeness:
+        headings.append("strangeness")
+    if has_sets:
+        headings.append("set")
     lines = []
     for row in labelled:
-        strangeness = row["strangeness"]
         line = [row["path"], row["label"], f"{row['probability']:.3f}"]
-        line.append("" if strangeness is None else f"{strangeness:.3f}")
-        lines.append([*line, " | ".join(row["classes"])] if has_sets else line)
-    return align(lines, [*headings, "set"] if has_sets else headings)
+        if has_strangeness:
+            strangeness = row["strangeness"]
+            line.append("" if strangeness is None else f"{strangeness:.3f}")
+        if has_sets:
+            line.append(" | ".join(row["classes"]))
+        lines.append(line)
+    return align(lines, headings)
 
 
 def prediction_csv(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> str:

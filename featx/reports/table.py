@@ -14,8 +14,8 @@ from featx.evaluation.result import TUNED, best
 from featx.evaluation.table_row import TableRow
 from featx.log import escape_controls
 from featx.reports.csv_text import write_csv
-from featx.reports.table_nested import name_accuracy, name_part, write_nested
-from featx.reports.table_notes import CV_HEADINGS, is_tied, list_degenerate, mark_row, word_weights, write_notes
+from featx.reports.table_nested import write_nested
+from featx.reports.table_notes import CV_HEADINGS, list_degenerate, mark_row, word_weights, write_notes
 from featx.timing import format_seconds
 
 COLUMNS = (
@@ -312,54 +312,3 @@ def to_csv(rows: Sequence[TableRow]) -> str:
         lines.append([*(values[name] for name in COLUMNS), *further])
     further_columns = [f"nested_{name}" for name in NESTED_COLUMNS] if is_nested else []
     return write_csv([[*COLUMNS, *further_columns], *lines])
-
-
-def write_points(loss: float) -> str:
-    """Say how far a row lies below the winner, in points of accuracy."""
-    size = f"{abs(100 * loss):.1f} points"
-    return f"{size} lower" if loss >= 0 else f"{size} higher"
-
-
-def write_verdict(row: TableRow) -> str:
-    """Say whether the held-out part tells a row apart from the winner (exact McNemar test)."""
-    if row.p_adjusted is None or is_tied(row):
-        judged = "held-out" if row.nested is None else "judged"
-        return f"on {row.n_test} {judged} images that may be chance."
-    return f"that is more than chance (p = {row.p_adjusted:.3f})."
-
-
-def closing_lines(rows: Sequence[TableRow], extracted: int, seconds: float) -> list[str]:
-    """Say in plain words which layer won, by how much, whether that is chance, and what a second run costs."""
-    winner = best(rows)
-    lines = [
-        f"Best by cross-validation: {winner.layer} with {winner.clf}, "
-        f"{name_accuracy(winner)} {winner.test_accuracy:.3f} ({winner.ci_low:.3f} to {winner.ci_high:.3f})."
-    ]
-    deepest = find_deepest(rows)
-    if deepest.layer != winner.layer:
-        in_cv = write_points(winner.cv_accuracy - deepest.cv_accuracy)
-        in_test = write_points(winner.test_accuracy - deepest.test_accuracy)
-        lines.append(
-            f"The deepest layer, {deepest.layer} with {deepest.clf}, scores {in_cv} in cross-validation "
-            f"and {in_test} {name_part(winner)}; {write_verdict(deepest)}"
-        )
-    for row in rows:
-        if row.clf == "finetuned" and row is not winner:
-            in_test = write_points(winner.test_accuracy - row.test_accuracy)
-            lines.append(
-                f"Fine-tuned from {row.layer} on, the base scores {in_test} on the held-out part; {write_verdict(row)}"
-            )
-    if extracted:
-        spared = format_seconds(seconds, 1)
-        lines.append(f"The features are kept: the {spared} of extraction are not needed again in a second run.")
-    else:
-        lines.append("Nothing was extracted: every feature came from the cache.")
-    return [escape_controls(line) for line in lines]
-
-
-def find_deepest(rows: Sequence[TableRow]) -> TableRow:
-    """Find the best row at the deepest layer of the frozen base; rows stand in the base's order."""
-    # A fine-tuned row names the stage it was unfrozen from, which is no depth of the frozen base.
-    frozen = [row for row in rows if row.clf not in TUNED] or list(rows)
-    at_deepest = [row for row in frozen if row.layer == frozen[-1].layer]
-    return max(at_deepest, key=lambda row: row.merit)

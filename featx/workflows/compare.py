@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -20,6 +20,7 @@ from featx.evaluation.result import Evaluation
 from featx.evaluation.rows.held_out import make_table_rows
 from featx.evaluation.side_by_side import evaluate_tasks
 from featx.evaluation.table_row import TableRow
+from featx.features.cached_layers import list_depths
 from featx.features.catalog import LayerSet
 from featx.requests import CompareRequest
 from featx.types import Progress
@@ -36,11 +37,14 @@ class ComparisonReport:
         None where one held-out part was read.
     few_labels : FewLabels or None
         Curves over the number of labelled images, where they were asked for.
+    depths : mapping of (base, layer) to int
+        Place in its base of each single layer among the rows.
     """
 
     rows: list[TableRow]
     nested: NestedReport | None = None
     few_labels: FewLabels | None = None
+    depths: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def further(self) -> dict[str, Any]:
         """Give plain values for JSON of all that is known beyond the rows; empty where there is nothing."""
@@ -80,6 +84,24 @@ def compare_rows(request: CompareRequest, progress: Progress | None = None) -> C
         As `compare_layer_sets` does; also if the images cannot be divided into outer folds.
     """
     comparisons = open_comparisons(request)
+    return replace(compare_opened(request, comparisons, progress), depths=list_depths_of_rows(comparisons))
+
+
+def list_depths_of_rows(comparisons: Sequence[Comparison]) -> dict[tuple[str, str], int]:
+    """Give the place in its base of each layer that is compared by itself, by base and name."""
+    depths = {}
+    for comparison in comparisons:
+        of_layer = list_depths(comparison.base)
+        for layer_set in comparison.layer_sets:
+            if layer_set.name in of_layer:
+                depths[comparison.base.id.architecture, layer_set.name] = of_layer[layer_set.name]
+    return depths
+
+
+def compare_opened(
+    request: CompareRequest, comparisons: Sequence[Comparison], progress: Progress | None
+) -> ComparisonReport:
+    """Evaluate what a request asks for of what it opened."""
     if request.shots:
         return compare_few_labels(request, comparisons, progress)
     if request.nested is None:

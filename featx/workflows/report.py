@@ -24,6 +24,7 @@ from featx.evaluation.rows.held_out import make_table_rows
 from featx.evaluation.rows.of_model import evaluate_model, was_trained_here
 from featx.features.catalog import LayerSet
 from featx.files import write_text
+from featx.ladder.budget import has_climbed
 from featx.ladder.report import LadderRow
 from featx.models.model import Model, load_model
 from featx.reports.html.figure import write_chart
@@ -177,6 +178,7 @@ def gather_material(request: ReportRequest, progress: Progress | None = None) ->
         rows,
         subject,
         lacking=list_lacking_rows(comparisons, found),
+        has_climbed=has_climbed(features.cache, subject.comparison.dataset.digest, features.base.name),
         layer_sets=comparisons[0].layer_sets if subject.comparison.base == comparisons[0].base else [],
     )
     return replace(

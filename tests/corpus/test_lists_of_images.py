@@ -78,9 +78,14 @@ def test_an_empty_list_is_bad_usage(stdin: bytes, here: Path, corpus_model: Path
 @pytest.mark.parametrize(
     ("typed", "reason"),
     [
-        ("nowhere.png", "No such file or directory"),
-        ("https://example.org/a.png", "No such file or directory"),
-        ("images/*.png", "No such file or directory"),
+        ("nowhere.png", "is neither a file nor a folder. The folder '{here}' holds no 'nowhere.png'."),
+        ("https://example.org/a.png", "is neither a file nor a folder."),
+        ("images/*.png", "is neither a file nor a folder. The folder '{here}"),
+        (
+            "a b.png",
+            "is neither a file nor a folder. The folder '{here}' holds no 'a b.png'. Did you mean 'a b,c.png'?",
+        ),
+        ("imagse/a.png", "is neither a file nor a folder. The folder '{here}' holds no 'imagse'."),
         ("list.txt", "not an image, or of an unknown format"),
         ("empty.png", "empty file"),
     ],
@@ -91,7 +96,7 @@ def test_one_name_that_is_no_picture_stops_no_other(typed: str, reason: str, her
     write(here / "empty.png")
     outcome = type_here("predict", corpus_model, typed, "a b,c.png", "--json")
     assert (outcome.code, [entry["label"] for entry in json.loads(outcome.stdout)]) == (1, [None, "ants"])
-    check_said(outcome, outcome.failed, [f"failed: {typed}: {reason}"])
+    check_said(outcome, outcome.failed, [f"failed: {typed}: {reason.replace('{here}', str(here))}"])
 
 
 def test_a_pipe_of_a_process_is_read_as_bytes(here: Path, corpus_model: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from featx.evaluation.records import record_file
-from featx.ladder.budget import LADDER, Budget
+from featx.ladder.budget import LADDER, Budget, has_climbed
 
 
 class Clock:
@@ -88,3 +88,29 @@ def test_a_damaged_record_of_decisions_is_passed_over(cache: Path) -> None:
     again.remember(cache, {"rows": "a"})
     assert again.steps == {}
     assert not again.begin("views", 60)
+
+
+def test_a_ladder_was_climbed_once_all_that_it_began_has_ended(cache: Path) -> None:
+    assert not has_climbed(cache, "a", "tiny"), "without any results"
+    budget = Budget(100, Clock())
+    budget.remember(cache, {"rows": "a", "bases": [{"name": "tiny", "weights": None}], "budget": 100})
+    assert not has_climbed(cache, "a", "tiny")
+    budget.begin("cuts 0", None)
+    assert not has_climbed(cache, "a", "tiny"), "a run that was stopped is worth going on with"
+    budget.end("cuts 0")
+    assert not budget.begin("views 0", 1000)
+    assert has_climbed(cache, "a", "tiny")
+    assert not has_climbed(cache, "b", "tiny"), "of other images"
+    assert not has_climbed(cache, "a", "hog"), "of another base"
+
+
+def test_a_damaged_ladder_was_not_climbed(cache: Path) -> None:
+    stated = {"rows": "a", "bases": [{"name": "tiny"}]}
+    budget = Budget(100, Clock())
+    budget.remember(cache, stated)
+    budget.begin("cuts 0", None)
+    budget.end("cuts 0")
+    file = record_file(cache, LADDER, stated)
+    for text in (file.read_text().replace("tiny", "tinx"), "[]", "{}", '{"request": 1}', "["):
+        file.write_text(text)
+        assert not has_climbed(cache, "a", "tiny")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from featx.evaluation.error_analysis import ClassReport, Mistake
-from featx.reports.classes import class_table, confusion_table, mistake_lines
+from featx.reports.classes import class_table, confusion_table, mistake_lines, prediction_table
 
 
 def test_of_many_classes_only_the_weakest_are_shown() -> None:
@@ -40,3 +40,16 @@ def test_mistakes_are_named_one_a_line() -> None:
     assert mistake_lines([]) == "No mistakes on the held-out images."
     lines = mistake_lines([Mistake("a.png", "cat", "dog", 0.98765)]).splitlines()
     assert lines == ["Most confident mistakes:", "  a.png: cat, called dog (0.988)"]
+
+
+def test_columns_of_which_no_image_has_anything_are_left_out() -> None:
+    plain = {"path": "a.png", "label": "cat", "probability": 0.9, "strangeness": None}
+    failed = {"path": "b.png", "label": None, "probability": None, "strangeness": None}
+    assert prediction_table([plain, failed]).splitlines()[0].split() == ["path", "label", "probability"]
+    strange = {**plain, "strangeness": 0.25}
+    lines = prediction_table([plain, strange]).splitlines()
+    assert lines[0].split() == ["path", "label", "probability", "strangeness"]
+    assert [line.split()[3:] for line in lines[2:]] == [[], ["0.250"]]
+    with_set = prediction_table([{**plain, "classes": ["cat", "dog"]}]).splitlines()
+    assert with_set[0].split() == ["path", "label", "probability", "set"]
+    assert with_set[2].split() == ["a.png", "cat", "0.900", "cat", "|", "dog"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from featx.evaluation.table_row import TableRow
-from featx.reports.table import closing_lines, cut_in_middle, further_figures, sentence, sort_results, table, to_csv
+from featx.reports.table import cut_in_middle, further_figures, sentence, sort_results, table, to_csv
 
 ROW = TableRow(
     base="mobilenet_v2",
@@ -110,16 +110,6 @@ def test_a_sentence_says_views_and_earlier_runs_only_where_there_are_any() -> No
     several = sentence(replace(ROW, views=4, test_views=2, recalled=True))
     assert "96 numbers, 4 views, 2 in testing" in several
     assert several.endswith("12.3 s in an earlier run")
-
-
-def test_the_closing_lines_compare_the_winner_with_the_deepest_layer() -> None:
-    deepest = replace(ROW, layer="features.18", test_accuracy=0.8, p_adjusted=0.001)
-    lines = closing_lines([*ROWS[:2], deepest], extracted=0, seconds=0)
-    assert lines[1].startswith(
-        "The deepest layer, features.18 with logreg, scores 5.0 points lower in cross-validation"
-    )
-    assert lines[1].endswith("that is more than chance (p = 0.001).")
-    assert lines[-1] == "Nothing was extracted: every feature came from the cache."
 
 
 def test_long_names_keep_both_ends() -> None:

@@ -33,7 +33,7 @@ from featx.data.sources.image_files import MAX_IMAGE_BYTES, is_system_file, read
 from featx.data.sources.jsonl_file import is_jsonl_file, list_jsonl
 from featx.data.sources.metadata import list_metadata
 from featx.errors import DataError, FeatxError
-from featx.paths import exists, expand_home, is_file, is_folder
+from featx.paths import exists, expand_home, explain_absence, is_file, is_folder
 
 __all__ = [
     "MAX_IMAGE_BYTES",
@@ -139,10 +139,12 @@ def no_data_set(data: str) -> DataError:
     """Build the error for DATA that is of no kind."""
     if data.startswith(BUILT_IN):
         return DataError(f"there is no built-in data set '{data.removeprefix(BUILT_IN)}': there is 'digits'")
-    return DataError(
+    message = (
         f"'{data}' {explain_unfit(data)}: DATA is a folder with class folders, or a zip file of one; a CSV file "
         "(path,label[,split]) or a JSON Lines file; tar shards or Parquet files; or 'digits'"
     )
+    absence = "" if exists(data) else explain_absence(data, ["digits"])
+    return DataError(f"{message}. {absence}" if absence else message)
 
 
 def list_source_rows(data: str, cache: Path | None, strict: bool, choice: ColumnChoice) -> Listing | None:

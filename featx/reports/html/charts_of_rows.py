@@ -220,7 +220,8 @@ def chart_cost(rows: Sequence[TableRow]) -> Chart | None:
     return Chart(
         "cost",
         "Accuracy against the cost of extraction",
-        f"One mark for each of {len(measured)} rows, with 95 % intervals; further left is cheaper. "
+        f"One mark for each of {len(measured)} rows, with 95 % intervals; further left is cheaper. Costs are the least "
+        f"that was measured of a cut or a deeper one, each a share of the pass that extracted it. "
         f"The best: {describe_row(winner, winner)}.",
         lambda palette: draw_cost(measured, winner, palette),
     )

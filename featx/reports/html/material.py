@@ -85,6 +85,8 @@ class Material:
         What is cached and was not evaluated, in sentences.
     ladder : sequence of LadderRow
         The steps of an automatic choice, where one was made.
+    has_climbed : bool
+        Whether an earlier run of `featx auto` made such a choice of the same images and base.
     layer_sets : list of LayerSet
         Cached cuts of the base in detail.
     looked : Looked
@@ -99,6 +101,7 @@ class Material:
     nested: NestedReport | None = None
     lacking: list[str] = field(default_factory=list)
     ladder: Sequence[LadderRow] = ()
+    has_climbed: bool = False
     layer_sets: list[LayerSet] = field(default_factory=list)
     looked: Looked = field(default_factory=Looked)
 

@@ -44,7 +44,11 @@ COLUMNS = (
     ("sensitivity", "sens.", "Recall of the positive class"),
     ("specificity", "spec.", "Recall of the other class"),
     ("calibration_error", "ECE", "Expected calibration error: how far probabilities lie from shares that are right"),
-    ("ms_per_image", "ms/image", "Cost of extracting an image"),
+    (
+        "ms_per_image",
+        "ms/image",
+        "Cost of extracting an image: the least measured of this or a deeper cut, a share of one pass",
+    ),
     ("megabytes", "MB", "Room on disk of the features"),
     ("fit_seconds", "seconds", "Search and refit of the classifier"),
 )

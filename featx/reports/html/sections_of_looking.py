@@ -28,7 +28,7 @@ MAP_DIGITS = 3
 
 def describe_checks(material: Material) -> Section:
     """Describe what an inspection found, with the rows of its pictures; or say what finds it."""
-    command = material.repeatable.command("inspect")
+    command = write_inspection(material)
     found = material.looked.inspection
     if found is None:
         return {"found": None, "command": command}
@@ -55,6 +55,8 @@ def describe_checks(material: Material) -> Section:
         "found": {
             "images": found["images"],
             "layer": found["layer"],
+            "pooling": found["pooling"],
+            "base": found["base"],
             "groups": groups,
             "groups_in_all": len(found["near_duplicates"]),
             "leaks": sum(group["is_leak"] for group in found["near_duplicates"]),
@@ -73,6 +75,14 @@ def describe_checks(material: Material) -> Section:
         },
         "command": command,
     }
+
+
+def write_inspection(material: Material) -> str:
+    """Write the command that looks at the data, through the same features where a page shows what they gave."""
+    found = material.looked.inspection
+    if found is None:
+        return material.repeatable.command("inspect")
+    return material.repeatable.command("inspect", "--layer", found["layer"], "--pooling", found["pooling"])
 
 
 def list_rows_of_checks(checks: Section) -> list[int]:

@@ -14,6 +14,7 @@ from featx.evaluation.table_row import TableRow
 from featx.reports.html.charts_of_rows import list_bases, name_row
 from featx.reports.html.material import Material, Section
 from featx.reports.html.sections_of_images import count_confusions
+from featx.reports.html.sections_of_looking import write_inspection
 from featx.reports.ladder import word_gain
 from featx.reports.table_notes import is_tied
 
@@ -158,7 +159,7 @@ def suggest_clean_data(material: Material) -> Iterator[Step]:
         groups = "1 group of near-copies lies" if leaks == 1 else f"{leaks} groups of near-copies lie"
         yield {
             "text": f"The accuracy may flatter: {groups} on both sides of the split (part 6). Take them apart first.",
-            "command": material.repeatable.command("inspect"),
+            "command": write_inspection(material),
         }
     warned = ", ".join(each["fact"] for each in found["shortcuts"] if each["is_warned"])
     if warned:
@@ -215,7 +216,7 @@ def suggest_pair(material: Material) -> Iterator[Step]:
 def suggest_layers(material: Material) -> Iterator[Step]:
     """Suggest mixes of layers and several views, where none were tried."""
     rows = material.rows
-    if material.ladder or any("+" in row.layer or row.views > 1 for row in rows):
+    if material.ladder or material.has_climbed or any("+" in row.layer or row.views > 1 for row in rows):
         return
     command = material.repeatable.command("auto", "--out", "model.featx")
     yield {

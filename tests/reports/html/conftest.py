@@ -157,7 +157,9 @@ def looked_at(tmp_path_factory: pytest.TempPathFactory, two: Made) -> Made:
     paths = sorted(str(path) for path in two.data.rglob("*.png"))
     inspection = {
         "images": 80,
+        "base": "tiny",
         "layer": "layer4",
+        "pooling": "avg",
         "near_duplicates": [
             {
                 "paths": paths[:2],

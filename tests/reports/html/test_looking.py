@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from featx.requests import CompareRequest, ReportRequest
 from featx.store.base_json import StoredBase
 from featx.workflows.report import write_report
 from tests.browser import Browser
-from tests.reports.html.conftest import Made
+from tests.reports.html.conftest import Made, run
 from tests.reports.html.test_in_browser import assert_calm, texts
 
 Open = Callable[..., Browser]
@@ -41,6 +44,25 @@ def test_findings_stand_with_their_pictures_and_come_first_among_what_would_help
     steps = texts(page, ".steps li p")
     assert "near-copies lies on both sides" in steps[0]
     assert_calm(page)
+
+
+def test_the_checks_say_first_which_features_they_are_of_and_how_to_repeat_them(looked_at: Made, two: Made) -> None:
+    section = looked_at.text().partition('<section id="data"')[2].partition("</section>")[0]
+    lead = re.sub("</?bdi>", "", section.partition('<p class="lead">')[2].partition("</p>")[0])
+    assert lead.startswith("Checked through the features of layer4 (avg) of tiny; those of another layer find other ")
+    assert lead.endswith("What is wrong with the data would be wrong with every figure above.")
+    command = looked_at.summary["checks"]["command"]
+    assert "--layer layer4 --pooling avg" in command
+    again = json.loads(run(*shlex.split(command)[1:], "--json", "-q"))
+    assert (again["layer"], again["pooling"]) == ("layer4", "avg")
+    assert "Checked through" not in write_page_without_checks(two)
+
+
+def write_page_without_checks(made: Made) -> str:
+    """Write the page of a data set that is not inspected."""
+    page = made.cache.parent / "unchecked.html"
+    run("report", *made.flags, "--out", page, "--no-inspect", "-q")
+    return page.read_text(encoding="utf-8")
 
 
 def test_pointing_at_the_map_shows_the_picture_and_a_click_keeps_it(looked_at: Made, browser: Open) -> None:

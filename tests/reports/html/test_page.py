@@ -17,7 +17,7 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
-from tests.reports.html.conftest import Made, make, noisy, run
+from tests.reports.html.conftest import Made, make, noisy, run, write_pictures
 
 
 class Figures(HTMLParser):
@@ -340,3 +340,19 @@ def test_the_ladder_of_an_automatic_choice_is_told(two: Made, tmp_path: Path) ->
     assert "The ladder that led there" in text
     assert f"{sum(step['tried'] for step in ladder)} candidates were tried by cross-validation" in text
     assert all(step["step"] in text for step in ladder)
+
+
+def test_what_an_automatic_choice_has_tried_already_is_not_advised_again(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", ["red", "blue"], 12)
+    flags = [tmp_path / "photos", "--base", "tiny", "--cache", tmp_path / "cache", "-q"]
+    run("extract", *flags, "--layer", "layer1")
+
+    def list_commands(*further: str) -> list[str]:
+        page = ("--out", tmp_path / "report.html", "--no-inspect", "--clf", "logreg", "--layer", "layer1", "--json")
+        steps = json.loads(run("report", *flags, *page, *further))["verdict"]["steps"]
+        return [step["command"] or "" for step in steps]
+
+    assert any(command.startswith("featx auto ") for command in list_commands())
+    run("auto", *flags, "--budget", "1s")
+    assert not any(command.startswith("featx auto ") for command in list_commands())
+    assert any(command.startswith("featx auto ") for command in list_commands("--seed", "7")), "of another split"
