@@ -32,6 +32,9 @@ SECONDS_PER_WEIGHT = 1e-8
 PASSES = 20
 """Times on the clock of each measured stage, at most, of which the least counts: the others hold noise."""
 
+KEPT_BYTES = 31 * 2**20
+"""Just below the largest block, 32 MiB, that the C library of Linux keeps for reuse once one like it was given back."""
+
 LEAST_PASSES = 2
 """Times on the clock that `TIME_BUDGET` has to have room for before a stage is measured."""
 
@@ -165,6 +168,9 @@ def time_passes(
     stages: Sequence[Stage], shapes: Sequence[tuple[int, ...]], multiply_adds: Sequence[int]
 ) -> list[float | None]:
     """Measure as `time_stages` does, on as many threads as torch has."""
+    # Given back at once. Before that, large activations get new pages from the system in every run, which takes longer
+    # than computing them.
+    torch.empty(KEPT_BYTES, dtype=torch.uint8)
     started = time.perf_counter()
     seconds: list[float | None] = []
     spent = 0.0

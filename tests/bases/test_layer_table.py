@@ -60,6 +60,12 @@ def test_what_disturbs_the_first_runs_of_a_stage_is_not_in_its_time() -> None:
     assert None not in seconds
 
 
+def test_measured_again_shares_are_about_the_same(rows: list[LayerRow]) -> None:
+    again = layer_table(resolve(BaseChoice("mobilenet_v2")))
+    for row, second in zip(rows, again, strict=True):
+        assert row.time_share == pytest.approx(second.time_share, abs=0.1)
+
+
 def test_a_size_that_a_network_does_not_take_is_one_clear_error() -> None:
     with pytest.raises(RequestError, match="does not take images of 200 x 200 pixels .*leave out --crop"):
         layer_table(resolve(BaseChoice("vit_b_32", crop=200)))
