@@ -4,8 +4,8 @@ A step is kept where its best candidate gains more than one standard error of th
 before. With a few hundred images that is a point and more, and several steps may each fail by a little. So in the end
 the best of all that was measured is taken after all where it leads by more than half a point: what is given up for the
 sake of fewer layers or views is less. Several views are cross-validated fewer times; gains and leads are always of the
-folds that both candidates were tried on. Which steps there are is decided elsewhere, so that the same choice can be made
-again on other rows.
+folds that both candidates were tried on. Which steps there are is decided elsewhere, so that the same choice can be
+made again on other rows.
 """
 
 from __future__ import annotations

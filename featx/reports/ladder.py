@@ -71,8 +71,8 @@ def describe_auto(report: AutoReport) -> list[str]:
     """Write the ladder and what comes of it, line by line."""
     lines = [ladder_table(report), ""]
     lines.append(
-        f"Measured on {report.measured_on}; 'before' is what a step is compared with, on the same folds, and gains are in "
-        "points, with one standard error."
+        f"Measured on {report.measured_on}; 'before' is what a step is compared with, on the same folds, and gains are "
+        "in points, with one standard error."
     )
     lines += [sentence(report.fit.result), *describe_final_folds(report), further_figures(report.fit.result)]
     if report.estimate is not None:
@@ -99,6 +99,6 @@ def describe_final_folds(report: AutoReport) -> list[str]:
     if in_ladder in ("", final):
         return []
     return [
-        f"The {final} here and the {in_ladder} in the ladder are of the same features and classifier: this fit validates "
-        f"as `featx fit` does, on one set of folds, the ladder on {report.measured_on}."
+        f"The {final} here and the {in_ladder} in the ladder are of the same features and classifier: this fit "
+        f"validates as `featx fit` does, on one set of folds, the ladder on {report.measured_on}."
     ]
