@@ -340,7 +340,7 @@ def closing_lines(rows: Sequence[TableRow], extracted: int, seconds: float) -> l
         in_cv = write_points(winner.cv_accuracy - deepest.cv_accuracy)
         in_test = write_points(winner.test_accuracy - deepest.test_accuracy)
         lines.append(
-            f"The deepest layer, {deepest.layer} with {deepest.clf}, scores {in_cv} in cross-validation "
+            f"The deepest of these layers, {deepest.layer} with {deepest.clf}, scores {in_cv} in cross-validation "
             f"and {in_test} {name_part(winner)}; {write_verdict(deepest)}"
         )
     for row in rows:

@@ -307,7 +307,7 @@ def conclude(
     images = int((~dataset.test).sum())
     is_large = images >= LARGE
     if deepest is None:
-        deepest = {sample.deepest}
+        deepest = [] if sample.deepest is None else [sample.deepest]
     strategy = decide(chosen, deepest, curve, is_large)
     if strategy != "finetune":
         strategy = "mix" if len(advised.layers) > 1 else "linear" if advised.layer in deepest else "shallow"

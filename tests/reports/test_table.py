@@ -116,7 +116,7 @@ def test_the_closing_lines_compare_the_winner_with_the_deepest_layer() -> None:
     deepest = replace(ROW, layer="features.18", test_accuracy=0.8, p_adjusted=0.001)
     lines = closing_lines([*ROWS[:2], deepest], extracted=0, seconds=0)
     assert lines[1].startswith(
-        "The deepest layer, features.18 with logreg, scores 5.0 points lower in cross-validation"
+        "The deepest of these layers, features.18 with logreg, scores 5.0 points lower in cross-validation"
     )
     assert lines[1].endswith("that is more than chance (p = 0.001).")
     assert lines[-1] == "Nothing was extracted: every feature came from the cache."
