@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from featx.advice.cached import MOST_NUMBERS
 from featx.advice.candidates import Candidate, Rung, Tried, climb
 from featx.advice.pace import MeasuredPass, settle_pace
 from featx.advice.wording import SAMPLE_IMAGES
@@ -27,7 +28,7 @@ from featx.engines.compute import PixelBatches, compute_features
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, make_plan
 from featx.errors import UnsupportedLayout
-from featx.evaluation.layer_scores import LayerScore, cross_validate_layer, describe_layer
+from featx.evaluation.layer_scores import LayerScore, choose_layer, cross_validate_layer, describe_layer
 from featx.features.dataset import Dataset
 from featx.features.group_splits import tabulate_groups
 from featx.features.missing import complete_choice
@@ -68,6 +69,8 @@ class ScoredSample:
         Their labels; None where no sample was drawn.
     similarity, confidence, distances
         See `featx.bases.similarity.Probe`.
+    deepest : str, optional
+        The deepest of the layers worth trying, scored here or not.
     """
 
     evidence: list[LayerScore] = field(default_factory=list)
@@ -76,6 +79,7 @@ class ScoredSample:
     similarity: float | None = None
     confidence: float | None = None
     distances: dict[str, float] = field(default_factory=dict)
+    deepest: str | None = None
 
 
 def label_rows(dataset: Dataset, rows: RowNumbers) -> LabelledRows:
@@ -133,7 +137,8 @@ def score_sample(
     """Run the base over a sample of images, and score the layers that are not scored yet."""
     sample = draw_sample(dataset, seed)
     batches = PixelBatches(dataset.manifest.listing, sample.tolist(), base.id.transform)
-    layers = [layer for layer in candidates(base) if layer not in scored_layers]
+    usual_layers = candidates(base)
+    layers = [layer for layer in usual_layers if layer not in scored_layers]
     probed = probe(base, batches, layers)
     given = np.array(batches.rows_given, np.intp)
     rows = label_rows(dataset, given)
@@ -146,7 +151,9 @@ def score_sample(
         scored = cross_validate_layer(X, rows, seed, options)
         evidence.append(describe_layer(name, X, rows, scored, cached=False))
         features[name] = X
-    return ScoredSample(evidence, features, rows, probed.similarity, probed.confidence, probed.distances)
+    return ScoredSample(
+        evidence, features, rows, probed.similarity, probed.confidence, probed.distances, usual_layers[-1]
+    )
 
 
 @dataclass(frozen=True)
@@ -230,6 +237,21 @@ def list_on_sample(sample: ScoredSample, chosen: LayerScore, seed: int) -> list[
     return list(dict.fromkeys([single, Candidate(steps[-1].names, chosen.pooling)]))
 
 
+def list_not_cached(base: Base, evidence: Sequence[LayerScore], pooling: str) -> list[Candidate]:
+    """List the best of the layers that are not cached, if there is one and a pooling suits it.
+
+    Its accuracy on a sample says little beside one on all images; both are tried on the sample then.
+    """
+    if not evidence:
+        return []
+    layer = base.layer(choose_layer(evidence).layer)
+    try:
+        shape = pooled_shape(pooling, layer.shape, layer.layout)
+    except UnsupportedLayout:
+        return []
+    return [Candidate((layer.name,), pooling)] if math.prod(shape) <= MOST_NUMBERS else []
+
+
 @dataclass(frozen=True)
 class Further:
     """What is asked of a sample beyond single layers.
@@ -240,8 +262,8 @@ class Further:
         Of one view; the cheapest first.
     clf : str
         What they are measured with.
-    cached : bool
-        Whether their features are cached of all images.
+    cached : Candidate or None
+        The first one, where its features are cached of all images; those of the others are not.
     options : SearchOptions
         Of one view, with the weights of all images.
     seed : int
@@ -251,7 +273,7 @@ class Further:
 
     candidates: Sequence[Candidate]
     clf: str
-    cached: bool
+    cached: Candidate | None
     options: SearchOptions
     seed: int
     cache: CachePath
@@ -283,9 +305,11 @@ def measure_further(base: Base, dataset: Dataset, further: Further) -> tuple[lis
     images = len(sample.numbers)
     measured = MeasuredPass(base.id, further.layers, poolings, dataset.digests[sample.numbers])
     one_pass = settle_pace(further.cache, measured, sample.seconds_per_view) * len(dataset.y)
-    cost = 0.0 if further.cached else one_pass
-    first = [try_candidate(sample, dataset, further, each, cost) for each in further.candidates]
-    rungs, advised = climb(first, images, further.cached)
+    first = []
+    for each in further.candidates:
+        cost = 0.0 if each == further.cached else one_pass
+        first.append(try_candidate(sample, dataset, further, each, cost))
+    rungs, advised = climb(first, images, cached=False)
     for pooling, views in [(LONGER_POOLING, 1), (further.pooling, VIEWS)]:
         if pooling not in poolings:
             continue
@@ -293,7 +317,7 @@ def measure_further(base: Base, dataset: Dataset, further: Further) -> tuple[lis
         # A longer pooling that was not worth it is not worth it with more views either.
         if views == 1:
             candidate = replace(candidate, pooling=pooling)
-        is_there = further.cached and candidate.pooling == further.pooling
+        is_there = further.cached == replace(candidate, views=1)
         tried = try_candidate(sample, dataset, further, candidate, one_pass * (views - is_there))
         steps, advised = climb([advised, tried], images, cached=False)
         rungs.append(steps[-1])
@@ -314,4 +338,4 @@ def try_candidate(
         criterion=further.options.criterion,
     )
     trial = cross_validate_repeatedly(X, rows, [further.clf], further.seed, options)[further.clf]
-    return Tried(candidate, trial, None if further.cached and seconds == 0 else seconds)
+    return Tried(candidate, trial, None if candidate == further.cached else seconds)

@@ -34,7 +34,9 @@ def describe_rung(rung: Rung) -> str:
     error = "" if rung.standard_error is None else f" +- {rung.standard_error:.1f}"
     price = "" if rung.seconds is None else f" for about {format_seconds(round_roughly(rung.seconds))} of extraction"
     images = f"{rung.images} images" if not rung.cached else f"all {rung.images} training images"
-    verdict = "" if rung.kept else ": within its error"
+    verdict = ""
+    if not rung.kept:
+        verdict = ": no gain" if rung.gain is not None and rung.gain <= 0 else ": within its error"
     return f"{what}: {rung.gain:+.1f}{error} points{price}, measured on {images}{verdict}"
 
 

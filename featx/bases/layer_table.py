@@ -29,8 +29,14 @@ SLOWEST = 2e-10
 SECONDS_PER_WEIGHT = 1e-8
 """What it takes to lay out a stage's weights in memory and set them to zero, before it is measured."""
 
-RUNS = 3
-"""How often a measured stage runs; the first warms up."""
+PASSES = 20
+"""Times on the clock of each measured stage, at most, of which the least counts: the others hold noise."""
+
+KEPT_BYTES = 31 * 2**20
+"""Just below the largest block, 32 MiB, that the C library of Linux keeps for reuse once one like it was given back."""
+
+LEAST_PASSES = 2
+"""Times on the clock that `TIME_BUDGET` has to have room for before a stage is measured."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class LayerRow:
     multiply_adds, total_multiply_adds : int
         Multiply-adds in convolutions and matrix products for one image: of the stage, and of all stages up to it.
     time_share : float
-        Share of the whole network's time on this machine's CPU, one image at a time.
+        Share of the whole network's time on one thread of this machine's CPU, one image at a time.
     time_measured : bool
         False: estimated from multiply-adds, since measuring would take too long.
     bytes : dict of pooling to int
@@ -128,7 +134,13 @@ def trace(stages: Sequence[Stage], side: int) -> Trace:
 def time_stages(
     stages: Sequence[Stage], shapes: Sequence[tuple[int, ...]], multiply_adds: Sequence[int]
 ) -> list[float | None]:
-    """Measure the seconds of each stage for one image on the CPU, weights set to zero, as far as `TIME_BUDGET` reaches.
+    """Measure the seconds of each stage for one image on one thread, as far as `TIME_BUDGET` reaches.
+
+    Extraction on a CPU runs the network on one thread, too; several wait for each other where the machine is busy, for
+    hundreds of times as long as a stage takes. Weights are set to zero.
+
+    A stage warms up and is timed at once, which says what the next one may cost. Then all are timed in turn several
+    times over, and the least counts: what disturbs a machine for a moment meets a stage once, not in all of its runs.
 
     Parameters
     ----------
@@ -144,6 +156,21 @@ def time_stages(
     list of float or None
         None for stages that the budget does not reach.
     """
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return time_passes(stages, shapes, multiply_adds)
+    finally:
+        torch.set_num_threads(threads_before)
+
+
+def time_passes(
+    stages: Sequence[Stage], shapes: Sequence[tuple[int, ...]], multiply_adds: Sequence[int]
+) -> list[float | None]:
+    """Measure as `time_stages` does, on as many threads as torch has."""
+    # Given back at once. Before that, large activations get new pages from the system in every run, which takes longer
+    # than computing them.
+    torch.empty(KEPT_BYTES, dtype=torch.uint8)
     started = time.perf_counter()
     seconds: list[float | None] = []
     spent = 0.0
@@ -153,14 +180,34 @@ def time_stages(
         weights = count_parameters(stage.module)
         # The speed so far tells what to expect of the next stage; bounded, since the first ones are too small to tell.
         rate = min(max(spent / counted, FASTEST), SLOWEST)
-        if RUNS * cost * rate + weights * SECONDS_PER_WEIGHT > left:
+        # It warms up first, and the stages before it are to be timed again, too.
+        runs_of_stage = (1 + LEAST_PASSES) * cost * rate
+        further_passes = (LEAST_PASSES - 1) * spent
+        if runs_of_stage + further_passes + weights * SECONDS_PER_WEIGHT > left:
             seconds.append(None)
             continue
-        measured = time_stage(stage.module, shape)
+        lay_out(stage.module)
+        time_run(stage.module, shape)
+        measured = time_run(stage.module, shape)
         seconds.append(measured)
         spent += measured
         counted += cost
+    for done in range(1, PASSES):
+        left = TIME_BUDGET - (time.perf_counter() - started)
+        if done >= LEAST_PASSES and spent > left:
+            break
+        seconds = time_again(stages, shapes, seconds)
     return seconds
+
+
+def time_again(
+    stages: Sequence[Stage], shapes: Sequence[tuple[int, ...]], seconds: Sequence[float | None]
+) -> list[float | None]:
+    """Time all measured stages once more, one after another; the smaller number of seconds stays."""
+    least: list[float | None] = []
+    for stage, shape, before in zip(stages, shapes, seconds, strict=False):
+        least.append(None if before is None else min(before, time_run(stage.module, shape)))
+    return least
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -168,20 +215,21 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def time_stage(module: nn.Module, shape: tuple[int, ...]) -> float:
-    """Run a stage on zeros, once to warm up and twice on the clock: the smaller number of seconds."""
+def lay_out(module: nn.Module) -> None:
+    """Put a stage on the CPU, its weights set to zero."""
     # Zeros: uninitialised memory may hold denormal numbers, which are slow.
     module.to_empty(device="cpu")
     for tensor in (*module.parameters(), *module.buffers()):
         tensor.data.zero_()
-    times = []
+
+
+def time_run(module: nn.Module, shape: tuple[int, ...]) -> float:
+    """Run a stage on one image of zeros, and take the seconds."""
+    x = torch.zeros(1, *shape)
     with torch.inference_mode():
-        for _ in range(RUNS):
-            x = torch.zeros(1, *shape)
-            started = time.perf_counter()
-            module(x)
-            times.append(time.perf_counter() - started)
-    return min(times[1:])
+        started = time.perf_counter()
+        module(x)
+        return time.perf_counter() - started
 
 
 def share_time(seconds: Sequence[float | None], multiply_adds: Sequence[int]) -> list[float]:

@@ -18,8 +18,8 @@ def command(base: str, weights: str | None, crop: int | None, as_json: bool, qui
     """Show what each layer of BASE gives and costs, to help you choose where to cut.
 
     Needs no weights, no network and no images. 'field' is the receptive field in pixels, 'time' the share of the
-    forward pass up to each layer on this machine's CPU, and the last columns are the bytes that an image takes in the
-    cache, by pooling.
+    forward pass up to each layer on one thread of this machine's CPU, and the last columns are the bytes that an image
+    takes in the cache, by pooling.
 
     \b
     Example:

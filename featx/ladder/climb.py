@@ -3,8 +3,9 @@
 A step is kept where its best candidate gains more than one standard error of the paired difference on what there was
 before. With a few hundred images that is a point and more, and several steps may each fail by a little. So in the end
 the best of all that was measured is taken after all where it leads by more than half a point: what is given up for the
-sake of fewer layers or views is less. Which steps there are is decided elsewhere, so that the same choice can be made
-again on other rows.
+sake of fewer layers or views is less. Several views are cross-validated fewer times; gains and leads are always of the
+folds that both candidates were tried on. Which steps there are is decided elsewhere, so that the same choice can be
+made again on other rows.
 """
 
 from __future__ import annotations
@@ -70,8 +71,10 @@ class Rung:
     step : Step
     best : Measured
         The best candidate of the step.
+    before : Measured or None
+        What it is compared with: what the base had before, or in the end what all had; None for a base's first step.
     gain : Gain or None
-        On what the base had before; None for its first step.
+        On what was before; None for a base's first step.
     is_kept : bool
     tried : int
         How many candidates there were.
@@ -79,9 +82,18 @@ class Rung:
 
     step: Step
     best: Measured
+    before: Measured | None
     gain: Gain | None
     is_kept: bool
     tried: int
+
+    @property
+    def rates(self) -> tuple[float, float | None]:
+        """Means of the best candidate and of what was before, on the folds that the gain is of."""
+        if self.before is None:
+            return self.best.trial.rate, None
+        before, after = keep_common(self.before.trial, self.best.trial)
+        return after.rate, before.rate
 
 
 @dataclass
@@ -137,7 +149,7 @@ class Climb:
         best = find_best(trials)
         gain = compare_common(before.trial, best.trial) if before else None
         is_kept = gain is None or gain.is_beyond_noise
-        rung = Rung(step, best, gain, is_kept, len(trials))
+        rung = Rung(step, best, before, gain, is_kept, len(trials))
         if is_kept:
             self.at[step.base] = best
         self.rungs.append(rung)
@@ -145,8 +157,8 @@ class Climb:
 
     def close(self) -> Rung | None:
         """Take the best of all that was measured if it leads far enough; None where it does not."""
-        reached = self.top.trial
-        gains = {candidate: compare_common(reached, trial) for candidate, trial in self.trials.items()}
+        reached = self.top
+        gains = {candidate: compare_common(reached.trial, trial) for candidate, trial in self.trials.items()}
         # Of equals the first, which is the simplest.
         candidate = max(gains, key=lambda each: gains[each].points)
         gain = gains[candidate]
@@ -154,7 +166,7 @@ class Climb:
             return None
         best = Measured(candidate, self.trials[candidate])
         base = candidate.features.base
-        rung = Rung(Step(CLOSING, base), best, gain, True, len(self.trials))
+        rung = Rung(Step(CLOSING, base), best, reached, gain, True, len(self.trials))
         self.at[base] = best
         self.rungs.append(rung)
         return rung
@@ -168,8 +180,13 @@ def take_folds(trial: Trial, count: int) -> Trial:
 
 def compare_common(before: Trial, after: Trial) -> Gain:
     """Say what one trial gained on another on the folds that both were tried on."""
+    return compare_trials(*keep_common(before, after))
+
+
+def keep_common(before: Trial, after: Trial) -> tuple[Trial, Trial]:
+    """Keep of two trials the folds that both were tried on."""
     count = min(len(before.accuracies), len(after.accuracies))
-    return compare_trials(take_folds(before, count), take_folds(after, count))
+    return take_folds(before, count), take_folds(after, count)
 
 
 def find_best(trials: Mapping[Candidate, Trial]) -> Measured:

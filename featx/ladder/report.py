@@ -43,10 +43,12 @@ class LadderRow:
     candidate : str or None
         The best candidate of the step, in words; None where it was not tried.
     figure : float or None
-        What it reached in cross-validation: accuracy, or the figure of `--select`. Several views are cross-validated
-        fewer times, so a gain, which is of the folds that both candidates were tried on, need not be the difference.
+        What it reached in cross-validation: accuracy, or the figure of `--select`.
+    before : float or None
+        What it is compared with reached on the same folds, which may be fewer than stand in that one's own row: several
+        views are cross-validated fewer times. None for the first step of a base.
     gain, standard_error : float or None
-        In points, on what the base had reached before; None for the first step of a base.
+        In points, of `figure` on `before`; None for the first step of a base.
     seconds : float or None
         What the step took when it was first done.
     tried : int
@@ -60,6 +62,7 @@ class LadderRow:
     base: str
     candidate: str | None
     figure: float | None
+    before: float | None
     gain: float | None
     standard_error: float | None
     seconds: float | None
@@ -82,11 +85,13 @@ def show_rung(rung: Rung, seconds: float | None, bases: Sequence[str], select: S
     """
     sign = 1 if select is None else Criterion(select).sign
     gain = rung.gain
+    figure, before = rung.rates
     return LadderRow(
         STEPS_IN_WORDS[rung.step.kind],
         bases[rung.step.base],
         rung.best.candidate.describe(),
-        round(sign * rung.best.trial.rate, 6),
+        round(sign * figure, 6),
+        None if before is None else round(sign * before, 6),
         None if gain is None else round(gain.points, 4),
         None if gain is None else round(gain.standard_error, 4),
         seconds,
@@ -120,7 +125,7 @@ def show_skipped(step: Step, kept: KeptStep, bases: Sequence[str], reason: str =
         left = format_seconds(kept.left) if kept.left > 0 else "nothing"
         reason = f"about {needed}, budget left {left}"
     words = STEPS_IN_WORDS[step.kind]
-    return LadderRow(words, bases[step.base], None, None, None, None, None, 0, False, f"not tried: {reason}")
+    return LadderRow(words, bases[step.base], None, None, None, None, None, None, 0, False, f"not tried: {reason}")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from featx.reports.shown_rows import ShownRows
 HEADINGS = ("", "layer", "alias", "shape", "stride", "field", "parameters", "10^6 multiply-adds", "time")
 """Columns before those of the poolings."""
 
+UNIT = "bytes"
+"""Unit of the columns of the poolings: it stands above each name."""
+
 LEFT_ALIGNED = ("layer", "alias")
 
 ESTIMATED = "~"
@@ -40,7 +43,7 @@ def format_layer_table(rows: Sequence[LayerRow], style: str = "simple") -> str:
     for row in rows:
         poolings += [name for name in row.bytes if name not in poolings]
 
-    headings = [*HEADINGS, *poolings]
+    headings = [*HEADINGS, *(f"{UNIT}\n{name}" for name in poolings)]
     alignment = ["left" if name in LEFT_ALIGNED else "right" for name in headings]
     lines = []
     time_share = 0.0

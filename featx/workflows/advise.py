@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from featx.advice.cached import Curve, Material, MeasuredLayers, measure_cached
 from featx.advice.candidates import Candidate, Rung
+from featx.advice.depth import covers_usual_layers, find_deepest
 from featx.advice.wording import describe_not_measured, describe_rungs, next_command
 from featx.classifiers.figures import Criterion
 from featx.classifiers.search import SearchOptions
@@ -58,8 +59,8 @@ class Advice:
     layer : str
         The layer to take features of, or several joined by "+".
     strategy : str
-        "linear" (a linear classifier on the last layer), "shallow" (on an earlier one), "mix" (on several) or
-        "finetune".
+        "linear" (a linear classifier on the base's deepest layer of features), "shallow" (on another one), "mix" (on
+        several) or "finetune".
     command : str
         What to do next.
     reasons : list of str
@@ -75,7 +76,7 @@ class Advice:
     distances : dict of stage to float
         How far activations lie from the statistics in the stage's batch norms.
     learning_curve : list of (int, float)
-        Images trained on, and cross-validated accuracy at the advised layer.
+        Images trained on, and cross-validated accuracy at the best single layer: of cached ones, where there are any.
     layers : list of LayerScore
         In the base's order.
     pooling : str
@@ -126,6 +127,8 @@ class OnSample:
     advised : Candidate or None
     similarity, confidence, distances
         See `featx.bases.similarity.Probe`.
+    deepest : str, optional
+        The deepest of the layers worth trying, cached or not.
     """
 
     evidence: list[LayerScore] = field(default_factory=list)
@@ -135,6 +138,7 @@ class OnSample:
     similarity: float | None = None
     confidence: float | None = None
     distances: dict[str, float] = field(default_factory=dict)
+    deepest: str | None = None
 
 
 def advise_layer(
@@ -145,8 +149,8 @@ def advise_layer(
 ) -> Advice:
     """Advise which layers of a base to use for a data set, and what to do next.
 
-    Cached layers are measured by cross-validation on all training images, and decide where there are any; others on a
-    sample that is run through the base. The held-out part is never read.
+    Cached layers are measured by cross-validation on all training images, and decide where there are any, unless
+    another one gains beyond noise on a sample that is run through the base. The held-out part is never read.
 
     Parameters
     ----------
@@ -191,7 +195,8 @@ def advise_layer(
                 raise
             log.warning("no sample is run through the base: %s", error)
     not_measured = "" if sample else describe_not_measured(layer_sets, dataset)
-    return conclude(request, dataset, cached, measured, not_measured)
+    advice = conclude(request, dataset, cached, measured, find_deepest(stored_base) if stored_base else None)
+    return replace(advice, not_measured=not_measured)
 
 
 def join_cached(
@@ -229,26 +234,6 @@ def choose_options(request: CompareRequest, dataset: Dataset) -> SearchOptions:
     return SearchOptions(criterion=criterion, weighting=dataset.weighting(request.class_weight) or UNWEIGHTED)
 
 
-def covers_usual_layers(base: StoredBase, scores: Sequence[LayerScore]) -> bool:
-    """Whether the layers worth trying are cached: those with aliases, and the last one that is a map, or one after it.
-
-    What `featx.bases.similarity.candidates` says from the network itself, from its table of layers. Networks of tokens
-    have no aliases; three of their layers will do.
-    """
-    places = {str(layer["name"]): place for place, layer in enumerate(base.layers)}
-    cached = {score.layer for score in scores}
-    aliased = [name for name, layer in zip(places, base.layers, strict=True) if layer.get("alias")]
-    if not aliased:
-        return len(cached) >= min(3, len(places))
-    maps = [
-        place for place, layer in enumerate(base.layers) if len(layer["shape"]) == 3 and layer["shape"][1:] != [1, 1]
-    ]
-    is_classifier = [str(base.layers[place]["name"]).startswith("classifier") for place in maps]
-    last_maps = [place for place, is_last in zip(maps, is_classifier, strict=True) if not is_last]
-    deepest = max((places[name] for name in cached if name in places), default=-1)
-    return set(aliased) <= cached and deepest >= max(last_maps, default=0)
-
-
 def measure_sample(
     request: CompareRequest,
     dataset: Dataset,
@@ -264,7 +249,14 @@ def measure_sample(
         If the weights cannot be had.
     """
     # Torch takes seconds to import, as long as all measurements on a small cache.
-    from featx.advice.sample import Further, list_on_sample, load_sample_base, measure_further, score_sample
+    from featx.advice.sample import (
+        Further,
+        list_not_cached,
+        list_on_sample,
+        load_sample_base,
+        measure_further,
+        score_sample,
+    )
 
     base = load_sample_base(request.base, stored_base)
     scored_layers = {score.layer for score in cached.scores} if cached else set()
@@ -272,7 +264,7 @@ def measure_sample(
     curve: Curve = []
     if cached is not None:
         clf = cached.chosen.clf
-        candidates = [cached.advised]
+        candidates = [cached.advised, *list_not_cached(base, sample.evidence, cached.advised.pooling)]
     else:
         chosen = choose_layer(sample.evidence)
         clf = chosen.clf
@@ -282,17 +274,31 @@ def measure_sample(
     rungs: list[Rung] = []
     advised = candidates[0]
     if advised.views == 1:
-        further = Further(candidates, clf, cached is not None, options, request.seed, request.cache)
+        of_cache = cached.advised if cached else None
+        further = Further(candidates, clf, of_cache, options, request.seed, request.cache)
         rungs, advised = measure_further(base, dataset, further)
         # A cached candidate was measured on all images already.
         rungs = rungs[1:] if cached else rungs
-    return OnSample(sample.evidence, curve, rungs, advised, sample.similarity, sample.confidence, sample.distances)
+    return OnSample(
+        sample.evidence,
+        curve,
+        rungs,
+        advised,
+        sample.similarity,
+        sample.confidence,
+        sample.distances,
+        sample.deepest,
+    )
 
 
 def conclude(
-    request: CompareRequest, dataset: Dataset, cached: MeasuredLayers | None, sample: OnSample, not_measured: str
+    request: CompareRequest,
+    dataset: Dataset,
+    cached: MeasuredLayers | None,
+    sample: OnSample,
+    deepest: Collection[str] | None,
 ) -> Advice:
-    """Draw the conclusion from what was measured."""
+    """Draw the conclusion from what was measured; deepest names the layers that count as deepest, if the cache says."""
     evidence = [*(cached.scores if cached else []), *sample.evidence]
     chosen = cached.chosen if cached else choose_layer(sample.evidence)
     curve = cached.curve if cached else sample.curve
@@ -300,10 +306,11 @@ def conclude(
     rungs = [*(cached.rungs if cached else []), *sample.rungs]
     images = int((~dataset.test).sum())
     is_large = images >= LARGE
-    deepest = [layer.layer for layer in evidence if layer.cached == chosen.cached][-1]
+    if deepest is None:
+        deepest = [] if sample.deepest is None else [sample.deepest]
     strategy = decide(chosen, deepest, curve, is_large)
     if strategy != "finetune":
-        strategy = "mix" if len(advised.layers) > 1 else "linear" if advised.layer == deepest else "shallow"
+        strategy = "mix" if len(advised.layers) > 1 else "linear" if advised.layer in deepest else "shallow"
     if strategy == "finetune":
         advised = Candidate((chosen.layer,), chosen.pooling)
     is_cached = cached is not None and advised in (cached.advised, Candidate((chosen.layer,), chosen.pooling))
@@ -314,7 +321,7 @@ def conclude(
         layer=advised.layer,
         strategy=strategy,
         command=next_command(request, advised, (strategy, chosen.clf), is_cached),
-        reasons=[*give_reasons(chosen, curve, evidence), *describe_rungs(rungs)],
+        reasons=[*give_reasons(chosen, curve, evidence), *describe_rungs(rungs), *name_promising(cached, sample)],
         images=images,
         classes=len(dataset.classes),
         split=dataset.split,
@@ -328,7 +335,6 @@ def conclude(
         views=advised.views,
         clf=chosen.clf,
         rungs=rungs,
-        not_measured=not_measured,
     )
 
 
@@ -342,7 +348,7 @@ def gain_of_last_doubling(curve: Sequence[tuple[int, float]]) -> float:
     return curve[-1][1] - curve[-2][1]
 
 
-def decide(chosen: LayerScore, deepest: str, curve: Sequence[tuple[int, float]], is_large: bool) -> str:
+def decide(chosen: LayerScore, deepest: Collection[str], curve: Sequence[tuple[int, float]], is_large: bool) -> str:
     """Choose a strategy by what was measured.
 
     Fine-tuning is advised where there is much left to gain, more images would not bring it, and there are enough of
@@ -350,7 +356,7 @@ def decide(chosen: LayerScore, deepest: str, curve: Sequence[tuple[int, float]],
     """
     if is_large and chosen.best < MUCH_TO_GAIN and gain_of_last_doubling(curve) < CURVE_IS_FLAT:
         return "finetune"
-    return "linear" if chosen.layer == deepest else "shallow"
+    return "linear" if chosen.layer in deepest else "shallow"
 
 
 def give_reasons(chosen: LayerScore, curve: Sequence[tuple[int, float]], evidence: Sequence[LayerScore]) -> list[str]:
@@ -366,8 +372,27 @@ def give_reasons(chosen: LayerScore, curve: Sequence[tuple[int, float]], evidenc
     return reasons
 
 
+def name_promising(cached: MeasuredLayers | None, sample: OnSample) -> list[str]:
+    """Name the best layer that is not cached, where it looks better and was not tried beside what is advised.
+
+    Several views that are cached are not computed again for a sample, so nothing is tried beside them.
+    """
+    if cached is None or cached.advised.views == 1 or not sample.evidence:
+        return []
+    best = choose_layer(sample.evidence)
+    if best.best <= cached.chosen.best + error_of_difference(best):
+        return []
+    return [
+        f"{best.layer} ({best.pooling}) looks better, {best.best:.3f} on a sample of {best.images} images: extract it"
+    ]
+
+
+def error_of_difference(score: LayerScore) -> float:
+    """Estimate the standard error of the difference of two accuracies like this one."""
+    return float(np.sqrt(2 * max(0.0, score.best * (1 - score.best)) / score.images))
+
+
 def compare_with_second(chosen: LayerScore, second: LayerScore) -> str:
     """Say how far behind the second layer is: within one standard error of the difference it counts as tied."""
-    error = np.sqrt(2 * chosen.best * (1 - chosen.best) / chosen.images)
-    rank = "statistically tied" if second.best >= chosen.best - error else "runner-up"
+    rank = "statistically tied" if second.best >= chosen.best - error_of_difference(chosen) else "runner-up"
     return f"{rank}: {second.layer} ({second.pooling}), {second.best:.3f}"

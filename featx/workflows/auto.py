@@ -22,7 +22,7 @@ from featx.features.splits import FOLDS
 from featx.ladder.ascent import Ascent, Watch
 from featx.ladder.bench import Rows, take_rows
 from featx.ladder.budget import Budget
-from featx.ladder.candidates import Candidate
+from featx.ladder.candidates import VIEWS, Candidate
 from featx.ladder.climb import Climb, Rung, Step, climb_ladder
 from featx.ladder.opened_base import open_to_choose
 from featx.ladder.procedure import FEW_IMAGES, ProcedureEstimate, estimate_procedure, predict_seconds
@@ -212,8 +212,15 @@ def describe_rows(rows: Rows, images: int) -> str:
     """Say on what candidates were measured."""
     measured = len(rows.numbers)
     part = f"the {measured} training images" if measured == images else f"{measured} of the {images} training images"
-    times = "once" if rows.repeats == 1 else f"{rows.repeats} times"
-    return f"{part}, cross-validated {times}"
+    times = count_times(rows.repeats)
+    of_views = count_times(rows.count_repeats(VIEWS))
+    with_views = "" if of_views == times else f" (six views: {of_views})"
+    return f"{part}, cross-validated {times}{with_views}"
+
+
+def count_times(repeats: int) -> str:
+    """Write how many times something is done."""
+    return "once" if repeats == 1 else f"{repeats} times"
 
 
 def write_commands(request: AutoRequest, ascent: Ascent, chosen: Candidate) -> list[str]:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
+from torch import Tensor, nn
 
 from featx.base_choice import BaseChoice
+from featx.bases.base import Stage
 from featx.bases.layer_table import TIME_BUDGET, LayerRow, layer_table, share_time, time_stages
 from featx.bases.registry import resolve
 from featx.errors import RequestError, UnknownName
@@ -34,6 +37,33 @@ def test_what_would_take_too_long_is_estimated_by_the_rate_of_the_others() -> No
     assert time_stages(stages, shapes, [int(1e12 * TIME_BUDGET)] * 8) == [None] * 8
     assert share_time([2.0, None, 0.0], [10, 5, 0]) == pytest.approx([2 / 3, 1 / 3, 0])
     assert share_time([None, None], [1, 3]) == pytest.approx([0.25, 0.75])
+
+
+class Disturbed(nn.Module):
+    """A stage whose first runs take long, as where a machine starts up or is busy for a moment."""
+
+    def __init__(self, slow_runs: int) -> None:
+        super().__init__()
+        self.slow_runs = slow_runs
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.slow_runs > 0:
+            time.sleep(0.1)
+        self.slow_runs -= 1
+        return x
+
+
+def test_what_disturbs_the_first_runs_of_a_stage_is_not_in_its_time() -> None:
+    stages = [Stage("quiet", Disturbed(0)), Stage("disturbed", Disturbed(3)), Stage("after", Disturbed(0))]
+    seconds = time_stages(stages, [(3, 8, 8)] * 4, [1000] * 3)
+    assert max(each for each in seconds if each is not None) < 0.1
+    assert None not in seconds
+
+
+def test_measured_again_shares_are_about_the_same(rows: list[LayerRow]) -> None:
+    again = layer_table(resolve(BaseChoice("mobilenet_v2")))
+    for row, second in zip(rows, again, strict=True):
+        assert row.time_share == pytest.approx(second.time_share, abs=0.1)
 
 
 def test_a_size_that_a_network_does_not_take_is_one_clear_error() -> None:

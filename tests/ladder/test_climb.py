@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from featx.features.splits import LabelledRows
 from featx.ladder.bench import Bench, Rows
 from featx.ladder.candidates import Candidate, FeatureChoice, list_poolings
-from featx.ladder.climb import CLOSING, Climb, Measured, find_best
+from featx.ladder.climb import CLOSING, Climb, Measured, Rung, Step, compare_common, find_best
+from featx.ladder.report import show_rung
 from featx.selection.trials import Trial
 
 FOLDS = 5
@@ -41,6 +45,24 @@ def test_what_leads_by_less_is_not_worth_more_layers_or_views() -> None:
     climb = climb_to(reached, measured("layer3+layer4", 0.904))
     assert climb.close() is None
     assert climb.top == reached
+
+
+def test_what_a_gain_is_of_is_what_both_reached_on_the_folds_they_share() -> None:
+    """One view is cross-validated three times here, six views once: of the first folds there is no gain."""
+    one_view = measured("layer4", 0.98)
+    of_repeats = np.repeat([0.976, 0.983, 0.984], FOLDS)
+    one_view = replace(one_view, trial=replace(one_view.trial, accuracies=of_repeats))
+    ahead = measured("layer4", 0.986, views=6)
+    climb = climb_to(one_view, ahead)
+    rung = climb.close()
+    assert rung is not None
+    row = show_rung(rung, None, ["tiny"], None)
+    assert (row.figure, row.before) == (0.986, 0.976)
+    assert row.gain == pytest.approx(1)
+    back = Rung(Step("cuts", 0), one_view, ahead, compare_common(ahead.trial, one_view.trial), False, 1)
+    shown = show_rung(back, None, ["tiny"], None)
+    assert (shown.figure, shown.before) == (0.976, 0.986)
+    assert shown.gain == pytest.approx(-1)
 
 
 def test_of_equals_the_first_is_the_best() -> None:

@@ -8,15 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from featx.advice.cached import MeasuredLayers
+from featx.advice.candidates import Candidate
 from featx.base_choice import BaseChoice
 from featx.bases import registry
 from featx.bases.architecture import Architecture
 from featx.errors import MissingFeatures, WeightsError
 from featx.evaluation.layer_scores import LayerScore
 from featx.requests import CompareRequest, ExtractRequest
-from featx.workflows.advise import LARGE, advise_layer, decide, give_reasons
+from featx.workflows.advise import LARGE, OnSample, advise_layer, decide, give_reasons, name_promising
 from featx.workflows.extract import extract_features
 from tests.conftest import picture
 
@@ -110,7 +114,7 @@ def test_fine_tuning_is_advised_where_there_is_much_to_gain_and_enough_to_learn_
     layer: str, accuracy: float, curve: tuple[float, float], large: bool, strategy: str
 ) -> None:
     points = list(zip((2000, 4000), curve, strict=True))
-    assert decide(evidence(layer, accuracy), "layer4", points, large) == strategy
+    assert decide(evidence(layer, accuracy), {"layer4"}, points, large) == strategy
 
 
 def test_what_another_data_set_left_in_the_cache_changes_no_advice(photos: Path, cache: Path, tmp_path: Path) -> None:
@@ -126,6 +130,67 @@ def test_what_another_data_set_left_in_the_cache_changes_no_advice(photos: Path,
     extract_features(ExtractRequest(str(others), base, ("layer3", "layer1"), ("avg", "max"), cache=cache))
     extract_features(ExtractRequest(str(others), BaseChoice("tiny", "random"), ("layer1",), cache=cache))
     assert replace(advise_layer(request), not_measured="") == replace(alone, not_measured="")
+
+
+@pytest.fixture
+def order_of_patches(tmp_path: Path) -> Path:
+    """Two classes that differ in the order of two patches only, which no shallow layer sees."""
+    root = tmp_path / "patches"
+    for order, name in enumerate(("red-green", "green-red")):
+        (root / name).mkdir(parents=True)
+        for number in range(40):
+            generator = np.random.default_rng(100 * order + number)
+            pixels = generator.integers(80, 140, (32, 32, 3))
+            top = generator.integers(2, 22)
+            left = generator.integers(1, 6)
+            for place, channel in ((left, order), (left + 16, 1 - order)):
+                patch = pixels[top : top + 8, place : place + 8]
+                patch[:] = 30
+                patch[..., channel] = 230
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{number}.png")
+    return root
+
+
+def test_a_better_layer_that_is_not_cached_is_advised_with_its_extraction(
+    featx: Featx, order_of_patches: Path, cache: Path
+) -> None:
+    extract_features(ExtractRequest(str(order_of_patches), BaseChoice("tiny"), ("layer1",), cache=cache))
+    request = CompareRequest(str(order_of_patches), BaseChoice("tiny"), cache=cache)
+    advice = advise_layer(request)
+    assert [layer.layer for layer in advice.layers if layer.cached] == ["layer1"]
+    assert (advice.layer, advice.strategy) == ("layer4", "linear")
+    assert advice.command.startswith(f"featx extract {order_of_patches} --base tiny --layer layer4 ")
+    assert f" && featx fit {order_of_patches} --base tiny --layer layer4 " in advice.command
+    (of_layer4,) = [rung for rung in advice.rungs if (rung.layer, rung.pooling, rung.views) == ("layer4", "avg", 1)]
+    assert of_layer4.kept
+    assert not of_layer4.cached
+    assert of_layer4.seconds is not None
+    text = featx("advise", order_of_patches, "--base", "tiny", "--cache", cache, "-q").stdout
+    assert "Advice: train a linear classifier on layer4, the deepest layer" in text
+    assert "layer4 (avg): +" in text
+
+
+def test_the_deepest_of_the_cached_layers_is_not_the_deepest_layer(
+    featx: Featx, order_of_patches: Path, cache: Path
+) -> None:
+    layers = ("layer1", "layer3")
+    extract_features(ExtractRequest(str(order_of_patches), BaseChoice("tiny"), layers, cache=cache))
+    words = ("advise", order_of_patches, "--base", "tiny", "--cache", cache, "-q", "--no-sample")
+    advice = json.loads(featx(*words, "--json").stdout)
+    assert (advice["layer"], advice["strategy"]) == ("layer3", "shallow")
+    assert "the deepest layer" not in featx(*words).stdout
+
+
+@pytest.mark.parametrize(("accuracy", "is_named"), [(0.95, True), (0.91, False)])
+def test_beside_several_cached_views_a_layer_that_looks_better_on_a_sample_is_named(
+    accuracy: float, is_named: bool
+) -> None:
+    chosen = evidence("layer3", 0.9)
+    views = Candidate(("layer3",), "avg", 6)
+    not_cached = replace(evidence("layer4", accuracy), cached=False, images=300)
+    named = name_promising(MeasuredLayers([chosen], chosen, [], [], views), OnSample([not_cached]))
+    looks_better = "layer4 (avg) looks better, 0.950 on a sample of 300 images: extract it"
+    assert named == ([looks_better] if is_named else [])
 
 
 @pytest.fixture

@@ -106,8 +106,12 @@ def test_every_step_is_taken_and_the_best_candidate_becomes_the_model(climbed: t
     assert (first.tried, first.gain, first.is_kept) == (8, None, True)
     kept = [row for row in report.ladder if row.is_kept]
     assert kept[-1].candidate == report.chosen.describe()
+    assert first.before is None
     for row in report.ladder[1:]:
         assert row.gain is not None
+        assert row.figure is not None
+        assert row.before is not None
+        assert 100 * (row.figure - row.before) == pytest.approx(row.gain, abs=1e-3)
         assert row.standard_error is not None
         assert row.is_kept == (row.gain > row.standard_error or row.step == "best of all")
     result = report.fit.result
@@ -276,7 +280,13 @@ def test_the_command_prints_the_ladder_the_model_and_what_to_do_next(
         assert row.candidate in line
         assert f"{row.figure:.3f}" in line
         assert line.endswith(row.remark)
+        if row.before is not None:
+            assert f"  {row.figure:.3f}  {row.before:.3f}" in re.sub(" +", "  ", line)
     assert f"featx predict {out}" in text
+    chosen = [f"{row.figure:.3f}" for row in report.ladder if row.candidate == report.chosen.describe()]
+    final = re.search(r"cross-validated (\d\.\d{3}) on 16 images", text)
+    assert final is not None
+    assert final[1] == chosen[-1] or f"The {final[1]} here and the {chosen[-1]} in the ladder are of the same" in text
     assert featx("predict", out, table.parent, "-q").exit_code == 0
     quiet = featx(*words, "--json", "-q")
     values = json.loads(quiet.stdout)

@@ -104,7 +104,7 @@ def read_depths(rows: Sequence[TableRow], winner: TableRow) -> list[str]:
         return ["One cut was evaluated: others show what depth does."]
     deepest = max((row for row in cuts if row.layer == layers[-1]), key=lambda row: row.merit)
     if winner.layer == deepest.layer:
-        words = [f"The best cut is the deepest one, {winner.layer}."]
+        words = [f"The best cut is the deepest of these, {winner.layer}."]
     else:
         gain = 100 * (winner.test_accuracy - deepest.test_accuracy)
         words = [
