@@ -35,8 +35,8 @@ def closing_lines(rows: Sequence[TableRow], depths: Depths) -> list[str]:
         in_cv = write_points(winner.cv_accuracy - deepest.cv_accuracy)
         in_test = write_points(winner.test_accuracy - deepest.test_accuracy)
         lines.append(
-            f"The deepest of these layers, {name_features(deepest, rows)} with {deepest.clf}, scores {in_cv} in cross-validation "
-            f"and {in_test} {name_part(winner)}; {judge_difference(deepest)}"
+            f"The deepest of these layers, {name_features(deepest, rows)} with {deepest.clf}, scores {in_cv} in "
+            f"cross-validation and {in_test} {name_part(winner)}; {judge_difference(deepest)}"
         )
     for row in rows:
         if row.clf == "finetuned" and row is not winner:

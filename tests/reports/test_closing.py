@@ -15,8 +15,8 @@ def test_they_compare_the_winner_with_the_deepest_layer_in_whatever_order_the_ro
         first, second = closing_lines(rows, DEPTHS)
         assert first == "Best by cross-validation: features.13 with svm, test accuracy 0.912 (0.880 to 0.940)."
         assert second == (
-            "The deepest of these layers, features.18 with logreg, scores 5.0 points lower in cross-validation and 11.2 points "
-            "lower on the held-out part; that is more than chance (p = 0.001)."
+            "The deepest of these layers, features.18 with logreg, scores 5.0 points lower in cross-validation and "
+            "11.2 points lower on the held-out part; that is more than chance (p = 0.001)."
         )
 
 

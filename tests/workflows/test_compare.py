@@ -121,7 +121,11 @@ def test_the_table_marks_what_cannot_be_told_apart_and_can_be_sorted(
     assert all(0 <= float(row["p_value"]) <= 1 for row in table)
     assert all(float(row["megabytes"]) > 0 and float(row["ms_per_image"]) > 0 for row in table)
     assert "not shown: " in result.stdout
-    closing = [line for line in lines if line.startswith(("Best by cross-validation: ", "The deepest layer, layer3 "))]
+    closing = [
+        line
+        for line in lines
+        if line.startswith(("Best by cross-validation: ", "The deepest of these layers, layer3 "))
+    ]
     assert closing == lines[-len(closing) :], "the last lines, and the deepest is layer3 though layer1 was named last"
     assert "Best by cross-validation: " in closing[0]
     assert "Best by cross-validation: " not in (tmp_path / "t.csv").read_text()
