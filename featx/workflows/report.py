@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,8 @@ def write_report(
     """
     check_target(request.out)
     tools = tools or Tools()
+    if request.shows_images and (tools.explain or tools.answer):
+        import_torch_alone()
     inspection = start_inspection(request, tools)
     material = replace(gather_material(request, progress), ladder=ladder)
     material = replace(material, looked=look(material, tools, inspection))
@@ -119,6 +122,16 @@ def write_report(
     return ReportSummary(
         str(request.out), size, len(page.pictures.sources), page.pictures.left_out, figures, page.sections
     )
+
+
+def import_torch_alone() -> None:
+    """Import torch, where it can be imported, before threads begin.
+
+    Functions of scipy ask any torch in `sys.modules` for its tensors, and one that another thread is still importing
+    has none: they raise an AttributeError.
+    """
+    with suppress(ImportError, OSError):
+        import torch  # noqa: F401
 
 
 def check_target(out: Path) -> None:

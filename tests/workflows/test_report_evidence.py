@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,3 +52,25 @@ def test_weights_that_only_the_cache_names_are_not_opened(photos: Path, tmp_path
     comparison = open_comparison(CompareRequest(str(photos), BaseChoice("tiny"), ("layer4",), cache=cache))
     with pytest.raises(WeightsError, match="opened only where you name it"):
         answer_rows(comparison.request, comparison.base, comparison.dataset.listing, [("layer4", 0, 0)])
+
+
+@pytest.mark.slow
+def test_torch_is_imported_before_threads_begin(photos: Path, tmp_path: Path) -> None:
+    """While a thread imports it, scipy fails in others: it asks a half-imported torch for its tensors."""
+    cache = tmp_path / "cache"
+    extract_features(ExtractRequest(str(photos), BaseChoice("tiny"), ("layer4",), cache=cache))
+    words = ["report", str(photos), "--base", "tiny", "--cache", str(cache), "--out", str(tmp_path / "r.html"), "-q"]
+    script = (
+        "import sys\nfrom featx.processes import background\n"
+        "begin = background.Background.__init__\n"
+        "def check(self, function):\n"
+        "    name = getattr(function, '__name__', '')\n"
+        "    if name != 'import_without_compiler':\n"
+        "        assert hasattr(sys.modules.get('torch'), 'Tensor'), 'torch is not there yet'\n"
+        "    begin(self, function)\n"
+        "background.Background.__init__ = check\n"
+        f"from featx.cli.main import run\nrun({words!r})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "r.html").is_file()
