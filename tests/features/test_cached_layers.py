@@ -64,11 +64,11 @@ def test_the_cheapest_run_of_a_layer_bounds_its_other_poolings(measured: Measure
 
 
 def test_what_does_not_say_its_cost_bounds_nothing(measured: Measured) -> None:
-    measured.add("layer1", 7.0)
+    measured.add("layer1", 0.0007)
     measured.add("layer2", 8000.0)
     measured.add("layer4", None)
     costs = measured.costs()
-    assert costs["layer1", "avg"] == 7
+    assert costs["layer1", "avg"] == 0.0007
     assert 0 < costs["layer3", "avg"] < 8000
     assert costs["layer4", "avg"] == 0
 

@@ -227,7 +227,7 @@ def test_broken_and_missing_images_are_named_and_the_rest_labelled(
     assert [Path(image["path"]).name for image in said if image["label"] is None] == ["bad.png", "none.png"]
     assert said[-1]["reason"] == "No such file or directory"
     assert "bad.png: not an image" in result.stderr
-    assert "none.png: No such file" in result.stderr
+    assert "none.png: is neither a file nor a folder" in result.stderr
     assert "Thumbs" not in result.output
 
 
