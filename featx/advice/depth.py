@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
+from featx.bases.names import is_classifier_stage
 from featx.evaluation.layer_scores import LayerScore
 from featx.store.base_json import StoredBase
-
-CLASSIFIERS = ("classifier", "fc", "head", "heads")
-"""First parts of the names of layers that turn features into classes."""
 
 
 def covers_usual_layers(base: StoredBase, scores: Sequence[LayerScore]) -> bool:
@@ -27,8 +25,7 @@ def covers_usual_layers(base: StoredBase, scores: Sequence[LayerScore]) -> bool:
     maps = [
         place for place, layer in enumerate(base.layers) if len(layer["shape"]) == 3 and layer["shape"][1:] != [1, 1]
     ]
-    is_classifier = [str(base.layers[place]["name"]).startswith("classifier") for place in maps]
-    last_maps = [place for place, is_last in zip(maps, is_classifier, strict=True) if not is_last]
+    last_maps = [place for place in maps if is_before_classifier(base.layers[place])]
     deepest = max((places[name] for name in cached if name in places), default=-1)
     return set(aliased) <= cached and deepest >= max(last_maps, default=0)
 
@@ -47,5 +44,5 @@ def find_deepest(base: StoredBase) -> frozenset[str]:
 
 
 def is_before_classifier(layer: Mapping[str, Any]) -> bool:
-    """Whether a layer does not belong to the classifier, judged by its name."""
-    return str(layer["name"]).split(".")[0] not in CLASSIFIERS
+    """Whether a layer gives features, not classes."""
+    return not is_classifier_stage(str(layer["name"]))

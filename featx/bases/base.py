@@ -9,15 +9,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from featx.bases.names import CLASSIFIER_STAGES, is_classifier_stage
 from featx.bases.pooling import POOLINGS, Layout, layout_of, places
 from featx.errors import RequestError, first_line, unknown
 from featx.keys import BaseId
 
 ALIASES = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}
 """Names that mean the same depth in every convolutional base, and the output stride each stands for."""
-
-CLASSIFIER_STAGES = {"classifier", "fc", "head", "heads"}
-"""First parts of the names of stages that turn features into classes."""
 
 HEAD_STAGES = CLASSIFIER_STAGES | {"avgpool", "flatten", "dropout", "norm", "permute"}
 """First parts of the names of stages that add no depth of their own, so that no alias points at them."""
@@ -43,7 +41,7 @@ class Stage:
     @property
     def is_classifier(self) -> bool:
         """Whether it belongs to the classifier, judged by its name."""
-        return self.name.split(".")[0] in CLASSIFIER_STAGES
+        return is_classifier_stage(self.name)
 
     @property
     def has_parameters(self) -> bool:

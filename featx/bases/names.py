@@ -13,6 +13,9 @@ from collections.abc import Sequence
 
 from featx.errors import unknown
 
+CLASSIFIER_STAGES = {"classifier", "fc", "head", "heads"}
+"""First parts of the names of stages that turn features into classes."""
+
 TORCHVISION_FAMILIES: dict[str, tuple[str, ...]] = {
     "resnet": (
         *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
@@ -117,3 +120,8 @@ def check_pooling_names(names: Sequence[str]) -> None:
     for name in names:
         if name not in POOLING_NAMES:
             raise unknown("pooling", name, POOLING_NAMES)
+
+
+def is_classifier_stage(name: str) -> bool:
+    """Whether a stage turns features into classes, as its name says."""
+    return name.split(".")[0] in CLASSIFIER_STAGES

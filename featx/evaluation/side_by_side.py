@@ -138,7 +138,7 @@ def take_steps(steps: Mapping[int, tuple[Step[R], Task]], here: Container[int]) 
 def take_on_cluster(steps: Mapping[int, tuple[Step[R], Task]]) -> Generator[tuple[int, R], None, None]:
     """Take steps on the nodes of a cluster; yield place and result as they come.
 
-    Nodes read features from the cache that all of them see. Where there are no steps, no cluster is needed.
+    Nodes read features from the cache that they share. Without steps, no cluster is opened.
 
     Parameters
     ----------

@@ -62,7 +62,8 @@ def list_candidates(store: FeatureStore, request: CompareRequest) -> list[Stored
     candidates = [base for base in named if fits_choice(base, choice, digest)]
     if not candidates:
         what = f"the cache '{store.root}' holds no features of {describe_choice(choice)}"
-        raise missing_features(request, f"{what} ({describe_bases(store.root, store.bases())})", request.layers)
+        others = describe_bases(store.root, store.bases(), name)
+        raise missing_features(request, f"{what} ({others})", request.layers)
     return candidates
 
 

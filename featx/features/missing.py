@@ -101,9 +101,17 @@ def missing_features(
     return MissingFeatures(what, request.extraction(list(single_layers), request.poolings))
 
 
-def describe_bases(cache: CachePath, cached: Sequence[StoredBase]) -> str:
-    """Say of which bases a cache holds features, and where an empty one is: it may be that of another folder."""
+def describe_bases(cache: CachePath, cached: Sequence[StoredBase], wanted: str) -> str:
+    """Say of which bases a cache holds features, and where an empty one is: it may be that of another folder.
+
+    Parameters
+    ----------
+    wanted : str
+        Name of the base that was asked for, which may be there in another form only.
+    """
     names = list(dict.fromkeys(base.id.architecture for base in cached))
+    if wanted in names:
+        return f"it holds those of {wanted} with other weights, another transform or precision"
     if names:
         return f"it holds those of {shorten(names)}"
     return f"it is empty or not there: {cache.absolute() if isinstance(cache, Path) else cache}"

@@ -68,7 +68,7 @@ def name_features(row: TableRow, rows: Sequence[TableRow]) -> str:
 
 def find_deepest(rows: Sequence[TableRow], winner: TableRow, depths: Depths) -> TableRow | None:
     """Find the best row at the deepest single layer of the winner's frozen base; None where there is none."""
-    # A fine-tuned row names the stage it was unfrozen from, which is no depth of the frozen base.
+    # The layer of a fine-tuned row is where unfreezing began, not a depth of the frozen base.
     frozen = [row for row in rows if row.clf not in TUNED and row.base == winner.base]
     depth_of = {row.layer: depths[row.base, row.layer] for row in frozen if (row.base, row.layer) in depths}
     if not depth_of:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,5 @@ def test_an_empty_cache_is_told_by_its_whole_path_and_another_by_the_bases_that_
     extract_features(ExtractRequest("digits", BaseChoice("tiny"), ("layer1",)))
     with raises_missing(r"holds no features of resnet50 \(it holds those of tiny\)"):
         compare_layer_sets(request)
+    with raises_missing(r"holds no features of tiny \(it holds those of tiny with other weights, another transform"):
+        compare_layer_sets(replace(request, base=BaseChoice("tiny", crop=48)))
