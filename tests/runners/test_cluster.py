@@ -115,6 +115,21 @@ def test_two_nodes_store_what_one_process_does(
     assert (again.extracted, again.cached, len(again.failed)) == (0, IMAGES - 1, 1)
 
 
+@pytest.mark.gpu
+def test_workers_that_share_a_gpu_store_what_one_process_does_on_it(
+    alone: ExtractRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    pytest.importorskip("ray", reason="Ray is not installed")
+    on_gpu = replace(alone, device="cuda", cache=tmp_path / "gpu")
+    extract_features(on_gpu)
+    shared = replace(on_gpu, cache=tmp_path / "shared", workers=2, runner="ray", gpus_per_worker=0.5)
+    summary = extract_features(shared)
+    assert (summary.device, summary.extracted) == ("2 x cuda", IMAGES - 2)
+    for ours, expected in zip(read_all(shared), read_all(on_gpu), strict=True):
+        assert np.abs(ours - expected).max() < 1e-4 * np.abs(expected).max()
+
+
 def test_nodes_share_a_cache_of_objects(on_cluster: ExtractRequest, alone: ExtractRequest, tmp_path: Path) -> None:
     pytest.importorskip("obstore", reason="obstore is not installed: no object store can be reached")
     got = replace(on_cluster, cache=parse_cache(f"file://{tmp_path}/bucket", tmp_path / "copies"))
