@@ -32,7 +32,7 @@ from featx.store.header import CHECKSUM_BLOCK_BYTES
 from featx.store.part import BLOCKS_PER_READ, Part
 from featx.store.paths import list_parts
 from featx.store.store import FeatureStore
-from featx.store.writer import PartWriter, rows_per_part
+from featx.store.writer import PartWriter, RowCost, rows_per_part
 from featx.timing import Clock
 
 KEY = FeatureKey(BaseId("resnet50", "ab" * 32, InputTransform(256, 224)), "layer4")
@@ -81,8 +81,8 @@ class Throughput:
         rows = rows_per_part(len(self.features))
         writer = PartWriter(FeatureStore(self.folder / "store"), KEY, rows, lambda: {"host": "here"}, Clock())
         for low in range(0, len(self.features), BATCH):
-            writer.append(self.digest_list[low : low + BATCH], self.features[low : low + BATCH], 0.0)
-        writer.close(0.0)
+            writer.append(self.digest_list[low : low + BATCH], self.features[low : low + BATCH], RowCost(0, 0))
+        writer.close()
 
     def add(self) -> None:
         """Commit a part for each batch, durable before the next one begins."""

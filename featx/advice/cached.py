@@ -299,7 +299,7 @@ class Finals:
         """Join the cached layers of a candidate."""
         single = [each for each in self.layer_sets if each.pooling == pooling and each.name in layers]
         parts = tuple(each.parts[0] for each in single)
-        return LayerSet(parts, ms_per_image=sum(each.ms_per_image for each in single))
+        return LayerSet(parts, ms_per_image=max(each.ms_per_image for each in single))
 
     def count_views(self, candidate: Candidate, digests: NDArray[np.uint8]) -> int:
         """Count the views that are cached of all images, from the first one without a gap."""

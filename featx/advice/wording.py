@@ -48,7 +48,7 @@ def describe_not_measured(layer_sets: Sequence[LayerSet], dataset: Dataset) -> s
     layer_sets : sequence of LayerSet
         What is cached; the time that it took to extract is known.
     """
-    seconds_per_image = sum(layer_set.ms_per_image for layer_set in layer_sets) / 1e3
+    seconds_per_image = max(layer_set.ms_per_image for layer_set in layer_sets) / 1e3
     images = min(SAMPLE_IMAGES, int(dataset.train.sum()))
     seconds = SAMPLE_SECONDS + SAMPLE_PASSES * images * seconds_per_image
     return (

@@ -27,7 +27,7 @@ class CachedLayer:
     missing : (n,) bool
         Images that lack any of the views.
     seconds_per_image : float
-        The least that its features, or those of a deeper layer, have cost in any run: 0 where nothing says so.
+        The least that a pass to this layer alone, or to a deeper one, cost in any run: 0 where nothing says so.
     """
 
     views: tuple[KeySummary, ...]
@@ -51,8 +51,8 @@ class CachedLayer:
 
     @property
     def measured(self) -> float:
-        """Seconds that all views of an image took: the share of this layer among those extracted together."""
-        return sum(view.seconds / max(1, view.images) for view in self.views)
+        """Seconds that a pass to this layer alone would have taken for all views of an image."""
+        return sum(view.seconds_alone / max(1, view.images) for view in self.views)
 
 
 CachedLayers = dict[tuple[str, str], CachedLayer]
@@ -91,7 +91,7 @@ def bound_costs(base: StoredBase, cached: CachedLayers) -> CachedLayers:
     """Give each layer the least that it or a deeper one has cost, so that costs never fall with depth.
 
     A pass to a deeper layer goes through every shallower one. Where a shallower one has cost more, it was extracted
-    in another run: on a busier machine, or with fewer layers and poolings to share the pass with.
+    in another run, on a busier machine.
     """
     costs: dict[str, list[float]] = {}
     for layer in cached.values():

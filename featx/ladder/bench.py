@@ -132,7 +132,7 @@ class Bench:
         parts = [by_name[layer] for layer in features.layers]
         first = tuple(layer_set.parts[0] for layer_set in parts)
         further = tuple(part for layer_set in parts for part in layer_set.further)
-        return LayerSet(first, further, sum(layer_set.ms_per_image for layer_set in parts))
+        return LayerSet(first, further, max(layer_set.ms_per_image for layer_set in parts))
 
     def count_work(self, features: FeatureChoice, rows: Rows, views: int) -> float:
         """Say how much a trial of linear classifiers on so many views has to do; only ratios mean anything.

@@ -29,6 +29,7 @@ from featx.requests import ExtractRequest
 from featx.runners.claims import Claims
 from featx.runners.feature_writers import FeatureWriters
 from featx.runners.local import Visit, describe_provenance, list_feature_keys
+from featx.runners.pass_costs import measure_depths
 from featx.runners.tally import Tally
 from featx.runners.work_items import ItemReport, WorkItem
 from featx.storage.paths import side_folder
@@ -131,7 +132,8 @@ class ClusterWorker:
         if problems := self.task.check.list_problems():
             raise NodeError(f"node '{platform.node()}' {' and '.join(problems)}")
         request = self.task.request
-        self.base: Base = load_base(resolve(request.base))
+        architecture = resolve(request.base)
+        self.base: Base = load_base(architecture)
         if list_feature_keys(self.base, request) != list(self.task.keys):
             raise NodeError(f"node '{platform.node()}' has other weights of '{request.base.name}' than the driver")
         device = choose_device(request.device)
@@ -144,6 +146,7 @@ class ClusterWorker:
             self.task.images,
             lambda: describe_provenance(self.engine),
             self.clock,
+            measure_depths(architecture, {key.layer for key in self.task.keys}),
         )
         self.log.take()
         return str(device)
@@ -169,7 +172,7 @@ class ClusterWorker:
         visit = ItemVisit(cache, self.make_listing(item), self.engine, self.writers, tally, known, started)
         with suppress(Stopped):
             visit.compute(range(count), self.note_progress)
-        self.writers.commit(visit.seconds_per_feature())
+        self.writers.commit()
         workers = self.engine.plan.workers
         return ItemReport(
             digests=known.digests,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from featx.data.loader import Batch
 from featx.keys import FeatureKey
+from featx.runners.pass_costs import PassCost
 from featx.store.store import FeatureStore
 from featx.store.writer import PartWriter, rows_per_part
 from featx.timing import Clock
@@ -29,6 +30,8 @@ class FeatureWriters:
         Gives what parts note about the machine and the engine; asked when a part is written.
     clock : Clock
         Counts the seconds of writing.
+    depths : mapping of str to float
+        Of each layer, as `measure_depths` gives them.
     """
 
     def __init__(
@@ -38,12 +41,15 @@ class FeatureWriters:
         images: int,
         describe_provenance: Callable[[], Mapping[str, Any]],
         clock: Clock,
+        depths: Mapping[str, float],
     ) -> None:
         part_rows = rows_per_part(images, *store.storage.part_rows)
         self.writers: dict[tuple[str, str, int], PartWriter] = {}
         for key in keys:
             writer = PartWriter(store, key, part_rows, describe_provenance, clock)
             self.writers[key.layer, key.pooling, key.view] = writer
+        self.depths = depths
+        self.views = len({key.view for key in keys})
 
     def __len__(self) -> int:
         return len(self.writers)
@@ -64,7 +70,7 @@ class FeatureWriters:
             is_missing |= writer.index.find(digests) < 0
         return is_missing
 
-    def append(self, batch: Batch, new_places: set[int], seconds: float) -> None:
+    def append(self, batch: Batch, new_places: set[int], cost: PassCost) -> None:
         """Hand features to the writers of their keys, which drop what they hold already.
 
         Parameters
@@ -72,8 +78,8 @@ class FeatureWriters:
         batch : Batch
         new_places : set of int
             Places in `batch.loaded` whose features are to be written.
-        seconds : float
-            What one image and key has cost.
+        cost : PassCost
+            Of each image of the batch that is new.
         """
         rows_by_view: dict[int, list[int]] = {}
         for row, (place, view) in enumerate(batch.members):
@@ -85,17 +91,18 @@ class FeatureWriters:
             for (layer, pooling), features in batch.features.items():
                 # Indexing copies: a batch of which every row is new, the usual case, goes through as it is.
                 chosen = features if is_whole_batch else features[rows]
-                self.writers[layer, pooling, view].append(digests, chosen, seconds)
+                of_row = cost.of_row(len(self.writers), self.views, self.depths[layer])
+                self.writers[layer, pooling, view].append(digests, chosen, of_row)
 
-    def commit(self, seconds: float) -> None:
+    def commit(self) -> None:
         """Commit what was collected so far, and wait until it is stored."""
         for writer in self.writers.values():
-            writer.commit(seconds)
+            writer.commit()
         for writer in self.writers.values():
             writer.wait()
 
-    def close(self, seconds: float) -> None:
+    def close(self) -> None:
         """Commit what is left; every writer is closed, also when another one fails."""
         with ExitStack() as stack:
             for writer in self.writers.values():
-                stack.callback(writer.close, seconds)
+                stack.callback(writer.close)

@@ -31,6 +31,7 @@ from featx.processes.machine import count_cores
 from featx.requests import ExtractRequest
 from featx.runners.claims import Claims
 from featx.runners.feature_writers import FeatureWriters
+from featx.runners.pass_costs import PassCost, find_network_share, measure_depths
 from featx.runners.shard import Shard
 from featx.runners.summary import ExtractSummary
 from featx.runners.tally import RowOutcome, Tally
@@ -90,7 +91,8 @@ def run_with_base(
     plan = make_plan(base, group_poolings(keys), device, request.batch_size, workers)
     engine = LazyEngine(request.engine, plan, len(listing), clock)
     store = FeatureStore(request.cache)
-    writers = FeatureWriters(store, keys, len(listing), lambda: describe_provenance(engine), clock)
+    depths = measure_depths(architecture, {key.layer for key in keys})
+    writers = FeatureWriters(store, keys, len(listing), lambda: describe_provenance(engine), clock, depths)
     shard = Shard(*request.shard) if request.shard else Shard()
     tally = Tally(Claims(writers), base.id.transform)
 
@@ -141,7 +143,7 @@ class Visit:
     known : KnownDigests
         Completed on the way.
     started : float
-        Time of `time.perf_counter` from which the cost of a feature is counted.
+        Time of `time.perf_counter` from which the cost of features is counted.
     """
 
     cache: Path
@@ -156,16 +158,21 @@ class Visit:
         """Go through the rows; what is computed before an error or an interruption is committed all the same."""
         with ExitStack() as stack:
             stack.callback(save_digests, self.cache, self.listing, self.known)
-            stack.callback(lambda: self.writers.close(self.seconds_per_feature()))
+            stack.callback(self.writers.close)
             self.compute(rows, progress)
 
     def compute(self, rows: Sequence[int], progress: Progress | None) -> None:
         """Go through the rows, and leave it to the caller to commit what the writers collect."""
         done = 0
+        paid = self.started
         claim = self.tally.claims.claim
         for batch in compute_features(self.engine, self.listing, rows, claim, self.writers.missing_views):
             new_places = self.count(batch)
-            self.writers.append(batch, new_places, self.seconds_per_feature())
+            now = time.perf_counter()
+            if new_places:
+                cost = PassCost((now - paid) / len(new_places), find_network_share(self.engine.clock.seconds))
+                self.writers.append(batch, new_places, cost)
+                paid = now
             done += len(batch.loaded)
             if isinstance(progress, NotedProgress):
                 progress.note(self.remark())
@@ -190,11 +197,6 @@ class Visit:
         if elapsed < LEAST_TO_JUDGE:
             return ""
         return describe_decoding(engine.clock.with_idle(engine.plan.workers, elapsed))
-
-    def seconds_per_feature(self) -> float:
-        """Seconds that one image and key have cost so far, everything included."""
-        elapsed = time.perf_counter() - self.started
-        return elapsed / max(1, self.tally.counts[RowOutcome.EXTRACTED]) / len(self.writers)
 
 
 def list_feature_keys(base: Base, request: ExtractRequest) -> list[FeatureKey]:

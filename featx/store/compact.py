@@ -181,8 +181,11 @@ def join_provenance(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Join the provenance of parts: costs add up, the earliest time counts, differing values become a list."""
     names = sorted(set().union(*parts))
     joined: dict[str, Any] = {name: join_values([part[name] for part in parts if name in part]) for name in names}
+    shares = [float(part.get("seconds", 0)) for part in parts]
+    alone = [float(part.get("seconds_alone", share)) for part, share in zip(parts, shares, strict=True)]
     figures = {
-        "seconds": round(min(MOST_FIGURE, sum(float(part.get("seconds", 0)) for part in parts)), 4),
+        "seconds": round(min(MOST_FIGURE, sum(shares)), 4),
+        "seconds_alone": round(min(MOST_FIGURE, sum(alone)), 4),
         "created": min((float(part["created"]) for part in parts if "created" in part), default=0.0),
         "merged": min(int(MOST_FIGURE), sum(int(part.get("merged", 1)) for part in parts)),
     }

@@ -32,6 +32,8 @@ class KeySummary:
         When the newest part was written, in seconds since 1970.
     seconds : float
         What computing the features cost.
+    seconds_alone : float
+        What it would have cost for this layer alone; as `seconds`, where parts do not say it.
     """
 
     key: FeatureKey
@@ -41,6 +43,7 @@ class KeySummary:
     parts: int
     modified: float
     seconds: float
+    seconds_alone: float
 
 
 RowsOfShapes = Counter[tuple[int, ...]]
@@ -74,6 +77,7 @@ def summarise_key(folder: CachePath, root: CachePath) -> KeySummary | None:
     digests = []
     size = 0
     seconds = 0.0
+    seconds_alone = 0.0
     modified = 0.0
     for part in open_sound_parts(folder):
         header = part.header
@@ -89,9 +93,11 @@ def summarise_key(folder: CachePath, root: CachePath) -> KeySummary | None:
         digests.append(header.digests.copy())
         rows_of[header.shape[1:]] += header.shape[0]
         size += header.file_bytes
-        seconds += float(header.provenance.get("seconds", 0))
+        share = float(header.provenance.get("seconds", 0))
+        seconds += share
+        seconds_alone += float(header.provenance.get("seconds_alone", share))
         modified = max(modified, part.file.modified)
     if key is None:
         return None
     images = int(DigestIndex(digests).are_first().sum())
-    return KeySummary(key, images, choose_shape(rows_of), size, len(digests), modified, seconds)
+    return KeySummary(key, images, choose_shape(rows_of), size, len(digests), modified, seconds, seconds_alone)

@@ -110,6 +110,7 @@ class FigureFields(Struct, frozen=True):
     """The figures in a part's provenance that are summed up."""
 
     seconds: Annotated[float, Meta(ge=0, le=MOST_FIGURE)] = 0.0
+    seconds_alone: Annotated[float, Meta(ge=0, le=MOST_FIGURE)] = 0.0
     created: Annotated[float, Meta(ge=-MOST_FIGURE, le=MOST_FIGURE)] = 0.0
     merged: Annotated[int, Meta(ge=1, le=int(MOST_FIGURE))] = 1
 

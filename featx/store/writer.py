@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,26 @@ from featx.timing import Clock
 
 WRITER_THREADS = 6
 """Parts written at a time: while some wait for the disk, others are checksummed and handed to it."""
+
+
+@dataclass(frozen=True)
+class RowCost:
+    """What a row of a key has cost, or several together, in seconds.
+
+    Attributes
+    ----------
+    share : float
+        Its share of a pass that was for several keys: those of all keys add up to the pass.
+    alone : float
+        What a pass for its layer alone would have cost.
+    """
+
+    share: float
+    alone: float
+
+    def plus(self, other: RowCost, rows: int) -> RowCost:
+        """Add the cost of further rows."""
+        return RowCost(self.share + rows * other.share, self.alone + rows * other.alone)
 
 
 class PartWriter:
@@ -61,18 +82,19 @@ class PartWriter:
         self.digests: list[NDArray[np.uint8]] = []
         self.features: list[NDArray[np.float32]] = []
         self.rows = 0
+        self.cost = RowCost(0.0, 0.0)
         self.pending: deque[Future[Any]] = deque()
         self.pool = ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="write")
 
-    def append(self, digests: Sequence[bytes], features: NDArray[np.float32], seconds: float) -> None:
+    def append(self, digests: Sequence[bytes], features: NDArray[np.float32], cost: RowCost) -> None:
         """Take the rows of a batch that the store lacks, and commit each part that they fill.
 
         Parameters
         ----------
         digests : sequence of n times 32 bytes
         features : (n, ...) float32
-        seconds : float
-            What one row has cost.
+        cost : RowCost
+            Of each of them.
 
         Raises
         ------
@@ -90,12 +112,13 @@ class PartWriter:
             self.digests.append(digest_rows[:taken])
             self.features.append(features[:taken])
             self.rows += taken
+            self.cost = self.cost.plus(cost, taken)
             digest_rows = digest_rows[taken:]
             features = features[taken:]
             if self.rows == full:
-                self.commit(seconds)
+                self.commit()
 
-    def commit(self, seconds: float) -> None:
+    def commit(self) -> None:
         """Hand the collected rows to a writing thread.
 
         It waits while all threads are busy: errors come soon, and memory stays bounded.
@@ -103,15 +126,21 @@ class PartWriter:
         self.wait(WRITER_THREADS - 1)
         if not self.rows:
             return
-        self.pending.append(self.pool.submit(self.write, self.digests, self.features, seconds))
+        self.pending.append(self.pool.submit(self.write, self.digests, self.features, self.cost))
         self.digests = []
         self.features = []
         self.rows = 0
+        self.cost = RowCost(0.0, 0.0)
 
-    def write(self, digests: list[NDArray[np.uint8]], features: list[NDArray[np.float32]], seconds: float) -> None:
-        """Write a part; runs in the writing thread."""
+    def write(self, digests: list[NDArray[np.uint8]], features: list[NDArray[np.float32]], cost: RowCost) -> None:
+        """Write a part whose rows have cost so much together; runs in the writing thread."""
         joined = np.concatenate(digests)
-        provenance = {**self.describe_provenance(), "created": time.time(), "seconds": round(seconds * len(joined), 4)}
+        figures = {
+            "created": time.time(),
+            "seconds": round(cost.share, 4),
+            "seconds_alone": round(cost.alone, 4),
+        }
+        provenance = {**self.describe_provenance(), **figures}
         with self.clock.timed("write"):
             self.store.add(self.key, joined, features, provenance)
 
@@ -120,7 +149,7 @@ class PartWriter:
         while len(self.pending) > most:
             self.pending.popleft().result()
 
-    def close(self, seconds: float) -> None:
+    def close(self) -> None:
         """Commit what is left, also when the work stopped early.
 
         Raises
@@ -129,7 +158,7 @@ class PartWriter:
             If a part could not be committed.
         """
         try:
-            self.commit(seconds)
+            self.commit()
             self.wait()
         finally:
             self.pool.shutdown()

@@ -31,7 +31,7 @@ def make_tally(cache: Path, *cached: bytes) -> Tally:
     if cached:
         rows = np.stack([np.frombuffer(digest, np.uint8) for digest in cached])
         store.add(KEY, rows, features_of(rows), {})
-    return Tally(Claims(FeatureWriters(store, [KEY], 10, dict, Clock())), KEY.base.transform)
+    return Tally(Claims(FeatureWriters(store, [KEY], 10, dict, Clock(), {KEY.layer: 1.0})), KEY.base.transform)
 
 
 def test_the_first_of_equal_images_is_extracted_and_the_others_are_duplicates(cache: Path, images: list[bytes]) -> None:

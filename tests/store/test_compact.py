@@ -34,7 +34,13 @@ def test_costs_and_origin_are_kept(cache: Path) -> None:
     before = store.keys()[0].seconds
     compact(cache)
     with Part.open(part_files(cache)[0]) as part:
-        assert part.header.provenance == {"created": 0.0, "host": "here", "merged": 3, "seconds": before}
+        assert part.header.provenance == {
+            "created": 0.0,
+            "host": "here",
+            "merged": 3,
+            "seconds": before,
+            "seconds_alone": before,
+        }
     assert store.keys()[0].seconds == before
 
 

@@ -220,8 +220,8 @@ def chart_cost(rows: Sequence[TableRow]) -> Chart | None:
     return Chart(
         "cost",
         "Accuracy against the cost of extraction",
-        f"One mark for each of {len(measured)} rows, with 95 % intervals; further left is cheaper. Costs are the least "
-        f"that was measured of a cut or a deeper one, each a share of the pass that extracted it. "
+        f"One mark for each of {len(measured)} rows, with 95 % intervals; further left is cheaper. Costs are those of "
+        f"a pass to that cut alone: the least that was measured of it or of a deeper one. "
         f"The best: {describe_row(winner, winner)}.",
         lambda palette: draw_cost(measured, winner, palette),
     )
@@ -250,7 +250,7 @@ def draw_cost(rows: Sequence[TableRow], winner: TableRow, palette: Palette) -> D
     axes.margins(x=0.08)
     if max(costs) <= ONE_COST * min(costs):
         axes.set_xlim(0.2 * min(costs), 1.8 * max(costs))
-        axes.set_xlabel("extraction, ms/image (layers of one pass share its cost; marks stand side by side)")
+        axes.set_xlabel("extraction, ms/image (all cost the same; marks stand side by side)")
     else:
         axes.set_xlabel("extraction, ms/image")
     axes.set_ylabel("accuracy on held-out images")
