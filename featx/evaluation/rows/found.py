@@ -67,5 +67,5 @@ def evaluate_usual(comparisons: Sequence[Comparison], progress: Progress | None 
 
 def list_not_evaluated(comparison: Comparison, found: Sequence[Found]) -> list[LayerSet]:
     """List the cached layers of a base of which no result is there."""
-    evaluated = {each.layer_set for each in found if each.comparison is comparison}
-    return [layer_set for layer_set in comparison.layer_sets if layer_set not in evaluated]
+    evaluated = {each.layer_set.every_key for each in found if each.layer_set is not None}
+    return [layer_set for layer_set in comparison.layer_sets if layer_set.every_key not in evaluated]

@@ -31,7 +31,7 @@ FAR_BELOW = 1.2
 """The dummy's line lies on the chart unless it is further below all intervals than so many times their range."""
 
 ONE_COST = 1.1
-"""Ratio of the largest to the smallest cost up to which marks stand side by side: layers of one pass share its cost."""
+"""Ratio of the largest to the smallest cost up to which marks stand side by side: they would cover one another."""
 
 WORTH_LOGARITHM = 12.0
 """Ratio of the largest to the smallest cost from which on a scale of ratios shows them all."""
@@ -250,9 +250,12 @@ def draw_cost(rows: Sequence[TableRow], winner: TableRow, palette: Palette) -> D
     axes.margins(x=0.08)
     if max(costs) <= ONE_COST * min(costs):
         axes.set_xlim(0.2 * min(costs), 1.8 * max(costs))
-        axes.set_xlabel("extraction, ms/image (all cost the same; marks stand side by side)")
+        axes.set_xlabel("extraction, ms/image (within a tenth of each other; marks stand side by side)")
     else:
         axes.set_xlabel("extraction, ms/image")
+        if not is_logarithmic:
+            # So that twice as far is twice as dear.
+            axes.set_xlim(0, 1.06 * max(costs))
     axes.set_ylabel("accuracy on held-out images")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(names) + 1, borderaxespad=0.2)
     return Drawing(figure, tips)
@@ -264,7 +267,7 @@ def place_costs(rows: Sequence[TableRow], costs: Sequence[float], is_logarithmic
         step = min(0.05, 1.2 / len(rows))
         return [cost * (1 + (number - (len(rows) - 1) / 2) * step) for number, cost in enumerate(costs)]
     names = list(dict.fromkeys(row.clf for row in rows))
-    spread = 0.012 * (max(costs) - min(costs))
+    spread = 0.012 * max(costs)
     places = []
     for row, cost in zip(rows, costs, strict=True):
         number = names.index(row.clf) - (len(names) - 1) / 2

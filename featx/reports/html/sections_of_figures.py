@@ -47,7 +47,7 @@ COLUMNS = (
     (
         "ms_per_image",
         "ms/image",
-        "Cost of extracting an image: the least measured of this or a deeper cut, a share of one pass",
+        "Cost of extracting an image to this cut alone: the least measured of it or a deeper one",
     ),
     ("megabytes", "MB", "Room on disk of the features"),
     ("fit_seconds", "seconds", "Search and refit of the classifier"),

@@ -241,7 +241,9 @@ def test_without_results_the_usual_classifiers_are_evaluated(tmp_path: Path, pho
     cache = tmp_path / "cache"
     run("extract", photos, "--base", "tiny", "--layer", "layer2", "--cache", cache, "-q")
     printed = run("report", photos, "--base", "tiny", "--cache", cache, "--out", tmp_path / "r.html", "--json", "-q")
-    assert {row["clf"] for row in json.loads(printed)["table"]["rows"]} == {"logreg", "svm", "mlp"}
+    table = json.loads(printed)["table"]
+    assert {row["clf"] for row in table["rows"]} == {"logreg", "svm", "mlp"}
+    assert table["lacking"] == []
 
 
 def test_what_is_not_evaluated_is_said_with_the_command_that_does(four: Made, tmp_path: Path) -> None:
