@@ -12,7 +12,7 @@ from featx.classifiers.grids import list_beyond
 from featx.linear.lapack import require_finite
 from featx.linear.many_rows.cost import Problem
 from featx.linear.many_rows.newton import Effort
-from featx.linear.many_rows.path import PathSetting, gather_rows, open_fold
+from featx.linear.many_rows.path import PathSetting, gather_rows, map_folds, open_fold
 from featx.linear.options import Start
 from featx.linear.val_scores import CVScores, stack_scores
 from featx.linear.weighting import WeightedLabels
@@ -149,10 +149,13 @@ def search_path(
     ladder, visits = visit_values(setting.kind, values, first.score)
     tried = sorted(visits.scores)
     starts = first.list_starts()
-    scores = [stack_scores([visits.scores[place] for place in tried])]
-    # One fold at a time is in memory.
+    of_first = stack_scores([visits.scores[place] for place in tried])
+    # It takes as much memory as the others.
     del first
-    for fold in folds[1:]:
+
+    def score(fold: Fold, setting: PathSetting) -> CVScores:
         path = open_fold(rows, fold, setting, effort)
-        scores.append(stack_scores([path.score(ladder[place]) for place in tried]))
-    return TriedValues([ladder[place] for place in tried], stack_scores(scores), starts)
+        return stack_scores([path.score(ladder[place]) for place in tried])
+
+    of_others = map_folds(score, folds[1:], rows, setting)
+    return TriedValues([ladder[place] for place in tried], stack_scores([of_first, *of_others]), starts)

@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from featx.linear.fit import require_classes, solve_path
 from featx.linear.lapack import Array, cast, one_thread, require_finite, send_like, to_numpy
 from featx.linear.many_rows.cost import Problem, count_threads, has_many_rows
-from featx.linear.many_rows.path import PathSetting, gather_rows, open_fold
+from featx.linear.many_rows.path import PathSetting, gather_rows, map_folds, open_fold
 from featx.linear.options import ROUGH, SolverOptions
 from featx.linear.spaces import (
     PARETO,
@@ -201,17 +201,18 @@ def score_folds(
 def _score_many_rows(
     x: Array, labels: Array | WeightedLabels, folds: Sequence[Fold], scoring: Scoring, threads: int
 ) -> dict[str, CVScores]:
-    """Score folds one after the other, each by passes over its rows that all threads share."""
+    """Score folds, each by passes over its rows."""
     rows = gather_rows(x, labels, scoring.power)
     scores_by_kind = {}
     for kind, values in scoring.grid.items():
-        setting = PathSetting(kind, threads, scoring.power, scoring.merit)
-        fold_scores = []
-        for fold in folds:
+
+        def score(fold: Fold, setting: PathSetting, values: Sequence[float] = values) -> CVScores:
             path = open_fold(rows, fold, setting)
             scores = {c: path.score(float(c)) for c in sorted(values)}
-            fold_scores.append(stack_scores([scores[c] for c in values]))
-        scores_by_kind[kind] = stack_scores(fold_scores)
+            return stack_scores([scores[c] for c in values])
+
+        setting = PathSetting(kind, threads, scoring.power, scoring.merit)
+        scores_by_kind[kind] = stack_scores(map_folds(score, folds, rows, setting))
     return scores_by_kind
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import linalg
 from scipy.linalg import lapack
-from threadpoolctl import threadpool_limits
+from threadpoolctl import OpenBLASController, threadpool_limits
 
 from featx.errors import DataError
 
@@ -41,6 +41,7 @@ class OneThread:
         """Hold the limit; the first one sets it, and the last one puts back what was there before."""
         with self._lock:
             if self._holders == 0:
+                take_control()
                 self._limits = threadpool_limits(1, "blas")
             self._holders += 1
         try:
@@ -49,7 +50,20 @@ class OneThread:
             with self._lock:
                 self._holders -= 1
                 if self._holders == 0 and self._limits is not None:
+                    take_control()
                     self._limits.restore_original_limits()
+                    self._limits = None
+                    take_control()
+
+
+def take_control() -> None:
+    """Let this thread set the limit, whoever did so before.
+
+    From threadpoolctl 3.8 on, the first thread that does is the only one: what others ask for is ignored in silence.
+    """
+    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
 
 
 ONE_THREAD = OneThread()

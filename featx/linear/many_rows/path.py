@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +19,14 @@ from featx.linear.spaces import PARETO, Space, compute_column_basis, encode_labe
 from featx.linear.val_scores import CVScores, Merit, PreparedFold, score_weights
 from featx.linear.weighting import WeightedLabels, split_labels, take_positive, weigh_targets, weigh_val_rows
 from featx.types import Fold
+
+R = TypeVar("R")
+
+FOLDS_BYTES = 2**29
+"""Memory that several folds may take at a time: beyond it, all threads share one."""
+
+FOLD_COPIES = 3
+"""Copies of the training rows, in float32, that a fold takes: the rows, their coordinates, and what passes leave."""
 
 EXTRAPOLATION = 0.8
 """How much of the last change of the weights along C is expected once more (measured: a fifth fewer passes)."""
@@ -120,6 +131,36 @@ class FoldPath:
             return weights
         step = math.log(c / nearest) / math.log(nearest / by_distance[1])
         return weights + EXTRAPOLATION * min(step, 1.0) * (weights - self.solved[by_distance[1]])
+
+
+def map_folds(
+    function: Callable[[Fold, PathSetting], R], folds: Sequence[Fold], gathered: PathRows, setting: PathSetting
+) -> list[R]:
+    """Call a function on folds, as many at a time as there are threads, if memory allows it; give what it returns.
+
+    Much of a fold is done by one thread: its scaling, its preconditioner, its scores. Results do not depend on it.
+
+    Parameters
+    ----------
+    function : callable
+        Called with a fold and a setting that says how many threads the fold may use.
+    folds : sequence of pairs of (n,) int64, and (m,) or (m, v) int64
+    gathered : PathRows
+        What the folds are of; on a device they are done one after another.
+    setting : PathSetting
+    """
+    largest = max((len(train) for train, _ in folds), default=0)
+    room = FOLDS_BYTES // max(1, FOLD_COPIES * 4 * largest * gathered.x.shape[1])
+    at_a_time = min(len(folds), setting.threads, room) if isinstance(gathered.x, np.ndarray) else 1
+    if at_a_time < 2:
+        return [function(fold, setting) for fold in folds]
+    alone = replace(setting, threads=setting.threads // at_a_time)
+    with ThreadPoolExecutor(at_a_time) as pool:
+        try:
+            return list(pool.map(lambda fold: function(fold, alone), folds))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def gather_rows(x: Array, labels: Array | WeightedLabels, power: float = PARETO) -> PathRows:
