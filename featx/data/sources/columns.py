@@ -305,3 +305,18 @@ def explain_true_or_false(column: str) -> str:
         return ""
     if_true, if_false = meaning[simplify_column(column)]
     return f" (true: {if_true}, false: {if_false})"
+
+
+def check_unchosen(data: str, choice: ColumnChoice) -> None:
+    """Refuse columns for what has none.
+
+    Raises
+    ------
+    DataError
+        If columns were named.
+    """
+    if choice:
+        flags = "--path-column and --label-column are"
+        if choice.group and not (choice.path or choice.label):
+            flags = "--group-column is"
+        raise DataError(f"'{data}' is not a table: {flags} for CSV and JSON Lines files")

@@ -31,11 +31,9 @@ from featx.data.sources.columns import (
     read_weight,
     simplify_column,
 )
-from featx.data.sources.image_files import ON_DISK
-from featx.data.sources.written_paths import describe_absence, find_path, suggest_folder
+from featx.data.sources.written_paths import DISK, TablePlace, describe_absence, find_path, suggest_folder
 from featx.errors import DataError, FeatxError, shorten
 from featx.log import note
-from featx.paths import exists, is_file
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +70,8 @@ class ImageTable:
         What was found out in reading it and should be said, such as another delimiter.
     nested : mapping of (int, str) to str
         Line and column of values that are neither texts nor numbers: what they are.
+    place : TablePlace
+        Where the file lies, with those that it names.
     """
 
     file: str
@@ -79,6 +79,7 @@ class ImageTable:
     rows: Sequence[ImageRow]
     remarks: Sequence[str] = ()
     nested: Mapping[tuple[int, str], str] = field(default_factory=dict)
+    place: TablePlace = DISK
 
 
 def list_paths(table: ImageTable, choice: ColumnChoice) -> list[str]:
@@ -154,7 +155,7 @@ def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
     warn_of_no_labels(labels, table.file)
     warn_of_similar_classes(labels, table.file)
     groups = read_groups(table, columns, choice)
-    return Listing(data, paths, labels, splits, ON_DISK, notes=notes, weights=weights, groups=groups)
+    return Listing(data, paths, labels, splits, table.place.files, notes=notes, weights=weights, groups=groups)
 
 
 def list_values(table: ImageTable, column: str) -> list[str]:
@@ -299,7 +300,7 @@ def find_row_problems(table: ImageTable, row: ImageRow, nouns: Mapping[str, str]
     problems = []
     line, values = row
     for value in values.values():
-        swallowed = find_swallowed_file(str(Path(table.file).parent), value) if "\n" in value else None
+        swallowed = find_swallowed_file(table, value) if "\n" in value else None
         if swallowed:
             problems.append(f"line {line}: a value runs on to the row of '{swallowed}': a quote is not closed")
     for column, noun in nouns.items():
@@ -325,15 +326,16 @@ def is_encodable(text: str) -> bool:
         return False
 
 
-def find_swallowed_file(folder: str, value: str) -> str | None:
+def find_swallowed_file(table: ImageTable, value: str) -> str | None:
     """Find a file that is named in a later line of a value: such a value is the rest of the table after a stray quote.
 
     Captions of several lines are sound, and name no file of the data set.
     """
+    folder = str(Path(table.file).parent)
     for line in value.splitlines()[1:]:
         for word in SEPARATORS.split(line):
             path = word.strip(' "')
-            if path and is_file(find_path(folder, path)):
+            if path and table.place.is_file(find_path(folder, path, table.place)):
                 return path
     return None
 
@@ -347,14 +349,16 @@ def find_paths(table: ImageTable, column: str) -> list[str]:
         If not one of them exists.
     """
     folder = str(Path(table.file).parent)
+    place = table.place
     written = [row.values[column] for row in table.rows]
-    paths = [find_path(folder, path) for path in written]
+    paths = [place.name_path(find_path(folder, path, place)) for path in written]
     # The first file that is there ends the search.
-    if not any(map(exists, paths)):
+    if not any(map(place.exists, paths)):
         first = written[0].strip()
+        counted_from = Path(folder).resolve() if place.is_on_disk else folder
         raise DataError(
             f"'{table.file}': {describe_absence(len(paths))}. The first is '{first}'; paths count from the folder of "
-            f"the table, '{Path(folder).resolve()}'{suggest_folder(first)}"
+            f"the table, '{counted_from}'{suggest_folder(first) if place.is_on_disk else ''}"
         )
     return paths
 
