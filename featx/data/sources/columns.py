@@ -62,12 +62,15 @@ class ColumnChoice:
     path, label, group : str or None
     finds_groups : bool
         Whether a column of groups is looked for where none was named: only where there is something to split.
+    reads_labels : bool
+        Whether labels are wanted; else tables that hold images are read without any other column.
     """
 
     path: str | None = None
     label: str | None = None
     group: str | None = None
     finds_groups: bool = False
+    reads_labels: bool = True
 
     def __bool__(self) -> bool:
         """Whether any was named."""

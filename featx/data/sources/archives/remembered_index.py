@@ -20,7 +20,11 @@ import xxhash
 
 from featx.data.sources.archives.members import CHANGED, MODIFIED, Archive
 from featx.data.sources.archives.samples import ShardIndex
+from featx.data.sources.tree import is_store
+from featx.errors import RequestError
 from featx.files import make_folder, read_regular_file, write_atomic
+from featx.requests import default_cache
+from featx.storage.paths import side_folder
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +35,18 @@ MOST_INDEX_BYTES = 2**30
 
 YOUNG_SECONDS = 2.0
 """Age up to which a file's time proves nothing, as in `featx.data.digest_cache`."""
+
+
+def find_usual_cache() -> Path | None:
+    """Find where commands without a cache of their own, such as `predict`, remember indexes: in the user's cache.
+
+    None where there is none: nobody asked them to make one.
+    """
+    try:
+        cache = side_folder(default_cache())
+    except RequestError:
+        return None
+    return cache if is_store(str(cache)) else None
 
 
 def locate_index(cache: Path, shard: str) -> Path:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from featx.data.sources.archives.remembered_index import load_index, save_index
 from featx.data.sources.archives.samples import MOST_LABEL_BYTES, ShardIndex, index_samples
 from featx.data.sources.archives.shard_names import Shards, find_shards, is_pattern, list_shard_files
 from featx.data.sources.archives.tar_index import TarMember, read_members
-from featx.data.sources.folder import list_tree
+from featx.data.sources.folder import list_all_pictures, list_tree
 from featx.data.sources.image_files import read_stamp
 from featx.errors import DataError, shorten
 from featx.files import show_size
@@ -60,6 +61,24 @@ class ShardRows:
     sizes: list[int] = field(default_factory=list)
 
 
+class OpenedShards(NamedTuple):
+    """What the indexes of some shards say.
+
+    Attributes
+    ----------
+    rows : ShardRows
+    files : RangedFiles
+        How the pictures are read.
+    split_notes, remarks : list of str
+        What says the splits, and what was passed over.
+    """
+
+    rows: ShardRows
+    files: RangedFiles
+    split_notes: list[str]
+    remarks: list[str]
+
+
 def is_shards(data: str) -> bool:
     """Whether DATA is a tar file, a pattern that names some, or a folder that holds them and no pictures."""
     lower = data.lower()
@@ -90,6 +109,41 @@ def list_shards(data: str, cache: Path | None = None, strict: bool = False) -> L
     OSError
         If one cannot be read at all.
     """
+    shards = read_shards(data, cache)
+    if any(label is not None for label in shards.rows.labels):
+        return list_samples(data, shards, strict)
+    return list_packed(data, shards)
+
+
+def list_shard_pictures(data: str, cache: Path | None = None) -> Listing:
+    """List every picture in tar files in their order, with or without a label, without labels.
+
+    Raises
+    ------
+    DataError
+        If shards are missing, compressed or hold no pictures.
+    OSError
+        If one cannot be read at all.
+    """
+    shards = read_shards(data, cache)
+    tree = make_tree(data, shards)
+    listing = list_all_pictures(data, tree, shards.files)
+    if shards.remarks:
+        note(log, f"'{data}': {'; '.join(shards.remarks)}")
+    kept = set(listing.paths)
+    return replace(listing, paths=[path for path in shards.rows.paths if path in kept])
+
+
+def read_shards(data: str, cache: Path | None) -> OpenedShards:
+    """Read the indexes of tar files, and warn of what is damaged.
+
+    Raises
+    ------
+    DataError
+        If shards are missing, compressed or hold no pictures.
+    OSError
+        If one cannot be read at all.
+    """
     if data.lower().endswith(COMPRESSED_SUFFIXES):
         raise compressed(data)
     shards = find_shards(data, TAR_SUFFIX)
@@ -105,11 +159,13 @@ def list_shards(data: str, cache: Path | None = None, strict: bool = False) -> L
         np.array(rows.places, np.int64),
         np.array(rows.sizes, np.int64),
     )
-    remarks = [*shards.notes, *describe_indexes(shards, indexes)]
     warn_of_damage(shards, indexes)
-    if any(label is not None for label in rows.labels):
-        return list_samples(data, rows, files, remarks, strict)
-    return list_packed(data, rows, files, remarks)
+    return OpenedShards(rows, files, shards.notes, describe_indexes(shards, indexes))
+
+
+def make_tree(data: str, shards: OpenedShards) -> MemberTree:
+    """Show the names in shards as folders."""
+    return MemberTree(str(Path(data)), shards.rows.names, shards.rows.paths, lambda path: b"")
 
 
 def compressed(path: str) -> DataError:
@@ -164,14 +220,13 @@ def join_indexes(shards: Shards, indexes: Sequence[ShardIndex]) -> ShardRows:
     return rows
 
 
-def list_samples(
-    data: str, rows: ShardRows, files: RangedFiles, remarks: Sequence[str], strict: bool = False
-) -> Listing:
+def list_samples(data: str, shards: OpenedShards, strict: bool = False) -> Listing:
     """List samples by the labels that stand beside the pictures."""
+    rows = shards.rows
     labels = [label or "" for label in rows.labels]
     kept = [row for row, label in enumerate(labels) if label or strict]
     skipped = [FailedImage(rows.paths[row], NO_SAMPLE_LABEL) for row, label in enumerate(labels) if not label]
-    lines = ["labels are from the members beside the pictures", *remarks]
+    lines = ["labels are from the members beside the pictures", *shards.split_notes, *shards.remarks]
     if skipped and not strict:
         lacking = "1 picture has" if len(skipped) == 1 else f"{len(skipped)} pictures have"
         are = "is" if len(skipped) == 1 else "are"
@@ -179,15 +234,16 @@ def list_samples(
     notes = (f"'{data}': {'; '.join(lines)}",)
     note(log, notes[0])
     warn_of_similar_classes(set(labels), data)
-    listing = Listing(data, rows.paths, labels, rows.splits, files, skipped=tuple(skipped), notes=notes)
+    listing = Listing(data, rows.paths, labels, rows.splits, shards.files, skipped=tuple(skipped), notes=notes)
     return listing if len(kept) == len(labels) else listing.subset(kept)
 
 
-def list_packed(data: str, rows: ShardRows, files: RangedFiles, remarks: Sequence[str]) -> Listing:
+def list_packed(data: str, shards: OpenedShards) -> Listing:
     """List the pictures by the folders that their names say; a shard's own split goes before that of a folder."""
-    tree = MemberTree(str(Path(data)), rows.names, rows.paths, lambda path: b"")
+    rows = shards.rows
+    tree = make_tree(data, shards)
     tree.descend()
-    listing = list_tree(data, tree, files, remarks)
+    listing = list_tree(data, tree, shards.files, [*shards.split_notes, *shards.remarks])
     split_of = {path: split for path, split in zip(rows.paths, rows.splits, strict=True) if split}
     splits = [split_of.get(path, split) for path, split in zip(listing.paths, listing.splits, strict=True)]
     return replace(listing, splits=splits)
