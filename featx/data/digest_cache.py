@@ -30,6 +30,7 @@ from featx.data.listing import DigestedListing, FailedImage, Listing
 from featx.data.reading import reading
 from featx.files import digest, make_folder, read_regular_file, write_atomic
 from featx.images.picture_digest import digest_picture
+from featx.paths import find_real_path
 from featx.types import Progress
 
 try:
@@ -155,7 +156,7 @@ def adopt_stored(known: KnownDigests, cache: Path, listing: Listing) -> None:
 
 def locate_file(cache: Path, listing: Listing) -> Path:
     """Say where the digests of a data set are remembered: one file for each real path of DATA."""
-    real_path = os.path.realpath(listing.name)
+    real_path = find_real_path(listing.name)
     return cache / "scans" / f"{hashlib.sha256(os.fsencode(real_path)).hexdigest()[:16]}.digests"
 
 

@@ -19,18 +19,25 @@ from featx.data.sources.archives.members import ArchivedFiles
 from featx.data.sources.archives.remembered_index import find_usual_cache
 from featx.data.sources.archives.shards import is_shards, list_shard_pictures
 from featx.data.sources.archives.zip_file import is_zip, list_zip_pictures
+from featx.data.sources.buckets.bucket_files import BucketFiles, find_named_objects
+from featx.data.sources.buckets.bucket_folder import list_bucket_pictures
 from featx.data.sources.columnar.parquet_file import is_parquet, list_parquet
 from featx.data.sources.columnar.saved_dataset import is_saved_dataset, list_saved_dataset
+from featx.data.sources.content import PICTURE_SUFFIXES, find_suffix
 from featx.data.sources.folder import list_all_pictures
 from featx.data.sources.image_files import ON_DISK, MemoryFile
 from featx.data.sources.tree import Tree
 from featx.errors import DataError, FeatxError, shorten
 from featx.images.upright import to_rgb
 from featx.paths import is_folder
+from featx.storage.paths import is_object_url
 from featx.types import Pixels
 
 Picture = Image.Image | Pixels
 """An image in memory: of any mode, or (height, width, 3) uint8 in RGB."""
+
+Container = ArchivedFiles | BucketFiles
+"""What finds images by paths that are not those of files."""
 
 
 class GivenImages:
@@ -40,11 +47,11 @@ class GivenImages:
     ----------
     pictures : dict of str to Picture
         Pictures by the name that stands in the place of a path.
-    archives : sequence of ArchivedFiles
-        Where members of archives are found by their paths; every other path is a file.
+    archives : sequence of ArchivedFiles or BucketFiles
+        Where members of archives and objects of buckets are found by their paths; every other path is a file.
     """
 
-    def __init__(self, pictures: dict[str, Picture], archives: Sequence[ArchivedFiles] = ()) -> None:
+    def __init__(self, pictures: dict[str, Picture], archives: Sequence[Container] = ()) -> None:
         self.pictures = pictures
         self.archives = archives
         # Nothing is remembered of pictures in memory, and they stay in this process.
@@ -131,10 +138,10 @@ def list_given_images(images: Sequence[object], path_column: str | None = None, 
     names, pictures = name_images(images)
     cache = find_usual_cache() if cache is None else cache
     paths: list[str] = []
-    archives: list[ArchivedFiles] = []
+    archives: list[Container] = []
     for name in names:
         archive = None if name in pictures else list_archive(name, path_column, cache)
-        if archive is not None and isinstance(archive.files, ArchivedFiles):
+        if archive is not None and isinstance(archive.files, ArchivedFiles | BucketFiles):
             paths += archive.paths
             archives.append(archive.files)
         else:
@@ -142,6 +149,9 @@ def list_given_images(images: Sequence[object], path_column: str | None = None, 
     if not paths:
         given = shorten(repr(str(image)) for image in images)
         raise DataError(f"there are no images in {given or 'an empty list'}")
+    urls = [path for path in paths if is_object_url(path) and not any(path in files.rows for files in archives)]
+    if urls:
+        archives.append(find_named_objects(urls))
     return make_listing("images", list(dict.fromkeys(paths)), pictures, archives)
 
 
@@ -200,7 +210,7 @@ def name_images(images: Sequence[object]) -> tuple[list[str], dict[str, Picture]
 
 
 def make_listing(
-    name: str, paths: list[str], pictures: dict[str, Picture], archives: Sequence[ArchivedFiles] = ()
+    name: str, paths: list[str], pictures: dict[str, Picture], archives: Sequence[Container] = ()
 ) -> Listing:
     """Make a listing without labels; digests are remembered only where every image is a file."""
     no_labels = [""] * len(paths)
@@ -221,6 +231,9 @@ def list_archive(path: str, path_column: str | None, cache: Path | None) -> List
     if path.startswith("~"):
         path = str(expand(path))
     try:
+        if is_object_url(path):
+            is_named = find_suffix(path) in PICTURE_SUFFIXES
+            return None if is_named else list_bucket_pictures(path, path_column, cache)
         if is_zip(path):
             return list_zip_pictures(path)
         if is_shards(path):

@@ -126,6 +126,13 @@ def parse_cache(cache: str | CachePath, copies: Path | None = None) -> CachePath
     return ObjectPath(f"{match['scheme']}://{names[0]}", "/".join(names[1:]), copies)
 
 
+def is_object_url(text: str) -> bool:
+    """Whether a text is the URL of an object store."""
+    # Most texts are paths, and there may be a million of them.
+    match = OBJECT_URL.fullmatch(text) if ":/" in text else None
+    return match is not None and match["scheme"] in SCHEMES
+
+
 def usual_folder() -> Path:
     """Say where copies are kept: `$FEATX_LOCAL_CACHE`, else in the user's folder for such things."""
     named = os.environ.get("FEATX_LOCAL_CACHE")

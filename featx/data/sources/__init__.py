@@ -23,6 +23,7 @@ from typing import NamedTuple
 from featx.data.listing import Listing
 from featx.data.sources.archives.shards import is_shards, list_shards
 from featx.data.sources.archives.zip_file import is_zip, list_zip
+from featx.data.sources.buckets.bucket_folder import is_bucket, list_bucket
 from featx.data.sources.columnar.parquet_file import is_parquet, list_parquet
 from featx.data.sources.columnar.saved_dataset import is_saved_dataset, list_saved_dataset
 from featx.data.sources.columns import ColumnChoice, check_unchosen
@@ -87,6 +88,7 @@ def list_any_shards(data: str, cache: Path | None, strict: bool, choice: ColumnC
 
 SOURCES: dict[str, Source] = {
     "digits": Source(is_digits, list_built_in),
+    "bucket": Source(is_bucket, list_bucket),
     "zip": Source(is_zip, lambda data, cache, strict, choice: list_zip(data, strict, choice)),
     "shards": Source(is_shards, list_any_shards),
     "folder": Source(is_folder, list_any_folder),

@@ -6,12 +6,11 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from featx.data.listing import Listing
 from featx.data.sources.columns import LABEL_NAMES, PATH_NAMES, ColumnChoice, simplify_column
 from featx.data.sources.table import ImageRow, ImageTable, list_table
-from featx.data.sources.written_paths import DISK, TablePlace
+from featx.data.sources.written_paths import DISK, TablePlace, folder_of, join_folder
 from featx.errors import DataError, shorten
 from featx.paths import is_file
 
@@ -121,7 +120,7 @@ def check_header(file: str, names: Sequence[str], place: TablePlace) -> None:
         If the first line names a file that exists.
     """
     for name in names:
-        if name and place.is_file(str(Path(file).parent / name)):
+        if name and place.is_file(join_folder(folder_of(file), name)):
             raise DataError(
                 f"'{file}' has no header: line 1 names the file '{name}'. Write path,label or path,label,split above it"
             )

@@ -20,7 +20,7 @@ from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import CSV_SUFFIXES, read_csv
 from featx.data.sources.jsonl_file import read_jsonl
 from featx.data.sources.table import ImageTable, find_columns, list_table
-from featx.data.sources.written_paths import DISK, TablePlace
+from featx.data.sources.written_paths import DISK, TablePlace, join_folder
 from featx.errors import DataError, FeatxError
 from featx.log import note
 
@@ -100,11 +100,11 @@ def find_own(folder: str, place: TablePlace) -> str | None:
     DataError
         If there are two.
     """
-    found = [path for name in METADATA_NAMES if place.is_file(path := str(Path(folder) / name))]
+    found = [path for name in METADATA_NAMES if place.is_file(path := join_folder(folder, name))]
     if len(found) > 1:
         what = "give the one to read as DATA" if place.is_on_disk else "leave one of them out"
         raise DataError(f"'{folder}' holds {' and '.join(METADATA_NAMES)}: {what}")
-    labels = str(Path(folder) / LABELS_NAME)
+    labels = join_folder(folder, LABELS_NAME)
     if not found and place.is_file(labels):
         return labels
     return found[0] if found else None

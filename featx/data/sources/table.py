@@ -16,7 +16,8 @@ import numpy as np
 
 from featx.data.class_names import clean_name, warn_of_similar_classes
 from featx.data.groups import clean_group
-from featx.data.listing import Listing, RowGroups, find_split
+from featx.data.listing import ImageFiles, Listing, RowGroups, find_split
+from featx.data.sources.buckets.bucket_files import MixedFiles, find_named_objects
 from featx.data.sources.columns import (
     MAYBE_SPLIT_NAMES,
     PATH_NAMES,
@@ -31,9 +32,10 @@ from featx.data.sources.columns import (
     read_weight,
     simplify_column,
 )
-from featx.data.sources.written_paths import DISK, TablePlace, describe_absence, find_path, suggest_folder
+from featx.data.sources.written_paths import DISK, TablePlace, describe_absence, find_path, folder_of, suggest_folder
 from featx.errors import DataError, FeatxError, shorten
 from featx.log import note
+from featx.storage.paths import is_object_url
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +157,8 @@ def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
     warn_of_no_labels(labels, table.file)
     warn_of_similar_classes(labels, table.file)
     groups = read_groups(table, columns, choice)
-    return Listing(data, paths, labels, splits, table.place.files, notes=notes, weights=weights, groups=groups)
+    files = find_files(table, paths)
+    return Listing(data, paths, labels, splits, files, notes=notes, weights=weights, groups=groups)
 
 
 def list_values(table: ImageTable, column: str) -> list[str]:
@@ -331,7 +334,7 @@ def find_swallowed_file(table: ImageTable, value: str) -> str | None:
 
     Captions of several lines are sound, and name no file of the data set.
     """
-    folder = str(Path(table.file).parent)
+    folder = folder_of(table.file)
     for line in value.splitlines()[1:]:
         for word in SEPARATORS.split(line):
             path = word.strip(' "')
@@ -348,12 +351,12 @@ def find_paths(table: ImageTable, column: str) -> list[str]:
     DataError
         If not one of them exists.
     """
-    folder = str(Path(table.file).parent)
+    folder = folder_of(table.file)
     place = table.place
     written = [row.values[column] for row in table.rows]
     paths = [place.name_path(find_path(folder, path, place)) for path in written]
     # The first file that is there ends the search.
-    if not any(map(place.exists, paths)):
+    if not any((place.takes_urls and is_object_url(path)) or place.exists(path) for path in paths):
         first = written[0].strip()
         counted_from = Path(folder).resolve() if place.is_on_disk else folder
         raise DataError(
@@ -361,6 +364,23 @@ def find_paths(table: ImageTable, column: str) -> list[str]:
             f"the table, '{counted_from}'{suggest_folder(first) if place.is_on_disk else ''}"
         )
     return paths
+
+
+def find_files(table: ImageTable, paths: Sequence[str]) -> ImageFiles:
+    """Say how the files are read that a table names: as those around it, or as objects of the buckets in their URLs.
+
+    Raises
+    ------
+    DataError
+        If not one of the objects exists.
+    """
+    urls = [path for path in paths if is_object_url(path)] if table.place.takes_urls else []
+    if not urls:
+        return table.place.files
+    objects = find_named_objects(urls)
+    if not objects.rows:
+        raise DataError(f"'{table.file}': {describe_absence(len(urls))}. The first is '{urls[0]}'")
+    return objects if len(urls) == len(paths) else MixedFiles(objects)
 
 
 def describe_rows(table: ImageTable, columns: ChosenColumns, paths: Sequence[str]) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from featx.data.listing import ImageFiles
 from featx.data.sources.image_files import ON_DISK
 from featx.data.text_file import read_text
-from featx.paths import exists, expand_home, is_file, is_folder
+from featx.paths import URL, exists, expand_home, is_file, is_folder
+from featx.storage.paths import is_object_url
 
 
 class TablePlace(Protocol):
@@ -23,6 +24,11 @@ class TablePlace(Protocol):
     @property
     def is_on_disk(self) -> bool:
         """Whether its paths are those of the file system."""
+        ...
+
+    @property
+    def takes_urls(self) -> bool:
+        """Whether its tables may name objects of object stores."""
         ...
 
     def is_file(self, path: str) -> bool:
@@ -57,6 +63,7 @@ class Disk:
 
     files = ON_DISK
     is_on_disk = True
+    takes_urls = True
 
     def is_file(self, path: str) -> bool:
         """Whether there is a file at a path."""
@@ -121,7 +128,16 @@ def find_path(folder: str, written: str, place: TablePlace = DISK) -> str:
 
 
 def join_folder(folder: str, path: str) -> str:
-    """Let a path count from a folder."""
+    """Let a path count from a folder, which may be a URL, or the path one of an object."""
+    if is_object_url(path):
+        return path
     expanded = expand_home(path)
+    if URL.match(folder):
+        return f"{folder}/{PurePosixPath(expanded)}"
     # As text: Path objects are slow at a million rows. A Path also takes off "./", so that a row has one path only.
     return str(Path(folder) / expanded)
+
+
+def folder_of(file: str) -> str:
+    """Give the folder that a file lies in, which may be a URL."""
+    return file.rpartition("/")[0] if URL.match(file) else str(Path(file).parent)

@@ -1,20 +1,29 @@
-"""The members of an archive, as a table among them names them."""
+"""The members of an archive, or the objects in a folder of a bucket, as a table among them names them."""
 
 from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
-from featx.data.listing import find_split
+from featx.data.listing import ImageFiles, find_split
 from featx.data.sources.archives.member_tree import clean_member_name
-from featx.data.sources.archives.members import ArchivedFiles
 from featx.data.sources.metadata import LABELS_NAME, METADATA_NAMES
 from featx.data.sources.written_paths import is_visible
 from featx.data.text_file import decode_text
 from featx.errors import DataError
 
 TABLE_NAMES = (*METADATA_NAMES, LABELS_NAME)
+
+
+class MemberFiles(ImageFiles, Protocol):
+    """Image files that are known by their paths."""
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """Path to its row."""
+        ...
 
 
 class MemberPlace:
@@ -26,13 +35,14 @@ class MemberPlace:
         Path of the archive.
     names : sequence of str
         Names of members; each is listed as `root/name`.
-    files : ArchivedFiles
+    files : MemberFiles
         How they are read.
     """
 
     is_on_disk = False
+    takes_urls = False
 
-    def __init__(self, root: str, names: Sequence[str], files: ArchivedFiles) -> None:
+    def __init__(self, root: str, names: Sequence[str], files: MemberFiles) -> None:
         self.root = root
         self.files = files
         self._listed_as: dict[str, str] = {}

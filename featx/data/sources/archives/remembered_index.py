@@ -23,6 +23,7 @@ from featx.data.sources.archives.samples import ShardIndex
 from featx.data.sources.tree import is_store
 from featx.errors import RequestError
 from featx.files import make_folder, read_regular_file, write_atomic
+from featx.paths import find_real_path
 from featx.requests import default_cache
 from featx.storage.paths import side_folder
 
@@ -51,7 +52,7 @@ def find_usual_cache() -> Path | None:
 
 def locate_index(cache: Path, shard: str) -> Path:
     """Say where the index of a shard is remembered: by its real path."""
-    real_path = os.fsencode(os.path.realpath(shard))
+    real_path = os.fsencode(find_real_path(shard))
     return cache / "scans" / f"{hashlib.sha256(real_path).hexdigest()[:16]}.shard"
 
 
