@@ -380,6 +380,8 @@ def find_files(table: ImageTable, paths: Sequence[str]) -> ImageFiles:
     objects = find_named_objects(urls)
     if not objects.rows:
         raise DataError(f"'{table.file}': {describe_absence(len(urls))}. The first is '{urls[0]}'")
+    buckets = dict.fromkeys(f"'{folder.bucket}'" for folder, _ in objects.objects)
+    note(log, f"'{table.file}': images lie in {shorten(buckets)}")
     return objects if len(urls) == len(paths) else MixedFiles(objects)
 
 

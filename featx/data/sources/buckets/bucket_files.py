@@ -55,7 +55,8 @@ def read_span_of(path: ObjectPath, tag: str, begin: int, end: int) -> bytes:
     """
     try:
         return read_object(path, tag, begin, end)
-    except StoreError as error:
+    # Of another kind where obstore is missing, as it may be on one node of several.
+    except (StoreError, RequestError) as error:
         raise BucketLost(str(error)) from None
 
 
