@@ -13,8 +13,9 @@ from featx.cli.model_options import model_base_options
 from featx.cli.options import UserPath, output_options, print_json
 from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
-from featx.paths import URL, exists, expand_home, explain_absence
+from featx.paths import exists, expand_home, explain_absence
 from featx.requests import PredictRequest
+from featx.storage.paths import is_object_url
 
 if TYPE_CHECKING:
     from featx.data.listing import FailedImage
@@ -114,7 +115,7 @@ def command(
 
 def explain_failure(file: FailedImage) -> str:
     """Say why what was named on the command line has no label; of a path that is not there, what may be meant."""
-    if exists(file.path) or URL.match(file.path):
+    if exists(file.path) or is_object_url(file.path):
         return file.reason
     return f"is neither a file nor a folder. {explain_absence(file.path)}".strip()
 

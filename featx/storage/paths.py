@@ -15,6 +15,9 @@ from featx.paths import URL, expand_home
 SCHEMES = ("s3", "gs", "az", "memory", "file")
 """Object stores that a cache may lie in; the last two are for tests."""
 
+IMAGE_SCHEMES = ("s3", "gs", "az", "memory")
+"""Those that images may lie in: `file:` in a table means a path of some other machine."""
+
 OBJECT_URL = re.compile(r"(?P<scheme>[a-z0-9]+):/{1,3}(?P<rest>.*)", re.DOTALL)
 
 
@@ -127,10 +130,10 @@ def parse_cache(cache: str | CachePath, copies: Path | None = None) -> CachePath
 
 
 def is_object_url(text: str) -> bool:
-    """Whether a text is the URL of an object store."""
+    """Whether a text is the URL of an object store that images may lie in."""
     # Most texts are paths, and there may be a million of them.
     match = OBJECT_URL.fullmatch(text) if ":/" in text else None
-    return match is not None and match["scheme"] in SCHEMES
+    return match is not None and match["scheme"] in IMAGE_SCHEMES
 
 
 def usual_folder() -> Path:
