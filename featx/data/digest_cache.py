@@ -27,7 +27,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from featx.data.listing import DigestedListing, FailedImage, Listing
-from featx.data.reading import reading
+from featx.data.reading import FETCHING_THREADS, reading
 from featx.files import digest, make_folder, read_regular_file, write_atomic
 from featx.images.picture_digest import digest_picture
 from featx.paths import find_real_path
@@ -318,7 +318,10 @@ def digest_all(
         except OSError as error:
             return FailedImage(path, error.strerror or str(error))
 
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    threads = workers or os.cpu_count() or 1
+    if listing.files.are_far:
+        threads = max(threads, FETCHING_THREADS)
+    with ThreadPoolExecutor(threads) as pool:
         hashed = pool.map(hash_row, unread)
         for done, (row, result) in enumerate(zip(unread, hashed, strict=True), 1):
             if isinstance(result, FailedImage):

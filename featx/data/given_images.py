@@ -57,6 +57,7 @@ class GivenImages:
         # Nothing is remembered of pictures in memory, and they stay in this process.
         self.are_stored = not pictures
         self.are_shareable = not pictures and all(files.are_shareable for files in archives)
+        self.are_far = any(files.are_far for files in archives)
         self._lock = Lock()
 
     def find(self, path: str) -> ImageFile:

@@ -53,39 +53,6 @@ class DecodingTerms:
     allowed: int
 
 
-class HeldFile(NamedTuple):
-    """A file that the parent has read, since a process could not find it, or only with much more work.
-
-    Attributes
-    ----------
-    data : bytes
-    size : int
-        Of the file; more than that of `data` where it was too large to be sent.
-    reason : str
-        Why it could not be read; "" where it was.
-    """
-
-    data: bytes
-    size: int
-    reason: str = ""
-
-    def find_size(self) -> int:
-        """Say how many bytes the file has."""
-        return self.size
-
-    def read(self) -> bytes:
-        """Give the bytes.
-
-        Raises
-        ------
-        OSError
-            If the parent could not read them.
-        """
-        if self.reason:
-            raise OSError(self.reason)
-        return self.data
-
-
 class FileRead(NamedTuple):
     """A file as it was read.
 

@@ -16,8 +16,8 @@ from typing import Protocol
 
 from featx.data.listing import ImageFile, Listing
 from featx.data.loading_process import LoadingFailed, LoadingProcess, LoadingProcesses
-from featx.data.loading_worker import DecodingTerms, FileRead, HeldFile, PictureMade, Wanted, decode_files, read_files
-from featx.data.reading import READING_BUDGET, read_whole
+from featx.data.loading_worker import DecodingTerms, FileRead, PictureMade, Wanted, decode_files, read_files
+from featx.data.reading import READING_BUDGET, HeldFile, read_whole
 from featx.data.rows import Loaded, describe_unreadable
 from featx.images.decode import DECODING_BUDGET
 from featx.images.views import FIXED_VIEWS

@@ -16,8 +16,8 @@ import numpy as np
 
 from featx.data.class_names import clean_name, warn_of_similar_classes
 from featx.data.groups import clean_group
-from featx.data.listing import ImageFiles, Listing, RowGroups, find_split
-from featx.data.sources.buckets.bucket_files import MixedFiles, find_named_objects
+from featx.data.listing import Listing, RowGroups, find_split
+from featx.data.sources.buckets.bucket_files import find_table_files
 from featx.data.sources.columns import (
     MAYBE_SPLIT_NAMES,
     PATH_NAMES,
@@ -157,7 +157,7 @@ def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
     warn_of_no_labels(labels, table.file)
     warn_of_similar_classes(labels, table.file)
     groups = read_groups(table, columns, choice)
-    files = find_files(table, paths)
+    files = find_table_files(table.file, paths, table.place)
     return Listing(data, paths, labels, splits, files, notes=notes, weights=weights, groups=groups)
 
 
@@ -364,25 +364,6 @@ def find_paths(table: ImageTable, column: str) -> list[str]:
             f"the table, '{counted_from}'{suggest_folder(first) if place.is_on_disk else ''}"
         )
     return paths
-
-
-def find_files(table: ImageTable, paths: Sequence[str]) -> ImageFiles:
-    """Say how the files are read that a table names: as those around it, or as objects of the buckets in their URLs.
-
-    Raises
-    ------
-    DataError
-        If not one of the objects exists.
-    """
-    urls = [path for path in paths if is_object_url(path)] if table.place.takes_urls else []
-    if not urls:
-        return table.place.files
-    objects = find_named_objects(urls)
-    if not objects.rows:
-        raise DataError(f"'{table.file}': {describe_absence(len(urls))}. The first is '{urls[0]}'")
-    buckets = dict.fromkeys(f"'{folder.bucket}'" for folder, _ in objects.objects)
-    note(log, f"'{table.file}': images lie in {shorten(buckets)}")
-    return objects if len(urls) == len(paths) else MixedFiles(objects)
 
 
 def describe_rows(table: ImageTable, columns: ChosenColumns, paths: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import posixpath
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,14 @@ from numpy.typing import NDArray
 from featx.data.listing import ImageFile, ImageFiles
 from featx.data.sources.archives.members import NoMember
 from featx.data.sources.image_files import LARGEST_STAMP, MAX_IMAGE_BYTES, ON_DISK
-from featx.errors import DataError, FeatxError, RequestError, StoreError
+from featx.data.sources.written_paths import TablePlace, describe_absence
+from featx.errors import DataError, FeatxError, RequestError, StoreError, shorten
 from featx.files import show_size
+from featx.log import note
 from featx.storage.paths import ObjectPath, is_object_url, parse_cache
 from featx.storage.reading import ObjectEntry, list_objects, read_object
+
+log = logging.getLogger(__name__)
 
 NO_OBJECT = "there is no such object in the bucket"
 
@@ -124,6 +129,7 @@ class BucketFiles:
 
     are_stored = True
     are_shareable = True
+    are_far = True
 
     def find(self, path: str) -> ImageFile:
         """Find an object by its URL."""
@@ -148,6 +154,7 @@ class MixedFiles:
 
     are_stored = True
     are_shareable = True
+    are_far = True
 
     def __init__(self, objects: BucketFiles) -> None:
         self.objects = objects
@@ -198,3 +205,32 @@ def find_named_objects(urls: Sequence[str]) -> BucketFiles:
                 rows[url] = len(objects)
                 objects.append((folder, found[name]))
     return BucketFiles(rows, objects)
+
+
+def find_table_files(file: str, paths: Sequence[str], place: TablePlace) -> ImageFiles:
+    """Say how the files are read that a table names: as those around it, or as objects of the buckets in their URLs.
+
+    Parameters
+    ----------
+    file : str
+        The table.
+    paths : sequence of str
+    place : TablePlace
+        Where it lies.
+
+    Raises
+    ------
+    DataError
+        If not one of the objects exists.
+    BucketLost
+        If a bucket cannot be read.
+    """
+    urls = [path for path in paths if is_object_url(path)] if place.takes_urls else []
+    if not urls:
+        return place.files
+    objects = find_named_objects(urls)
+    if not objects.rows:
+        raise DataError(f"'{file}': {describe_absence(len(urls))}. The first is '{urls[0]}'")
+    buckets = dict.fromkeys(f"'{folder.bucket}'" for folder, _ in objects.objects)
+    note(log, f"'{file}': images lie in {shorten(buckets)}")
+    return objects if len(urls) == len(paths) else MixedFiles(objects)

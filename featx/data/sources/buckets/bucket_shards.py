@@ -71,6 +71,8 @@ class BucketShardFiles(ArchivedFiles):
 
     found: Found
 
+    are_far = True
+
     def make_file(self, archive: Archive, row: int) -> ImageFile:
         """Say where a member lies."""
         path, entry = self.found[archive.path]
