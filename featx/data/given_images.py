@@ -40,6 +40,10 @@ Container = ArchivedFiles | BucketFiles
 """What finds images by paths that are not those of files."""
 
 
+NOWHERE = BucketFiles({}, [])
+"""Where objects lie that are not there."""
+
+
 class GivenImages:
     """Files, members of archives, and pictures in memory as the files that they would be.
 
@@ -66,7 +70,10 @@ class GivenImages:
 
     def find_owner(self, path: str) -> ImageFiles:
         """Find the archive that a path belongs to; all others are files of their own."""
-        return next((files for files in self.archives if path in files.rows), ON_DISK)
+        for files in self.archives:
+            if path in files.rows:
+                return files
+        return NOWHERE if is_object_url(path) else ON_DISK
 
     def read_stamps(self, paths: Sequence[str]) -> NDArray[np.int64]:
         """Ask for the stamps of files and members: (n, 4) int64."""

@@ -218,9 +218,12 @@ def test_images_to_be_labelled_may_lie_in_buckets(bucket: str, tmp_path: Path) -
     listing = list_given_images([f"{bucket}/photos", f"{bucket}/shards", tmp_path / "here.png"])
     expected = [make_png(0, 0), make_png(1, 0), *(make_png(row) for row in (0, 1, 2, 10, 11, 12)), make_png(5)]
     assert [listing.read(path) for path in listing.paths] == expected
-    one = list_given_images([f"{bucket}/photos/red/01.png"])
-    assert one.paths == [f"{bucket}/photos/red/01.png"]
-    assert one.read(one.paths[0]) == make_png(1, 0)
+    named = [f"{bucket}/photos/red/01.png", f"{bucket}/photos/red/gone.png"]
+    listing = list_given_images(named)
+    assert listing.paths == named
+    assert listing.read(named[0]) == make_png(1, 0)
+    with pytest.raises(OSError, match="there is no such object in the bucket"):
+        listing.read(named[1])
 
 
 @pytest.mark.parametrize(
