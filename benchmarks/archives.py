@@ -1,6 +1,7 @@
 """Whether archives cost anything: one data set as folder, zip, tar shards and Parquet, and a million rows in shards.
 
     python benchmarks/archives.py DATA [--base B] [--weights FILE] [--images 500] [--rounds 3] [--turns-only]
+    python benchmarks/archives.py DATA --bucket s3://BUCKET/FOLDER   # in a bucket as well, as folder and as shards
     python benchmarks/archives.py --made          # listing 1,000,000 rows by their remembered index
 
 Each extraction begins on an empty cache, and the kinds take turns, so that whatever else the machine does meets all of
@@ -31,6 +32,8 @@ from featx.data.sources.archives.remembered_index import save_index
 from featx.data.sources.archives.samples import ShardIndex
 from featx.data.sources.image_files import read_stamp
 from featx.requests import ExtractRequest
+from featx.storage.interface import storage_of
+from featx.storage.paths import parse_cache
 
 SHARD_ROWS = 200
 MADE_ROWS = 1_000_000
@@ -58,6 +61,17 @@ def write_kinds(data: str, count: int, folder: Path) -> dict[str, str]:
     write_parquet(folder / "photos.parquet", images)
     names = {"folder": "folder", "zip": "photos.zip", "shards": "shards", "parquet": "photos.parquet"}
     return {kind: str(folder / name) for kind, name in names.items()}
+
+
+def write_bucket(kinds: dict[str, str], url: str) -> dict[str, str]:
+    """Put the folder and the shards into a bucket."""
+    for kind in ("folder", "shards"):
+        for file in sorted(Path(kinds[kind]).rglob("*.*")):
+            target = parse_cache(url) / kind
+            for part in file.relative_to(kinds[kind]).parts:
+                target = target / part
+            storage_of(target).write_file(target, [file.read_bytes()])
+    return {"bucket": f"{url}/folder", "bucket shards": f"{url}/shards"}
 
 
 def add_member(shard: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -118,7 +132,7 @@ def check_one_row(kinds: dict[str, str], base: BaseChoice, cache: Path) -> Itera
         is_same = expected is None or digests == expected
         expected = digests
         word = "the same" if is_same else "DIFFER"
-        yield f"{kind:8} {len(digests)} images, digests {word}, {summary.extracted} extracted"
+        yield f"{kind:13} {len(digests)} images, digests {word}, {summary.extracted} extracted"
 
 
 def list_made(folder: Path) -> str:
@@ -167,7 +181,9 @@ def find_peak() -> int:
 
 def print_turns(figures: dict[str, list[dict[str, float]]]) -> None:
     """Print the median of the rounds, and of how each kind compares with the folder in the same round."""
-    print(f"{'kind':8} {'images':>6} {'core s':>8} {'ms/image':>9} {'of folder':>9} {'(quartiles)':>15} {'clock s':>8}")
+    print(
+        f"{'kind':13} {'images':>6} {'core s':>8} {'ms/image':>9} {'of folder':>9} {'(quartiles)':>15} {'clock s':>8}"
+    )
     for kind, rounds in figures.items():
         cpu = statistics.median(figure["cpu"] for figure in rounds)
         wall = statistics.median(figure["wall"] for figure in rounds)
@@ -176,7 +192,7 @@ def print_turns(figures: dict[str, list[dict[str, float]]]) -> None:
         low, middle, high = statistics.quantiles(ratios, n=4)
         spread = f"({low:.3f}-{high:.3f})"
         each = 1000 * cpu / images
-        print(f"{kind:8} {images:6.0f} {cpu:8.2f} {each:9.2f} {middle:9.3f} {spread:>15} {wall:8.2f}")
+        print(f"{kind:13} {images:6.0f} {cpu:8.2f} {each:9.2f} {middle:9.3f} {spread:>15} {wall:8.2f}")
 
 
 def main() -> None:
@@ -186,6 +202,7 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--kinds", nargs="+", default=["folder", "zip", "shards", "parquet"])
+    parser.add_argument("--bucket", help="a folder in an object store, to which the data set is written, too")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turns-only", action="store_true", help="do not extract all kinds into one cache first")
     parser.add_argument("--made", action="store_true")
@@ -200,7 +217,8 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             kinds = write_kinds(options.data, options.images, Path(folder))
-            kinds = {kind: kinds[kind] for kind in options.kinds}
+            buckets = write_bucket(kinds, options.bucket) if options.bucket else {}
+            kinds = {kind: kinds[kind] for kind in options.kinds} | buckets
             if not options.turns_only:
                 for line in check_one_row(kinds, base, Path(folder) / "cache"):
                     print(line)

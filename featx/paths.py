@@ -35,6 +35,11 @@ def expand_home(path: str) -> str:
     return os.path.expanduser(path)  # noqa: PTH111
 
 
+def find_real_path(path: str) -> str:
+    """Give a path without links, counted from the root; a URL is one already."""
+    return path.rstrip("/") if URL.match(path) else os.path.realpath(path)
+
+
 def is_file(path: str | os.PathLike[str]) -> bool:
     """Whether a path is a regular file; False for the empty path, and for one that the system refuses."""
     # Path.is_file raises for names that are too long and for folders that may not be searched.

@@ -108,8 +108,8 @@ def command(
     """Compute the features of DATA that the cache lacks, at the layers asked for, and store them.
 
     DATA is a folder (CLASS/photo.jpg, or train/CLASS/photo.jpg beside val/ or test/), a CSV file (path,label[,split]),
-    a JSON Lines file, a zip file of such a folder, tar shards (shards/{000..099}.tar), Parquet files with images, or
-    the built-in data set 'digits'.
+    a JSON Lines file, a zip file of such a folder, tar shards (shards/{000..099}.tar), Parquet files with images, the
+    URL of a folder, of shards or of a table in a bucket (s3://, gs://, az://), or the built-in data set 'digits'.
 
     \b
     Example:

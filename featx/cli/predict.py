@@ -15,6 +15,7 @@ from featx.cli.progress import progress_bar
 from featx.cli.terminal import say_line, say_text
 from featx.paths import exists, expand_home, explain_absence
 from featx.requests import PredictRequest
+from featx.storage.paths import is_object_url
 
 if TYPE_CHECKING:
     from featx.data.listing import FailedImage
@@ -70,8 +71,8 @@ def command(
 ) -> None:
     """Label IMAGES with a MODEL that featx fit, featx finetune or featx export wrote.
 
-    IMAGES are files, whole folders, zip and tar files, tables that list files (.csv, .tsv or .jsonl with a column
-    "path"; a label is ignored), or - for such a list on stdin: one path a line, or a table.
+    IMAGES are files, whole folders, zip and tar files, Parquet files with images, tables that list files (.csv, .tsv or
+    .jsonl with a column "path"), or - for such a list on stdin: one path a line, or a table. Labels are ignored.
 
     Probabilities of logreg and mlp are the softmax of their scores; those of svm are calibrated on margins from
     cross-validation in the training part. Broken images are listed with the reason, also in --json and --csv, and the
@@ -114,7 +115,7 @@ def command(
 
 def explain_failure(file: FailedImage) -> str:
     """Say why what was named on the command line has no label; of a path that is not there, what may be meant."""
-    if exists(file.path):
+    if exists(file.path) or is_object_url(file.path):
         return file.reason
     return f"is neither a file nor a folder. {explain_absence(file.path)}".strip()
 

@@ -27,9 +27,10 @@ import xxhash
 from numpy.typing import NDArray
 
 from featx.data.listing import DigestedListing, FailedImage, Listing
-from featx.data.reading import reading
+from featx.data.reading import FETCHING_THREADS, reading
 from featx.files import digest, make_folder, read_regular_file, write_atomic
 from featx.images.picture_digest import digest_picture
+from featx.paths import find_real_path
 from featx.types import Progress
 
 try:
@@ -155,7 +156,7 @@ def adopt_stored(known: KnownDigests, cache: Path, listing: Listing) -> None:
 
 def locate_file(cache: Path, listing: Listing) -> Path:
     """Say where the digests of a data set are remembered: one file for each real path of DATA."""
-    real_path = os.path.realpath(listing.name)
+    real_path = find_real_path(listing.name)
     return cache / "scans" / f"{hashlib.sha256(os.fsencode(real_path)).hexdigest()[:16]}.digests"
 
 
@@ -317,7 +318,10 @@ def digest_all(
         except OSError as error:
             return FailedImage(path, error.strerror or str(error))
 
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    threads = workers or os.cpu_count() or 1
+    if listing.files.are_far:
+        threads = max(threads, FETCHING_THREADS)
+    with ThreadPoolExecutor(threads) as pool:
         hashed = pool.map(hash_row, unread)
         for done, (row, result) in enumerate(zip(unread, hashed, strict=True), 1):
             if isinstance(result, FailedImage):

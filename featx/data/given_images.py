@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -17,21 +16,32 @@ from featx.data.listing import ImageFile, ImageFiles, Listing
 from featx.data.path_lists import expand, is_path_table, read_path_table
 from featx.data.sources import ColumnChoice
 from featx.data.sources.archives.members import ArchivedFiles
-from featx.data.sources.archives.shards import is_shards, list_shards
-from featx.data.sources.archives.zip_file import is_zip, list_zip
+from featx.data.sources.archives.remembered_index import find_usual_cache
+from featx.data.sources.archives.shards import is_shards, list_shard_pictures
+from featx.data.sources.archives.zip_file import is_zip, list_zip_pictures
+from featx.data.sources.buckets.bucket_files import BucketFiles, find_named_objects
+from featx.data.sources.buckets.bucket_folder import list_bucket_pictures
+from featx.data.sources.columnar.parquet_file import is_parquet, list_parquet
+from featx.data.sources.columnar.saved_dataset import is_saved_dataset, list_saved_dataset
+from featx.data.sources.content import PICTURE_SUFFIXES, find_suffix
+from featx.data.sources.folder import list_all_pictures
 from featx.data.sources.image_files import ON_DISK, MemoryFile
-from featx.data.sources.passed_over import describe_passed_over
 from featx.data.sources.tree import Tree
-from featx.errors import DataError, shorten
+from featx.errors import DataError, FeatxError, shorten
 from featx.images.upright import to_rgb
-from featx.log import note
 from featx.paths import is_folder
+from featx.storage.paths import is_object_url
 from featx.types import Pixels
-
-log = logging.getLogger(__name__)
 
 Picture = Image.Image | Pixels
 """An image in memory: of any mode, or (height, width, 3) uint8 in RGB."""
+
+Container = ArchivedFiles | BucketFiles
+"""What finds images by paths that are not those of files."""
+
+
+NOWHERE = BucketFiles({}, [])
+"""Where objects lie that are not there."""
 
 
 class GivenImages:
@@ -41,16 +51,17 @@ class GivenImages:
     ----------
     pictures : dict of str to Picture
         Pictures by the name that stands in the place of a path.
-    archives : sequence of ArchivedFiles
-        Where members of archives are found by their paths; every other path is a file.
+    archives : sequence of ArchivedFiles or BucketFiles
+        Where members of archives and objects of buckets are found by their paths; every other path is a file.
     """
 
-    def __init__(self, pictures: dict[str, Picture], archives: Sequence[ArchivedFiles] = ()) -> None:
+    def __init__(self, pictures: dict[str, Picture], archives: Sequence[Container] = ()) -> None:
         self.pictures = pictures
         self.archives = archives
         # Nothing is remembered of pictures in memory, and they stay in this process.
         self.are_stored = not pictures
-        self.are_shareable = not pictures
+        self.are_shareable = not pictures and all(files.are_shareable for files in archives)
+        self.are_far = any(files.are_far for files in archives)
         self._lock = Lock()
 
     def find(self, path: str) -> ImageFile:
@@ -59,7 +70,10 @@ class GivenImages:
 
     def find_owner(self, path: str) -> ImageFiles:
         """Find the archive that a path belongs to; all others are files of their own."""
-        return next((files for files in self.archives if path in files.rows), ON_DISK)
+        for files in self.archives:
+            if path in files.rows:
+                return files
+        return NOWHERE if is_object_url(path) else ON_DISK
 
     def read_stamps(self, paths: Sequence[str]) -> NDArray[np.int64]:
         """Ask for the stamps of files and members: (n, 4) int64."""
@@ -109,17 +123,20 @@ def write_ppm(picture: Picture) -> bytes:
     return b"P6 %d %d 255\n" % (width, height) + pixels
 
 
-def list_given_images(images: Sequence[object], path_column: str | None = None) -> Listing:
+def list_given_images(images: Sequence[object], path_column: str | None = None, cache: Path | None = None) -> Listing:
     """List images in the order in which they are given, each file once.
 
     Parameters
     ----------
     images : sequence of str, pathlib.Path, PIL.Image.Image or (height, width, 3) uint8
-        A folder stands for every file below it, but for side files of operating systems; a zip or tar file for the
-        pictures in it; a table (`.csv`, `.tsv`, `.jsonl`) for the files that it lists. A picture in memory is
-        called "image I", by its place in the sequence.
+        A folder stands for every file below it, but for side files of operating systems; a zip or tar file, or a
+        Parquet file, for the pictures in it, and a folder of nothing but shards for those in them; a table (`.csv`,
+        `.tsv`, `.jsonl`) for the files that it lists. A picture in memory is called "image I", by its place in the
+        sequence.
     path_column : str, optional
-        Column of the tables that holds the paths; None finds it by its name.
+        Column of the tables that holds the paths, or the images; None finds it by its name.
+    cache : pathlib.Path, optional
+        Where the index of each tar shard is remembered; None: in the user's own cache, if there is one.
 
     Raises
     ------
@@ -127,11 +144,12 @@ def list_given_images(images: Sequence[object], path_column: str | None = None) 
         If there is no image, something is neither a path nor a picture, or a table cannot be read.
     """
     names, pictures = name_images(images)
+    cache = find_usual_cache() if cache is None else cache
     paths: list[str] = []
-    archives: list[ArchivedFiles] = []
+    archives: list[Container] = []
     for name in names:
-        archive = None if name in pictures else list_archive(name)
-        if archive is not None and isinstance(archive.files, ArchivedFiles):
+        archive = None if name in pictures else list_archive(name, path_column, cache)
+        if archive is not None and isinstance(archive.files, ArchivedFiles | BucketFiles):
             paths += archive.paths
             archives.append(archive.files)
         else:
@@ -139,6 +157,9 @@ def list_given_images(images: Sequence[object], path_column: str | None = None) 
     if not paths:
         given = shorten(repr(str(image)) for image in images)
         raise DataError(f"there are no images in {given or 'an empty list'}")
+    urls = [path for path in paths if is_object_url(path) and not any(path in files.rows for files in archives)]
+    if urls:
+        archives.append(find_named_objects(urls))
     return make_listing("images", list(dict.fromkeys(paths)), pictures, archives)
 
 
@@ -197,7 +218,7 @@ def name_images(images: Sequence[object]) -> tuple[list[str], dict[str, Picture]
 
 
 def make_listing(
-    name: str, paths: list[str], pictures: dict[str, Picture], archives: Sequence[ArchivedFiles] = ()
+    name: str, paths: list[str], pictures: dict[str, Picture], archives: Sequence[Container] = ()
 ) -> Listing:
     """Make a listing without labels; digests are remembered only where every image is a file."""
     no_labels = [""] * len(paths)
@@ -205,18 +226,34 @@ def make_listing(
     return Listing(name, paths, no_labels, no_labels, files)
 
 
-def list_archive(path: str) -> Listing | None:
-    """List the pictures in a zip file or in tar shards, labelled or not; None where a path is neither.
+def list_archive(path: str, path_column: str | None, cache: Path | None) -> Listing | None:
+    """List the pictures in a zip file, in tar shards or in a table that holds them; None where a path is none of these.
+
+    Labels do not matter. Of a folder that holds pictures every picture is wanted, whatever lies beside it.
 
     Raises
     ------
     DataError
         If it is one and cannot be read, or holds no pictures.
     """
-    if is_zip(path):
-        return list_zip(path)
-    # Of a folder every picture is wanted, whatever lies beside it.
-    return list_shards(path, strict=True) if not is_folder(path) and is_shards(path) else None
+    if path.startswith("~"):
+        path = str(expand(path))
+    try:
+        if is_object_url(path):
+            is_named = find_suffix(path) in PICTURE_SUFFIXES
+            return None if is_named else list_bucket_pictures(path, path_column, cache)
+        if is_zip(path):
+            return list_zip_pictures(path)
+        if is_shards(path):
+            return list_shard_pictures(path, cache)
+        choice = ColumnChoice(path_column, reads_labels=False)
+        if is_parquet(path):
+            return list_parquet(path, choice)
+        return list_saved_dataset(path, choice) if is_folder(path) and is_saved_dataset(path) else None
+    except OSError as error:
+        if isinstance(error, FeatxError):
+            raise
+        raise DataError(f"'{path}' cannot be read: {error.strerror or error}") from error
 
 
 def list_files(path: str, choice: ColumnChoice) -> list[str]:
@@ -234,11 +271,7 @@ def list_files(path: str, choice: ColumnChoice) -> list[str]:
     if not is_folder(path):
         return [path]
     tree = Tree(str(Path(path)))
-    files = list(tree.files(tree.scan(tree.root)))
-    passed_over = describe_passed_over(tree.skipped)
-    if passed_over:
-        note(log, f"'{path}': {passed_over}")
-    return files
+    return list(list_all_pictures(path, tree, ON_DISK).paths)
 
 
 def is_picture_array(image: object) -> TypeGuard[Pixels]:

@@ -15,7 +15,7 @@ from featx.base_choice import GroupChoice
 from featx.data.listing import Listing, RowGroups, find_split, looks_like_split
 from featx.errors import DataError, RequestError, shorten
 from featx.log import note
-from featx.paths import is_folder
+from featx.paths import URL, is_folder
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +120,10 @@ def name_match(match: re.Match[str] | None) -> str:
 
 def list_relative_paths(listing: Listing) -> list[str]:
     """Write the paths of a listing from the folder of DATA or in its archive, with slashes; others stay whole."""
-    own = str(Path(listing.name))
+    is_url = URL.match(listing.name) is not None
+    own = listing.name.rstrip("/") if is_url else str(Path(listing.name))
     is_above = is_folder(own) or any(path.startswith(f"{own}/") for path in listing.paths[:1])
-    folder = (own if is_above else str(Path(own).parent)).replace("\\", "/")
+    folder = (own if is_above else own.rpartition("/")[0] if is_url else str(Path(own).parent)).replace("\\", "/")
     start = "" if folder == "." else f"{folder.rstrip('/')}/"
     return [path.replace("\\", "/").removeprefix(start) for path in listing.paths]
 

@@ -81,6 +81,11 @@ class ImageFiles(Protocol):
         """Whether another process can read what `find` gives: it is small, and pickled."""
         ...
 
+    @property
+    def are_far(self) -> bool:
+        """Whether some lie where a read is a request: several at a time take as long as one."""
+        ...
+
     def find(self, path: str) -> ImageFile:
         """Find a file by its path in the listing. Never raises: what is not there fails when it is read."""
         ...

@@ -21,7 +21,7 @@ from PIL import Image
 
 from featx.data.listing import Listing
 from featx.data.loading_process import LoadingProcesses
-from featx.data.reading import reading
+from featx.data.reading import fetch_ahead, reading
 from featx.data.remote_loading import RemoteLoading, RemotePreparation
 from featx.data.rows import Loaded, describe_unreadable, prepare_picture
 from featx.data.slices import LARGEST_SLICE, SLICE, ReadAhead, Slices
@@ -158,8 +158,17 @@ class Loader:
         return Loaded(row, image_digest, views, None, pixels, use, decoded.has_more_pages, decoded.jpeg_side)
 
     def load_all(self, rows: Sequence[int]) -> list[Loaded]:
-        """Load a few rows, in the calling thread."""
-        return [self.load(row) for row in rows]
+        """Load a few rows, in the calling thread; those that lie far away are fetched side by side before."""
+        loaded: list[Loaded] = []
+        fetched = fetch_ahead(self.listing, rows)
+        while True:
+            with self.clock.timed("read"):
+                some = next(fetched, None)
+            if some is None:
+                return loaded
+            rows_at_hand, listing = some
+            loader = self if listing is self.listing else replace(self, listing=listing)
+            loaded += [loader.load(row) for row in rows_at_hand]
 
     def list_tasks(self, rows: Sequence[int]) -> Iterator[LoadTask]:
         """List the tasks that load rows, a slice each."""

@@ -2,21 +2,23 @@
 
 A slice takes two calls, or a few more where its files or pixels are large: the process reads and hashes, the thread
 says which images are to be decoded, and the process decodes these. So the thread needs Python's lock a few times a
-slice.
+slice. Rows of Parquet files are read by the thread, and their bytes are sent: a process by itself would unpack whole
+row groups for a few of their rows.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Protocol
 
-from featx.data.listing import Listing
+from featx.data.listing import ImageFile, Listing
 from featx.data.loading_process import LoadingFailed, LoadingProcess, LoadingProcesses
 from featx.data.loading_worker import DecodingTerms, FileRead, PictureMade, Wanted, decode_files, read_files
-from featx.data.reading import READING_BUDGET
-from featx.data.rows import Loaded
+from featx.data.reading import READING_BUDGET, HeldFile, read_whole
+from featx.data.rows import Loaded, describe_unreadable
 from featx.images.decode import DECODING_BUDGET
 from featx.images.views import FIXED_VIEWS
 from featx.keys import InputTransform
@@ -121,10 +123,12 @@ class RemoteLoading:
         LoadingFailed
             If the process fails.
         """
-        listing = self.local.listing
-        images = [listing.files.find(listing.paths[row]) for row in rows]
-        with READING_BUDGET.hold(self.processes.file_share):
-            files, seconds = process.call(read_files, images, self.processes.file_share)
+        share = self.processes.file_share
+        is_shareable = self.local.listing.files.are_shareable
+        # What is read here is held twice, by this process and by the other one.
+        with READING_BUDGET.hold(share if is_shareable else 2 * share):
+            images = self.find_files(rows) if is_shareable else self.hold_files(rows)
+            files, seconds = process.call(read_files, images, share)
             self.local.clock.add("read", seconds)
             read = list(zip(rows, files, strict=False))
             done = self.decode_wanted(process, read, self.list_wanted(read))
@@ -133,6 +137,30 @@ class RemoteLoading:
             if file.digest is None and file.reason is None:
                 done[place] = self.local.load(row)
         return [done[place] for place in range(len(read))]
+
+    def find_files(self, rows: Sequence[int]) -> list[ImageFile]:
+        """Say how files are read, small enough to be sent."""
+        listing = self.local.listing
+        return [listing.files.find(listing.paths[row]) for row in rows]
+
+    def hold_files(self, rows: Sequence[int]) -> list[ImageFile]:
+        """Read the first of some files, as many as a share of memory holds: one at least."""
+        started = time.perf_counter()
+        share = self.processes.file_share
+        held: list[ImageFile] = []
+        total = 0
+        for file in self.find_files(rows):
+            try:
+                data = read_whole(file)
+            except OSError as error:
+                held.append(HeldFile(b"", 0, describe_unreadable(error)))
+                continue
+            total += len(data)
+            if held and total > share:
+                break
+            held.append(HeldFile(data if len(data) <= share else b"", len(data)))
+        self.local.clock.add("read", time.perf_counter() - started)
+        return held
 
     def list_wanted(self, read: Sequence[tuple[int, FileRead]]) -> list[Wanted]:
         """List the files that are to be decoded, by their places, with their views."""

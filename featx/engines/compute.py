@@ -88,10 +88,9 @@ def compute_features(
 def loads_in_processes(plan: Plan, listing: Listing, rows: int) -> bool:
     """Whether images are loaded for a device in processes: what the plan says, else where it pays.
 
-    Only files on disk are, alone or in archives, since a process reads for itself, and only on systems that have what
-    it takes.
+    Only files on disk are, alone, in archives or in tables, and only on systems that have what it takes.
     """
-    is_possible = bool(plan.device_batch) and listing.files.are_shareable and can_load_in_processes()
+    is_possible = bool(plan.device_batch) and listing.files.are_stored and can_load_in_processes()
     is_worth_it = plan.workers >= LEAST_WORKERS and rows >= LEAST_ROWS
     return is_possible and (is_worth_it if plan.in_processes is None else plan.in_processes)
 

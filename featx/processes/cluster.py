@@ -165,12 +165,32 @@ class Cluster:
             self.ray.kill(actor, no_restart=True)
 
 
+kept_open: list[ExitStack] = []
+"""What closes the connection of `one_cluster`, in a block of it: Ray itself has one connection in a process."""
+
+
+@contextmanager
+def one_cluster() -> Iterator[None]:
+    """Have all of a block use one connection: the first `open_cluster` in it makes it, the end of the block closes it.
+
+    A block that asks for no cluster opens none.
+    """
+    if kept_open:
+        yield
+        return
+    with ExitStack() as stack:
+        kept_open.append(stack)
+        # Before the connection is closed.
+        stack.callback(kept_open.clear)
+        yield
+
+
 @contextmanager
 def open_cluster() -> Iterator[Cluster]:
     """Connect to the cluster that `RAY_ADDRESS` names ("auto": the one on this machine), else start Ray here.
 
-    Who has called `ray.init` already gets that connection, which stays; others are closed at the end, and a Ray that
-    was started here is ended.
+    Who has called `ray.init` already gets that connection, which stays; others are closed at the end, or at that of
+    `one_cluster` around it, and a Ray that was started here is ended.
 
     Raises
     ------
@@ -183,7 +203,8 @@ def open_cluster() -> Iterator[Cluster]:
     if ray.is_initialized():
         yield Cluster(ray)
         return
-    with ExitStack() as stack:
+    with ExitStack() as own:
+        stack = kept_open[0] if kept_open else own
         stack.enter_context(stop_remembered())
         if not is_here:
             check_address(address)

@@ -20,6 +20,8 @@ from featx.data.exclusion import leave_out
 from featx.data.listing import ImageFile, ImageFiles, Listing
 from featx.data.loader import Batch
 from featx.data.sources import ColumnChoice, list_images
+from featx.data.sources.buckets.bucket_files import ObjectFile
+from featx.data.sources.buckets.bucket_shards import ObjectRange
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, group_poolings, make_plan
 from featx.keys import FeatureKey
@@ -80,6 +82,7 @@ class ItemFiles:
 
     def __init__(self, paths: Sequence[str], files: Sequence[ImageFile]) -> None:
         self.by_path = dict(zip(paths, files, strict=True))
+        self.are_far = any(isinstance(file, ObjectFile | ObjectRange) for file in files)
 
     def find(self, path: str) -> ImageFile:
         """Give what the driver has found."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from featx.data.listing import Listing
 from featx.errors import RequestError
+from featx.paths import URL
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,12 @@ class Shard:
 
 def relative_paths(listing: Listing) -> list[str]:
     """Give the path of each row as it counts from DATA, or from the folder of a table; others as they are."""
-    data = Path(listing.name)
-    prefixes = [f"{folder}{os.sep}" for folder in (data, data.parent)]
+    if URL.match(listing.name):
+        data = listing.name.rstrip("/")
+        prefixes = [f"{data}/", f"{data.rpartition('/')[0]}/"]
+    else:
+        folder = Path(listing.name)
+        prefixes = [f"{above}{os.sep}" for above in (folder, folder.parent)]
     return [cut_prefix(path, prefixes) for path in listing.paths]
 
 

@@ -83,7 +83,7 @@ def make_client(bucket: str) -> Any:
         from obstore import store
     except ImportError as error:
         raise RequestError(
-            f"the cache '{bucket}' lies in an object store, which needs obstore: pip install 'featx[cloud]'"
+            f"'{bucket}' lies in an object store, which needs obstore: pip install 'featx[cloud]'"
         ) from error
     scheme, _, name = bucket.partition("://")
     try:
@@ -95,7 +95,7 @@ def make_client(bucket: str) -> Any:
         return kind(name, client_options={**CLIENT, "allow_http": is_http_wanted()}, retry_config=RETRY)
     # obstore has errors of its own for each kind of mistake.
     except Exception as error:
-        raise StoreError(f"the cache '{bucket}' cannot be reached: {describe(str(error))}") from None
+        raise StoreError(f"'{bucket}' cannot be reached: {describe(str(error))}") from None
 
 
 def is_http_wanted() -> bool:
@@ -163,7 +163,7 @@ def translate(error: Exception, path: ObjectPath) -> OSError:
     """Word an error of obstore, without addresses and signatures that it may hold."""
     text = str(error)
     if NO_BUCKET.search(text):
-        return StoreError(f"there is no bucket '{path.bucket}': make it, or correct --cache")
+        return StoreError(f"there is no bucket '{path.bucket}': make it, or correct its name")
     if isinstance(error, FileNotFoundError) or NO_BYTES.search(text):
         return FileNotFoundError(errno.ENOENT, "no such object", str(path))
     kind = type(error).__name__

@@ -15,6 +15,9 @@ from featx.paths import URL, expand_home
 SCHEMES = ("s3", "gs", "az", "memory", "file")
 """Object stores that a cache may lie in; the last two are for tests."""
 
+IMAGE_SCHEMES = ("s3", "gs", "az", "memory")
+"""Those that images may lie in: `file:` in a table means a path of some other machine."""
+
 OBJECT_URL = re.compile(r"(?P<scheme>[a-z0-9]+):/{1,3}(?P<rest>.*)", re.DOTALL)
 
 
@@ -124,6 +127,13 @@ def parse_cache(cache: str | CachePath, copies: Path | None = None) -> CachePath
     if not names or {".", ".."} & set(names):
         raise RequestError(f"the cache '{text}' names no bucket: write it as s3://BUCKET/FOLDER")
     return ObjectPath(f"{match['scheme']}://{names[0]}", "/".join(names[1:]), copies)
+
+
+def is_object_url(text: str) -> bool:
+    """Whether a text is the URL of an object store that images may lie in."""
+    # Most texts are paths, and there may be a million of them.
+    match = OBJECT_URL.fullmatch(text) if ":/" in text else None
+    return match is not None and match["scheme"] in IMAGE_SCHEMES
 
 
 def usual_folder() -> Path:

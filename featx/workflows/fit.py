@@ -29,6 +29,7 @@ from featx.features.missing import complete_choice
 from featx.inspection.known_pictures import KnownPictures, measure_known_pictures
 from featx.models.array_classifier import ArrayClassifier
 from featx.models.model import Model
+from featx.processes.cluster import one_cluster
 from featx.requests import CompareRequest
 
 
@@ -51,6 +52,8 @@ class Trained:
     pictures: KnownPictures = field(default_factory=KnownPictures)
 
 
+# Training and outer folds are two visits to a cluster, and opening one takes seconds.
+@one_cluster()
 def fit_classifier(
     request: CompareRequest, keep_model: bool = True, with_base: bool = False, whole: bool = False
 ) -> FitReport:

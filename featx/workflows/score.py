@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from featx.base_choice import BaseChoice
 from featx.data.listing import DigestedListing, FailedImage, Listing
 from featx.data.sources import ColumnChoice, list_images
+from featx.data.sources.archives.remembered_index import find_usual_cache
 from featx.errors import DataError, did_you_mean, shorten
 from featx.evaluation.error_analysis import HeldOut
 from featx.evaluation.fit_report import FitReport, report_fit
@@ -114,7 +115,7 @@ def score_model(request: ScoreRequest, progress: Progress | None = None) -> Scor
     """
     model = open_model(request)
     columns = ColumnChoice(request.path_column, request.label_column)
-    listing = choose_part(list_images(request.data, choice=columns), request.split)
+    listing = choose_part(list_images(request.data, find_usual_cache(), choice=columns), request.split)
     known, unknown_classes = keep_known(listing, model.classes_)
     labelled, failed = label_every_row(model, request, known, progress)
     scored = keep_first(labelled)

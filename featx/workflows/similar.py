@@ -83,8 +83,9 @@ def find_similar(request: SimilarRequest, progress: Progress | None = None) -> S
         If there are no images, or the data set cannot be used.
     """
     material = open_material(request)
-    listing = list_given_images(request.images)
-    digested = digest_all(side_folder(request.cache), listing)
+    cache = side_folder(request.cache)
+    listing = list_given_images(request.images, cache=cache)
+    digested = digest_all(cache, listing)
     digested, failed = extract_missing(request, material, digested, progress)
     failed = [*digested.unreadable, *failed]
     if not len(digested):

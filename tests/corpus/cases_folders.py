@@ -202,7 +202,11 @@ FOLDERS = [
     Case(
         name="pictures beside a table",
         make=of({}, put("1.png", content=photo(0, 0)), put("labels.csv", content="id,breed\n1,ant\n")),
-        said=("if 'photos/labels.csv' lists them with their labels, that is the data set", "passed over: 1 file"),
+        said=(
+            "'photos/labels.csv' is not read: it has no columns of paths and labels",
+            "if 'photos/labels.csv' lists them with their labels, that is the data set",
+            "passed over: 1 file",
+        ),
         read={"/": 1},
         fitted=NO_CLASSES,
         predict_said=("passed over: 1 file",),

@@ -162,6 +162,11 @@ METADATA = [
         said=("images and labels are read from 'photos/metadata.csv'", FILE_NAME),
     ),
     listed(
+        "labels.csv",
+        {"labels.csv": as_csv},
+        said=("images and labels are read from 'photos/labels.csv'",),
+    ),
+    listed(
         "metadata.jsonl, pictures in a folder",
         {"metadata.jsonl": as_lines},
         inside="data",

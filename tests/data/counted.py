@@ -20,6 +20,7 @@ class CountedFiles:
     paths: list[str] = field(default_factory=list)
     are_stored = True
     are_shareable = False
+    are_far = False
 
     def find(self, path: str) -> ImageFile:
         return MemoryFile(path, self.read)

@@ -9,10 +9,15 @@ import pytest
 from PIL import Image
 
 from featx.data.given_images import list_given_images, write_ppm
-from featx.errors import DataError
+from featx.data.sources.archives.members import Archive
+from featx.data.sources.archives.remembered_index import locate_index, make_head
+from featx.data.sources.image_files import read_stamp
+from featx.errors import DataError, UnknownName
 from featx.images.decode import decode
 from tests.conftest import picture
-from tests.data.sources.archives.making import make_photos, make_png, write_tar, write_zip
+from tests.data.sources.archives.making import make_photos, make_png, write_folder, write_tar, write_zip
+from tests.data.sources.archives.test_shards import make_old
+from tests.data.sources.columnar.saving import save_to_disk
 
 
 def test_an_array_is_decoded_to_the_same_pixels() -> None:
@@ -99,3 +104,76 @@ def test_archives_stand_for_the_pictures_in_them_beside_files_and_pictures(tmp_p
     (tmp_path / "d.zip").write_bytes(b"no zip")
     with pytest.raises(DataError, match="'.*d.zip' is not a whole zip file"):
         list_given_images([str(tmp_path / "d.zip")])
+
+
+def list_bytes(data: object, path_column: str | None = None) -> list[bytes]:
+    """The bytes of all pictures that are given, sorted, none of which has a label."""
+    listing = list_given_images([data], path_column)
+    assert not listing.is_labelled
+    return sorted(listing.read(path) for path in listing.paths)
+
+
+def test_whatever_holds_pictures_gives_those_of_its_folder(tmp_path: Path) -> None:
+    photos = {**make_photos(), "loose.png": make_png(77)}
+    # Read as a data set, such folders are refused: they may mean two things.
+    members = {
+        **photos,
+        "train/red/1.png": make_png(78),
+        "notes.txt": b"text",
+        "__MACOSX/._a.png": b"x",
+        ".a/b.png": b"y",
+    }
+    expected = list_bytes(write_folder(tmp_path / "folder", members))
+    assert expected == sorted([*photos.values(), make_png(78)])
+    assert list_bytes(write_zip(tmp_path / "a.zip", members)) == expected
+    assert list_bytes(write_tar(tmp_path / "a.tar", members)) == expected
+    half = {f"{number:02}.png": data for number, data in enumerate(expected[:5])}
+    labelled = {f"{number:02}.png": data for number, data in enumerate(expected[5:])} | {"00.cls": b"red"}
+    write_tar(tmp_path / "shards" / "0.tar", half)
+    write_tar(tmp_path / "shards" / "1.tar", dict(sorted(labelled.items())))
+    assert list_bytes(tmp_path / "shards") == expected
+    assert list_bytes(f"{tmp_path}/shards/{{0..1}}.tar") == expected
+
+
+@pytest.mark.parametrize("has_labels", [False, True])
+def test_tables_that_hold_pictures_need_no_labels(tmp_path: Path, has_labels: bool) -> None:
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    expected = sorted(make_photos().values())
+    columns = {"photo": pa.array(expected, pa.binary())}
+    if has_labels:
+        # Of a split that is not known, which does not matter either.
+        columns |= {"label": pa.array([None, *["red"] * 7]), "split": pa.array(["somewhere"] * 8)}
+    table = pa.table(columns)
+    (tmp_path / "tables").mkdir()
+    for name, part in (("a", table.slice(0, 3)), ("b", table.slice(3))):
+        parquet.write_table(part, tmp_path / "tables" / f"{name}.parquet")
+    assert list_bytes(tmp_path / "tables") == expected
+    assert list_bytes(tmp_path / "tables" / "a.parquet", "photo") == expected[:3]
+    assert list_bytes(save_to_disk(tmp_path / "saved", table)) == expected
+    assert not list_given_images([tmp_path / "tables"]).files.are_shareable
+    assert list_given_images([tmp_path / "saved"]).files.are_shareable
+    with pytest.raises(UnknownName, match="'a.parquet|image'"):
+        list_given_images([tmp_path / "tables" / "a.parquet"], "image")
+
+
+def test_the_index_of_a_shard_is_remembered_where_the_user_has_a_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = write_tar(tmp_path / "a.tar", {"1.png": make_png(1)})
+    make_old(shard)
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("FEATX_CACHE", str(cache))
+    assert len(list_given_images([shard])) == 1
+    assert not cache.exists(), "nobody asked for a cache"
+    (cache / "tiny-0123456789ab").mkdir(parents=True)
+    (cache / "tiny-0123456789ab" / "base.json").write_text("{}")
+    list_given_images([shard])
+    remembered = locate_index(cache, str(shard))
+    # An index with another name and the right checksum is believed: so headers are not read again.
+    body = remembered.read_bytes().partition(b"\n")[2].replace(b"1.png", b"2.png")
+    remembered.write_bytes(make_head(Archive(str(shard), read_stamp(str(shard))), body) + b"\n" + body)
+    assert list_given_images([shard]).paths == [f"{shard}/2.png"]
+    assert list_given_images([shard], cache=tmp_path / "other").paths == [f"{shard}/1.png"]
+    monkeypatch.setenv("FEATX_CACHE", "unknown://bucket")
+    assert list_given_images([shard]).paths == [f"{shard}/1.png"]

@@ -22,12 +22,13 @@ from featx.data.loading_worker import HANDED_OVER_BYTES
 from featx.data.reading import READING_BUDGET
 from featx.data.remote_loading import RemoteLoading, RemotePreparation
 from featx.data.rows import Loaded
-from featx.data.sources import MAX_IMAGE_BYTES
+from featx.data.sources import MAX_IMAGE_BYTES, list_images
 from featx.data.sources.image_files import ON_DISK
 from featx.images.augment import make_views
 from featx.images.decode import DECODING_BUDGET
 from featx.images.views import keep_raw
 from featx.keys import InputTransform
+from featx.paths import is_file
 from featx.timing import Clock
 from featx.types import LayerFeatures, Pixels
 from tests.images.files import encoded, png_of_16_bits
@@ -173,6 +174,43 @@ def test_what_a_share_of_memory_does_not_hold_is_loaded_in_the_thread(
     rows = range(len(odd_files))
     assert_same(remote.load_all(rows), remote.local.load_all(rows))
     assert len(processes.idle) == 1
+
+
+def write_table(folder: Path, files: Sequence[str]) -> Path:
+    """A Parquet file with the bytes of some files, and a row without any."""
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    images = [Path(file).read_bytes() for file in files if is_file(file) and not file.endswith("huge.jpg")]
+    table = pa.table({"image": pa.array([*images, None], pa.binary()), "label": ["a"] * (len(images) + 1)})
+    pytest.importorskip("pyarrow.parquet").write_table(table, folder / "a.parquet", row_group_size=16)
+    return folder / "a.parquet"
+
+
+@pytest.mark.parametrize("share", [None, 2000])
+def test_rows_of_a_parquet_file_are_read_here_and_decoded_there(
+    tmp_path: Path, odd_files: list[str], processes: LoadingProcesses, share: int | None
+) -> None:
+    listing = list_images(str(write_table(tmp_path, odd_files)))
+    remote = make_remote(listing, processes)
+    if share is not None:
+        processes.file_share = share
+    rows = range(len(listing))
+    assert_same(remote.load_all(rows), remote.local.load_all(rows))
+    assert remote.load_all(rows)[-1].reason == "its row holds no image"
+    assert len(processes.idle) == 1, "no process was given up"
+
+
+def test_ordinary_rows_of_a_parquet_file_are_not_decoded_here(tmp_path: Path, processes: LoadingProcesses) -> None:
+    files = []
+    for seed in range(5):
+        (tmp_path / f"{seed}.jpg").write_bytes(encoded(noise(60, 50, seed), "JPEG"))
+        files.append(str(tmp_path / f"{seed}.jpg"))
+    remote = make_remote(list_images(str(write_table(tmp_path, files))), processes)
+
+    def refuse(*_: object) -> Loaded:
+        raise AssertionError("it was to be decoded in the process")
+
+    lacking = replace(remote, local=replace(remote.local, prepare=refuse))
+    assert [len(row.pixels) for row in lacking.load_all(range(6))] == [1] * 5 + [0]
 
 
 def test_memory_that_is_shared_stays_small(tmp_path: Path, processes: LoadingProcesses) -> None:

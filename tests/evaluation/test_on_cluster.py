@@ -14,6 +14,7 @@ import pytest
 from featx.base_choice import BaseChoice
 from featx.evaluation.fit_report import FitReport
 from featx.evaluation.table_row import TableRow
+from featx.log import NOTE
 from featx.processes.cluster import ClusterError, Node
 from featx.processes.cluster_calls import choose_threads
 from featx.processes.node_check import NodeError
@@ -106,10 +107,16 @@ def test_a_fit_on_a_cluster_gives_the_report_and_the_model_of_one_machine(
     assert all(array.flags.writeable for array in report.model.classifier.arrays.values())
 
 
-def test_the_outer_folds_of_a_fit_are_judged_on_a_cluster(fit_request: CompareRequest, cluster: TestCluster) -> None:
+def test_the_outer_folds_of_a_fit_are_judged_on_a_cluster_that_is_opened_once(
+    fit_request: CompareRequest, cluster: TestCluster, caplog: pytest.LogCaptureFixture
+) -> None:
     request = replace(fit_request, nested=3, repeats=2)
     expected = fit_classifier(request, keep_model=False).to_dict()
+    caplog.set_level(NOTE, "featx")
     report = fit_classifier(replace(request, runner="ray"), keep_model=False).to_dict()
+    assert caplog.text.count("Ray: connected to") == 1
+    ray = pytest.importorskip("ray")
+    assert not ray.is_initialized(), "the connection ends with the fit"
     assert len(report["nested"]["fold_accuracies"]) == 2
     assert drop_seconds(report) == drop_seconds(expected)
 

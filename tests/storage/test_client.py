@@ -30,7 +30,7 @@ def test_a_wrong_bucket_is_one_line_before_anything_is_computed(featx: Featx, s3
     for words in (("cache", "ls"), ("cache", "verify"), EXTRACT):
         result = featx(*words, "--cache", "s3://no-such-bucket/features")
         assert result.exit_code == 1
-        assert result.error == "there is no bucket 's3://no-such-bucket': make it, or correct --cache"
+        assert result.error == "there is no bucket 's3://no-such-bucket': make it, or correct its name"
 
 
 def test_without_credentials_the_line_says_which_to_set(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_without_obstore_the_line_names_the_extra(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    line = "error: the cache 's3://bucket' lies in an object store, which needs obstore: pip install 'featx[cloud]'"
+    line = "error: 's3://bucket' lies in an object store, which needs obstore: pip install 'featx[cloud]'"
     assert done.stderr.strip() == line
     assert list(tmp_path.iterdir()) == []
 

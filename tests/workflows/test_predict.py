@@ -34,6 +34,7 @@ from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier
 from featx.workflows.predict import label_images
 from tests.conftest import picture
+from tests.data.sources.archives.making import write_tar, write_zip
 from tests.hostile.model_files import put_together, take_apart
 
 pytestmark = pytest.mark.slow
@@ -241,6 +242,32 @@ def test_the_table_and_the_csv_name_every_image_once(featx: Featx, model: Path, 
     assert list(rows[0]) == ["path", "label", "probability", "p(blue)", "p(green)", "p(red)", "reason", "strangeness"]
     assert result.stdout.splitlines()[0].split() == ["path", "label", "probability", "strangeness"]
     assert len(result.stdout.splitlines()) == 2 + 37
+
+
+def test_archives_and_tables_of_pictures_are_labelled_as_their_folder_is(
+    featx: Featx, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    files = sorted(photos.rglob("*.png"))
+    data = {str(file.relative_to(photos)): file.read_bytes() for file in files}
+    table = pa.table({"image": pa.array([*data.values(), None], pa.binary())})
+    pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "photos.parquet", row_group_size=10)
+    write_zip(tmp_path / "photos.zip", data)
+    write_tar(tmp_path / "photos.tar", data)
+
+    def predict(images: Path) -> list[tuple[Any, ...]]:
+        result = featx("predict", model, images, "--json", "-q")
+        rows = [row for row in json.loads(result.stdout) if row["label"] is not None]
+        assert result.exit_code == (1 if images.suffix == ".parquet" else 0)
+        return [(row["label"], row["probabilities"], row["strangeness"]) for row in rows]
+
+    expected = predict(photos)
+    assert len(expected) == 36
+    for name in ("photos.zip", "photos.tar", "photos.parquet"):
+        assert predict(tmp_path / name) == expected
+    result = featx("predict", model, tmp_path / "photos.parquet", "-q")
+    assert "failed: " in result.stderr
+    assert f"{tmp_path}/photos.parquet/000036: its row holds no image" in result.stderr
 
 
 def test_failures_stand_in_the_csv_with_their_reason(featx: Featx, model: Path, photos: Path, tmp_path: Path) -> None:

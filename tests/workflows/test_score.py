@@ -13,6 +13,7 @@ import pytest
 
 import featx as library
 from featx.base_choice import BaseChoice
+from featx.data.sources.archives.remembered_index import locate_index
 from featx.errors import DataError
 from featx.models.model import load_model
 from featx.requests import CompareRequest, ExtractRequest, ScoreRequest
@@ -20,6 +21,8 @@ from featx.workflows.extract import extract_features
 from featx.workflows.fit import fit_classifier
 from featx.workflows.score import score_model
 from tests.conftest import picture
+from tests.data.sources.archives.making import write_tar
+from tests.data.sources.archives.test_shards import make_old
 
 pytestmark = pytest.mark.slow
 
@@ -133,6 +136,18 @@ def test_broken_images_are_failures_and_the_exit_code_says_so(featx: Featx, mode
         file.write_bytes(b"bad")
     result = featx("score", model, others)
     assert "none of its 12 images can be read" in result.error
+
+
+def test_the_index_of_shards_is_remembered_in_the_cache_of_the_user(
+    model: Path, others: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = write_tar(
+        tmp_path / "a.tar", {f"{file.parent.name}/{file.name}": file.read_bytes() for file in others.rglob("*.png")}
+    )
+    make_old(shard)
+    monkeypatch.setenv("FEATX_CACHE", str(cache))
+    assert score_model(ScoreRequest(model, str(shard))).result == score_model(ScoreRequest(model, str(others))).result
+    assert locate_index(cache, str(shard)).exists()
 
 
 def test_a_table_is_scored_like_a_folder(model: Path, others: Path) -> None:

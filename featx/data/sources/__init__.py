@@ -3,9 +3,10 @@
 One file a kind: `folder` (class folders), `csv_file` and `jsonl_file` (tables of paths; `columns` and `table` hold what
 they share), `metadata` (a folder with such a table in it), `digits` (built in), `archives.zip_file` and
 `archives.shards` (images in zip and tar files), `columnar.parquet_file` and `columnar.saved_dataset` (images in columns
-of tables). `image_files` says which files count as images, and how one is read. To add a kind, write a function from
-DATA to a `Listing`, whose `files` say how images are read where they are not files on disk, and one entry in `SOURCES`,
-or in `TABLES` if the user may choose columns; `list_images` and every command then take it.
+of tables), `buckets.bucket_folder` (all of these but zip and Parquet, in object stores). `image_files` says which files
+count as images, and how one is read. To add a kind, write a function from DATA to a `Listing`, whose `files` say how
+images are read where they are not files on disk, and one entry in `SOURCES`, or in `TABLES` for files in whose columns
+the user may choose; `list_images` and every command then take it.
 
 Of folders, read `folder`, then `layout` (classes, splits, or neither) and `tree` (what is below a folder, without side
 files, stores and loops); `side_files` and `content` say what is not a picture, `passed_over` words it, and
@@ -23,9 +24,10 @@ from typing import NamedTuple
 from featx.data.listing import Listing
 from featx.data.sources.archives.shards import is_shards, list_shards
 from featx.data.sources.archives.zip_file import is_zip, list_zip
+from featx.data.sources.buckets.bucket_folder import is_bucket, list_bucket
 from featx.data.sources.columnar.parquet_file import is_parquet, list_parquet
 from featx.data.sources.columnar.saved_dataset import is_saved_dataset, list_saved_dataset
-from featx.data.sources.columns import ColumnChoice
+from featx.data.sources.columns import ColumnChoice, check_unchosen
 from featx.data.sources.csv_file import is_csv_file, list_csv
 from featx.data.sources.digits import is_digits, list_digits
 from featx.data.sources.folder import list_folder
@@ -56,18 +58,41 @@ class Source(NamedTuple):
     is_of_kind : callable
         Whether DATA is of this kind.
     list_rows : callable
-        DATA, the feature store in use or None, and whether what is no picture is listed, to a listing.
+        DATA, the feature store in use or None, whether what is no picture is listed, and columns that the user named,
+        to a listing.
     """
 
     is_of_kind: Callable[[str], bool]
-    list_rows: Callable[[str, Path | None, bool], Listing]
+    list_rows: Callable[[str, Path | None, bool, ColumnChoice], Listing]
+
+
+def list_any_folder(data: str, cache: Path | None, strict: bool, choice: ColumnChoice) -> Listing:
+    """List a folder by the table in it, or by its class folders."""
+    listing = list_metadata(data, choice)
+    if listing is not None:
+        return listing
+    check_unchosen(data, choice)
+    return list_folder(data, cache, strict)
+
+
+def list_built_in(data: str, cache: Path | None, strict: bool, choice: ColumnChoice) -> Listing:
+    """List a built-in data set."""
+    check_unchosen(data, choice)
+    return list_digits(data)
+
+
+def list_any_shards(data: str, cache: Path | None, strict: bool, choice: ColumnChoice) -> Listing:
+    """List tar shards."""
+    check_unchosen(data, choice)
+    return list_shards(data, cache, strict)
 
 
 SOURCES: dict[str, Source] = {
-    "digits": Source(is_digits, lambda data, cache, strict: list_digits(data)),
-    "zip": Source(is_zip, lambda data, cache, strict: list_zip(data, strict)),
-    "shards": Source(is_shards, list_shards),
-    "folder": Source(is_folder, list_folder),
+    "digits": Source(is_digits, list_built_in),
+    "bucket": Source(is_bucket, list_bucket),
+    "zip": Source(is_zip, lambda data, cache, strict, choice: list_zip(data, strict, choice)),
+    "shards": Source(is_shards, list_any_shards),
+    "folder": Source(is_folder, list_any_folder),
 }
 """Kind of source by its name. The first kind that fits is taken."""
 
@@ -141,7 +166,7 @@ def no_data_set(data: str) -> DataError:
         return DataError(f"there is no built-in data set '{data.removeprefix(BUILT_IN)}': there is 'digits'")
     message = (
         f"'{data}' {explain_unfit(data)}: DATA is a folder with class folders, or a zip file of one; a CSV file "
-        "(path,label[,split]) or a JSON Lines file; tar shards or Parquet files; or 'digits'"
+        "(path,label[,split]) or a JSON Lines file; tar shards or Parquet files; the URL of a bucket; or 'digits'"
     )
     absence = "" if exists(data) else explain_absence(data, ["digits"])
     return DataError(f"{message}. {absence}" if absence else message)
@@ -153,13 +178,8 @@ def list_source_rows(data: str, cache: Path | None, strict: bool, choice: Column
         if is_of_this_kind(data):
             return list_rows(data, choice)
     for source in SOURCES.values():
-        if not source.is_of_kind(data):
-            continue
-        listing = list_metadata(data, choice) if source.list_rows is list_folder else None
-        if listing is not None:
-            return listing
-        check_unchosen(data, choice)
-        return source.list_rows(data, cache, strict)
+        if source.is_of_kind(data):
+            return source.list_rows(data, cache, strict, choice)
     return None
 
 
@@ -168,18 +188,3 @@ def explain_unfit(data: str) -> str:
     if is_file(data):
         return "is a file, but not a .csv, .jsonl, .zip, .tar or .parquet"
     return "is neither a file nor a folder" if exists(data) else "does not exist"
-
-
-def check_unchosen(data: str, choice: ColumnChoice) -> None:
-    """Refuse columns for what has none.
-
-    Raises
-    ------
-    DataError
-        If columns were named.
-    """
-    if choice:
-        flags = "--path-column and --label-column are"
-        if choice.group and not (choice.path or choice.label):
-            flags = "--group-column is"
-        raise DataError(f"'{data}' is not a table: {flags} for CSV and JSON Lines files")

@@ -62,12 +62,15 @@ class ColumnChoice:
     path, label, group : str or None
     finds_groups : bool
         Whether a column of groups is looked for where none was named: only where there is something to split.
+    reads_labels : bool
+        Whether labels are wanted; else tables that hold images are read without any other column.
     """
 
     path: str | None = None
     label: str | None = None
     group: str | None = None
     finds_groups: bool = False
+    reads_labels: bool = True
 
     def __bool__(self) -> bool:
         """Whether any was named."""
@@ -305,3 +308,18 @@ def explain_true_or_false(column: str) -> str:
         return ""
     if_true, if_false = meaning[simplify_column(column)]
     return f" (true: {if_true}, false: {if_false})"
+
+
+def check_unchosen(data: str, choice: ColumnChoice) -> None:
+    """Refuse columns for what has none.
+
+    Raises
+    ------
+    DataError
+        If columns were named.
+    """
+    if choice:
+        flags = "--path-column and --label-column are"
+        if choice.group and not (choice.path or choice.label):
+            flags = "--group-column is"
+        raise DataError(f"'{data}' is not a table: {flags} for CSV and JSON Lines files")

@@ -6,12 +6,11 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from featx.data.listing import Listing
 from featx.data.sources.columns import LABEL_NAMES, PATH_NAMES, ColumnChoice, simplify_column
 from featx.data.sources.table import ImageRow, ImageTable, list_table
-from featx.data.text_file import read_text
+from featx.data.sources.written_paths import DISK, TablePlace, folder_of, join_folder
 from featx.errors import DataError, shorten
 from featx.paths import is_file
 
@@ -44,7 +43,7 @@ def list_csv(data: str, choice: ColumnChoice | None = None) -> Listing:
     return list_table(read_csv(data, choice), choice, data)
 
 
-def read_csv(file: str, choice: ColumnChoice) -> ImageTable:
+def read_csv(file: str, choice: ColumnChoice, place: TablePlace = DISK) -> ImageTable:
     """Read a CSV file whose fields are separated by commas, semicolons or tabs.
 
     Raises
@@ -52,10 +51,10 @@ def read_csv(file: str, choice: ColumnChoice) -> ImageTable:
     DataError
         If it has no header, or lines have too many fields or unbalanced quotes.
     """
-    return parse_csv(file, read_text(file), choice)
+    return parse_csv(file, place.read_text(file), choice, place)
 
 
-def parse_csv(file: str, text: str, choice: ColumnChoice) -> ImageTable:
+def parse_csv(file: str, text: str, choice: ColumnChoice, place: TablePlace = DISK) -> ImageTable:
     """Make a table of the text of a CSV file, as `read_csv` does; `file` names it.
 
     Raises
@@ -67,7 +66,7 @@ def parse_csv(file: str, text: str, choice: ColumnChoice) -> ImageTable:
     delimiter = stated or find_delimiter(header, choice)
     records = read_records(file, text, delimiter, first_line)
     names = [name.strip() for name in next(records)[1]]
-    check_header(file, names)
+    check_header(file, names, place)
     rows, surplus = name_fields(names, records)
     if surplus:
         raise DataError(
@@ -76,7 +75,7 @@ def parse_csv(file: str, text: str, choice: ColumnChoice) -> ImageTable:
         )
     is_expected = delimiter == ("\t" if file.lower().endswith(".tsv") else ",")
     remarks = [] if is_expected else [f"fields are separated by {DELIMITERS.get(delimiter, repr(delimiter))}"]
-    return ImageTable(file, names, rows, remarks)
+    return ImageTable(file, names, rows, remarks, place=place)
 
 
 def find_header(file: str, text: str) -> tuple[str, int, str | None]:
@@ -112,7 +111,7 @@ def find_delimiter(header: str, choice: ColumnChoice) -> str:
     return max(DELIMITERS, key=count)
 
 
-def check_header(file: str, names: Sequence[str]) -> None:
+def check_header(file: str, names: Sequence[str], place: TablePlace) -> None:
     """Refuse a table that begins with a row of data.
 
     Raises
@@ -121,7 +120,7 @@ def check_header(file: str, names: Sequence[str]) -> None:
         If the first line names a file that exists.
     """
     for name in names:
-        if name and is_file(Path(file).parent / name):
+        if name and place.is_file(join_folder(folder_of(file), name)):
             raise DataError(
                 f"'{file}' has no header: line 1 names the file '{name}'. Write path,label or path,label,split above it"
             )

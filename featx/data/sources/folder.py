@@ -77,6 +77,22 @@ def list_tree(data: str, tree: Tree, files: ImageFiles, remarks: Sequence[str] =
     return listing
 
 
+def list_all_pictures(data: str, tree: Tree, files: ImageFiles) -> Listing:
+    """List every picture in a tree, whatever folder it lies in, without labels; what is passed over is logged.
+
+    Raises
+    ------
+    DataError
+        If a folder cannot be read.
+    """
+    paths = list(tree.files(tree.scan(tree.root)))
+    passed_over = describe_passed_over(tree.skipped)
+    if passed_over:
+        note(log, f"'{data}': {passed_over}")
+    nothing = [""] * len(paths)
+    return Listing(data, paths, nothing, nothing, files, skipped=tuple(tree.skipped))
+
+
 def list_layout(data: str, tree: Tree, layout: FolderLayout) -> Listing:
     """List the pictures of the parts of a layout, in their order."""
     paths: list[str] = []

@@ -78,6 +78,7 @@ class DiskFiles:
 
     are_stored = True
     are_shareable = True
+    are_far = False
 
     def find(self, path: str) -> ImageFile:
         """Take the path as it is."""
@@ -128,6 +129,7 @@ class MemoryFiles:
 
     are_stored = False
     are_shareable = False
+    are_far = False
 
     def find(self, path: str) -> ImageFile:
         """Say how the file is made."""

@@ -8,7 +8,7 @@ from typing import Any
 from featx.data.listing import Listing
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.table import SHOWN, ImageRow, ImageTable, list_table
-from featx.data.text_file import read_text
+from featx.data.sources.written_paths import DISK, TablePlace
 from featx.errors import DataError, shorten
 from featx.paths import is_file
 
@@ -31,7 +31,7 @@ def list_jsonl(data: str, choice: ColumnChoice | None = None) -> Listing:
     return list_table(read_jsonl(data), ColumnChoice() if choice is None else choice, data)
 
 
-def read_jsonl(file: str) -> ImageTable:
+def read_jsonl(file: str, place: TablePlace = DISK) -> ImageTable:
     """Read a JSON Lines file.
 
     Raises
@@ -39,10 +39,10 @@ def read_jsonl(file: str) -> ImageTable:
     DataError
         If a line is not a JSON object.
     """
-    return parse_jsonl(file, read_text(file))
+    return parse_jsonl(file, place.read_text(file), place)
 
 
-def parse_jsonl(file: str, text: str) -> ImageTable:
+def parse_jsonl(file: str, text: str, place: TablePlace = DISK) -> ImageTable:
     """Make a table of the text of a JSON Lines file, as `read_jsonl` does; `file` names it.
 
     Its columns are the names in all objects, in the order in which they appear.
@@ -72,7 +72,7 @@ def parse_jsonl(file: str, text: str) -> ImageTable:
                 nested[line, name] = "a list" if isinstance(value, list) else "an object"
     if problems:
         raise DataError(f"'{file}': {shorten(problems, SHOWN)}")
-    return ImageTable(file, list(columns), rows, nested=nested)
+    return ImageTable(file, list(columns), rows, nested=nested, place=place)
 
 
 def read_object(text: str) -> dict[str, Any]:

@@ -1,13 +1,13 @@
-"""Folders whose images are listed by a file in them: `metadata.csv` or `metadata.jsonl`, as Hugging Face has them.
+"""Folders whose images are listed by a file in them, on disk or in a zip file.
 
-The file lies in the folder itself, or one in each of the folders `train`, `val`, `test`. Class folders go first: they
-are the older convention here, and such a file often holds captions or sources only.
+The file is `metadata.csv` or `metadata.jsonl`, as Hugging Face has them, or `labels.csv`. It lies in the folder itself,
+or one in each of the folders `train`, `val`, `test`. Class folders go first: they are the older convention here, and
+such a file often holds captions or sources only.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,50 +17,64 @@ from numpy.typing import NDArray
 
 from featx.data.listing import SPLITS, Listing, RowGroups
 from featx.data.sources.columns import ColumnChoice
-from featx.data.sources.csv_file import is_csv_file, read_csv
-from featx.data.sources.image_files import ON_DISK
+from featx.data.sources.csv_file import CSV_SUFFIXES, read_csv
 from featx.data.sources.jsonl_file import read_jsonl
 from featx.data.sources.table import ImageTable, find_columns, list_table
+from featx.data.sources.written_paths import DISK, TablePlace, join_folder
 from featx.errors import DataError, FeatxError
 from featx.log import note
-from featx.paths import is_file, is_folder
 
 log = logging.getLogger(__name__)
 
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl")
 
+LABELS_NAME = "labels.csv"
+"""What many call it that do not know of Hugging Face; it counts where there is neither of those."""
+
 FEW_CLASSES = 2
 """Class folders that make a data set; one folder, such as `images`, is no class."""
 
 
-def list_metadata(data: str, choice: ColumnChoice) -> Listing | None:
+def list_metadata(data: str, choice: ColumnChoice, place: TablePlace = DISK, root: str | None = None) -> Listing | None:
     """List a folder by the metadata in it; None where there is none, or where the folder is to be read by its classes.
 
     Either is said in one line.
+
+    Parameters
+    ----------
+    data : str
+        DATA as the user gave it.
+    choice : ColumnChoice
+    place : TablePlace
+        Where the folder lies.
+    root : str, optional
+        The folder, where that is not DATA itself.
 
     Raises
     ------
     DataError
         If two such files are there, or the one that is there cannot be used.
     """
-    files = find_metadata(data)
+    root = data if root is None else root
+    files = find_metadata(root, place)
     if not files:
         return None
     named = ", ".join(f"'{file}'" for file in files)
-    if choice or not has_class_folders(data):
-        tables = [read_table(file, choice) for file in files]
+    if choice or not has_class_folders(root, place):
+        tables = [read_table(file, choice, place) for file in files]
         if not choice and not all(map(has_columns, tables)):
             note(log, f"'{data}': {named} is not read: it has no columns of paths and labels")
             return None
         line = f"'{data}': images and labels are read from {named}"
         note(log, line)
-        listing = join_listings(data, [list_table(table, choice, data) for table in tables], files)
-        return replace(listing, notes=(line, *listing.notes))
-    note(log, f"'{data}': labels are read from the class folders, not from {named}, which is DATA by itself")
+        listing = join_listings(root, [list_table(table, choice, data) for table in tables], files)
+        return replace(listing, name=data, notes=(line, *listing.notes))
+    instead = "which is DATA by itself" if place.is_on_disk else "which is read where --label-column names its labels"
+    note(log, f"'{data}': labels are read from the class folders, not from {named}, {instead}")
     return None
 
 
-def find_metadata(data: str) -> list[str]:
+def find_metadata(root: str, place: TablePlace) -> list[str]:
     """Find the metadata of a folder: in itself, else in its folders of splits, if each of them has some.
 
     Raises
@@ -68,17 +82,17 @@ def find_metadata(data: str) -> list[str]:
     DataError
         If a folder holds two.
     """
-    own = find_own(data)
+    own = find_own(root, place)
     if own:
         return [own]
-    folders = list_folders(data)
-    if not folders or not all(folder.name.lower() in SPLITS for folder in folders):
+    folders = place.list_folders(root)
+    if not folders or not all(is_split(folder) for folder in folders):
         return []
-    found = [find_own(str(folder)) for folder in folders]
+    found = [find_own(folder, place) for folder in folders]
     return [file for file in found if file] if all(found) else []
 
 
-def find_own(folder: str) -> str | None:
+def find_own(folder: str, place: TablePlace) -> str | None:
     """Find the metadata that lies in a folder itself.
 
     Raises
@@ -86,35 +100,34 @@ def find_own(folder: str) -> str | None:
     DataError
         If there are two.
     """
-    found = [path for name in METADATA_NAMES if is_file(path := str(Path(folder) / name))]
+    found = [path for name in METADATA_NAMES if place.is_file(path := join_folder(folder, name))]
     if len(found) > 1:
-        raise DataError(f"'{folder}' holds {' and '.join(METADATA_NAMES)}: give the one to read as DATA")
+        what = "give the one to read as DATA" if place.is_on_disk else "leave one of them out"
+        raise DataError(f"'{folder}' holds {' and '.join(METADATA_NAMES)}: {what}")
+    labels = join_folder(folder, LABELS_NAME)
+    if not found and place.is_file(labels):
+        return labels
     return found[0] if found else None
 
 
-def list_folders(data: str) -> list[Path]:
-    """List the visible folders in a folder, sorted; none where it may not be read."""
-    try:
-        with os.scandir(data) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith((".", "__", "@")))
-    except OSError:
-        return []
-    return [Path(data) / name for name in names if is_folder(Path(data) / name)]
+def is_split(folder: str) -> bool:
+    """Whether a folder has the name of a split."""
+    return Path(folder).name.lower() in SPLITS
 
 
-def has_class_folders(data: str) -> bool:
+def has_class_folders(root: str, place: TablePlace) -> bool:
     """Whether a folder can be read by its class folders, with or without folders of splits above them."""
-    folders = list_folders(data)
-    if folders and all(folder.name.lower() in SPLITS for folder in folders):
-        folders = [inner for folder in folders for inner in list_folders(str(folder))]
-    elif any(folder.name.lower() in SPLITS for folder in folders):
+    folders = place.list_folders(root)
+    if folders and all(is_split(folder) for folder in folders):
+        folders = [inner for folder in folders for inner in place.list_folders(folder)]
+    elif any(is_split(folder) for folder in folders):
         return False
-    return len({folder.name for folder in folders}) >= FEW_CLASSES
+    return len({Path(folder).name for folder in folders}) >= FEW_CLASSES
 
 
-def read_table(file: str, choice: ColumnChoice) -> ImageTable:
+def read_table(file: str, choice: ColumnChoice, place: TablePlace) -> ImageTable:
     """Read metadata of either kind."""
-    return read_csv(file, choice) if is_csv_file(file) else read_jsonl(file)
+    return read_csv(file, choice, place) if file.lower().endswith(CSV_SUFFIXES) else read_jsonl(file, place)
 
 
 def has_columns(table: ImageTable) -> bool:
@@ -126,7 +139,7 @@ def has_columns(table: ImageTable) -> bool:
     return True
 
 
-def join_listings(data: str, listings: Sequence[Listing], files: Sequence[str]) -> Listing:
+def join_listings(root: str, listings: Sequence[Listing], files: Sequence[str]) -> Listing:
     """Join the listings of the folders of splits; a folder's name says the split where its table does not."""
     paths: list[str] = []
     labels: list[str] = []
@@ -134,13 +147,14 @@ def join_listings(data: str, listings: Sequence[Listing], files: Sequence[str]) 
     notes: tuple[str, ...] = ()
     for listing, file in zip(listings, files, strict=True):
         folder = Path(file).parent
-        of_folder = SPLITS.get(folder.name.lower(), "") if folder != Path(data) else ""
+        of_folder = SPLITS.get(folder.name.lower(), "") if folder != Path(root) else ""
         paths += listing.paths
         labels += listing.labels
         splits += [split or of_folder for split in listing.splits]
         notes += listing.notes
     weights = join_weights(listings)
-    return Listing(data, paths, labels, splits, ON_DISK, notes=notes, weights=weights, groups=join_groups(listings))
+    groups = join_groups(listings)
+    return Listing(root, paths, labels, splits, listings[0].files, notes=notes, weights=weights, groups=groups)
 
 
 def join_weights(listings: Sequence[Listing]) -> NDArray[np.float64] | None:

@@ -17,6 +17,7 @@ import numpy as np
 from featx.data.class_names import clean_name, warn_of_similar_classes
 from featx.data.groups import clean_group
 from featx.data.listing import Listing, RowGroups, find_split
+from featx.data.sources.buckets.bucket_files import find_table_files
 from featx.data.sources.columns import (
     MAYBE_SPLIT_NAMES,
     PATH_NAMES,
@@ -31,11 +32,10 @@ from featx.data.sources.columns import (
     read_weight,
     simplify_column,
 )
-from featx.data.sources.image_files import ON_DISK
-from featx.data.sources.written_paths import describe_absence, find_path, suggest_folder
+from featx.data.sources.written_paths import DISK, TablePlace, describe_absence, find_path, folder_of, suggest_folder
 from featx.errors import DataError, FeatxError, shorten
 from featx.log import note
-from featx.paths import exists, is_file
+from featx.storage.paths import is_object_url
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,8 @@ class ImageTable:
         What was found out in reading it and should be said, such as another delimiter.
     nested : mapping of (int, str) to str
         Line and column of values that are neither texts nor numbers: what they are.
+    place : TablePlace
+        Where the file lies, with those that it names.
     """
 
     file: str
@@ -79,6 +81,7 @@ class ImageTable:
     rows: Sequence[ImageRow]
     remarks: Sequence[str] = ()
     nested: Mapping[tuple[int, str], str] = field(default_factory=dict)
+    place: TablePlace = DISK
 
 
 def list_paths(table: ImageTable, choice: ColumnChoice) -> list[str]:
@@ -154,7 +157,8 @@ def list_table(table: ImageTable, choice: ColumnChoice, data: str) -> Listing:
     warn_of_no_labels(labels, table.file)
     warn_of_similar_classes(labels, table.file)
     groups = read_groups(table, columns, choice)
-    return Listing(data, paths, labels, splits, ON_DISK, notes=notes, weights=weights, groups=groups)
+    files = find_table_files(table.file, paths, table.place)
+    return Listing(data, paths, labels, splits, files, notes=notes, weights=weights, groups=groups)
 
 
 def list_values(table: ImageTable, column: str) -> list[str]:
@@ -299,7 +303,7 @@ def find_row_problems(table: ImageTable, row: ImageRow, nouns: Mapping[str, str]
     problems = []
     line, values = row
     for value in values.values():
-        swallowed = find_swallowed_file(str(Path(table.file).parent), value) if "\n" in value else None
+        swallowed = find_swallowed_file(table, value) if "\n" in value else None
         if swallowed:
             problems.append(f"line {line}: a value runs on to the row of '{swallowed}': a quote is not closed")
     for column, noun in nouns.items():
@@ -325,15 +329,16 @@ def is_encodable(text: str) -> bool:
         return False
 
 
-def find_swallowed_file(folder: str, value: str) -> str | None:
+def find_swallowed_file(table: ImageTable, value: str) -> str | None:
     """Find a file that is named in a later line of a value: such a value is the rest of the table after a stray quote.
 
     Captions of several lines are sound, and name no file of the data set.
     """
+    folder = folder_of(table.file)
     for line in value.splitlines()[1:]:
         for word in SEPARATORS.split(line):
             path = word.strip(' "')
-            if path and is_file(find_path(folder, path)):
+            if path and table.place.is_file(find_path(folder, path, table.place)):
                 return path
     return None
 
@@ -346,15 +351,17 @@ def find_paths(table: ImageTable, column: str) -> list[str]:
     DataError
         If not one of them exists.
     """
-    folder = str(Path(table.file).parent)
+    folder = folder_of(table.file)
+    place = table.place
     written = [row.values[column] for row in table.rows]
-    paths = [find_path(folder, path) for path in written]
+    paths = [place.name_path(find_path(folder, path, place)) for path in written]
     # The first file that is there ends the search.
-    if not any(map(exists, paths)):
+    if not any((place.takes_urls and is_object_url(path)) or place.exists(path) for path in paths):
         first = written[0].strip()
+        counted_from = Path(folder).resolve() if place.is_on_disk else folder
         raise DataError(
             f"'{table.file}': {describe_absence(len(paths))}. The first is '{first}'; paths count from the folder of "
-            f"the table, '{Path(folder).resolve()}'{suggest_folder(first)}"
+            f"the table, '{counted_from}'{suggest_folder(first) if place.is_on_disk else ''}"
         )
     return paths
 

@@ -26,7 +26,7 @@ from featx.errors import DataError
 STORED_BASE = re.compile(r".+-[0-9a-f]{12}")
 STORE_MARK = "base.json"
 DIGESTS_FOLDER = "scans"
-DIGESTS_FILE = re.compile(r"[0-9a-f]{16}\.npz")
+DIGESTS_FILE = re.compile(r"[0-9a-f]{16}\.(?:npz|digests|shard)")
 
 STORE_ENTRIES = 1000
 """Entries of a folder that are looked at to know a store, which holds a folder a base and a few others."""

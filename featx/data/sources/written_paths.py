@@ -1,10 +1,103 @@
-"""Paths as a table writes them, and the files that they mean."""
+"""Paths as a table writes them, and the files that they mean: on disk, or in the archive that the table lies in."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from pathlib import Path, PurePosixPath
+from typing import Protocol
 
-from featx.paths import exists, expand_home
+from featx.data.listing import ImageFiles
+from featx.data.sources.image_files import ON_DISK
+from featx.data.text_file import read_text
+from featx.paths import URL, exists, expand_home, is_file, is_folder
+from featx.storage.paths import is_object_url
+
+
+class TablePlace(Protocol):
+    """Where tables lie, and the files that they name."""
+
+    @property
+    def files(self) -> ImageFiles:
+        """How the files are read."""
+        ...
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether its paths are those of the file system."""
+        ...
+
+    @property
+    def takes_urls(self) -> bool:
+        """Whether its tables may name objects of object stores."""
+        ...
+
+    def is_file(self, path: str) -> bool:
+        """Whether there is a file at a path."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether there is anything at a path."""
+        ...
+
+    def list_folders(self, folder: str) -> list[str]:
+        """List the visible folders in a folder, sorted by name; none where it may not be read."""
+        ...
+
+    def read_text(self, file: str) -> str:
+        """Read a table.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read, or is not UTF-8.
+        """
+        ...
+
+    def name_path(self, path: str) -> str:
+        """Give the path by which a listing finds a file."""
+        ...
+
+
+class Disk:
+    """The file system."""
+
+    files = ON_DISK
+    is_on_disk = True
+    takes_urls = True
+
+    def is_file(self, path: str) -> bool:
+        """Whether there is a file at a path."""
+        return is_file(path)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is anything at a path."""
+        return exists(path)
+
+    def list_folders(self, folder: str) -> list[str]:
+        """List the visible folders in a folder, sorted by name; none where it may not be read."""
+        try:
+            with os.scandir(folder) as entries:
+                names = sorted(entry.name for entry in entries if is_visible(entry.name))
+        except OSError:
+            return []
+        paths = [str(Path(folder) / name) for name in names]
+        return [path for path in paths if is_folder(path)]
+
+    def read_text(self, file: str) -> str:
+        """Read a table."""
+        return read_text(file)
+
+    def name_path(self, path: str) -> str:
+        """Take the path as it is."""
+        return path
+
+
+DISK = Disk()
+
+
+def is_visible(name: str) -> bool:
+    """Whether a folder may hold a data set: it is neither hidden nor made by a system."""
+    return not name.startswith((".", "__", "@"))
 
 
 def describe_absence(count: int) -> str:
@@ -19,7 +112,7 @@ def suggest_folder(path: str) -> str:
     return f". It exists in the current folder, '{Path.cwd()}': move the table there"
 
 
-def find_path(folder: str, written: str) -> str:
+def find_path(folder: str, written: str, place: TablePlace = DISK) -> str:
     """Turn a path as it is written in a table into one that can be opened.
 
     `~` is the home folder. Blanks around a path are taken off, and backslashes are read as slashes, unless there is a
@@ -29,13 +122,22 @@ def find_path(folder: str, written: str) -> str:
     if written == written.strip() and "\\" not in written:
         return path
     for spelling in (written, written.strip(), written.strip().replace("\\", "/")):
-        if exists(join_folder(folder, spelling)):
+        if place.exists(join_folder(folder, spelling)):
             return join_folder(folder, spelling)
     return path
 
 
 def join_folder(folder: str, path: str) -> str:
-    """Let a path count from a folder."""
+    """Let a path count from a folder, which may be a URL, or the path one of an object."""
+    if is_object_url(path):
+        return path
     expanded = expand_home(path)
+    if URL.match(folder):
+        return f"{folder}/{PurePosixPath(expanded)}"
     # As text: Path objects are slow at a million rows. A Path also takes off "./", so that a row has one path only.
     return str(Path(folder) / expanded)
+
+
+def folder_of(file: str) -> str:
+    """Give the folder that a file lies in, which may be a URL."""
+    return file.rpartition("/")[0] if URL.match(file) else str(Path(file).parent)

@@ -171,6 +171,7 @@ class ArchivedFiles(ABC):
 
     are_stored = True
     are_shareable = True
+    are_far = False
 
     @abstractmethod
     def make_file(self, archive: Archive, row: int) -> ImageFile:

@@ -20,7 +20,12 @@ import xxhash
 
 from featx.data.sources.archives.members import CHANGED, MODIFIED, Archive
 from featx.data.sources.archives.samples import ShardIndex
+from featx.data.sources.tree import is_store
+from featx.errors import RequestError
 from featx.files import make_folder, read_regular_file, write_atomic
+from featx.paths import find_real_path
+from featx.requests import default_cache
+from featx.storage.paths import side_folder
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +38,21 @@ YOUNG_SECONDS = 2.0
 """Age up to which a file's time proves nothing, as in `featx.data.digest_cache`."""
 
 
+def find_usual_cache() -> Path | None:
+    """Find where commands without a cache of their own, such as `predict`, remember indexes: in the user's cache.
+
+    None where there is none: nobody asked them to make one.
+    """
+    try:
+        cache = side_folder(default_cache())
+    except RequestError:
+        return None
+    return cache if is_store(str(cache)) else None
+
+
 def locate_index(cache: Path, shard: str) -> Path:
     """Say where the index of a shard is remembered: by its real path."""
-    real_path = os.fsencode(os.path.realpath(shard))
+    real_path = os.fsencode(find_real_path(shard))
     return cache / "scans" / f"{hashlib.sha256(real_path).hexdigest()[:16]}.shard"
 
 

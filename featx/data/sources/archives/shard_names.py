@@ -109,12 +109,25 @@ def find_pattern(pattern: str) -> list[str]:
         If some do not exist.
     """
     paths = expand_braces(pattern)
-    missing = [path for path in paths if not is_file(path)]
-    if missing:
-        do = "does" if len(missing) == 1 else "do"
-        names = shorten((f"'{path}'" for path in missing), SHOWN)
-        raise DataError(f"'{pattern}': {len(missing)} of its {len(paths)} shards {do} not exist: {names}")
+    report_missing(pattern, paths, [path for path in paths if not is_file(path)])
     return list(dict.fromkeys(paths))
+
+
+def report_missing(pattern: str, paths: Sequence[str], missing: Sequence[str]) -> None:
+    """Refuse a pattern some of whose shards do not exist.
+
+    Raises
+    ------
+    DataError
+        With their names.
+    """
+    if not missing:
+        return
+    if paths == [pattern]:
+        raise DataError(f"'{pattern}' does not exist")
+    do = "does" if len(missing) == 1 else "do"
+    names = shorten((f"'{path}'" for path in missing), SHOWN)
+    raise DataError(f"'{pattern}': {len(missing)} of its {len(paths)} shards {do} not exist: {names}")
 
 
 def list_shard_files(folder: str, suffix: str) -> list[str]:
@@ -186,7 +199,17 @@ def find_shards(data: str, suffix: str) -> Shards:
         paths = find_pattern(data)
     else:
         paths = list_shard_files(data, suffix) if is_folder(data) else [data]
-    paths = [str(Path(path)) for path in paths]
+    return divide_shards(data, [str(Path(path)) for path in paths])
+
+
+def divide_shards(data: str, paths: list[str]) -> Shards:
+    """Find the split of each shard.
+
+    Raises
+    ------
+    DataError
+        If only some have the name of a split.
+    """
     for where, name in (("folder names", name_folder), ("shard names", name_shard)):
         words = [name(path) for path in paths]
         splits = [find_split(word) or "" for word in words]

@@ -6,10 +6,11 @@ numbers that octal digits do not hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from featx.data.sources.archives.members import SIZE, Archive, read_span
+ReadSpan = Callable[[int, int], bytes]
+"""Place and number of bytes to these bytes; raises OSError."""
 
 BLOCK = 512
 """Bytes of a header; members begin at multiples of it."""
@@ -84,35 +85,34 @@ class Header(NamedTuple):
     link: str
 
 
-def read_members(handle: int, archive: Archive) -> Iterator[TarMember | TarProblem]:
+def read_members(read: ReadSpan, end: int) -> Iterator[TarMember | TarProblem]:
     """Yield the files in a tar in their order, and what is wrong with it where that is found.
 
     After damage the next sound header is looked for; it always lies further on, so that this ends.
 
     Parameters
     ----------
-    handle : int
-        Of the open file.
-    archive : Archive
+    read : callable
+    end : int
+        Size of the tar in bytes.
 
     Raises
     ------
     OSError
         If the disk fails.
     """
-    end = archive.stamp[SIZE]
     place = 0
     count = 0
     names: dict[str, str] = {}
     while place + BLOCK <= end:
-        block = read_span(handle, place, BLOCK)
+        block = read(place, BLOCK)
         if not any(block):
             # A tar ends with blocks of zeros.
             return
         header = parse_header(block)
         if header is None:
             yield TarProblem(DAMAGED.format(place))
-            place = find_header(handle, place + BLOCK, end)
+            place = find_header(read, place + BLOCK, end)
             names.clear()
             continue
         count += 1
@@ -123,9 +123,9 @@ def read_members(handle: int, archive: Archive) -> Iterator[TarMember | TarProbl
         if header.kind in (LONG_NAME, LONG_LINK, PAX):
             if header.size > min(MOST_NAME_BYTES, end - begin):
                 yield TarProblem(DAMAGED.format(place))
-                place = find_header(handle, begin, end)
+                place = find_header(read, begin, end)
                 continue
-            names |= read_names(header.kind, read_span(handle, begin, header.size))
+            names |= read_names(header.kind, read(begin, header.size))
             place = skip_blocks(begin, header.size)
             continue
         if header.kind == GLOBAL_PAX:
@@ -209,10 +209,10 @@ def read_names(kind: bytes, data: bytes) -> dict[str, str]:
     return names
 
 
-def find_header(handle: int, place: int, end: int) -> int:
+def find_header(read: ReadSpan, place: int, end: int) -> int:
     """Find the next sound header from a place on; the end of the file if there is none."""
     while place + BLOCK <= end:
-        chunk = read_span(handle, place, min(SEARCHED_BYTES, (end - place) // BLOCK * BLOCK))
+        chunk = read(place, min(SEARCHED_BYTES, (end - place) // BLOCK * BLOCK))
         found = chunk.find(MAGIC)
         while found >= 0:
             begin = found - MAGIC_PLACE

@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.data.listing import ImageFile, Listing
+from featx.data.sources.archives.member_place import MemberPlace, holds_tables
 from featx.data.sources.archives.member_tree import MemberTree
 from featx.data.sources.archives.members import Archive, ArchivedFiles, number_paths
 from featx.data.sources.archives.zip_index import ZipIndex, read_zip_index
 from featx.data.sources.archives.zip_member import OVERLAPPING, ZipMember
+from featx.data.sources.columns import ColumnChoice, check_unchosen
 from featx.data.sources.content import HEAD_BYTES
-from featx.data.sources.folder import list_tree
+from featx.data.sources.folder import list_all_pictures, list_tree
 from featx.data.sources.image_files import read_stamp
+from featx.data.sources.metadata import list_metadata
 from featx.data.sources.passed_over import REPEATED_NAME
 from featx.paths import is_file
 
@@ -67,7 +70,7 @@ def is_zip(data: str) -> bool:
     return data.lower().endswith(ZIP_SUFFIX) and is_file(data)
 
 
-def list_zip(data: str, strict: bool = False) -> Listing:
+def list_zip(data: str, strict: bool = False, choice: ColumnChoice | None = None) -> Listing:
     """List the pictures in a zip file as those of a folder; a folder around all of them counts for nothing.
 
     Parameters
@@ -76,11 +79,49 @@ def list_zip(data: str, strict: bool = False) -> Listing:
         DATA as the user gave it.
     strict : bool
         Whether members that are not pictures are listed all the same, and so fail.
+    choice : ColumnChoice, optional
+        Columns that the user named of a table in it.
 
     Raises
     ------
     DataError
         If its directory cannot be read, it holds no pictures, or its folders may be read in two ways.
+    OSError
+        If the file cannot be read.
+    """
+    choice = ColumnChoice() if choice is None else choice
+    tree, index, files = open_zip(data, strict)
+    if holds_tables(index.names):
+        place = MemberPlace(str(Path(data)), index.names, files)
+        listing = list_metadata(data, choice, place, place.find_root())
+        if listing is not None:
+            return listing
+    check_unchosen(data, choice)
+    tree.descend()
+    return list_tree(data, tree, files)
+
+
+def list_zip_pictures(data: str) -> Listing:
+    """List every picture in a zip file, whatever folder it lies in, without labels.
+
+    Raises
+    ------
+    DataError
+        If its directory cannot be read.
+    OSError
+        If the file cannot be read.
+    """
+    tree, _, files = open_zip(data)
+    return list_all_pictures(data, tree, files)
+
+
+def open_zip(data: str, strict: bool = False) -> tuple[MemberTree, ZipIndex, ZipFiles]:
+    """Read the directory of a zip file: its members as a tree, by their names, and how they are read.
+
+    Raises
+    ------
+    DataError
+        If its directory cannot be read.
     OSError
         If the file cannot be read.
     """
@@ -92,8 +133,7 @@ def list_zip(data: str, strict: bool = False) -> Listing:
     tree = MemberTree(root, index.names, paths, files.read_head, strict)
     for name in index.repeated:
         tree.skip(f"{root}/{name}", REPEATED_NAME)
-    tree.descend()
-    return list_tree(data, tree, files)
+    return tree, index, files
 
 
 def make_files(archive: Archive, index: ZipIndex, paths: Sequence[str]) -> ZipFiles:

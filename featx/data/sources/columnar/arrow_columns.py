@@ -55,16 +55,21 @@ class ImageColumns:
         The names of labels that are numbers.
     remarks : sequence of str
         What was found out and should be said.
+    is_labelled : bool
+        Whether any column is read beside that of images.
     """
 
     chosen: ChosenColumns
     has_fields: bool
     class_names: Sequence[str] | None
     remarks: Sequence[str]
+    is_labelled: bool = True
 
     @property
     def values(self) -> list[str]:
         """The columns beside that of images."""
+        if not self.is_labelled:
+            return []
         chosen = self.chosen
         named = [chosen.label, chosen.split, chosen.weight, chosen.group]
         return list(dict.fromkeys(name for name in named if name is not None))
@@ -105,6 +110,8 @@ def find_columns(file: str, schema: Any, choice: ColumnChoice) -> ImageColumns:
     types = dict(zip(schema.names, schema.types, strict=True))
     try:
         image = find_image_column(types, choice)
+        if not choice.reads_labels:
+            return ImageColumns(ChosenColumns(image, ""), is_nested(types[image]), None, (), is_labelled=False)
         names = [name for name in schema.names if name == image or not is_nested(types[name])]
         class_names = read_class_names(schema)
         label = choice.label
@@ -220,6 +227,9 @@ def make_listing(
     DataError
         If a split or a weight cannot be understood.
     """
+    if not columns.is_labelled:
+        nothing = [""] * len(rows.paths)
+        return Listing(data, rows.paths, nothing, nothing, files)
     chosen = columns.chosen
     labels = [clean_name(text) for text in rows.values[chosen.label]]
     said = [*columns.remarks, *remarks]

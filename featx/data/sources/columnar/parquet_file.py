@@ -59,7 +59,7 @@ class ParquetFiles(ArchivedFiles):
     groups: NDArray[np.int32]
     rows_in_group: NDArray[np.int32]
 
-    # A process apart would decode whole row groups for a few of their rows.
+    # A process apart would decode whole row groups for a few of their rows: it is sent the bytes.
     are_shareable = False
 
     def make_file(self, archive: Archive, row: int) -> ParquetCell:

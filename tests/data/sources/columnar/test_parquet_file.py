@@ -23,6 +23,7 @@ from featx.errors import DataError, UnknownName
 from tests.data.counted import count_reads
 from tests.data.sources.archives.making import make_png
 from tests.data.sources.archives.test_zip_file import later
+from tests.data.sources.columnar.saving import save_to_disk
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -170,20 +171,6 @@ def test_a_changed_file_gives_no_image_of_another_row(tmp_path: Path) -> None:
     write(file, make_table(8, 30))
     with pytest.raises(OSError, match="was changed after its contents were listed"):
         read_whole(listing.files.find(listing.paths[0]))
-
-
-def save_to_disk(folder: Path, table: Any, codec: str | None = None) -> Path:
-    """What `save_to_disk` writes: two streams of a few batches, and which they are."""
-    folder.mkdir(parents=True)
-    half = len(table) // 2
-    names = [f"data-0000{number}-of-00002.arrow" for number in (0, 1)]
-    for name, part in zip(names, (table.slice(0, half), table.slice(half)), strict=True):
-        options = pa.ipc.IpcWriteOptions(compression=codec)
-        with pa.OSFile(str(folder / name), "wb") as sink, pa.ipc.new_stream(sink, table.schema, options=options) as to:
-            to.write_table(part, max_chunksize=3)
-    files = [{"filename": name} for name in names]
-    (folder / "state.json").write_text(json.dumps({"_data_files": files, "_indices_files": None}))
-    return folder
 
 
 def test_a_saved_data_set_is_read_by_place(tmp_path: Path) -> None:

@@ -1,0 +1,236 @@
+"""Objects as image files: each read by a request of its own."""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from featx.data.listing import ImageFile, ImageFiles
+from featx.data.sources.archives.members import NoMember
+from featx.data.sources.image_files import LARGEST_STAMP, MAX_IMAGE_BYTES, ON_DISK
+from featx.data.sources.written_paths import TablePlace, describe_absence
+from featx.errors import DataError, FeatxError, RequestError, StoreError, shorten
+from featx.files import show_size
+from featx.log import note
+from featx.storage.paths import ObjectPath, is_object_url, parse_cache
+from featx.storage.reading import ObjectEntry, list_objects, read_object
+
+log = logging.getLogger(__name__)
+
+NO_OBJECT = "there is no such object in the bucket"
+
+
+class BucketLost(FeatxError, RuntimeError):
+    """A bucket that cannot be read at all: this ends a run, where an image that cannot be read does not."""
+
+
+def parse_object(url: str) -> ObjectPath:
+    """Read the URL of an object or a folder.
+
+    Raises
+    ------
+    DataError
+        If it names no bucket.
+    """
+    try:
+        path = parse_cache(url)
+    except RequestError as error:
+        raise DataError(f"'{url}' names no bucket: write it as s3://BUCKET/FOLDER") from error
+    assert isinstance(path, ObjectPath)
+    return path
+
+
+def read_span_of(path: ObjectPath, tag: str, begin: int, end: int) -> bytes:
+    """Read some bytes of an object.
+
+    Raises
+    ------
+    OSError
+        If it is gone or changed.
+    BucketLost
+        If the bucket refuses, or cannot be reached.
+    """
+    try:
+        return read_object(path, tag, begin, end)
+    # Of another kind where obstore is missing, as it may be on one node of several.
+    except (StoreError, RequestError) as error:
+        raise BucketLost(str(error)) from None
+
+
+def list_bucket_objects(folder: ObjectPath) -> list[ObjectEntry]:
+    """List all objects below a folder.
+
+    Raises
+    ------
+    BucketLost
+        If the bucket is not there, refuses, or cannot be reached.
+    """
+    try:
+        return list_objects(folder)
+    except StoreError as error:
+        raise BucketLost(str(error)) from None
+
+
+def make_object_stamp(entry: ObjectEntry) -> tuple[int, int, int, int]:
+    """Make the stamp of an object: size, times, and a number made of its tag in place of an inode."""
+    tag = xxhash.xxh64_intdigest(entry.tag.encode()) & LARGEST_STAMP
+    return entry.size, entry.modified, entry.modified, tag
+
+
+class ObjectFile(NamedTuple):
+    """An object as a list has it: where it lies, its bytes and its tag."""
+
+    bucket: str
+    name: str
+    size: int
+    tag: str
+
+    def find_size(self) -> int:
+        """Say how many bytes it has; 0 where it is too large to be read."""
+        return self.size if self.size <= MAX_IMAGE_BYTES else 0
+
+    def read(self) -> bytes:
+        """Read it.
+
+        Raises
+        ------
+        OSError
+            If it is too large, gone or changed.
+        BucketLost
+            If the bucket refuses, or cannot be reached.
+        """
+        if self.size > MAX_IMAGE_BYTES:
+            most = show_size(MAX_IMAGE_BYTES)
+            raise OSError(f"{show_size(self.size)} are more than the {most} that are read of one image")
+        return read_span_of(ObjectPath(self.bucket, self.name), self.tag, 0, self.size)
+
+
+@dataclass(frozen=True)
+class BucketFiles:
+    """Objects by their URLs.
+
+    Attributes
+    ----------
+    rows : mapping of str to int
+        URL to the place among the objects.
+    objects : sequence of (ObjectPath, ObjectEntry)
+    """
+
+    rows: Mapping[str, int]
+    objects: Sequence[tuple[ObjectPath, ObjectEntry]]
+
+    are_stored = True
+    are_shareable = True
+    are_far = True
+
+    def find(self, path: str) -> ImageFile:
+        """Find an object by its URL."""
+        row = self.rows.get(path)
+        if row is None:
+            return NoMember(path, NO_OBJECT)
+        folder, entry = self.objects[row]
+        return ObjectFile(folder.bucket, (folder / entry.name).name_in_bucket, entry.size, entry.tag)
+
+    def read_stamps(self, paths: Sequence[str]) -> NDArray[np.int64]:
+        """Give what the list said: (n, 4) int64."""
+        stamps = np.full((len(paths), 4), -1, np.int64)
+        for number, path in enumerate(paths):
+            row = self.rows.get(path)
+            if row is not None:
+                stamps[number] = make_object_stamp(self.objects[row][1])
+        return stamps
+
+
+class MixedFiles:
+    """Files on disk, and objects, as a table on disk may name both."""
+
+    are_stored = True
+    are_shareable = True
+    are_far = True
+
+    def __init__(self, objects: BucketFiles) -> None:
+        self.objects = objects
+
+    def find_owner(self, path: str) -> ImageFiles:
+        """Tell which of both a path is of."""
+        return self.objects if is_object_url(path) else ON_DISK
+
+    def find(self, path: str) -> ImageFile:
+        """Find a file or an object."""
+        return self.find_owner(path).find(path)
+
+    def read_stamps(self, paths: Sequence[str]) -> NDArray[np.int64]:
+        """Give the stamps of both: (n, 4) int64."""
+        is_object = np.array([is_object_url(path) for path in paths], bool)
+        stamps = np.empty((len(paths), 4), np.int64)
+        for mask, files in ((is_object, self.objects), (~is_object, ON_DISK)):
+            stamps[mask] = files.read_stamps([paths[row] for row in np.flatnonzero(mask).tolist()])
+        return stamps
+
+
+def make_bucket_files(url: str, folder: ObjectPath, entries: Sequence[ObjectEntry]) -> BucketFiles:
+    """Make the files of a folder that was listed."""
+    rows = {f"{url}/{entry.name}": row for row, entry in enumerate(entries)}
+    return BucketFiles(rows, [(folder, entry) for entry in entries])
+
+
+def find_named_objects(urls: Sequence[str]) -> BucketFiles:
+    """Find the objects that a table names: the folder that they share is listed, bucket by bucket.
+
+    Raises
+    ------
+    DataError
+        If a URL names no bucket, or a bucket cannot be read.
+    """
+    by_bucket: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for url in urls:
+        path = parse_object(url)
+        by_bucket[path.bucket].append((path.name_in_bucket, url))
+    rows: dict[str, int] = {}
+    objects: list[tuple[ObjectPath, ObjectEntry]] = []
+    for bucket, named in by_bucket.items():
+        shared = posixpath.commonprefix([name for name, _ in named]).rpartition("/")[0]
+        folder = ObjectPath(bucket, shared)
+        found = {(folder / entry.name).name_in_bucket: entry for entry in list_bucket_objects(folder)}
+        for name, url in named:
+            if name in found and url not in rows:
+                rows[url] = len(objects)
+                objects.append((folder, found[name]))
+    return BucketFiles(rows, objects)
+
+
+def find_table_files(file: str, paths: Sequence[str], place: TablePlace) -> ImageFiles:
+    """Say how the files are read that a table names: as those around it, or as objects of the buckets in their URLs.
+
+    Parameters
+    ----------
+    file : str
+        The table.
+    paths : sequence of str
+    place : TablePlace
+        Where it lies.
+
+    Raises
+    ------
+    DataError
+        If not one of the objects exists.
+    BucketLost
+        If a bucket cannot be read.
+    """
+    urls = [path for path in paths if is_object_url(path)] if place.takes_urls else []
+    if not urls:
+        return place.files
+    objects = find_named_objects(urls)
+    if not objects.rows:
+        raise DataError(f"'{file}': {describe_absence(len(urls))}. The first is '{urls[0]}'")
+    buckets = dict.fromkeys(f"'{folder.bucket}'" for folder, _ in objects.objects)
+    note(log, f"'{file}': images lie in {shorten(buckets)}")
+    return objects if len(urls) == len(paths) else MixedFiles(objects)

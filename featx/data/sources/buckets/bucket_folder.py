@@ -1,0 +1,190 @@
+"""What a URL of an object store names as a data set: a folder, tar shards, or a table whose rows name objects."""
+
+from __future__ import annotations
+
+import posixpath
+from pathlib import Path
+
+from featx.data.listing import Listing
+from featx.data.sources.archives.member_place import MemberPlace, holds_tables
+from featx.data.sources.archives.member_tree import MemberTree
+from featx.data.sources.archives.shards import COMPRESSED_SUFFIXES, TAR_SUFFIX, list_opened_pictures
+from featx.data.sources.buckets.bucket_files import (
+    BucketFiles,
+    find_named_objects,
+    list_bucket_objects,
+    make_bucket_files,
+    parse_object,
+    read_span_of,
+)
+from featx.data.sources.buckets.bucket_shards import (
+    find_named_shards,
+    find_shards_in,
+    list_bucket_shards,
+    open_bucket_shards,
+)
+from featx.data.sources.columns import ColumnChoice, check_unchosen
+from featx.data.sources.csv_file import CSV_SUFFIXES
+from featx.data.sources.folder import list_all_pictures, list_tree
+from featx.data.sources.jsonl_file import JSONL_SUFFIXES
+from featx.data.sources.metadata import list_metadata, read_table
+from featx.data.sources.table import list_paths, list_table
+from featx.data.text_file import decode_text
+from featx.errors import DataError
+from featx.storage.paths import is_object_url
+from featx.storage.reading import find_object
+
+TABLE_SUFFIXES = (*CSV_SUFFIXES, *JSONL_SUFFIXES)
+
+COPIED_SUFFIXES = (".zip", ".parquet")
+"""Kinds of files that are read on this machine only: they are read in many small pieces."""
+
+
+def is_bucket(data: str) -> bool:
+    """Whether DATA is the URL of an object store."""
+    return is_object_url(data)
+
+
+def list_bucket(data: str, cache: Path | None, strict: bool, choice: ColumnChoice) -> Listing:
+    """List the pictures that lie in a bucket; names alone tell what is a picture.
+
+    Parameters
+    ----------
+    data : str
+        The URL of a folder, of tar shards or of a table.
+    cache : pathlib.Path or None
+        Where the index of each shard is remembered.
+    strict : bool
+        Whether objects that are not pictures are listed all the same, and so fail.
+    choice : ColumnChoice
+        Columns that the user named of a table.
+
+    Raises
+    ------
+    DataError
+        If the bucket cannot be read, or holds no such pictures.
+    """
+    url = data.rstrip("/")
+    check_kind(url)
+    if url.lower().endswith(TABLE_SUFFIXES):
+        table = read_table(url, choice, BucketTables())
+        return list_table(table, choice, data)
+    files = BucketFiles({}, []) if is_tar(url) else open_folder(url)
+    shards = find_named_shards(url) if is_tar(url) else find_shards_in(files)
+    if shards:
+        check_unchosen(data, choice)
+        return list_bucket_shards(data, shards, cache, strict)
+    names = [entry.name for _, entry in files.objects]
+    if holds_tables(names):
+        listing = list_metadata(data, choice, MemberPlace(url, names, files), url)
+        if listing is not None:
+            return listing
+    check_unchosen(data, choice)
+    return list_tree(data, make_tree(url, files, strict), files)
+
+
+def list_bucket_pictures(data: str, path_column: str | None, cache: Path | None) -> Listing:
+    """List every picture in a folder or in shards of a bucket, or those that a table names, without labels.
+
+    Raises
+    ------
+    DataError
+        If the bucket cannot be read, or holds none.
+    """
+    url = data.rstrip("/")
+    check_kind(url)
+    if url.lower().endswith(TABLE_SUFFIXES):
+        choice = ColumnChoice(path_column)
+        paths = list_paths(read_table(url, choice, BucketTables()), choice)
+        nothing = [""] * len(paths)
+        return Listing(data, paths, nothing, nothing, find_named_objects(paths))
+    files = BucketFiles({}, []) if is_tar(url) else open_folder(url)
+    shards = find_named_shards(url) if is_tar(url) else find_shards_in(files)
+    if shards:
+        return list_opened_pictures(data, open_bucket_shards(data, shards, cache))
+    return list_all_pictures(data, make_tree(url, files), files)
+
+
+def is_tar(url: str) -> bool:
+    """Whether a URL names tar files, not a folder."""
+    return url.lower().endswith(TAR_SUFFIX)
+
+
+def open_folder(url: str) -> BucketFiles:
+    """List a folder in a bucket.
+
+    Raises
+    ------
+    DataError
+        If it holds nothing.
+    BucketLost
+        If the bucket cannot be read.
+    """
+    folder = parse_object(url)
+    entries = list_bucket_objects(folder)
+    if not entries:
+        raise DataError(f"'{url}' holds no objects: there is no such folder in the bucket")
+    return make_bucket_files(url, folder, entries)
+
+
+def make_tree(url: str, files: BucketFiles, strict: bool = False) -> MemberTree:
+    """Show the names of objects as folders; what is not called a picture is none, since a look would be a request."""
+    names = [entry.name for _, entry in files.objects]
+    return MemberTree(url, names, list(files.rows), lambda path: b"", strict)
+
+
+def check_kind(url: str) -> None:
+    """Refuse what is read on this machine only.
+
+    Raises
+    ------
+    DataError
+        With what to do.
+    """
+    if url.lower().endswith((*COPIED_SUFFIXES, *COMPRESSED_SUFFIXES)):
+        raise DataError(
+            f"'{url}' lies in a bucket, where folders, plain tar shards (.tar) and tables of paths are read: copy it "
+            "to this machine"
+        )
+
+
+class BucketTables:
+    """Tables in buckets; what they name is listed once all rows are known."""
+
+    is_on_disk = False
+    takes_urls = True
+    files = BucketFiles({}, [])
+
+    def is_file(self, path: str) -> bool:
+        """Nothing is looked up row by row, which would be a request each."""
+        return False
+
+    def exists(self, path: str) -> bool:
+        """Nothing is looked up row by row."""
+        return False
+
+    def list_folders(self, folder: str) -> list[str]:
+        """No folder is looked into."""
+        return []
+
+    def read_text(self, file: str) -> str:
+        """Read a table.
+
+        Raises
+        ------
+        DataError
+            If it is not there, cannot be read, or is not UTF-8.
+        """
+        path = parse_object(file)
+        try:
+            found = find_object(path)
+            if found is None:
+                raise DataError(f"'{file}' does not exist")
+            return decode_text(file, read_span_of(path, found.tag, 0, found.size))
+        except OSError as error:
+            raise DataError(f"'{file}' cannot be read: {error.strerror or error}") from None
+
+    def name_path(self, path: str) -> str:
+        """Take `..` out of the path of an object."""
+        scheme, separator, name = path.partition("://")
+        return f"{scheme}{separator}{posixpath.normpath(name)}" if separator and "." in name else path

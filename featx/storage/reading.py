@@ -1,0 +1,115 @@
+"""Reads objects that are not of a cache, such as images: lists of them, and bytes at a place, without copies here."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from featx.storage.client import LostConnection, ask, make_client
+from featx.storage.paths import ObjectPath
+
+
+class ObjectEntry(NamedTuple):
+    """An object in a list.
+
+    Attributes
+    ----------
+    name : str
+        From the folder on that was listed.
+    size : int
+        In bytes.
+    tag : str
+        Changes whenever the object is written.
+    modified : int
+        When it was written, in ns since 1970.
+    """
+
+    name: str
+    size: int
+    tag: str
+    modified: int
+
+
+class ObjectChanged(OSError):
+    """An object is not what it was when it was listed."""
+
+
+def list_objects(folder: ObjectPath) -> list[ObjectEntry]:
+    """List all objects below a folder, sorted by name; a request for each thousand of them.
+
+    Raises
+    ------
+    StoreError
+        If the bucket is not there, refuses, or cannot be reached.
+    """
+    client = make_client(folder.bucket)
+    prefix = folder.name_in_bucket
+    cut = len(prefix) + 1 if prefix else 0
+
+    def list_all() -> list[ObjectEntry]:
+        entries = []
+        for chunk in client.list(prefix or None):
+            for meta in chunk:
+                # Folders that a web page made are objects of no bytes.
+                if meta["size"]:
+                    modified = int(meta["last_modified"].timestamp() * 1e9)
+                    tag = meta["e_tag"] or str(modified)
+                    entries.append(ObjectEntry(meta["path"][cut:], meta["size"], tag, modified))
+        return entries
+
+    return sorted(ask(folder, list_all))
+
+
+def find_object(path: ObjectPath) -> ObjectEntry | None:
+    """Ask for one object; None if there is none.
+
+    Raises
+    ------
+    StoreError
+        If the bucket is not there, refuses, or cannot be reached.
+    """
+    client = make_client(path.bucket)
+    try:
+        meta = ask(path, lambda: client.head(path.name_in_bucket))
+    except FileNotFoundError:
+        return None
+    modified = int(meta["last_modified"].timestamp() * 1e9)
+    return ObjectEntry(path.name, meta["size"], meta["e_tag"] or str(modified), modified)
+
+
+def read_object(path: ObjectPath, tag: str, begin: int, end: int) -> bytes:
+    """Read some bytes of an object.
+
+    Parameters
+    ----------
+    path : ObjectPath
+    tag : str
+        What a list said of it.
+    begin, end : int
+
+    Raises
+    ------
+    ObjectChanged
+        If it was written since.
+    FileNotFoundError
+        If it is gone.
+    StoreError
+        If the bucket is not there, refuses, or cannot be reached.
+    """
+    from obstore import get
+
+    if begin >= end:
+        return b""
+    client = make_client(path.bucket)
+
+    def read() -> tuple[str, bytes]:
+        result = get(client, path.name_in_bucket, options={"range": (begin, end)})
+        data = bytes(result.bytes())
+        modified = int(result.meta["last_modified"].timestamp() * 1e9)
+        if len(data) < min(end, result.meta["size"]) - begin:
+            raise LostConnection(f"'{path}' cannot be read: the answer ended after {len(data)} bytes")
+        return result.meta["e_tag"] or str(modified), data
+
+    found, data = ask(path, read)
+    if found != tag or len(data) < end - begin:
+        raise ObjectChanged(f"'{path}' was changed after it was listed: run the command again")
+    return data
