@@ -12,7 +12,7 @@ from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
 from featx.features.scaling import unit_length
-from featx.inspection.neighbours import Neighbours, find_nearest_to, find_neighbours
+from featx.inspection.neighbours import Neighbours, find_alike
 from featx.inspection.same_pixels import MIRRORS, SAME_DETAIL, Match, Windows, compare_windows, describe_detail
 from featx.linear.lapack import one_thread
 
@@ -38,8 +38,8 @@ NEAR_PIXELS = 0.5
 IN_VAIN = 500
 """After so many pairs in a row that are not copies, farther ones are not looked at: they cost 2 ms each."""
 
-KEPT_WINDOWS = 512
-"""Pictures whose windows are kept while pairs are compared: 120 KB each, a thread."""
+KEPT_WINDOWS = 128
+"""Pictures whose windows are kept while pairs are compared: 250 KB each, a thread."""
 
 CHUNK = 128
 """Pairs that a thread compares at a time."""
@@ -132,17 +132,12 @@ def propose_by_pixels(thumbnails: Mapping[int, NDArray[np.uint8]], X: NDArray[np
     if len(rows) < 2:
         return Pairs(rows[:0], rows[:0], np.zeros(0, np.float32), 1.0)
     described = np.stack([describe_detail(thumbnails[row]) for row in rows.tolist()])
-    flat = described.reshape(len(rows), -1)
-    found = [(find_neighbours(flat, 1), 0)]
-    for axes in MIRRORS[1:]:
-        mirrored = np.flip(described, tuple(axis + 1 for axis in axes)).reshape(len(rows), -1)
-        found.append((find_nearest_to(mirrored, flat, 1), 0))
+    unit_details = unit_length(described.reshape(len(rows), -1)).reshape(described.shape)
     pairs = []
-    for neighbours, place in found:
-        near = np.flatnonzero(neighbours.similarities[:, place] >= NEAR_PIXELS)
-        pairs.append(np.column_stack([rows[near], rows[neighbours.places[near, place]]]))
-    joined = np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)
-    joined = joined[joined[:, 0] != joined[:, 1]]
+    for axes in MIRRORS:
+        mirrored = np.flip(unit_details, tuple(axis + 1 for axis in axes))
+        pairs.append(find_alike(unit_details.reshape(len(rows), -1), mirrored.reshape(len(rows), -1), NEAR_PIXELS))
+    joined = rows[np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)]
     unit = unit_length(X[joined[:, 0]]), unit_length(X[joined[:, 1]])
     similarities = np.einsum("ij,ij->i", *unit).astype(np.float32)
     return Pairs(joined[:, 0], joined[:, 1], similarities, 1.0)

@@ -23,13 +23,16 @@ WINDOW_SCALES = (1.0, 0.9, 0.8)
 WINDOW_SHIFTS = (0.0, 0.5, 1.0)
 """Sides of a window as shares of the picture's, and where it lies: at the beginning, in the middle or at the end."""
 
-STEPS = (0.04, 0.02, 0.01)
-"""By what shares of a side the edges of the best window are moved in the end, as long as that brings it nearer."""
+PARTS = 100
+"""Of so many parts of a side the edges of windows are counted: there are a few hundred spans, each computed once."""
 
-SMALLEST_WINDOW = 0.7
+STEPS = (4, 2, 1)
+"""By how many parts the edges of the best window are moved in the end, as long as that brings it nearer."""
+
+SMALLEST_WINDOW = 70
 LEAST_GAIN = 1e-3
 WORTH_REFINING = 0.6
-"""Windows are not made smaller than that share of a side; a step must gain as much; and pictures whose windows
+"""Windows are not made smaller than so many parts of a side; a step must gain as much; and pictures whose windows
 correlate less do not show the same however they are moved."""
 
 SAME = 0.85
@@ -47,7 +50,7 @@ MOVES = np.array(
         *((1, 0, 0, 0), (-1, 0, 0, 0), (0, 1, 0, 0), (0, -1, 0, 0), (1, 1, 0, 0), (-1, -1, 0, 0)),
         *((0, 0, 1, 0), (0, 0, -1, 0), (0, 0, 0, 1), (0, 0, 0, -1), (0, 0, 1, 1), (0, 0, -1, -1)),
     ],
-    np.float64,
+    np.intp,
 )
 """How the edges of a window are moved."""
 
@@ -83,28 +86,30 @@ def describe_detail(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 @cache
-def list_spans() -> tuple[tuple[float, float], ...]:
-    """List the windows of one side, each by its beginning and end as shares of the side; the first is the whole."""
-    spans = [(0.0, 1.0)]
+def list_spans() -> tuple[tuple[int, int], ...]:
+    """List the windows of one side, each by its beginning and end in parts of the side; the first is the whole."""
+    spans = [(0, PARTS)]
     for scale in WINDOW_SCALES[1:]:
-        spans += [(shift * (1 - scale), shift * (1 - scale) + scale) for shift in WINDOW_SHIFTS]
+        length = round(PARTS * scale)
+        starts = [round(shift * (PARTS - length)) for shift in WINDOW_SHIFTS]
+        spans += [(start, start + length) for start in starts]
     return tuple(spans)
 
 
 @cache
 def window_matrix() -> NDArray[np.float32]:
     """Give the weights that average the pixels of a side into those of its windows: (windows * 32, 96) float32."""
-    return average_spans(np.array(list_spans())).reshape(-1, THUMBNAIL_SIDE)
+    return np.concatenate([average_span(start, end) for start, end in list_spans()])
 
 
-def average_spans(spans: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Give the weights that average windows of a side, (m, 2) in shares of it, into 32 pixels: (m, 32, 96) float32."""
-    shares = np.linspace(0, 1, WINDOW_SIDE + 1)
-    edges = (spans[:, :1] + (spans[:, 1:] - spans[:, :1]) * shares) * THUMBNAIL_SIDE
+@cache
+def average_span(start: int, end: int) -> NDArray[np.float32]:
+    """Give the weights that average the pixels of a window of a side, in parts of it, into 32: (32, 96) float32."""
+    edges = np.linspace(start, end, WINDOW_SIDE + 1) * THUMBNAIL_SIDE / PARTS
     pixels = np.arange(THUMBNAIL_SIDE)
-    covered = np.minimum(edges[:, 1:, None], pixels + 1) - np.maximum(edges[:, :-1, None], pixels)
+    covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     weights = np.maximum(covered, 0)
-    return (weights / weights.sum(axis=2, keepdims=True)).astype(np.float32)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def cut_windows(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -222,28 +227,31 @@ def take_smooth_away(window: NDArray[np.float32]) -> NDArray[np.float32]:
     return detail - detail.mean()
 
 
-def move_edges(edges: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+def move_edges(edges: NDArray[np.intp], step: int) -> NDArray[np.intp]:
     """Give a window by its upper, lower, left and right edge, and those in which one edge, or two opposite ones, move.
 
     Parameters
     ----------
-    edges : (4,) float64
+    edges : (4,) int
+        In parts of a side.
+    step : int
 
     Returns
     -------
-    (m, 4) float64
+    (m, 4) int
         Those that lie in the picture and are not too small.
     """
     moved = edges + step * MOVES
     sides = moved[:, 1::2] - moved[:, ::2]
-    is_allowed = ((moved >= 0) & (moved <= 1)).all(axis=1) & (sides >= SMALLEST_WINDOW).all(axis=1)
+    is_allowed = ((moved >= 0) & (moved <= PARTS)).all(axis=1) & (sides >= SMALLEST_WINDOW).all(axis=1)
     # The window as it is comes first, and stays.
     return moved[np.flatnonzero(is_allowed | (np.arange(len(moved)) == 0))]
 
 
-def cut_at(pixels: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArray[np.float32]:
+def cut_at(pixels: NDArray[np.float32], edges: NDArray[np.intp]) -> NDArray[np.float32]:
     """Cut windows (m, 4) out of a thumbnail: (m, 1024) float32 of mean 0 and length 1."""
-    rows = average_spans(edges[:, :2])
-    columns = average_spans(edges[:, 2:])
-    cut = (rows @ pixels @ columns.swapaxes(1, 2)).astype(np.float32, copy=False)
-    return normalise(cut.reshape(len(edges), -1))
+    windows = edges.tolist()
+    # Half of the windows share their upper and lower edge.
+    of_rows = {(top, bottom): average_span(top, bottom) @ pixels for top, bottom, _, _ in windows}
+    cut = [of_rows[top, bottom] @ average_span(left, right).T for top, bottom, left, right in windows]
+    return normalise(np.stack(cut).reshape(len(windows), -1))

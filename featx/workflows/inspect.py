@@ -57,6 +57,10 @@ JUDGE = "logreg"
 MOST_THUMBNAILS = 100_000
 """Pictures whose thumbnails are all kept, 0.9 GB; of more only those that are near another by features."""
 
+JUDGED_FIRST_FROM = 20_000
+"""Pictures from which on labels are judged before pictures are looked at: what a fold of many rows takes, twice the
+memory of the features, is free again when thumbnails begin to take theirs."""
+
 ONE_FOLD_FROM = 2000
 """Images from which on one fold chooses C: its accuracy matters little here."""
 
@@ -121,6 +125,8 @@ def inspect_data(request: InspectRequest, progress: Progress | None = None) -> I
     references = draw_references(neighbours, request.seed)
     near = {row for each in (pairs, references) for row in (*each.first.tolist(), *each.second.tolist())}
     value_range = material.layer_set.keys[0].base.transform.value_range
+    if judged is not None and len(listing) >= JUDGED_FIRST_FROM:
+        judged.result()
     wanted = range(len(listing)) if len(listing) <= MOST_THUMBNAILS else near
     looked = look_at_pictures(listing, wanted, value_range, progress)
     if request.threshold is None:
