@@ -2,9 +2,9 @@
 
     python benchmarks/inspection_scale.py ../shared/data --weights ../shared/weights --work scale --rows 10000
 
-Pictures are those of CIFAR-100 at 128 x 128, and from the 60,001st on blends of two of them, so that all differ. Rows of
-1,280 columns in ten classes are drawn, and lie in the cache as if MobileNetV2 had computed them. The command runs in a
-process of its own; the resident memory of it and of the processes that it starts is read ten times a second.
+Pictures are those of CIFAR-100 at 128 x 128, and from the 60,001st on blends of two of them, so that all differ. Rows
+of 1,280 columns in ten classes are drawn, and lie in the cache as if MobileNetV2 had computed them. The command runs in
+a process of its own; the resident memory of it and of the processes that it starts is read ten times a second.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import io
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -133,19 +134,19 @@ def read_key(part: Path) -> FeatureKey:
 def measure_command(arguments: Sequence[str]) -> Measured:
     """Run `featx` in a process of its own."""
     started = time.perf_counter()
-    with subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=subprocess.PIPE, text=True) as process:
-        with ThreadPoolExecutor(1) as pool:
-            reading = pool.submit(process.stdout.read if process.stdout else str)
-            largest = 0
-            watched = psutil.Process(process.pid)
-            while process.poll() is None:
-                largest = max(largest, measure_memory(watched))
-                time.sleep(SAMPLE_SECONDS)
-            seconds = time.perf_counter() - started
-            output = reading.result()
+    largest = 0
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=output)
+        watched = psutil.Process(process.pid)
+        while process.poll() is None:
+            largest = max(largest, measure_memory(watched))
+            time.sleep(SAMPLE_SECONDS)
+        seconds = time.perf_counter() - started
+        output.seek(0)
+        text = output.read()
     if process.returncode:
         raise RuntimeError(f"featx {' '.join(arguments)} ended with {process.returncode}")
-    return Measured(seconds, largest / 1e9, output)
+    return Measured(seconds, largest / 1e9, text)
 
 
 def measure_memory(process: psutil.Process) -> int:

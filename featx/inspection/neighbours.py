@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,8 +79,10 @@ def find_nearest_to(queries: Matrix, X: Matrix, count: int) -> Neighbours:
     return search_tiles(unit_length(X), min(count, len(X)), unit_length(queries))
 
 
-def find_alike(unit: NDArray[np.float32], mirrored: NDArray[np.float32], least: float) -> NDArray[np.intp]:
-    """Pair each row with the one whose mirror image is nearest to it, where that is near: (p, 2) int.
+def find_alike(
+    unit: NDArray[np.float32], mirrored: NDArray[np.float32], least: float
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Pair each row with the one whose mirror image is nearest to it, where that is near: (p, 2) int, and cosines (p,).
 
     A row is as near to another's mirror image as that other is to its own, so half of the products are enough.
 
@@ -93,36 +95,49 @@ def find_alike(unit: NDArray[np.float32], mirrored: NDArray[np.float32], least: 
     least : float
         Cosine of what is near.
     """
+    # Threads read and write it without a lock: what another has just overwritten lets more through and loses nothing.
+    highest = np.full(len(unit), least, np.float32)
     with one_thread():
         blocks = Parallel(cpu_count(), prefer="threads")(
-            delayed(compare_onward)(unit, mirrored, least, start) for start in range(0, len(unit), TILE_ROWS)
+            delayed(compare_onward)(unit, mirrored, highest, start) for start in range(0, len(unit), TILE_ROWS)
         )
     rows, others, similarities = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     order = np.lexsort((others, -similarities, rows))
     _, nearest = np.unique(rows[order], return_index=True)
-    return np.column_stack([rows[order][nearest], others[order][nearest]])
+    kept = order[nearest]
+    return np.column_stack([rows[kept], others[kept]]), similarities[kept]
 
 
 def compare_onward(
-    unit: NDArray[np.float32], mirrored: NDArray[np.float32], least: float, start: int
+    unit: NDArray[np.float32], mirrored: NDArray[np.float32], highest: NDArray[np.float32], start: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
     """Compare a block of rows with itself and all rows behind it: rows, what is nearest to each there, and cosines.
 
-    Parameters are those of `find_alike`, and the first row of the block.
+    Parameters
+    ----------
+    unit, mirrored : (n, d) float32
+        As in `find_alike`.
+    highest : (n,) float32
+        The highest cosine of each row so far, which is brought up to date; lower ones are left out.
+    start : int
+        The first row of the block.
     """
+    own = highest[start : start + TILE_ROWS]
     queries = unit[start : start + TILE_ROWS]
     found = []
-    for first in range(start, len(unit), TILE_COLUMNS):
-        similarities = queries @ mirrored[first : first + TILE_COLUMNS].T
+    for first, similarities in multiply_tiles(queries, mirrored, start):
         exclude_own(similarities, start - first)
         of_rows = similarities.max(axis=1)
-        rows = np.flatnonzero(of_rows >= least)
+        rows = np.flatnonzero(of_rows >= own)
         found.append((start + rows, first + similarities[rows].argmax(axis=1), of_rows[rows]))
+        own[rows] = of_rows[rows]
+        behind = highest[first : first + TILE_COLUMNS]
         of_columns = similarities.max(axis=0)
-        columns = np.flatnonzero(of_columns >= least)
+        columns = np.flatnonzero(of_columns >= behind)
         found.append((first + columns, start + similarities[:, columns].argmax(axis=0), of_columns[columns]))
-    rows, others, highest = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return rows, others, highest
+        behind[columns] = of_columns[columns]
+    rows, others, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return rows, others, cosines
 
 
 def search_tiles(unit: NDArray[np.float32], count: int, queries: NDArray[np.float32] | None = None) -> Neighbours:
@@ -151,8 +166,7 @@ def search_block(unit: NDArray[np.float32], count: int, queries: NDArray[np.floa
     rows = len(queries)
     places = np.zeros((rows, count), np.intp)
     best = np.full((rows, count), NOT_A_NEIGHBOUR, np.float32)
-    for first in range(0, len(unit), TILE_COLUMNS):
-        similarities = queries @ unit[first : first + TILE_COLUMNS].T
+    for first, similarities in multiply_tiles(queries, unit, 0):
         if own is not None:
             exclude_own(similarities, own - first)
         nearest, of_nearest = take_largest(similarities, count)
@@ -162,6 +176,19 @@ def search_block(unit: NDArray[np.float32], count: int, queries: NDArray[np.floa
         best = np.take_along_axis(joined, kept, axis=1)
         places = np.take_along_axis(joined_places, kept, axis=1)
     return Neighbours(places, best)
+
+
+def multiply_tiles(
+    queries: NDArray[np.float32], unit: NDArray[np.float32], start: int
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Multiply queries (m, d) by rows (n, d) from a certain one on: the first row of each tile, and cosines (m, t).
+
+    All tiles lie in the same memory: what is read of one is gone with the next.
+    """
+    memory = np.empty((len(queries), min(TILE_COLUMNS, len(unit) - start)), np.float32)
+    for first in range(start, len(unit), TILE_COLUMNS):
+        rows = unit[first : first + TILE_COLUMNS]
+        yield first, np.matmul(queries, rows.T, out=memory[:, : len(rows)])
 
 
 def exclude_own(similarities: NDArray[np.float32], offset: int) -> None:

@@ -6,6 +6,7 @@ Normalized Cross-Correlation"), which brightness and contrast do not change.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -44,13 +45,9 @@ white; that of other pictures of the same class by 0.33 at most, though their pi
 WORTH_MOVING = 0.75
 """Correlation that the first steps must reach for smaller ones to be tried."""
 
-MOVES = np.array(
-    [
-        (0, 0, 0, 0),
-        *((1, 0, 0, 0), (-1, 0, 0, 0), (0, 1, 0, 0), (0, -1, 0, 0), (1, 1, 0, 0), (-1, -1, 0, 0)),
-        *((0, 0, 1, 0), (0, 0, -1, 0), (0, 0, 0, 1), (0, 0, 0, -1), (0, 0, 1, 1), (0, 0, -1, -1)),
-    ],
-    np.intp,
+MOVES = (
+    *((1, 0, 0, 0), (-1, 0, 0, 0), (0, 1, 0, 0), (0, -1, 0, 0), (1, 1, 0, 0), (-1, -1, 0, 0)),
+    *((0, 0, 1, 0), (0, 0, -1, 0), (0, 0, 0, 1), (0, 0, 0, -1), (0, 0, 1, 1), (0, 0, -1, -1)),
 )
 """How the edges of a window are moved."""
 
@@ -62,6 +59,9 @@ MIRRORS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
 
 COARSE_SIDE = 16
 """Pixels of a side of what pairs are proposed by."""
+
+Edges = tuple[int, int, int, int]
+"""Upper, lower, left and right edge of a window, in parts of a side."""
 
 FLAT = 1.0
 """Standard deviation in grey levels below which a picture shows nothing that could be compared."""
@@ -189,24 +189,25 @@ def refine(pixels: NDArray[np.float32], target: NDArray[np.float32], place: int)
     """Move the edges of a window as long as its correlation with a target (1024,) rises."""
     spans = list_spans()
     row, column = divmod(place, len(spans))
-    edges = np.array([*spans[row], *spans[column]])
+    edges: Edges = (*spans[row], *spans[column])
+    rates: dict[Edges, float] = {}
     best = -1.0
-    window = target
     for step in STEPS:
         is_rising = True
         while is_rising:
             tried = move_edges(edges, step)
-            windows = cut_at(pixels, tried)
-            rates = windows @ target
-            highest = int(rates.argmax())
-            is_rising = float(rates[highest]) > best + LEAST_GAIN
+            # About half of them were tried a move before.
+            untried = [each for each in tried if each not in rates]
+            if untried:
+                rates.update(zip(untried, (cut_at(pixels, untried) @ target).tolist(), strict=True))
+            highest = max(tried, key=rates.__getitem__)
+            is_rising = rates[highest] > best + LEAST_GAIN
             if is_rising:
-                best = float(rates[highest])
-                edges = tried[highest]
-                window = windows[highest]
+                best = rates[highest]
+                edges = highest
         if best < WORTH_MOVING:
             break
-    return Match(best, correlate_detail(window, target))
+    return Match(best, correlate_detail(cut_at(pixels, [edges])[0], target))
 
 
 def correlate_detail(window: NDArray[np.float32], target: NDArray[np.float32]) -> float:
@@ -227,30 +228,20 @@ def take_smooth_away(window: NDArray[np.float32]) -> NDArray[np.float32]:
     return detail - detail.mean()
 
 
-def move_edges(edges: NDArray[np.intp], step: int) -> NDArray[np.intp]:
-    """Give a window by its upper, lower, left and right edge, and those in which one edge, or two opposite ones, move.
-
-    Parameters
-    ----------
-    edges : (4,) int
-        In parts of a side.
-    step : int
-
-    Returns
-    -------
-    (m, 4) int
-        Those that lie in the picture and are not too small.
-    """
-    moved = edges + step * MOVES
-    sides = moved[:, 1::2] - moved[:, ::2]
-    is_allowed = ((moved >= 0) & (moved <= PARTS)).all(axis=1) & (sides >= SMALLEST_WINDOW).all(axis=1)
-    # The window as it is comes first, and stays.
-    return moved[np.flatnonzero(is_allowed | (np.arange(len(moved)) == 0))]
+def move_edges(edges: Edges, step: int) -> list[Edges]:
+    """List a window, and those in which one edge, or two opposite ones, move: all in the picture, and not too small."""
+    top, bottom, left, right = edges
+    moved = [edges]
+    for up, down, before, behind in MOVES:
+        tried = (top + step * up, bottom + step * down, left + step * before, right + step * behind)
+        is_inside = min(tried) >= 0 and max(tried) <= PARTS
+        if is_inside and min(tried[1] - tried[0], tried[3] - tried[2]) >= SMALLEST_WINDOW:
+            moved.append(tried)
+    return moved
 
 
-def cut_at(pixels: NDArray[np.float32], edges: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Cut windows (m, 4) out of a thumbnail: (m, 1024) float32 of mean 0 and length 1."""
-    windows = edges.tolist()
+def cut_at(pixels: NDArray[np.float32], windows: Sequence[Edges]) -> NDArray[np.float32]:
+    """Cut windows out of a thumbnail (96, 96): (m, 1024) float32 of mean 0 and length 1."""
     # Half of the windows share their upper and lower edge.
     of_rows = {(top, bottom): average_span(top, bottom) @ pixels for top, bottom, _, _ in windows}
     cut = [of_rows[top, bottom] @ average_span(left, right).T for top, bottom, left, right in windows]

@@ -56,7 +56,9 @@ class Scaling:
         """Return the rows of x shifted and scaled, as the dtype of that name."""
         mean = cast(self.mean, dtype)
         scale = cast(self.scale, dtype)
-        return (cast(x, dtype) - mean) / scale
+        shifted = cast(x, dtype) - mean
+        shifted /= scale
+        return shifted
 
     def apply_to_columns(self, x: Array, columns: slice) -> Array:
         """Return some columns of x shifted and scaled, as float64."""
