@@ -158,11 +158,16 @@ def measure_memory(process: psutil.Process) -> int:
 
 
 def measure_inspect(data: Path, weights: Path, work: Path, rows: int) -> Measured:
-    """Measure `featx inspect --json` on so many pictures; its output is kept in `work`."""
+    """Measure `featx inspect --json` on so many pictures, which are made in `work` where they are not there yet."""
     pictures, cache = make_material(data, weights, work, rows)
     arguments = ["inspect", str(pictures), "--base", BASE, "--weights", str(weights / WEIGHTS), "--layer", LAYER]
-    measured = measure_command([*arguments, "--cache", str(cache), "--json", "--quiet"])
-    return measured
+    return measure_command([*arguments, "--cache", str(cache), "--json", "--quiet"])
+
+
+def describe_measured(measured: Measured, rows: int) -> str:
+    """Write a line of what was measured."""
+    beyond = measured.gigabytes - rows * COLUMNS * 4 / 1e9
+    return f"{rows:7} rows: {measured.seconds:.1f} s, {measured.gigabytes:.2f} GB, {beyond:.2f} GB beyond the rows"
 
 
 def main() -> None:
@@ -180,8 +185,7 @@ def main() -> None:
             make_material(arguments.data, arguments.weights, arguments.work, rows)
             continue
         measured = measure_inspect(arguments.data, arguments.weights, arguments.work, rows)
-        beyond = measured.gigabytes - rows * COLUMNS * 4 / 1e9
-        print(f"{rows:7} rows: {measured.seconds:.1f} s, {measured.gigabytes:.2f} GB, {beyond:.2f} beyond the rows")
+        print(describe_measured(measured, rows))
         if arguments.json:
             arguments.json.write_text(json.dumps(json.loads(measured.output), indent=1))
 
