@@ -266,15 +266,15 @@ def judge_rows(material: Material, dataset: Dataset) -> Judged:
     shift = None
     # All of it, or the threads that it has would depend on what is looked at beside.
     with one_thread():
+        strangers = Background(partial(find_strangers, X, y, folds, seed))
         weighting = dataset.weighting("none") or UNWEIGHTED
         if weighting.rows is not None:
             weighting = replace(weighting, rows=spread(weighting.rows, rows, len(X)))
         probabilities = judge_labels(X, WeightedLabels(y, weighting), folds, seed)
         suspects = find_suspect_labels(probabilities[rows], dataset.y)
-        strangers = find_strangers(X, y, folds, seed).take(rows)
         if find_held_out(dataset.listing.splits) is not None:
             shift = measure_shift(X[rows], dataset.test, dataset.groups, seed)
-    return Judged(rows, suspects, strangers, shift)
+        return Judged(rows, suspects, strangers.result().take(rows), shift)
 
 
 def spread(values: NDArray[T], rows: NDArray[np.intp], count: int) -> NDArray[T]:
