@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.features.scaling import unit_length
-from featx.inspection.neighbours import Neighbours, find_alike
+from featx.inspection.neighbours import Neighbours, compare_rows, find_alike
 from featx.inspection.same_pixels import MIRRORS, SAME_DETAIL, Match, Windows, compare_windows, describe_detail
 from featx.linear.lapack import one_thread
 
@@ -137,9 +137,7 @@ def propose_by_pixels(thumbnails: Mapping[int, NDArray[np.uint8]], X: NDArray[np
     nearest_first = np.sort(pairs[order], axis=1)
     _, kept = np.unique(nearest_first, axis=0, return_index=True)
     joined = rows[nearest_first[np.sort(kept)]]
-    unit = unit_length(X[joined[:, 0]]), unit_length(X[joined[:, 1]])
-    similarities = np.einsum("ij,ij->i", *unit).astype(np.float32)
-    return Pairs(joined[:, 0], joined[:, 1], similarities, 1.0)
+    return Pairs(joined[:, 0], joined[:, 1], compare_rows(X, joined[:, 0], joined[:, 1]), 1.0)
 
 
 def join_pairs(parts: Sequence[Pairs]) -> Pairs:

@@ -256,6 +256,15 @@ def project(X: Matrix, columns: int) -> NDArray[np.float32]:
     return short
 
 
+def compare_rows(X: Matrix, first: NDArray[np.intp], second: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Give the cosines of pairs of rows: features (n, d), rows (p,) each, to (p,)."""
+    cosines = np.empty(len(first), np.float32)
+    for start in range(0, len(first), TILE_ROWS):
+        some = slice(start, start + TILE_ROWS)
+        cosines[some] = np.einsum("ij,ij->i", unit_length(X[first[some]]), unit_length(X[second[some]]))
+    return cosines
+
+
 def compare_exactly(X: Matrix, candidates: NDArray[np.intp], count: int) -> Neighbours:
     """Order candidates (n, c) of rows (n, d) by their cosines in all columns, and keep the nearest."""
     lengths = measure_lengths(X)
