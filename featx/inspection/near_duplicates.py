@@ -178,7 +178,8 @@ def choose_detail(references: Pairs, thumbnails: Mapping[int, NDArray[np.uint8]]
         Pairs of pictures that are no copies, most of them.
     thumbnails : mapping of int to (96, 96) uint8
     """
-    matches = compare_pairs(references, lambda first, second: False, thumbnails)
+    with one_thread():
+        matches = list(compare_pairs(references, lambda first, second: False, thumbnails))
     details = [match.detail for match in matches if match is not None]
     if not details:
         return SAME_DETAIL
@@ -206,13 +207,16 @@ def confirm_pairs(
     """
     confirmed: list[int] = []
     unconfirmed = 0
-    for place, match in enumerate(compare_pairs(pairs, is_copy, thumbnails)):
-        is_same = match is not None and match.is_same(least_detail)
-        unconfirmed = 0 if is_same else unconfirmed + 1
-        if is_same:
-            confirmed.append(place)
-        if unconfirmed >= IN_VAIN:
-            break
+    # Arrays are small here: two threads take longer than one, since each waits for the other at every step. The limit is
+    # held throughout, since to set it takes as long as three pairs.
+    with one_thread():
+        for place, match in enumerate(compare_pairs(pairs, is_copy, thumbnails)):
+            is_same = match is not None and match.is_same(least_detail)
+            unconfirmed = 0 if is_same else unconfirmed + 1
+            if is_same:
+                confirmed.append(place)
+            if unconfirmed >= IN_VAIN:
+                break
     return pairs.take(np.array(confirmed, np.intp))
 
 
@@ -229,14 +233,11 @@ def compare_pairs(
                 kept.popitem(last=False)
         return kept[row]
 
-    # Arrays are small here: two threads take longer than one, since each waits for the other at every step.
     for first, second in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
         if is_copy(first, second):
             yield Match(1.0, 1.0)
         elif first in thumbnails and second in thumbnails:
-            with one_thread():
-                match = compare_windows(open_windows(first), open_windows(second))
-            yield match
+            yield compare_windows(open_windows(first), open_windows(second))
         else:
             yield None
 
