@@ -207,8 +207,8 @@ def confirm_pairs(
     """
     confirmed: list[int] = []
     unconfirmed = 0
-    # Arrays are small here: two threads take longer than one, since each waits for the other at every step. The limit is
-    # held throughout, since to set it takes as long as three pairs.
+    # Arrays are small here: two threads take longer than one, since each waits for the other at every step. The limit
+    # is held throughout, since to set it takes as long as three pairs.
     with one_thread():
         for place, match in enumerate(compare_pairs(pairs, is_copy, thumbnails)):
             is_same = match is not None and match.is_same(least_detail)
