@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -137,9 +137,8 @@ def measure_command(arguments: Sequence[str]) -> Measured:
     largest = 0
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=output)
-        watched = psutil.Process(process.pid)
         while process.poll() is None:
-            largest = max(largest, measure_memory(watched))
+            largest = max(largest, measure_memory(process.pid))
             time.sleep(SAMPLE_SECONDS)
         seconds = time.perf_counter() - started
         output.seek(0)
@@ -149,12 +148,15 @@ def measure_command(arguments: Sequence[str]) -> Measured:
     return Measured(seconds, largest / 1e9, text)
 
 
-def measure_memory(process: psutil.Process) -> int:
-    """Add up the resident memory of a process and its children, in bytes; 0 where it has just ended."""
+def measure_memory(pid: int) -> int:
+    """Add up the resident memory of a process and of those that it started, in bytes; of one that has just ended 0."""
+    folder = Path("/proc") / str(pid)
     try:
-        return sum(each.memory_info().rss for each in (process, *process.children(recursive=True)))
-    except psutil.NoSuchProcess:
+        resident = int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        children = [child for task in folder.glob("task/*/children") for child in task.read_text().split()]
+    except OSError:
         return 0
+    return resident + sum(measure_memory(int(child)) for child in children)
 
 
 def measure_inspect(data: Path, weights: Path, work: Path, rows: int) -> Measured:
