@@ -35,7 +35,11 @@ def unit_length(X: Matrix) -> Matrix:
     Rows of zeros stay as they are.
     """
     X = np.asarray(X, np.float32)
+    return X / measure_lengths(X)[:, None]
+
+
+def measure_lengths(X: Matrix) -> NDArray[np.float32]:
+    """Measure the length of each row, 1 for rows of zeros: what brings them to length one, (n, d) to (n,)."""
     # A float32 sum of a hundred thousand squares (flat features) would lose digits.
     lengths = np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64)).astype(np.float32)
-    divisors = np.where(lengths > 0, lengths, np.float32(1))
-    return X / divisors[:, None]
+    return np.where(lengths > 0, lengths, np.float32(1))

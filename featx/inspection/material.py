@@ -58,8 +58,7 @@ def open_material(request: InspectRequest) -> Material:
     needed = NeededFeatures(selection.request, layer_set.keys, selection.base)
     manifest = keep_featured(manifest, store, [needed])
     check_different(manifest)
-    features = Features(store, layer_set.keys, manifest.digests, 1, layer_set.dim).load()
-    X = features.take(np.arange(len(manifest)))
+    X = Features(store, layer_set.keys, manifest.digests, 1, layer_set.dim).take(np.arange(len(manifest)))
     degenerate = name_degenerate(X.min(axis=0), X.max(axis=0))
     if degenerate:
         raise DataError(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
 from featx.features.scaling import unit_length
-from featx.inspection.neighbours import Neighbours, find_nearest_to, find_neighbours
+from featx.inspection.neighbours import Neighbours, compare_rows, find_alike
 from featx.inspection.same_pixels import MIRRORS, SAME_DETAIL, Match, Windows, compare_windows, describe_detail
 from featx.linear.lapack import one_thread
 
@@ -36,18 +34,15 @@ NEAR_PIXELS = 0.5
 """Correlation of the detail of two thumbnails of 16 x 16 from which on the pair is looked at, too."""
 
 IN_VAIN = 500
-"""After so many pairs in a row that are not copies, farther ones are not looked at: they cost 2 ms each."""
+"""After so many pairs in a row that are not copies, farther ones are not looked at: they cost a millisecond each."""
 
-KEPT_WINDOWS = 512
-"""Pictures whose windows are kept while pairs are compared: 120 KB each, a thread."""
-
-CHUNK = 128
-"""Pairs that a thread compares at a time."""
+KEPT_WINDOWS = 128
+"""Pictures whose windows are kept while pairs are compared: 250 KB each."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of rows that may show the same, the nearest first.
+    """Pairs of rows that may show the same, those that most likely do first.
 
     Attributes
     ----------
@@ -67,6 +62,10 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.first)
 
+    def take(self, places: NDArray[np.intp]) -> Pairs:
+        """Give some of the pairs."""
+        return Pairs(self.first[places], self.second[places], self.similarities[places], self.threshold)
+
 
 @dataclass(frozen=True)
 class NearDuplicates:
@@ -76,20 +75,15 @@ class NearDuplicates:
     ----------
     groups : list of list of int
         Rows, rising; groups in the order of their first row.
-    similarities : dict of (int, int) to float
-        Cosine of each pair that was confirmed.
+    weakest : list of float
+        The smallest cosine by which the rows of each group are joined.
     threshold : float
         The smallest cosine that was looked at.
     """
 
     groups: list[list[int]]
-    similarities: dict[tuple[int, int], float]
+    weakest: list[float]
     threshold: float
-
-    def rate_group(self, rows: Sequence[int]) -> float:
-        """Give the smallest cosine by which the rows of a group are joined."""
-        members = set(rows)
-        return min(value for (row, _), value in self.similarities.items() if row in members)
 
 
 def propose_pairs(neighbours: Neighbours, threshold: float | None = None) -> Pairs:
@@ -116,7 +110,7 @@ def propose_pairs(neighbours: Neighbours, threshold: float | None = None) -> Pai
 
 
 def propose_by_pixels(thumbnails: Mapping[int, NDArray[np.uint8]], X: NDArray[np.float32]) -> Pairs:
-    """List pairs whose thumbnails are near as they are or mirrored, whatever their features say.
+    """List pairs whose thumbnails are near as they are or mirrored, whatever their features say, the nearest first.
 
     Strong compression takes the grain away by which features tell textures apart: of steel saved as JPEG of quality 30
     not one picture had its original among the nearest by features.
@@ -132,29 +126,27 @@ def propose_by_pixels(thumbnails: Mapping[int, NDArray[np.uint8]], X: NDArray[np
     if len(rows) < 2:
         return Pairs(rows[:0], rows[:0], np.zeros(0, np.float32), 1.0)
     described = np.stack([describe_detail(thumbnails[row]) for row in rows.tolist()])
-    flat = described.reshape(len(rows), -1)
-    found = [(find_neighbours(flat, 1), 0)]
-    for axes in MIRRORS[1:]:
-        mirrored = np.flip(described, tuple(axis + 1 for axis in axes)).reshape(len(rows), -1)
-        found.append((find_nearest_to(mirrored, flat, 1), 0))
-    pairs = []
-    for neighbours, place in found:
-        near = np.flatnonzero(neighbours.similarities[:, place] >= NEAR_PIXELS)
-        pairs.append(np.column_stack([rows[near], rows[neighbours.places[near, place]]]))
-    joined = np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)
-    joined = joined[joined[:, 0] != joined[:, 1]]
-    unit = unit_length(X[joined[:, 0]]), unit_length(X[joined[:, 1]])
-    similarities = np.einsum("ij,ij->i", *unit).astype(np.float32)
-    return Pairs(joined[:, 0], joined[:, 1], similarities, 1.0)
+    unit_details = unit_length(described.reshape(len(rows), -1)).reshape(described.shape)
+    del described
+    found = []
+    for axes in MIRRORS:
+        mirrored = np.flip(unit_details, tuple(axis + 1 for axis in axes))
+        found.append(find_alike(unit_details.reshape(len(rows), -1), mirrored.reshape(len(rows), -1), NEAR_PIXELS))
+    pairs, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.argsort(-cosines, kind="stable")
+    nearest_first = np.sort(pairs[order], axis=1)
+    _, kept = np.unique(nearest_first, axis=0, return_index=True)
+    joined = rows[nearest_first[np.sort(kept)]]
+    return Pairs(joined[:, 0], joined[:, 1], compare_rows(X, joined[:, 0], joined[:, 1]), 1.0)
 
 
-def join_pairs(first: Pairs, second: Pairs) -> Pairs:
-    """Put pairs before others; those that are in both stay in both."""
+def join_pairs(parts: Sequence[Pairs]) -> Pairs:
+    """Put pairs one behind the other, with the lowest threshold; those that are in several stay in all."""
     return Pairs(
-        np.concatenate([first.first, second.first]),
-        np.concatenate([first.second, second.second]),
-        np.concatenate([first.similarities, second.similarities]),
-        second.threshold,
+        np.concatenate([part.first for part in parts]),
+        np.concatenate([part.second for part in parts]),
+        np.concatenate([part.similarities for part in parts]),
+        min(part.threshold for part in parts),
     )
 
 
@@ -186,7 +178,8 @@ def choose_detail(references: Pairs, thumbnails: Mapping[int, NDArray[np.uint8]]
         Pairs of pictures that are no copies, most of them.
     thumbnails : mapping of int to (96, 96) uint8
     """
-    matches = compare_pairs(references, range(len(references)), lambda first, second: False, thumbnails)
+    with one_thread():
+        matches = list(compare_pairs(references, lambda first, second: False, thumbnails))
     details = [match.detail for match in matches if match is not None]
     if not details:
         return SAME_DETAIL
@@ -199,8 +192,8 @@ def confirm_pairs(
     is_copy: Callable[[int, int], bool],
     thumbnails: Mapping[int, NDArray[np.uint8]],
     least_detail: float = SAME_DETAIL,
-) -> NDArray[np.intp]:
-    """Find the pairs whose pixels show the same: places in `pairs`.
+) -> Pairs:
+    """Give the pairs whose pixels show the same.
 
     Parameters
     ----------
@@ -214,33 +207,23 @@ def confirm_pairs(
     """
     confirmed: list[int] = []
     unconfirmed = 0
-    chunk = CHUNK * cpu_count()
-    for start in range(0, len(pairs), chunk):
-        places = range(start, min(start + chunk, len(pairs)))
-        parts = [places[first : first + CHUNK] for first in range(0, len(places), CHUNK)]
-        # Arrays are small here: more threads of arithmetic would only wait for one another.
-        with one_thread():
-            answers = Parallel(cpu_count(), prefer="threads")(
-                delayed(compare_pairs)(pairs, part, is_copy, thumbnails) for part in parts
-            )
-        matches = [match for part in answers for match in part]
-        for place, match in zip(places, matches, strict=True):
+    # Arrays are small here: two threads take longer than one, since each waits for the other at every step. The limit
+    # is held throughout, since to set it takes as long as three pairs.
+    with one_thread():
+        for place, match in enumerate(compare_pairs(pairs, is_copy, thumbnails)):
             is_same = match is not None and match.is_same(least_detail)
             unconfirmed = 0 if is_same else unconfirmed + 1
             if is_same:
                 confirmed.append(place)
-        if unconfirmed >= IN_VAIN:
-            break
-    return np.array(confirmed, np.intp)
+            if unconfirmed >= IN_VAIN:
+                break
+    return pairs.take(np.array(confirmed, np.intp))
 
 
 def compare_pairs(
-    pairs: Pairs,
-    places: Sequence[int],
-    is_copy: Callable[[int, int], bool],
-    thumbnails: Mapping[int, NDArray[np.uint8]],
-) -> list[Match | None]:
-    """Compare the pixels of some pairs; None where a thumbnail is missing."""
+    pairs: Pairs, is_copy: Callable[[int, int], bool], thumbnails: Mapping[int, NDArray[np.uint8]]
+) -> Iterator[Match | None]:
+    """Compare the pixels of pairs, one after the other; None where a thumbnail is missing."""
     kept: OrderedDict[int, Windows] = OrderedDict()
 
     def open_windows(row: int) -> Windows:
@@ -250,20 +233,17 @@ def compare_pairs(
                 kept.popitem(last=False)
         return kept[row]
 
-    answers: list[Match | None] = []
-    for place in places:
-        first, second = int(pairs.first[place]), int(pairs.second[place])
+    for first, second in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
         if is_copy(first, second):
-            answers.append(Match(1.0, 1.0))
+            yield Match(1.0, 1.0)
         elif first in thumbnails and second in thumbnails:
-            answers.append(compare_windows(open_windows(first), open_windows(second)))
+            yield compare_windows(open_windows(first), open_windows(second))
         else:
-            answers.append(None)
-    return answers
+            yield None
 
 
-def group_pairs(pairs: Pairs, confirmed: NDArray[np.intp]) -> NearDuplicates:
-    """Join pairs that share a row."""
+def group_pairs(pairs: Pairs) -> NearDuplicates:
+    """Join pairs that share a row, in groups."""
     leaders: dict[int, int] = {}
 
     def find(row: int) -> int:
@@ -272,18 +252,18 @@ def group_pairs(pairs: Pairs, confirmed: NDArray[np.intp]) -> NearDuplicates:
             row = leaders[row]
         return row
 
-    similarities: dict[tuple[int, int], float] = {}
-    for place in confirmed.tolist():
-        first, second = int(pairs.first[place]), int(pairs.second[place])
-        similarities[first, second] = float(pairs.similarities[place])
+    for first, second in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
         low, high = sorted((find(first), find(second)))
         leaders[high] = low
     groups: dict[int, list[int]] = {}
     for row in sorted(leaders):
         groups.setdefault(find(row), []).append(row)
-    return NearDuplicates(list(groups.values()), similarities, pairs.threshold)
+    weakest = dict.fromkeys(groups, np.inf)
+    for row, similarity in zip(pairs.first.tolist(), pairs.similarities.tolist(), strict=True):
+        weakest[find(row)] = min(weakest[find(row)], similarity)
+    return NearDuplicates(list(groups.values()), list(weakest.values()), pairs.threshold)
 
 
 def differ_within(group: Sequence[int], column: Sequence[object]) -> bool:
     """Whether two rows of a group differ in a column, such as their labels or splits."""
-    return any(column[first] != column[second] for first, second in combinations(group, 2))
+    return len({column[row] for row in group}) > 1

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
-from featx.features.scaling import unit_length
+from featx.features.scaling import measure_lengths, unit_length
 from featx.linear.lapack import one_thread
 from featx.types import Matrix
 
 TILE_ROWS = 1024
-TILE_COLUMNS = 8192
-"""Rows and columns of one product of a thread: with its order it takes some 100 MB."""
+TILE_COLUMNS = 4096
+"""Rows and columns of one product of a thread: it takes 16 MB."""
 
 EXACT_ROWS = 20_000
 """Rows up to which every pair is compared in all columns; with 1,280 columns that takes ten seconds of two cores."""
@@ -32,6 +32,10 @@ SAMPLE_ROWS = 4096
 
 NOT_A_NEIGHBOUR = -2.0
 """Below every cosine."""
+
+FEW = 16
+"""Neighbours up to which looking for the largest one again and again is quicker than putting all in order: a look takes
+a fortieth of the time."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Neighbours:
 def find_neighbours(X: Matrix, count: int) -> Neighbours:
     """Find the nearest rows of every row by cosine.
 
-    Memory: two matrices of the size of X at most, and `TILE_ROWS` x `TILE_COLUMNS` numbers a thread.
+    Memory: of few rows a matrix of the size of X, of many their principal components; and `TILE_ROWS` x `TILE_COLUMNS`
+    numbers a thread.
 
     Parameters
     ----------
@@ -61,18 +66,78 @@ def find_neighbours(X: Matrix, count: int) -> Neighbours:
     count : int
         Neighbours of each row; fewer where there are fewer other rows.
     """
-    unit = unit_length(X)
-    count = min(count, len(unit) - 1)
-    if len(unit) <= EXACT_ROWS or unit.shape[1] <= 2 * SHORT_COLUMNS:
-        return search_tiles(unit, count)
-    short = unit_length(project(unit, SHORT_COLUMNS))
-    rough = search_tiles(short, min(SPARE * count, len(unit) - 1))
-    return compare_exactly(unit, rough.places, count)
+    count = min(count, len(X) - 1)
+    if len(X) <= EXACT_ROWS or X.shape[1] <= 2 * SHORT_COLUMNS:
+        return search_tiles(unit_length(X), count)
+    short = unit_length(project(X, SHORT_COLUMNS))
+    rough = search_tiles(short, min(SPARE * count, len(X) - 1))
+    return compare_exactly(X, rough.places, count)
 
 
 def find_nearest_to(queries: Matrix, X: Matrix, count: int) -> Neighbours:
     """Find the rows of X (n, d) that are nearest to each query (m, d), as `find_neighbours` does: (m, count) each."""
     return search_tiles(unit_length(X), min(count, len(X)), unit_length(queries))
+
+
+def find_alike(
+    unit: NDArray[np.float32], mirrored: NDArray[np.float32], least: float
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Pair each row with the one whose mirror image is nearest to it, where that is near: (p, 2) int, and cosines (p,).
+
+    A row is as near to another's mirror image as that other is to its own, so half of the products are enough.
+
+    Parameters
+    ----------
+    unit : (n, d) float32
+        Rows of unit length.
+    mirrored : (n, d) float32
+        Their mirror images, or the rows themselves; a row and its own are no pair.
+    least : float
+        Cosine of what is near.
+    """
+    # Threads read and write it without a lock: what another has just overwritten lets more through and loses nothing.
+    highest = np.full(len(unit), least, np.float32)
+    with one_thread():
+        blocks = Parallel(cpu_count(), prefer="threads")(
+            delayed(compare_onward)(unit, mirrored, highest, start) for start in range(0, len(unit), TILE_ROWS)
+        )
+    rows, others, similarities = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    order = np.lexsort((others, -similarities, rows))
+    _, nearest = np.unique(rows[order], return_index=True)
+    kept = order[nearest]
+    return np.column_stack([rows[kept], others[kept]]), similarities[kept]
+
+
+def compare_onward(
+    unit: NDArray[np.float32], mirrored: NDArray[np.float32], highest: NDArray[np.float32], start: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Compare a block of rows with itself and all rows behind it: rows, what is nearest to each there, and cosines.
+
+    Parameters
+    ----------
+    unit, mirrored : (n, d) float32
+        As in `find_alike`.
+    highest : (n,) float32
+        The highest cosine of each row so far, which is brought up to date; lower ones are left out.
+    start : int
+        The first row of the block.
+    """
+    own = highest[start : start + TILE_ROWS]
+    queries = unit[start : start + TILE_ROWS]
+    found = []
+    for first, similarities in multiply_tiles(queries, mirrored, start):
+        exclude_own(similarities, start - first)
+        of_rows = similarities.max(axis=1)
+        rows = np.flatnonzero(of_rows >= own)
+        found.append((start + rows, first + similarities[rows].argmax(axis=1), of_rows[rows]))
+        own[rows] = of_rows[rows]
+        behind = highest[first : first + TILE_COLUMNS]
+        of_columns = similarities.max(axis=0)
+        columns = np.flatnonzero(of_columns >= behind)
+        found.append((first + columns, start + similarities[:, columns].argmax(axis=0), of_columns[columns]))
+        behind[columns] = of_columns[columns]
+    rows, others, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return rows, others, cosines
 
 
 def search_tiles(unit: NDArray[np.float32], count: int, queries: NDArray[np.float32] | None = None) -> Neighbours:
@@ -101,19 +166,29 @@ def search_block(unit: NDArray[np.float32], count: int, queries: NDArray[np.floa
     rows = len(queries)
     places = np.zeros((rows, count), np.intp)
     best = np.full((rows, count), NOT_A_NEIGHBOUR, np.float32)
-    for first in range(0, len(unit), TILE_COLUMNS):
-        similarities = queries @ unit[first : first + TILE_COLUMNS].T
+    for first, similarities in multiply_tiles(queries, unit, 0):
         if own is not None:
             exclude_own(similarities, own - first)
-        # Later tiles hold something nearer for few rows only.
-        better = np.flatnonzero(similarities.max(axis=1) > best.min(axis=1, initial=2.0))
-        nearest = keep_largest(similarities[better], count)
-        joined = np.hstack([best[better], np.take_along_axis(similarities[better], nearest, axis=1)])
-        joined_places = np.hstack([places[better], nearest + first])
+        nearest, of_nearest = take_largest(similarities, count)
+        joined = np.hstack([best, of_nearest])
+        joined_places = np.hstack([places, nearest + first])
         kept = keep_largest(joined, count)
-        best[better] = np.take_along_axis(joined, kept, axis=1)
-        places[better] = np.take_along_axis(joined_places, kept, axis=1)
+        best = np.take_along_axis(joined, kept, axis=1)
+        places = np.take_along_axis(joined_places, kept, axis=1)
     return Neighbours(places, best)
+
+
+def multiply_tiles(
+    queries: NDArray[np.float32], unit: NDArray[np.float32], start: int
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Multiply queries (m, d) by rows (n, d) from a certain one on: the first row of each tile, and cosines (m, t).
+
+    All tiles lie in the same memory: what is read of one is gone with the next.
+    """
+    memory = np.empty((len(queries), min(TILE_COLUMNS, len(unit) - start)), np.float32)
+    for first in range(start, len(unit), TILE_COLUMNS):
+        rows = unit[first : first + TILE_COLUMNS]
+        yield first, np.matmul(queries, rows.T, out=memory[:, : len(rows)])
 
 
 def exclude_own(similarities: NDArray[np.float32], offset: int) -> None:
@@ -122,6 +197,28 @@ def exclude_own(similarities: NDArray[np.float32], offset: int) -> None:
     columns = rows + offset
     is_inside = (columns >= 0) & (columns < similarities.shape[1])
     similarities[rows[is_inside], columns[is_inside]] = NOT_A_NEIGHBOUR
+
+
+def take_largest(values: NDArray[np.float32], count: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Give the places and values of the largest of each row, the largest first: (n, m) to (n, count) each.
+
+    Parameters
+    ----------
+    values : (n, m) float32
+        Overwritten.
+    count : int
+    """
+    if count > FEW or count >= values.shape[1]:
+        nearest = keep_largest(values, count)
+        return nearest, np.take_along_axis(values, nearest, axis=1)
+    rows = np.arange(len(values))
+    nearest = np.empty((len(values), count), np.intp)
+    largest = np.empty((len(values), count), np.float32)
+    for place in range(count):
+        nearest[:, place] = values.argmax(axis=1)
+        largest[:, place] = values[rows, nearest[:, place]]
+        values[rows, nearest[:, place]] = NOT_A_NEIGHBOUR
+    return nearest, largest
 
 
 def keep_largest(values: NDArray[np.float32], count: int) -> NDArray[np.intp]:
@@ -135,9 +232,12 @@ def keep_largest(values: NDArray[np.float32], count: int) -> NDArray[np.intp]:
     return np.take_along_axis(largest, order, axis=1)
 
 
-def project(X: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
-    """Rotate rows onto their first principal components, by a sample of them: (n, d) to (n, columns) float32."""
-    sample = X[:: -(-len(X) // SAMPLE_ROWS)]
+def project(X: Matrix, columns: int) -> NDArray[np.float32]:
+    """Rotate rows, brought to length one, onto their first principal components: (n, d) to (n, columns) float32.
+
+    Components are those of a sample of the rows.
+    """
+    sample = unit_length(X[:: -(-len(X) // SAMPLE_ROWS)])
     mean = sample.mean(axis=0)
     centred = sample - mean
     # The eigenvectors of the smaller side give those of the other.
@@ -148,15 +248,32 @@ def project(X: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
     else:
         _, vectors = np.linalg.eigh(centred.T @ centred)
     basis = vectors[:, -columns:]
-    return (X @ basis - mean @ basis).astype(np.float32)
-
-
-def compare_exactly(unit: NDArray[np.float32], candidates: NDArray[np.intp], count: int) -> Neighbours:
-    """Order candidates (n, c) by their cosines in all columns, and keep the nearest."""
-    similarities = np.empty(candidates.shape, np.float32)
-    for first in range(0, len(unit), TILE_ROWS):
+    offset = mean @ basis
+    short = np.empty((len(X), columns), np.float32)
+    for first in range(0, len(X), TILE_ROWS):
         rows = slice(first, first + TILE_ROWS)
+        short[rows] = unit_length(X[rows]) @ basis - offset
+    return short
+
+
+def compare_rows(X: Matrix, first: NDArray[np.intp], second: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Give the cosines of pairs of rows: features (n, d), rows (p,) each, to (p,)."""
+    cosines = np.empty(len(first), np.float32)
+    for start in range(0, len(first), TILE_ROWS):
+        some = slice(start, start + TILE_ROWS)
+        cosines[some] = np.einsum("ij,ij->i", unit_length(X[first[some]]), unit_length(X[second[some]]))
+    return cosines
+
+
+def compare_exactly(X: Matrix, candidates: NDArray[np.intp], count: int) -> Neighbours:
+    """Order candidates (n, c) of rows (n, d) by their cosines in all columns, and keep the nearest."""
+    lengths = measure_lengths(X)
+    similarities = np.empty(candidates.shape, np.float32)
+    for first in range(0, len(X), TILE_ROWS):
+        rows = slice(first, first + TILE_ROWS)
+        unit = X[rows] / lengths[rows, None]
         for place in range(candidates.shape[1]):
-            similarities[rows, place] = np.einsum("ij,ij->i", unit[rows], unit[candidates[rows, place]])
+            others = candidates[rows, place]
+            similarities[rows, place] = np.einsum("ij,ij->i", unit, X[others] / lengths[others, None])
     kept = keep_largest(similarities, count)
     return Neighbours(np.take_along_axis(candidates, kept, axis=1), np.take_along_axis(similarities, kept, axis=1))

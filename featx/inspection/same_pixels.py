@@ -6,6 +6,7 @@ Normalized Cross-Correlation"), which brightness and contrast do not change.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -23,13 +24,16 @@ WINDOW_SCALES = (1.0, 0.9, 0.8)
 WINDOW_SHIFTS = (0.0, 0.5, 1.0)
 """Sides of a window as shares of the picture's, and where it lies: at the beginning, in the middle or at the end."""
 
-STEPS = (0.04, 0.02, 0.01)
-"""By what shares of a side the edges of the best window are moved in the end, as long as that brings it nearer."""
+PARTS = 100
+"""Of so many parts of a side the edges of windows are counted: there are a few hundred spans, each computed once."""
 
-SMALLEST_WINDOW = 0.7
+STEPS = (4, 2, 1)
+"""By how many parts the edges of the best window are moved in the end, as long as that brings it nearer."""
+
+SMALLEST_WINDOW = 70
 LEAST_GAIN = 1e-3
 WORTH_REFINING = 0.6
-"""Windows are not made smaller than that share of a side; a step must gain as much; and pictures whose windows
+"""Windows are not made smaller than so many parts of a side; a step must gain as much; and pictures whose windows
 correlate less do not show the same however they are moved."""
 
 SAME = 0.85
@@ -41,13 +45,9 @@ white; that of other pictures of the same class by 0.33 at most, though their pi
 WORTH_MOVING = 0.75
 """Correlation that the first steps must reach for smaller ones to be tried."""
 
-MOVES = np.array(
-    [
-        (0, 0, 0, 0),
-        *((1, 0, 0, 0), (-1, 0, 0, 0), (0, 1, 0, 0), (0, -1, 0, 0), (1, 1, 0, 0), (-1, -1, 0, 0)),
-        *((0, 0, 1, 0), (0, 0, -1, 0), (0, 0, 0, 1), (0, 0, 0, -1), (0, 0, 1, 1), (0, 0, -1, -1)),
-    ],
-    np.float64,
+MOVES = (
+    *((1, 0, 0, 0), (-1, 0, 0, 0), (0, 1, 0, 0), (0, -1, 0, 0), (1, 1, 0, 0), (-1, -1, 0, 0)),
+    *((0, 0, 1, 0), (0, 0, -1, 0), (0, 0, 0, 1), (0, 0, 0, -1), (0, 0, 1, 1), (0, 0, -1, -1)),
 )
 """How the edges of a window are moved."""
 
@@ -59,6 +59,9 @@ MIRRORS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
 
 COARSE_SIDE = 16
 """Pixels of a side of what pairs are proposed by."""
+
+Edges = tuple[int, int, int, int]
+"""Upper, lower, left and right edge of a window, in parts of a side."""
 
 FLAT = 1.0
 """Standard deviation in grey levels below which a picture shows nothing that could be compared."""
@@ -83,28 +86,30 @@ def describe_detail(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 @cache
-def list_spans() -> tuple[tuple[float, float], ...]:
-    """List the windows of one side, each by its beginning and end as shares of the side; the first is the whole."""
-    spans = [(0.0, 1.0)]
+def list_spans() -> tuple[tuple[int, int], ...]:
+    """List the windows of one side, each by its beginning and end in parts of the side; the first is the whole."""
+    spans = [(0, PARTS)]
     for scale in WINDOW_SCALES[1:]:
-        spans += [(shift * (1 - scale), shift * (1 - scale) + scale) for shift in WINDOW_SHIFTS]
+        length = round(PARTS * scale)
+        starts = [round(shift * (PARTS - length)) for shift in WINDOW_SHIFTS]
+        spans += [(start, start + length) for start in starts]
     return tuple(spans)
 
 
 @cache
 def window_matrix() -> NDArray[np.float32]:
     """Give the weights that average the pixels of a side into those of its windows: (windows * 32, 96) float32."""
-    return average_spans(np.array(list_spans())).reshape(-1, THUMBNAIL_SIDE)
+    return np.concatenate([average_span(start, end) for start, end in list_spans()])
 
 
-def average_spans(spans: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Give the weights that average windows of a side, (m, 2) in shares of it, into 32 pixels: (m, 32, 96) float32."""
-    shares = np.linspace(0, 1, WINDOW_SIDE + 1)
-    edges = (spans[:, :1] + (spans[:, 1:] - spans[:, :1]) * shares) * THUMBNAIL_SIDE
+@cache
+def average_span(start: int, end: int) -> NDArray[np.float32]:
+    """Give the weights that average the pixels of a window of a side, in parts of it, into 32: (32, 96) float32."""
+    edges = np.linspace(start, end, WINDOW_SIDE + 1) * THUMBNAIL_SIDE / PARTS
     pixels = np.arange(THUMBNAIL_SIDE)
-    covered = np.minimum(edges[:, 1:, None], pixels + 1) - np.maximum(edges[:, :-1, None], pixels)
+    covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     weights = np.maximum(covered, 0)
-    return (weights / weights.sum(axis=2, keepdims=True)).astype(np.float32)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def cut_windows(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -184,24 +189,25 @@ def refine(pixels: NDArray[np.float32], target: NDArray[np.float32], place: int)
     """Move the edges of a window as long as its correlation with a target (1024,) rises."""
     spans = list_spans()
     row, column = divmod(place, len(spans))
-    edges = np.array([*spans[row], *spans[column]])
+    edges: Edges = (*spans[row], *spans[column])
+    rates: dict[Edges, float] = {}
     best = -1.0
-    window = target
     for step in STEPS:
         is_rising = True
         while is_rising:
             tried = move_edges(edges, step)
-            windows = cut_at(pixels, tried)
-            rates = windows @ target
-            highest = int(rates.argmax())
-            is_rising = float(rates[highest]) > best + LEAST_GAIN
+            # About half of them were tried a move before.
+            untried = [each for each in tried if each not in rates]
+            if untried:
+                rates.update(zip(untried, (cut_at(pixels, untried) @ target).tolist(), strict=True))
+            highest = max(tried, key=rates.__getitem__)
+            is_rising = rates[highest] > best + LEAST_GAIN
             if is_rising:
-                best = float(rates[highest])
-                edges = tried[highest]
-                window = windows[highest]
+                best = rates[highest]
+                edges = highest
         if best < WORTH_MOVING:
             break
-    return Match(best, correlate_detail(window, target))
+    return Match(best, correlate_detail(cut_at(pixels, [edges])[0], target))
 
 
 def correlate_detail(window: NDArray[np.float32], target: NDArray[np.float32]) -> float:
@@ -222,28 +228,21 @@ def take_smooth_away(window: NDArray[np.float32]) -> NDArray[np.float32]:
     return detail - detail.mean()
 
 
-def move_edges(edges: NDArray[np.float64], step: float) -> NDArray[np.float64]:
-    """Give a window by its upper, lower, left and right edge, and those in which one edge, or two opposite ones, move.
-
-    Parameters
-    ----------
-    edges : (4,) float64
-
-    Returns
-    -------
-    (m, 4) float64
-        Those that lie in the picture and are not too small.
-    """
-    moved = edges + step * MOVES
-    sides = moved[:, 1::2] - moved[:, ::2]
-    is_allowed = ((moved >= 0) & (moved <= 1)).all(axis=1) & (sides >= SMALLEST_WINDOW).all(axis=1)
-    # The window as it is comes first, and stays.
-    return moved[np.flatnonzero(is_allowed | (np.arange(len(moved)) == 0))]
+def move_edges(edges: Edges, step: int) -> list[Edges]:
+    """List a window, and those in which one edge, or two opposite ones, move: all in the picture, and not too small."""
+    top, bottom, left, right = edges
+    moved = [edges]
+    for up, down, before, behind in MOVES:
+        tried = (top + step * up, bottom + step * down, left + step * before, right + step * behind)
+        is_inside = min(tried) >= 0 and max(tried) <= PARTS
+        if is_inside and min(tried[1] - tried[0], tried[3] - tried[2]) >= SMALLEST_WINDOW:
+            moved.append(tried)
+    return moved
 
 
-def cut_at(pixels: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Cut windows (m, 4) out of a thumbnail: (m, 1024) float32 of mean 0 and length 1."""
-    rows = average_spans(edges[:, :2])
-    columns = average_spans(edges[:, 2:])
-    cut = (rows @ pixels @ columns.swapaxes(1, 2)).astype(np.float32, copy=False)
-    return normalise(cut.reshape(len(edges), -1))
+def cut_at(pixels: NDArray[np.float32], windows: Sequence[Edges]) -> NDArray[np.float32]:
+    """Cut windows out of a thumbnail (96, 96): (m, 1024) float32 of mean 0 and length 1."""
+    # Half of the windows share their upper and lower edge.
+    of_rows = {(top, bottom): average_span(top, bottom) @ pixels for top, bottom, _, _ in windows}
+    cut = [of_rows[top, bottom] @ average_span(left, right).T for top, bottom, left, right in windows]
+    return normalise(np.stack(cut).reshape(len(windows), -1))

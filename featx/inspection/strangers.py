@@ -36,6 +36,10 @@ class Strangers:
         order = np.argsort(self.familiarity, kind="stable")
         return order[self.familiarity[order] < self.limit]
 
+    def take(self, rows: NDArray[np.intp]) -> Strangers:
+        """Give some of the rows, judged as they are among all."""
+        return Strangers(self.familiarity[rows], self.limit)
+
 
 def find_strangers(X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], seed: int) -> Strangers:
     """Rate how familiar rows are to what the other folds hold.

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,8 @@ from featx.processes.background import Background
 from featx.requests import InspectRequest
 from featx.types import Matrix, Progress
 
+T = TypeVar("T", bound=np.generic)
+
 log = logging.getLogger(__name__)
 
 JUDGE = "logreg"
@@ -56,6 +59,10 @@ JUDGE = "logreg"
 
 MOST_THUMBNAILS = 100_000
 """Pictures whose thumbnails are all kept, 0.9 GB; of more only those that are near another by features."""
+
+JUDGED_FIRST_FROM = 20_000
+"""Pictures from which on labels are judged before pictures are looked at: what a fold of many rows takes, twice the
+memory of the features, is free again when thumbnails begin to take theirs."""
 
 ONE_FOLD_FROM = 2000
 """Images from which on one fold chooses C: its accuracy matters little here."""
@@ -121,11 +128,14 @@ def inspect_data(request: InspectRequest, progress: Progress | None = None) -> I
     references = draw_references(neighbours, request.seed)
     near = {row for each in (pairs, references) for row in (*each.first.tolist(), *each.second.tolist())}
     value_range = material.layer_set.keys[0].base.transform.value_range
+    if judged is not None and len(listing) >= JUDGED_FIRST_FROM:
+        judged.result()
     wanted = range(len(listing)) if len(listing) <= MOST_THUMBNAILS else near
     looked = look_at_pictures(listing, wanted, value_range, progress)
+    proposed = [pairs]
     if request.threshold is None:
-        pairs = join_pairs(propose_by_pixels(looked.thumbnails, material.X), pairs)
-    duplicates = find_duplicates(material, pairs, references, looked)
+        proposed.append(propose_by_pixels(looked.thumbnails, material.X))
+    duplicates = find_duplicates(material, proposed, references, looked)
     poor = [Poor(listing.paths[row], problem, value) for row, problem, value in find_poor_pictures(looked.facts)]
     poor += [Poor(file.path, "unreadable", None) for file in (*material.manifest.unreadable, *looked.failed)]
     inspection = Inspection(
@@ -165,15 +175,18 @@ def locate_rows(material: Material, dataset: Dataset) -> NDArray[np.intp]:
     return np.array([row_of[digest.tobytes()] for digest in dataset.digests], np.intp)
 
 
-def find_duplicates(material: Material, pairs: Pairs, references: Pairs, looked: LookedAt) -> NearDuplicates:
-    """Confirm pairs by pixels, and group them."""
+def find_duplicates(
+    material: Material, proposed: Sequence[Pairs], references: Pairs, looked: LookedAt
+) -> NearDuplicates:
+    """Confirm pairs by pixels, and group them; that one list is given up says nothing of the other."""
     digests = material.manifest.digests
 
     def is_copy(first: int, second: int) -> bool:
         return bool((digests[first] == digests[second]).all())
 
     least_detail = choose_detail(references, looked.thumbnails)
-    return group_pairs(pairs, confirm_pairs(pairs, is_copy, looked.thumbnails, least_detail))
+    confirmed = [confirm_pairs(pairs, is_copy, looked.thumbnails, least_detail) for pairs in proposed]
+    return group_pairs(join_pairs(confirmed))
 
 
 def describe_duplicates(
@@ -190,14 +203,14 @@ def describe_duplicates(
     """
     listing = material.manifest.listing
     described = []
-    for rows in duplicates.groups:
+    for rows, weakest in zip(duplicates.groups, duplicates.weakest, strict=True):
         sides = [held_out is not None and bool(held_out[row]) for row in rows]
         group = DuplicateGroup(
             paths=[listing.paths[row] for row in rows],
             labels=[listing.labels[row] for row in rows],
             splits=[listing.splits[row] for row in rows],
             held_out=sides,
-            similarity=round(duplicates.rate_group(rows), 6),
+            similarity=round(weakest, 6),
             is_leak=any(sides) and not all(sides),
             is_conflict=differ_within(rows, listing.labels),
         )
@@ -246,16 +259,29 @@ def judge_rows(material: Material, dataset: Dataset) -> Judged:
     """Judge labels by the other pictures, and pictures by those of their class."""
     seed = material.request.seed
     rows = locate_rows(material, dataset)
-    X = material.X if np.array_equal(rows, np.arange(len(material.X))) else material.X[rows]
-    folds = make_folds(dataset.y, dataset.groups, seed)
+    X = material.X
+    y = spread(dataset.y, rows, len(X))
+    # Copies stay where they are, in no fold: features without them would be all features once more.
+    folds = [(rows[train], rows[val]) for train, val in make_folds(dataset.y, dataset.groups, seed)]
     shift = None
     # All of it, or the threads that it has would depend on what is looked at beside.
     with one_thread():
-        suspects = find_suspect_labels(judge_labels(X, dataset, folds, seed), dataset.y)
-        strangers = find_strangers(X, dataset.y, folds, seed)
+        strangers = Background(partial(find_strangers, X, y, folds, seed))
+        weighting = dataset.weighting("none") or UNWEIGHTED
+        if weighting.rows is not None:
+            weighting = replace(weighting, rows=spread(weighting.rows, rows, len(X)))
+        probabilities = judge_labels(X, WeightedLabels(y, weighting), folds, seed)
+        suspects = find_suspect_labels(probabilities[rows], dataset.y)
         if find_held_out(dataset.listing.splits) is not None:
-            shift = measure_shift(X, dataset.test, dataset.groups, seed)
-    return Judged(rows, suspects, strangers, shift)
+            shift = measure_shift(X[rows], dataset.test, dataset.groups, seed)
+        return Judged(rows, suspects, strangers.result().take(rows), shift)
+
+
+def spread(values: NDArray[T], rows: NDArray[np.intp], count: int) -> NDArray[T]:
+    """Put values (m,) into the rows that they are of, (count,), and zeros into the others."""
+    placed = np.zeros(count, values.dtype)
+    placed[rows] = values
+    return placed
 
 
 def add_judged(inspection: Inspection, dataset: Dataset, judged: Judged, looked: LookedAt, seed: int) -> Inspection:
@@ -281,19 +307,18 @@ def add_judged(inspection: Inspection, dataset: Dataset, judged: Judged, looked:
 
 
 def judge_labels(
-    X: Matrix, dataset: Dataset, folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]], seed: int
+    X: Matrix, labels: WeightedLabels, folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]], seed: int
 ) -> NDArray[np.float64]:
     """Give out-of-fold probabilities of all rows, (n, k) float64; NaN of rows that no fold judges."""
-    weighting = dataset.weighting("none") or UNWEIGHTED
     classifier = CLASSIFIERS[JUDGE]
     if not isinstance(classifier, Linear):
         raise TypeError(f"'{JUDGE}' is not linear")
     choosing = folds[:1] if len(X) >= ONE_FOLD_FROM else folds
-    scored = score_values({JUDGE: classifier}, X, WeightedLabels(dataset.y, weighting), choosing)
+    scored = score_values({JUDGE: classifier}, X, labels, choosing)
     params = scored[JUDGE].choose(JUDGE).params
     # Each fold begins from nothing: a solution of the search has seen the very labels that are judged.
-    setting = Setting(JUDGE, params, seed, SearchOptions(weighting=weighting))
-    scores = score_out_of_fold(setting, X, dataset.y, folds)
+    setting = Setting(JUDGE, params, seed, SearchOptions(weighting=labels.weighting))
+    scores = score_out_of_fold(setting, X, labels.labels, folds)
     judged = np.flatnonzero(~np.isnan(scores).any(axis=1))
     probabilities = np.full(scores.shape, np.nan)
     probabilities[judged] = compute_softmax(scores[judged])

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from featx.inspection.near_duplicates import Pairs, choose_threshold, confirm_pairs, group_pairs, propose_pairs
+from featx.inspection import near_duplicates as module
+from featx.inspection.near_duplicates import (
+    Pairs,
+    choose_threshold,
+    confirm_pairs,
+    group_pairs,
+    join_pairs,
+    propose_by_pixels,
+    propose_pairs,
+)
 from featx.inspection.neighbours import Neighbours, find_neighbours
 from featx.inspection.same_pixels import Windows, compare_windows, is_comparable, make_thumbnail
 
@@ -82,11 +91,34 @@ def test_the_threshold_follows_the_distances_of_those_that_are_no_exact_copies()
 
 def test_pairs_that_share_a_picture_are_one_group() -> None:
     pairs = Pairs(np.array([0, 1, 4, 6]), np.array([1, 2, 5, 7]), np.array([0.9, 0.8, 0.95, 0.7], np.float32), 0.5)
-    found = group_pairs(pairs, np.array([0, 1, 2]))
+    found = group_pairs(pairs.take(np.array([0, 1, 2])))
     assert found.groups == [[0, 1, 2], [4, 5]]
-    assert found.rate_group([0, 1, 2]) == pytest.approx(0.8)
+    assert found.weakest[0] == pytest.approx(0.8)
 
 
 def test_equal_bytes_need_no_thumbnail_and_other_pairs_do() -> None:
     pairs = propose_pairs(find_neighbours(np.eye(3, dtype=np.float32)[[0, 0, 1]], 1), 0.0)
-    assert confirm_pairs(pairs, lambda first, second: (first, second) == (0, 1), {}).tolist() == [0]
+    confirmed = confirm_pairs(pairs, lambda first, second: (first, second) == (0, 1), {})
+    assert (confirmed.first.tolist(), confirmed.second.tolist()) == ([0], [1])
+
+
+def make_pairs(second: list[int]) -> Pairs:
+    """Pairs of row 0 and others."""
+    return Pairs(np.zeros(len(second), np.intp), np.array(second), np.full(len(second), 0.9, np.float32), 0.5)
+
+
+def test_a_list_is_given_up_after_so_many_pairs_in_vain_and_another_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IN_VAIN", 3)
+    lists = [make_pairs([1, 2, 3, 4, 5, 6, 7]), make_pairs([7, 8])]
+    confirmed = [confirm_pairs(each, lambda first, second: second in (3, 7), {}) for each in lists]
+    assert [each.second.tolist() for each in confirmed] == [[3], [7]]
+    assert group_pairs(join_pairs(confirmed)).groups == [[0, 3, 7]]
+
+
+def test_pairs_by_pixels_are_those_of_a_picture_and_its_copy_or_mirror_image_the_nearest_first() -> None:
+    pictures = [scene(0), encode(scene(1), 5), scene(2), ImageOps.mirror(encode(scene(0), 95)), scene(1)]
+    thumbnails = {row: make_thumbnail(picture) for row, picture in enumerate(pictures)}
+    pairs = propose_by_pixels(thumbnails, np.eye(5, dtype=np.float32))
+    assert list(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)) == [(0, 3), (1, 4)]
+    assert pairs.similarities.tolist() == [0, 0]
+    assert len(propose_by_pixels({0: thumbnails[0]}, np.eye(1, dtype=np.float32))) == 0

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from featx.inspection import neighbours as module
-from featx.inspection.neighbours import compare_exactly, find_nearest_to, find_neighbours, project, search_tiles
+from featx.inspection.neighbours import (
+    compare_exactly,
+    find_alike,
+    find_nearest_to,
+    find_neighbours,
+    project,
+    search_tiles,
+)
 
 
 def make_rows(n: int, d: int = 12) -> np.ndarray:
@@ -48,3 +55,23 @@ def test_a_query_may_be_a_row_itself() -> None:
     found = find_nearest_to(X[[3, 5]], X, 2)
     assert found.places[:, 0].tolist() == [3, 5]
     assert found.similarities[:, 0] == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("tile", [7, 64, 1000])
+def test_half_of_the_products_finds_what_is_nearest_to_each_mirror_image(
+    tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TILE_ROWS", tile)
+    monkeypatch.setattr(module, "TILE_COLUMNS", tile + 3)
+    unit = make_rows(150)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    mirrored = unit[:, ::-1]
+    similarities = unit @ mirrored.T
+    np.fill_diagonal(similarities, -2)
+    near = np.flatnonzero(similarities.max(axis=1) >= 0.6)
+    assert 100 < len(near) < 150
+    expected = np.column_stack([near, similarities[near].argmax(axis=1)])
+    pairs, cosines = find_alike(unit, mirrored, 0.6)
+    assert np.array_equal(pairs, expected)
+    assert cosines == pytest.approx(similarities[near].max(axis=1), abs=1e-6)
+    assert find_alike(unit[:1], mirrored[:1], -1)[0].shape == (0, 2)
