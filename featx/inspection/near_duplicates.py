@@ -234,7 +234,7 @@ def compare_pairs(
     # Arrays are small here: two threads take longer than one, since each waits for the other at every step.
     for first, second in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
         if is_copy(first, second):
-            yield Match(1.0, 1.0)
+            yield Match(1.0, 1.0, 1.0)
         elif first in thumbnails and second in thumbnails:
             with one_thread():
                 match = compare_windows(open_windows(first), open_windows(second))
