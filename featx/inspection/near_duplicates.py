@@ -235,7 +235,7 @@ def compare_pairs(
 
     for first, second in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
         if is_copy(first, second):
-            yield Match(1.0, 1.0)
+            yield Match(1.0, 1.0, 1.0)
         elif first in thumbnails and second in thumbnails:
             yield compare_windows(open_windows(first), open_windows(second))
         else:

@@ -72,6 +72,32 @@ def test_a_common_shading_alone_makes_no_copy() -> None:
     assert not match.is_same()
 
 
+def stripe(seed: int, angle: float) -> Image.Image:
+    """A bright stripe in a direction, on grain of its own."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[-90:90, -120:120]
+    across = x * np.sin(angle) + y * np.cos(angle) + rng.uniform(-6, 6)
+    pixels = 60 + 160 * np.exp(-((across / 14) ** 2)) + rng.normal(0, 10, (30, 40)).repeat(6, 0).repeat(6, 1)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).convert("RGB")
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 45, 90, 160])
+def test_a_common_stripe_alone_makes_no_copy(degrees: int) -> None:
+    first, second = (stripe(seed, np.radians(degrees)) for seed in range(2))
+    match = compare_windows(*(Windows(make_thumbnail(picture)) for picture in (first, second)))
+    assert match.correlation > 0.85
+    assert not match.is_same()
+    for change in ("re-encoded", "half size", "cropped around", "mirrored"):
+        copy = CHANGES[change](first)
+        assert compare_windows(*(Windows(make_thumbnail(picture)) for picture in (first, copy))).is_same(), change
+
+
+def test_stripes_and_nothing_else_are_compared_by_their_stripes() -> None:
+    pixels = np.repeat(np.random.default_rng(0).integers(0, 255, 40).astype(np.uint8), 4)
+    picture = Image.fromarray(np.tile(pixels, (160, 1))).convert("RGB")
+    assert compare_windows(*(Windows(make_thumbnail(each)) for each in (picture, encode(picture, 90)))).is_same()
+
+
 def test_flat_and_tiny_pictures_are_never_the_same_by_pixels() -> None:
     flat = Windows(make_thumbnail(Image.new("RGB", (64, 64), "grey")))
     assert not compare_windows(flat, flat).is_same()
