@@ -79,13 +79,18 @@ def answer_rows(
 
 
 def read_inputs(network: Base, listing: Listing, rows: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
-    """Read images as a base takes them: yield row and (1, 3, crop, crop) float32; broken ones are passed over."""
+    """Read images as a base takes them: yield row and (1, 3, crop, crop) float32; broken ones are passed over.
+
+    Meanwhile torch has one thread: maps of features are made beside, and two would wait for each other at every layer.
+    """
     import torch
 
     from featx.engines.compute import PixelBatches
+    from featx.engines.threads import one_torch_thread
     from featx.images.normalise import to_input
 
     batches = PixelBatches(listing, list(rows), network.id.transform)
     pictures = (picture for pixels in batches for picture in pixels)
-    for place, picture in enumerate(pictures):
-        yield batches.rows_given[place], to_input(torch.from_numpy(picture[None].copy()), network.id.transform)
+    with one_torch_thread(torch.device("cpu")):
+        for place, picture in enumerate(pictures):
+            yield batches.rows_given[place], to_input(torch.from_numpy(picture[None].copy()), network.id.transform)
