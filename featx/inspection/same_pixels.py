@@ -245,4 +245,4 @@ def cut_at(pixels: NDArray[np.float32], windows: Sequence[Edges]) -> NDArray[np.
     # Half of the windows share their upper and lower edge.
     of_rows = {(top, bottom): average_span(top, bottom) @ pixels for top, bottom, _, _ in windows}
     cut = [of_rows[top, bottom] @ average_span(left, right).T for top, bottom, left, right in windows]
-    return normalise(np.stack(cut).reshape(len(windows), -1))
+    return normalise(np.stack(cut).astype(np.float32, copy=False).reshape(len(windows), -1))
