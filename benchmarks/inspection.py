@@ -343,11 +343,11 @@ def measure_maps(bench: Bench) -> None:
                 explanations = featx.explain(model, files, out=maps, label=label, weights=options["weights"])
                 for found in explanations.explained:
                     score = float(of_file[found.path][model.classes_.index(label)])
-                    errors.append(abs(np.mean(found.values) + found.intercept - score))
+                    errors.append(abs(np.mean(found.values) + found.intercept - score) / max(1, abs(score)))
                     corner = (int(found.peak[0] > 0.5), int(found.peak[1] > 0.5))
                     right.append(corner == corners[found.path])
         bench.say(
-            f"  {layer:16} difference {max(errors):.1e} at most; maximum in the right corner: {np.mean(right):.2f}"
+            f"  {layer:16} difference {max(errors):.1e} of the score at most; in the right corner: {np.mean(right):.2f}"
         )
 
 

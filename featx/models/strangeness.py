@@ -183,7 +183,12 @@ def score_folds(X: Matrix, y: NDArray[np.intp], folds: Sequence[Fold], seed: int
     Of few rows components are found inside each fold: those of all would fit the rows that are judged, too.
     """
     scores = np.full(len(X), np.nan)
-    shared = place_rows(X, *fit_projection(X)) if len(X) >= MANY_ROWS else None
+    # Rows in no fold, such as copies, say nothing.
+    rows_of_folds = np.sort(np.concatenate(folds[0])) if len(folds) else np.zeros(0, np.intp)
+    shared = None
+    if len(rows_of_folds) >= MANY_ROWS:
+        sample = rows_of_folds[:: -(-len(rows_of_folds) // SAMPLE)]
+        shared = place_rows(X, *fit_projection(X[sample]))
     for train, val in folds:
         rows = place_rows(X, *fit_projection(X[train])) if shared is None else shared
         landmarks = draw_landmarks(train, seed)
