@@ -167,5 +167,6 @@ def summary_line(summary: ExtractSummary) -> str:
     if summary.duplicates:
         counts.append(format_count(summary.duplicates, "duplicate"))
     counts.append(f"{len(summary.failed)} failed")
-    speed = f"{format_seconds(summary.seconds, 1)}, {summary.images_per_second:.0f} images/s"
-    return f"{format_count(summary.images, 'image')}: {', '.join(counts)}, {speed}"
+    speed = f", {summary.images_per_second:.0f} images/s" if summary.extracted else ""
+    took = format_seconds(summary.seconds, 1)
+    return f"{format_count(summary.images, 'image')}: {', '.join(counts)}, {took}{speed}"

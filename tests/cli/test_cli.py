@@ -155,6 +155,9 @@ def test_extract_closes_with_one_line_of_figures(featx: Featx, photos: Path, cac
     assert result.exit_code == 0
     assert result.stdout.startswith("36 images: 0 cached, 36 extracted, 0 failed, ")
     assert result.stdout.rstrip().endswith("images/s")
+    again = featx("extract", photos, "--base", "tiny", "--weights", "random", "--layer", "layer2", "--cache", cache)
+    assert again.stdout.startswith("36 images: 36 cached, 0 extracted, 0 failed, ")
+    assert again.stdout.rstrip().endswith(" s"), "nothing was computed, so there is no rate"
 
 
 def test_json_is_all_there_is_on_stdout_also_when_rows_failed(featx: Featx, photos: Path, cache: Path) -> None:

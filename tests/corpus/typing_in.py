@@ -18,7 +18,7 @@ from featx.errors import FeatxError
 LAYER = ("--base", "tiny", "--layer", "layer4")
 
 NO_REMARK = re.compile(
-    r"|.*image/s\]|.*fit/s\]|\d+ images?: .* images/s|failed: .*|.* passes over the rows, .*"
+    r"|.*image/s\]|.*fit/s\]|\d+ images?: .* failed, .* (s|min|h|images/s)|failed: .*|.* passes over the rows, .*"
     r"|.* does not tell strangers: .*"
 )
 """Lines of stderr that are no remarks on the data: progress, the figures of an extraction, images that failed, signs of
