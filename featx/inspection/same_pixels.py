@@ -47,6 +47,15 @@ SAME_ACROSS = 0.52
 correlates with any other stripe that it can be laid upon. Of 720 copies each as above it was 0.6 or more for steel, 0.9
 for flowers; that of scratches in steel which only look alike was 0.46 at most, though their detail up to 0.86."""
 
+WHITE = 250.0
+BLACK = 5.0
+"""Grey levels from which on, and up to which, a pixel counts as saturated."""
+
+WORTH_CLIPPING = 0.02
+"""Difference of the saturated shares of two pictures from which on it matters. Of 200 grey pictures of steel that were
+brightened by 1.3, 13 copies were not found, most of them white to a half or more; 11 are now, and of 2,587 pairs of
+other pictures none is."""
+
 DIRECTIONS = 16
 """Directions that are told apart; the main one is taken away with its two neighbours."""
 
@@ -175,7 +184,10 @@ class Windows:
     """
 
     def __init__(self, thumbnail: NDArray[np.uint8]) -> None:
+        self.thumbnail = thumbnail
         self.pixels = thumbnail.astype(np.float32)
+        self.white = float((thumbnail >= WHITE).mean())
+        self.black = float((thumbnail <= BLACK).mean())
         self.windows = cut_windows(thumbnail)
         whole = self.windows[0].reshape(WINDOW_SIDE, WINDOW_SIDE)
         self.mirrored = np.stack([np.flip(whole, axes).reshape(-1) for axes in MIRRORS])
@@ -183,6 +195,7 @@ class Windows:
 
 def compare_windows(first: Windows, second: Windows) -> Match:
     """Compare two pictures over windows of either, and both mirrored."""
+    first, second = saturate_alike(first, second), saturate_alike(second, first)
     best = Match(-1.0, -1.0, -1.0)
     for target, cut in ((first, second), (second, first)):
         correlations = cut.windows @ target.mirrored.T
@@ -197,6 +210,16 @@ def compare_windows(first: Windows, second: Windows) -> Match:
             match = refine(cut.pixels, target.mirrored[mirror], int(place))
         best = max(best, match, key=lambda each: each.correlation)
     return best
+
+
+def saturate_alike(picture: Windows, other: Windows) -> Windows:
+    """Saturate a picture in as many places as another one: a brightened copy has lost what was brightest there."""
+    clipped = picture.thumbnail
+    if other.white > picture.white + WORTH_CLIPPING:
+        clipped = np.minimum(clipped, np.quantile(clipped, 1 - other.white)).astype(np.uint8)
+    if other.black > picture.black + WORTH_CLIPPING:
+        clipped = np.maximum(clipped, np.quantile(clipped, other.black)).astype(np.uint8)
+    return picture if clipped is picture.thumbnail else Windows(clipped)
 
 
 def refine(pixels: NDArray[np.float32], target: NDArray[np.float32], place: int) -> Match:

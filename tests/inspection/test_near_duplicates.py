@@ -92,6 +92,19 @@ def test_a_common_stripe_alone_makes_no_copy(degrees: int) -> None:
         assert compare_windows(*(Windows(make_thumbnail(picture)) for picture in (first, copy))).is_same(), change
 
 
+@pytest.mark.parametrize(("factor", "shift"), [(1.0, -90), (1.7, 0), (2.0, 0)])
+def test_copies_that_lost_what_was_bright_or_dark_are_the_same_and_other_pictures_are_not(
+    factor: float, shift: float
+) -> None:
+    for seed in range(4):
+        grey, other = (scene(each).convert("L") for each in (seed, seed + 10))
+        changed = np.clip(np.asarray(grey, np.float32) * factor + shift, 0, 255).astype(np.uint8)
+        copy = Windows(make_thumbnail(encode(Image.fromarray(changed).convert("RGB"), 90)))
+        assert max(copy.white, copy.black) > 0.1
+        assert compare_windows(Windows(make_thumbnail(grey)), copy).is_same()
+        assert not compare_windows(Windows(make_thumbnail(other)), copy).is_same()
+
+
 def test_stripes_and_nothing_else_are_compared_by_their_stripes() -> None:
     pixels = np.repeat(np.random.default_rng(0).integers(0, 255, 40).astype(np.uint8), 4)
     picture = Image.fromarray(np.tile(pixels, (160, 1))).convert("RGB")
