@@ -51,6 +51,9 @@ NO_CREDENTIALS = re.compile(
 NO_BYTES = re.compile(r"status code: 416|object was only 0 bytes long")
 """Parts of errors about ranges of an object of no bytes, which stands for none."""
 
+BAD_NAME = re.compile(r"invalid path|Could not parse path")
+"""Parts of errors about names that obstore refuses: those with empty parts, `..` or control characters."""
+
 CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (`aws configure export-credentials --format env` gives them)",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
@@ -166,6 +169,10 @@ def translate(error: Exception, path: ObjectPath) -> OSError:
         return StoreError(f"there is no bucket '{path.bucket}': make it, or correct its name")
     if isinstance(error, FileNotFoundError) or NO_BYTES.search(text):
         return FileNotFoundError(errno.ENOENT, "no such object", str(path))
+    if BAD_NAME.search(text):
+        named = re.search(r'"(.*?)"', text.partition("\n")[0])
+        which = ascii(named[1]) if named else "one"
+        return StoreError(f"'{path}' cannot be read, since no object may have a name like {which}: rename it")
     kind = type(error).__name__
     status = find_status(text)
     if NO_CREDENTIALS.search(text):

@@ -131,11 +131,11 @@ def join_folder(folder: str, path: str) -> str:
     """Let a path count from a folder, which may be a URL, or the path one of an object."""
     if is_object_url(path):
         return path
-    expanded = expand_home(path)
     if URL.match(folder):
-        return f"{folder}/{PurePosixPath(expanded)}"
+        # A bucket knows neither the home folder of this machine nor its root.
+        return f"{folder}/{PurePosixPath(path)}"
     # As text: Path objects are slow at a million rows. A Path also takes off "./", so that a row has one path only.
-    return str(Path(folder) / expanded)
+    return str(Path(folder) / expand_home(path))
 
 
 def folder_of(file: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from pathlib import Path
 
 from featx.data.listing import Listing
@@ -16,6 +15,7 @@ from featx.data.sources.buckets.bucket_files import (
     make_bucket_files,
     parse_object,
     read_span_of,
+    take_out_dots,
 )
 from featx.data.sources.buckets.bucket_shards import (
     find_named_shards,
@@ -32,7 +32,7 @@ from featx.data.sources.table import list_paths, list_table
 from featx.data.text_file import decode_text
 from featx.errors import DataError
 from featx.storage.paths import is_object_url
-from featx.storage.reading import find_object
+from featx.storage.reading import find_objects
 
 TABLE_SUFFIXES = (*CSV_SUFFIXES, *JSONL_SUFFIXES)
 
@@ -177,7 +177,7 @@ class BucketTables:
         """
         path = parse_object(file)
         try:
-            found = find_object(path)
+            (found,) = find_objects([path])
             if found is None:
                 raise DataError(f"'{file}' does not exist")
             return decode_text(file, read_span_of(path, found.tag, 0, found.size))
@@ -185,6 +185,5 @@ class BucketTables:
             raise DataError(f"'{file}' cannot be read: {error.strerror or error}") from None
 
     def name_path(self, path: str) -> str:
-        """Take `..` out of the path of an object."""
-        scheme, separator, name = path.partition("://")
-        return f"{scheme}{separator}{posixpath.normpath(name)}" if separator and "." in name else path
+        """Take `..` out of the path of an object; what leads out of the bucket is never found."""
+        return take_out_dots(path)
