@@ -27,10 +27,11 @@ import xxhash
 from numpy.typing import NDArray
 
 from featx.data.listing import DigestedListing, FailedImage, Listing
-from featx.data.reading import FETCHING_THREADS, reading
+from featx.data.reading import reading
 from featx.files import digest, make_folder, read_regular_file, write_atomic
 from featx.images.picture_digest import digest_picture
 from featx.paths import find_real_path
+from featx.storage.client import FETCHING_THREADS
 from featx.types import Progress
 
 try:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from featx.data.listing import ImageFile, Listing
 from featx.images.decode import FREED_MEMORY
 from featx.images.memory_budget import MemoryBudget
+from featx.storage.client import FETCHING_THREADS
 
 READING_MEMORY = 100_000_000
 """Bytes of files that all threads hold at one time; a larger file is read when nothing else is."""
@@ -25,9 +26,6 @@ FREED_MEMORY.files.append(READING_BUDGET)
 
 FETCHED_BYTES = 2**24
 """Bytes of files far away that one thread has fetched at a time."""
-
-FETCHING_THREADS = 16
-"""Requests that are made at a time: each takes some 20 ms, wherever a bucket is, and hardly any work."""
 
 FETCHING = ThreadPoolExecutor(FETCHING_THREADS, thread_name_prefix="fetch")
 """What makes them for all threads of this process; nothing is started before it is used."""

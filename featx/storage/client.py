@@ -22,6 +22,9 @@ from featx.storage.paths import ObjectPath
 
 T = TypeVar("T")
 
+FETCHING_THREADS = 16
+"""Requests that are made at a time: each takes some 20 ms, wherever a bucket is, and hardly any work."""
+
 TRIES = 4
 """How often a request is made anew that failed half-way, each time with obstore's own retries."""
 

@@ -7,10 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
-from featx.storage.client import LostConnection, ask, make_client
-from featx.storage.objects import FETCHING_THREADS
+from featx.storage.client import FETCHING_THREADS, LostConnection, ask, make_client
 from featx.storage.paths import ObjectPath
-
 
 NO_NAME = "no-such-folder-of-featx"
 """A name that no object has."""

@@ -59,11 +59,19 @@ class TablePlace(Protocol):
 
 
 class Disk:
-    """The file system."""
+    """The file system.
+
+    Parameters
+    ----------
+    takes_urls : bool
+        Whether the table is one that the user named: of one that merely lies in a folder no URL is followed.
+    """
 
     files = ON_DISK
     is_on_disk = True
-    takes_urls = True
+
+    def __init__(self, takes_urls: bool = True) -> None:
+        self.takes_urls = takes_urls
 
     def is_file(self, path: str) -> bool:
         """Whether there is a file at a path."""
@@ -93,6 +101,8 @@ class Disk:
 
 
 DISK = Disk()
+
+FOLDER_ON_DISK = Disk(takes_urls=False)
 
 
 def is_visible(name: str) -> bool:

@@ -249,6 +249,21 @@ def find_in_bucket(paths: Collection[ObjectPath]) -> dict[ObjectPath, tuple[Obje
     return {path: found[path] for path in paths if path in found}
 
 
+def note_buckets(file: str, paths: Sequence[str], place: TablePlace) -> None:
+    """Say which buckets the rows of a table name, before one is asked, or that these rows are not followed."""
+    urls = [path for path in paths if is_object_url(path.strip())]
+    if urls and not place.takes_urls:
+        rows = "1 row that names an object" if len(urls) == 1 else f"{len(urls)} rows that name objects"
+        log.warning("'%s': %s of a bucket: not read, since only a table given by itself may do so", file, rows)
+        return
+    buckets: dict[str, None] = {}
+    for url in urls:
+        with suppress(DataError):
+            buckets[f"'{parse_object(url).bucket}'"] = None
+    if buckets:
+        note(log, f"'{file}': images lie in {shorten(buckets)}")
+
+
 def find_table_files(file: str, paths: Sequence[str], place: TablePlace) -> ImageFiles:
     """Say how the files are read that a table names: as those around it, or as objects of the buckets in their URLs.
 
@@ -274,7 +289,4 @@ def find_table_files(file: str, paths: Sequence[str], place: TablePlace) -> Imag
     is_all = len(urls) == len(paths)
     if is_all and not objects.rows:
         raise DataError(f"'{file}': {describe_absence(len(urls))}. The first is '{urls[0]}'")
-    buckets = dict.fromkeys(f"'{folder.bucket}'" for folder, _ in objects.objects)
-    if buckets:
-        note(log, f"'{file}': images lie in {shorten(buckets)}")
     return objects if is_all else MixedFiles(objects)

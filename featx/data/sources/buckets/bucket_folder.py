@@ -18,23 +18,20 @@ from featx.data.sources.buckets.bucket_files import (
     take_out_dots,
 )
 from featx.data.sources.buckets.bucket_shards import (
+    Found,
     find_named_shards,
     find_shards_in,
     list_bucket_shards,
     open_bucket_shards,
 )
 from featx.data.sources.columns import ColumnChoice, check_unchosen
-from featx.data.sources.csv_file import CSV_SUFFIXES
 from featx.data.sources.folder import list_all_pictures, list_tree
-from featx.data.sources.jsonl_file import JSONL_SUFFIXES
-from featx.data.sources.metadata import list_metadata, read_table
+from featx.data.sources.metadata import TABLE_SUFFIXES, list_metadata, read_table
 from featx.data.sources.table import list_paths, list_table
 from featx.data.text_file import decode_text
 from featx.errors import DataError
 from featx.storage.paths import is_object_url
 from featx.storage.reading import find_objects
-
-TABLE_SUFFIXES = (*CSV_SUFFIXES, *JSONL_SUFFIXES)
 
 COPIED_SUFFIXES = (".zip", ".parquet")
 """Kinds of files that are read on this machine only: they are read in many small pieces."""
@@ -69,8 +66,7 @@ def list_bucket(data: str, cache: Path | None, strict: bool, choice: ColumnChoic
     if url.lower().endswith(TABLE_SUFFIXES):
         table = read_table(url, choice, BucketTables())
         return list_table(table, choice, data)
-    files = BucketFiles({}, []) if is_tar(url) else open_folder(url)
-    shards = find_named_shards(url) if is_tar(url) else find_shards_in(files)
+    files, shards = open_url(url)
     if shards:
         check_unchosen(data, choice)
         return list_bucket_shards(data, shards, cache, strict)
@@ -98,16 +94,26 @@ def list_bucket_pictures(data: str, path_column: str | None, cache: Path | None)
         paths = list_paths(read_table(url, choice, BucketTables()), choice)
         nothing = [""] * len(paths)
         return Listing(data, paths, nothing, nothing, find_named_objects(paths))
-    files = BucketFiles({}, []) if is_tar(url) else open_folder(url)
-    shards = find_named_shards(url) if is_tar(url) else find_shards_in(files)
+    files, shards = open_url(url)
     if shards:
         return list_opened_pictures(data, open_bucket_shards(data, shards, cache))
     return list_all_pictures(data, make_tree(url, files), files)
 
 
-def is_tar(url: str) -> bool:
-    """Whether a URL names tar files, not a folder."""
-    return url.lower().endswith(TAR_SUFFIX)
+def open_url(url: str) -> tuple[BucketFiles, Found]:
+    """Find the objects of a folder, and the tar shards that are to be read in place of them, if there are any.
+
+    Raises
+    ------
+    DataError
+        If there is nothing.
+    BucketLost
+        If the bucket cannot be read.
+    """
+    if url.lower().endswith(TAR_SUFFIX):
+        return BucketFiles({}, []), find_named_shards(url)
+    files = open_folder(url)
+    return files, find_shards_in(files)
 
 
 def open_folder(url: str) -> BucketFiles:

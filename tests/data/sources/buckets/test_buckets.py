@@ -26,7 +26,7 @@ from featx.runners.shard import relative_paths
 from featx.storage.interface import storage_of
 from featx.storage.paths import parse_cache
 from tests.data.counted import count_reads
-from tests.data.sources.archives.making import make_photos, make_png, make_splits, write_folder, write_tar
+from tests.data.sources.archives.making import make_photos, make_png, make_splits, write_folder, write_tar, write_zip
 from tests.data.sources.archives.test_zip_file import later, summarize
 from tests.storage.conftest import forget_clients, s3, s3_server
 
@@ -79,7 +79,9 @@ FOLDERS: dict[str, Callable[[], dict[str, bytes]]] = {
 
 
 @pytest.mark.parametrize("members", FOLDERS)
-def test_a_folder_in_a_bucket_is_read_as_one_on_disk(bucket: str, tmp_path: Path, members: str) -> None:
+def test_a_folder_in_a_bucket_is_read_as_one_on_disk(
+    bucket: str, tmp_path: Path, members: str, caplog: pytest.LogCaptureFixture
+) -> None:
     made = FOLDERS[members]()
     on_disk = list_images(str(write_folder(tmp_path / "photos", made)))
     put(bucket, {f"photos/{name}": data for name, data in made.items()} | {"photos2/red/1.png": make_png(9)})
@@ -88,6 +90,7 @@ def test_a_folder_in_a_bucket_is_read_as_one_on_disk(bucket: str, tmp_path: Path
         assert summarize(listing) == summarize(on_disk)
         assert relative_paths(listing) == relative_paths(on_disk)
         assert list_relative_paths(listing) == list_relative_paths(on_disk)
+    assert "not read, since" not in caplog.text
 
 
 def test_a_folder_on_an_s3_server_is_read_as_one_on_disk(s3: str, tmp_path: Path) -> None:
@@ -353,3 +356,24 @@ def test_an_object_whose_name_cannot_be_read_is_named(s3: str, s3_server: str) -
     # What was named by itself is read, whatever lies beside it.
     given = list_given_images([f"s3://{bucket}/good/1.png", f"s3://{bucket}/esc/none.png"])
     assert given.read(given.paths[0]) == make_png(1)
+
+
+def test_only_a_table_that_was_named_leads_to_a_bucket(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(bucket, {"1.png": make_png(1)})
+    members = {"here.png": make_png(5), "metadata.csv": f"path,label\nhere.png,x\n{bucket}/1.png,y\n".encode()}
+    folder = write_folder(tmp_path / "photos", members)
+    packed = write_zip(tmp_path / "photos.zip", members)
+    for list_one in (list_images, lambda data: list_given_images([data])):
+        caplog.clear()
+        listing = list_one(str(folder / "metadata.csv"))
+        assert listing.read(listing.paths[1]) == make_png(1)
+        assert f"metadata.csv': images lie in '{bucket.rpartition('/')[0]}'" in caplog.text
+    monkeypatch.setattr("featx.storage.client.make_client", None)
+    monkeypatch.setattr("featx.storage.reading.make_client", None)
+    for data in (folder, packed):
+        caplog.clear()
+        digested = digest_all(tmp_path / "cache", list_images(str(data)))
+        assert [list(digested.listing.labels), len(digested.unreadable)] == [["x"], 1]
+        assert "1 row that names an object of a bucket: not read" in caplog.text
