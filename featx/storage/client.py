@@ -54,6 +54,9 @@ NO_CREDENTIALS = re.compile(
 NO_BYTES = re.compile(r"status code: 416|object was only 0 bytes long")
 """Parts of errors about ranges of an object of no bytes, which stands for none."""
 
+OTHER_REGION = re.compile(r"redirect without LOCATION|PermanentRedirect|AuthorizationHeaderMalformed")
+"""Parts of errors of S3 about buckets that lie in another region than requests are made for."""
+
 BAD_NAME = re.compile(r"invalid path|Could not parse path")
 """Parts of errors about names that obstore refuses: those with empty parts, `..` or control characters."""
 
@@ -172,6 +175,8 @@ def translate(error: Exception, path: ObjectPath) -> OSError:
         return StoreError(f"there is no bucket '{path.bucket}': make it, or correct its name")
     if isinstance(error, FileNotFoundError) or NO_BYTES.search(text):
         return FileNotFoundError(errno.ENOENT, "no such object", str(path))
+    if OTHER_REGION.search(text):
+        return StoreError(f"'{path.bucket}' lies in another region than AWS_REGION says: set that to its own")
     if BAD_NAME.search(text):
         named = re.search(r'"(.*?)"', text.partition("\n")[0])
         which = ascii(named[1]) if named else "one"

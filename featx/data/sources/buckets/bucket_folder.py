@@ -31,7 +31,6 @@ from featx.data.sources.table import list_paths, list_table
 from featx.data.text_file import decode_text
 from featx.errors import DataError
 from featx.storage.paths import is_object_url
-from featx.storage.reading import find_objects
 
 COPIED_SUFFIXES = (".zip", ".parquet")
 """Kinds of files that are read on this machine only: they are read in many small pieces."""
@@ -180,13 +179,15 @@ class BucketTables:
         ------
         DataError
             If it is not there, cannot be read, or is not UTF-8.
+        BucketLost
+            If the bucket cannot be read.
         """
-        path = parse_object(file)
+        files = find_named_objects([file])
+        if file not in files.rows:
+            raise DataError(f"'{file}' does not exist")
+        folder, entry = files.objects[0]
         try:
-            (found,) = find_objects([path])
-            if found is None:
-                raise DataError(f"'{file}' does not exist")
-            return decode_text(file, read_span_of(path, found.tag, 0, found.size))
+            return decode_text(file, read_span_of(folder / entry.name, entry.tag, 0, entry.size))
         except OSError as error:
             raise DataError(f"'{file}' cannot be read: {error.strerror or error}") from None
 
