@@ -68,6 +68,10 @@ CREDENTIALS = {
 """Where the services' own tools and obstore look for them."""
 
 
+OF_THREAD = threading.local()
+"""What each thread has by itself: the event that ends its waiting."""
+
+
 class LostConnection(StoreError):
     """A request that may work when it is made again."""
 
@@ -147,9 +151,20 @@ def ask_once(path: ObjectPath, request: Callable[[], T]) -> T:
         raise translate(error, path) from None
 
 
+def heed_stop(stop: threading.Event | None) -> None:
+    """Let requests of the calling thread be waited for only until an event is set, so that the thread can be joined."""
+    OF_THREAD.stop = stop
+
+
+def find_stop_event() -> threading.Event | None:
+    """Find the event that ends the waiting of the calling thread."""
+    return getattr(OF_THREAD, "stop", None)
+
+
 def wait_for(request: Callable[[], T]) -> T:
     """Make a request so that Ctrl-C ends the waiting: in the main thread obstore would hear of it at the end only."""
-    if threading.current_thread() is not threading.main_thread():
+    stop = find_stop_event()
+    if stop is None and threading.current_thread() is not threading.main_thread():
         return request()
     outcome: Future[T] = Future()
 
@@ -164,7 +179,8 @@ def wait_for(request: Callable[[], T]) -> T:
     threading.Thread(target=make, name="ask", daemon=True).start()
     # A signal that comes just before a wait would be heard at its end only.
     while not wait([outcome], LISTEN_SECONDS).done:
-        continue
+        if stop is not None and stop.is_set():
+            raise StoreError("nobody waits for the answer any more")
     return outcome.result()
 
 
