@@ -17,7 +17,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,10 +26,11 @@ import xxhash
 from numpy.typing import NDArray
 
 from featx.data.listing import DigestedListing, FailedImage, Listing
-from featx.data.reading import FETCHING_THREADS, reading
+from featx.data.reading import reading, reading_threads
 from featx.files import digest, make_folder, read_regular_file, write_atomic
 from featx.images.picture_digest import digest_picture
 from featx.paths import find_real_path
+from featx.storage.client import FETCHING_THREADS
 from featx.types import Progress
 
 try:
@@ -321,7 +321,7 @@ def digest_all(
     threads = workers or os.cpu_count() or 1
     if listing.files.are_far:
         threads = max(threads, FETCHING_THREADS)
-    with ThreadPoolExecutor(threads) as pool:
+    with reading_threads(threads) as pool:
         hashed = pool.map(hash_row, unread)
         for done, (row, result) in enumerate(zip(unread, hashed, strict=True), 1):
             if isinstance(result, FailedImage):

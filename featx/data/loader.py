@@ -21,7 +21,7 @@ from PIL import Image
 
 from featx.data.listing import Listing
 from featx.data.loading_process import LoadingProcesses
-from featx.data.reading import fetch_ahead, reading
+from featx.data.reading import fetch_ahead, reading, reading_threads
 from featx.data.remote_loading import RemoteLoading, RemotePreparation
 from featx.data.rows import Loaded, describe_unreadable, prepare_picture
 from featx.data.slices import LARGEST_SLICE, SLICE, ReadAhead, Slices
@@ -124,7 +124,7 @@ class Loader:
 
     def decoded(self, rows: Sequence[int]) -> Iterator[Loaded]:
         """Load rows in threads and yield them one by one, in order, with their pixels."""
-        with self.pool() as pool:
+        with reading_threads(self.workers) as pool:
             for loaded in self.in_order(pool, self.list_tasks(rows)):
                 yield from loaded
 
@@ -178,7 +178,7 @@ class Loader:
     def compute_in_workers(self, rows: Sequence[int], start: Start, build: Callable[[], object]) -> Iterator[Batch]:
         """Load and compute in the same threads; while one of them builds the engine, the others read ahead."""
         slices = Slices(rows, self.workers)
-        with self.pool() as pool:
+        with reading_threads(self.workers) as pool:
             ahead = ReadAhead(pool, self.load_all, slices)
             ahead.fill(self.workers)
             # Until an image has to be computed, no engine is needed: often none is.
@@ -200,7 +200,7 @@ class Loader:
         begun: deque[Callable[[], Batch]] = deque()
         waiting: list[Loaded] = []
         views = 0
-        with self.device_tasks(rows, size) as (tasks, most), self.pool() as pool:
+        with self.device_tasks(rows, size) as (tasks, most), reading_threads(self.workers) as pool:
             for loaded in self.in_order(pool, tasks, most):
                 waiting += loaded
                 views += sum(len(image.views) for image in loaded)
@@ -250,15 +250,6 @@ class Loader:
                 yield futures.popleft().result()
         while futures:
             yield futures.popleft().result()
-
-    @contextmanager
-    def pool(self) -> Iterator[ThreadPoolExecutor]:
-        """Start threads; what they have not begun at the end is given up."""
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="featx")
-        try:
-            yield pool
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def count_pixel_bytes(loaded: Sequence[Loaded]) -> int:

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from featx.data.sources.columns import PATH_NAMES, ColumnChoice, simplify_column
-from featx.data.sources.csv_file import CSV_SUFFIXES, find_delimiter, parse_csv, read_csv
-from featx.data.sources.jsonl_file import JSONL_SUFFIXES, parse_jsonl, read_jsonl
+from featx.data.sources.csv_file import find_delimiter, parse_csv
+from featx.data.sources.jsonl_file import parse_jsonl
+from featx.data.sources.metadata import TABLE_SUFFIXES, read_table
 from featx.data.sources.table import list_paths
 from featx.data.text_file import MOST_NULS_IN_TEXT, decode_text
 from featx.errors import DataError
 from featx.paths import exists, is_file
-
-TABLE_SUFFIXES = (*CSV_SUFFIXES, *JSONL_SUFFIXES)
 
 STDIN_NAME = "stdin"
 """How errors call what was written to it."""
@@ -85,8 +84,7 @@ def read_path_table(file: str, choice: ColumnChoice) -> list[str]:
     DataError
         If the table cannot be read, has no column of paths or no rows, or none of its files is there.
     """
-    is_jsonl = file.lower().endswith(JSONL_SUFFIXES)
-    return list_paths(read_jsonl(file) if is_jsonl else read_csv(file, choice), choice)
+    return list_paths(read_table(file, choice), choice)
 
 
 def expand(path: str) -> Path:

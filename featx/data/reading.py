@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from threading import Event
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from featx.data.listing import ImageFile, Listing
 from featx.images.decode import FREED_MEMORY
 from featx.images.memory_budget import MemoryBudget
+from featx.storage.client import FETCHING_THREADS, find_stop_event, heed_stop
 
 READING_MEMORY = 100_000_000
 """Bytes of files that all threads hold at one time; a larger file is read when nothing else is."""
@@ -25,9 +28,6 @@ FREED_MEMORY.files.append(READING_BUDGET)
 
 FETCHED_BYTES = 2**24
 """Bytes of files far away that one thread has fetched at a time."""
-
-FETCHING_THREADS = 16
-"""Requests that are made at a time: each takes some 20 ms, wherever a bucket is, and hardly any work."""
 
 FETCHING = ThreadPoolExecutor(FETCHING_THREADS, thread_name_prefix="fetch")
 """What makes them for all threads of this process; nothing is started before it is used."""
@@ -110,7 +110,7 @@ def fetch_ahead(listing: Listing, rows: Sequence[int]) -> Iterator[tuple[Sequenc
         some = take_first(left, [files[row].find_size() for row in left])
         left = left[len(some) :]
         with READING_BUDGET.hold(sum(files[row].find_size() for row in some)):
-            fetched = FETCHING.map(fetch, [files[row] for row in some])
+            fetched = FETCHING.map(partial(fetch, stop=find_stop_event()), [files[row] for row in some])
             held = {listing.paths[row]: file for row, file in zip(some, fetched, strict=True)}
             yield some, replace(listing, files=HeldFiles(held))
 
@@ -125,8 +125,9 @@ def take_first(rows: Sequence[int], sizes: Sequence[int]) -> Sequence[int]:
     return rows
 
 
-def fetch(file: ImageFile) -> HeldFile:
-    """Read a file, whatever is wrong with it."""
+def fetch(file: ImageFile, stop: Event | None) -> HeldFile:
+    """Read a file, whatever is wrong with it, unless an event is set before the answer comes."""
+    heed_stop(stop)
     try:
         return HeldFile(read_whole(file), 0)
     except OSError as error:
@@ -164,3 +165,20 @@ def read_whole(file: ImageFile) -> bytes:
     # A NUL in the path, or a file that is larger than what memory is left.
     except (ValueError, MemoryError) as error:
         raise OSError(str(error) or "not enough memory to read it") from error
+
+
+@contextmanager
+def reading_threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Start threads that read; what they have not begun at the end is given up.
+
+    Where the end comes early, as by Ctrl-C, they wait for no more answers of buckets.
+    """
+    stop = Event()
+    pool = ThreadPoolExecutor(count, thread_name_prefix="featx", initializer=heed_stop, initargs=(stop,))
+    try:
+        yield pool
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

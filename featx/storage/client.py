@@ -22,6 +22,9 @@ from featx.storage.paths import ObjectPath
 
 T = TypeVar("T")
 
+FETCHING_THREADS = 16
+"""Requests that are made at a time: each takes some 20 ms, wherever a bucket is, and hardly any work."""
+
 TRIES = 4
 """How often a request is made anew that failed half-way, each time with obstore's own retries."""
 
@@ -51,12 +54,22 @@ NO_CREDENTIALS = re.compile(
 NO_BYTES = re.compile(r"status code: 416|object was only 0 bytes long")
 """Parts of errors about ranges of an object of no bytes, which stands for none."""
 
+OTHER_REGION = re.compile(r"redirect without LOCATION|PermanentRedirect|AuthorizationHeaderMalformed")
+"""Parts of errors of S3 about buckets that lie in another region than requests are made for."""
+
+BAD_NAME = re.compile(r"invalid path|Could not parse path")
+"""Parts of errors about names that obstore refuses: those with empty parts, `..` or control characters."""
+
 CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (`aws configure export-credentials --format env` gives them)",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or those of an application",
 }
 """Where the services' own tools and obstore look for them."""
+
+
+OF_THREAD = threading.local()
+"""What each thread has by itself: the event that ends its waiting."""
 
 
 class LostConnection(StoreError):
@@ -138,9 +151,20 @@ def ask_once(path: ObjectPath, request: Callable[[], T]) -> T:
         raise translate(error, path) from None
 
 
+def heed_stop(stop: threading.Event | None) -> None:
+    """Let requests of the calling thread be waited for only until an event is set, so that the thread can be joined."""
+    OF_THREAD.stop = stop
+
+
+def find_stop_event() -> threading.Event | None:
+    """Find the event that ends the waiting of the calling thread."""
+    return getattr(OF_THREAD, "stop", None)
+
+
 def wait_for(request: Callable[[], T]) -> T:
     """Make a request so that Ctrl-C ends the waiting: in the main thread obstore would hear of it at the end only."""
-    if threading.current_thread() is not threading.main_thread():
+    stop = find_stop_event()
+    if stop is None and threading.current_thread() is not threading.main_thread():
         return request()
     outcome: Future[T] = Future()
 
@@ -155,7 +179,8 @@ def wait_for(request: Callable[[], T]) -> T:
     threading.Thread(target=make, name="ask", daemon=True).start()
     # A signal that comes just before a wait would be heard at its end only.
     while not wait([outcome], LISTEN_SECONDS).done:
-        continue
+        if stop is not None and stop.is_set():
+            raise StoreError("nobody waits for the answer any more")
     return outcome.result()
 
 
@@ -166,6 +191,12 @@ def translate(error: Exception, path: ObjectPath) -> OSError:
         return StoreError(f"there is no bucket '{path.bucket}': make it, or correct its name")
     if isinstance(error, FileNotFoundError) or NO_BYTES.search(text):
         return FileNotFoundError(errno.ENOENT, "no such object", str(path))
+    if OTHER_REGION.search(text):
+        return StoreError(f"'{path.bucket}' lies in another region than AWS_REGION says: set that to its own")
+    if BAD_NAME.search(text):
+        named = re.search(r'"(.*?)"', text.partition("\n")[0])
+        which = ascii(named[1]) if named else "one"
+        return StoreError(f"'{path}' cannot be read, since no object may have a name like {which}: rename it")
     kind = type(error).__name__
     status = find_status(text)
     if NO_CREDENTIALS.search(text):

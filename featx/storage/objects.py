@@ -11,7 +11,7 @@ from typing import Any
 
 from featx.errors import BrokenPart, StoreError
 from featx.files import show_size
-from featx.storage.client import LostConnection, ask, make_client
+from featx.storage.client import FETCHING_THREADS, LostConnection, ask, make_client
 from featx.storage.copies import HEAD, Copies, open_in_memory, read_room
 from featx.storage.opened import Data, MeasureHead, OpenedFile
 from featx.storage.paths import ObjectMeta, ObjectPath, usual_folder
@@ -21,9 +21,6 @@ HEAD_BYTES = 2**16
 
 MOST_OBJECT_BYTES = 2**29
 """Size of an object that is read whole. Parts end with 128 MiB and a row, which has 256 MiB at most."""
-
-FETCHING_THREADS = 16
-"""Heads that are read at a time: a request takes some 20 ms wherever the bucket is, and hardly any work."""
 
 
 @cache

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
 
-from featx.storage.client import LostConnection, ask, make_client
+from featx.storage.client import FETCHING_THREADS, LostConnection, ask, make_client
 from featx.storage.paths import ObjectPath
+
+NO_NAME = "no-such-folder-of-featx"
+"""A name that no object has."""
 
 
 class ObjectEntry(NamedTuple):
@@ -68,12 +74,51 @@ def find_object(path: ObjectPath) -> ObjectEntry | None:
         If the bucket is not there, refuses, or cannot be reached.
     """
     client = make_client(path.bucket)
+
+    def ask_head() -> Any:
+        try:
+            return client.head(path.name_in_bucket)
+        except ValueError:
+            # obstore refuses some names, such as those with control characters, and lists no such objects either.
+            return None
+
     try:
-        meta = ask(path, lambda: client.head(path.name_in_bucket))
+        meta = ask(path, ask_head)
     except FileNotFoundError:
+        return None
+    if meta is None:
         return None
     modified = int(meta["last_modified"].timestamp() * 1e9)
     return ObjectEntry(path.name, meta["size"], meta["e_tag"] or str(modified), modified)
+
+
+def find_objects(paths: Sequence[ObjectPath]) -> list[ObjectEntry | None]:
+    """Ask for objects one by one, several at a time; None where there is none.
+
+    Raises
+    ------
+    StoreError
+        If a bucket is not there, refuses, or cannot be reached.
+    """
+    with ThreadPoolExecutor(FETCHING_THREADS, thread_name_prefix="find") as pool:
+        found = list(pool.map(find_object, paths))
+    if not any(found):
+        check_buckets(paths)
+    return found
+
+
+def check_buckets(paths: Sequence[ObjectPath]) -> None:
+    """Refuse buckets that are not there: asked for an object, they only say that there is none.
+
+    Raises
+    ------
+    StoreError
+        If a bucket is not there, refuses, or cannot be reached.
+    """
+    for bucket in {path.bucket for path in paths}:
+        # Below this name there is nothing, so that the answer is short.
+        objects = make_client(bucket).list(NO_NAME, chunk_size=1)
+        ask(ObjectPath(bucket), partial(next, objects, None))
 
 
 def read_object(path: ObjectPath, tag: str, begin: int, end: int) -> bytes:

@@ -69,6 +69,16 @@ def test_errors_of_servers_are_worded_without_addresses() -> None:
     assert describe("Generic Azure error: https://account/x?sig=secret failed") == "Generic Azure error:"
 
 
+def test_a_bucket_of_another_region_is_named_at_once() -> None:
+    error = RuntimeError(
+        "Generic S3 error: Error performing HEAD http://s3.eu-west-1.amazonaws.com/bucket/x in 2.6ms - Received "
+        "redirect without LOCATION, this normally indicates an incorrectly configured region"
+    )
+    line = translate(error, PATH)
+    assert str(line) == "'s3://bucket' lies in another region than AWS_REGION says: set that to its own"
+    assert not isinstance(line, client.LostConnection)
+
+
 def test_only_what_may_work_later_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client.time, "sleep", lambda seconds: None)
     texts = {"status code: 503 Service Unavailable": client.TRIES, "status code: 400 Bad Request": 1}

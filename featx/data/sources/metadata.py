@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from featx.data.listing import SPLITS, Listing, RowGroups
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.csv_file import CSV_SUFFIXES, read_csv
-from featx.data.sources.jsonl_file import read_jsonl
+from featx.data.sources.jsonl_file import JSONL_SUFFIXES, read_jsonl
 from featx.data.sources.table import ImageTable, find_columns, list_table
-from featx.data.sources.written_paths import DISK, TablePlace, join_folder
+from featx.data.sources.written_paths import DISK, FOLDER_ON_DISK, TablePlace, join_folder
 from featx.errors import DataError, FeatxError
 from featx.log import note
 
 log = logging.getLogger(__name__)
+
+TABLE_SUFFIXES = (*CSV_SUFFIXES, *JSONL_SUFFIXES)
 
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl")
 
@@ -35,7 +37,9 @@ FEW_CLASSES = 2
 """Class folders that make a data set; one folder, such as `images`, is no class."""
 
 
-def list_metadata(data: str, choice: ColumnChoice, place: TablePlace = DISK, root: str | None = None) -> Listing | None:
+def list_metadata(
+    data: str, choice: ColumnChoice, place: TablePlace = FOLDER_ON_DISK, root: str | None = None
+) -> Listing | None:
     """List a folder by the metadata in it; None where there is none, or where the folder is to be read by its classes.
 
     Either is said in one line.
@@ -125,8 +129,14 @@ def has_class_folders(root: str, place: TablePlace) -> bool:
     return len({Path(folder).name for folder in folders}) >= FEW_CLASSES
 
 
-def read_table(file: str, choice: ColumnChoice, place: TablePlace) -> ImageTable:
-    """Read metadata of either kind."""
+def read_table(file: str, choice: ColumnChoice, place: TablePlace = DISK) -> ImageTable:
+    """Read a table of either kind, by its suffix.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
     return read_csv(file, choice, place) if file.lower().endswith(CSV_SUFFIXES) else read_jsonl(file, place)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from featx.data.class_names import clean_name, warn_of_similar_classes
 from featx.data.groups import clean_group
 from featx.data.listing import Listing, RowGroups, find_split
-from featx.data.sources.buckets.bucket_files import find_table_files
+from featx.data.sources.buckets.bucket_files import find_table_files, note_buckets
 from featx.data.sources.columns import (
     MAYBE_SPLIT_NAMES,
     PATH_NAMES,
@@ -355,6 +355,7 @@ def find_paths(table: ImageTable, column: str) -> list[str]:
     place = table.place
     written = [row.values[column] for row in table.rows]
     paths = [place.name_path(find_path(folder, path, place)) for path in written]
+    note_buckets(table.file, paths if place.takes_urls else written, place)
     # The first file that is there ends the search.
     if not any((place.takes_urls and is_object_url(path)) or place.exists(path) for path in paths):
         first = written[0].strip()

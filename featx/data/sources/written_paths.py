@@ -59,11 +59,19 @@ class TablePlace(Protocol):
 
 
 class Disk:
-    """The file system."""
+    """The file system.
+
+    Parameters
+    ----------
+    takes_urls : bool
+        Whether the table is one that the user named: of one that merely lies in a folder no URL is followed.
+    """
 
     files = ON_DISK
     is_on_disk = True
-    takes_urls = True
+
+    def __init__(self, takes_urls: bool = True) -> None:
+        self.takes_urls = takes_urls
 
     def is_file(self, path: str) -> bool:
         """Whether there is a file at a path."""
@@ -93,6 +101,8 @@ class Disk:
 
 
 DISK = Disk()
+
+FOLDER_ON_DISK = Disk(takes_urls=False)
 
 
 def is_visible(name: str) -> bool:
@@ -131,11 +141,11 @@ def join_folder(folder: str, path: str) -> str:
     """Let a path count from a folder, which may be a URL, or the path one of an object."""
     if is_object_url(path):
         return path
-    expanded = expand_home(path)
     if URL.match(folder):
-        return f"{folder}/{PurePosixPath(expanded)}"
+        # A bucket knows neither the home folder of this machine nor its root.
+        return f"{folder}/{PurePosixPath(path)}"
     # As text: Path objects are slow at a million rows. A Path also takes off "./", so that a row has one path only.
-    return str(Path(folder) / expanded)
+    return str(Path(folder) / expand_home(path))
 
 
 def folder_of(file: str) -> str:

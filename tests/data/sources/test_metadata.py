@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +169,16 @@ def test_members_with_backslashes_are_named_with_slashes(tmp_path: Path) -> None
     members["metadata.csv"] = b"file_name,label\nimages/1.png,a\nimages\\2.png,b\n"
     listing = list_images(str(write_zip(tmp_path / "set.zip", members)))
     assert [listing.read(path) for path in listing.paths] == [make_png(1), make_png(2)]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("name", ["1.png", "labels.csv"])
+def test_a_member_that_is_there_twice_is_told_beside_a_table(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    data = write_zip(tmp_path / "set.zip", {"1.png": make_png(1), "labels.csv": b"path,label\n1.png,a\n"})
+    with zipfile.ZipFile(data, "a") as file:
+        file.writestr(name, b"path,label\n1.png,evil\n")
+    listing = list_images(str(data))
+    assert [listing.labels, listing.read(listing.paths[0])] == [["a"], make_png(1)]
+    assert f"set.zip': passed over: 1 member with the name of another one ({name})" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,11 @@ from featx.data.sources.content import HEAD_BYTES
 from featx.data.sources.folder import list_all_pictures, list_tree
 from featx.data.sources.image_files import read_stamp
 from featx.data.sources.metadata import list_metadata
-from featx.data.sources.passed_over import REPEATED_NAME
+from featx.data.sources.passed_over import REPEATED_NAME, describe_passed_over
+from featx.log import note
 from featx.paths import is_file
+
+log = logging.getLogger(__name__)
 
 ZIP_SUFFIX = ".zip"
 
@@ -95,6 +99,10 @@ def list_zip(data: str, strict: bool = False, choice: ColumnChoice | None = None
         place = MemberPlace(str(Path(data)), index.names, files)
         listing = list_metadata(data, choice, place, place.find_root())
         if listing is not None:
+            # Of members of one name the first is read, be it a picture or the table itself.
+            repeated = describe_passed_over([skip for skip in tree.skipped if skip.reason == REPEATED_NAME])
+            if repeated:
+                note(log, f"'{data}': {repeated}")
             return listing
     check_unchosen(data, choice)
     tree.descend()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import posixpath
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +23,15 @@ from featx.errors import DataError, FeatxError, RequestError, StoreError, shorte
 from featx.files import show_size
 from featx.log import note
 from featx.storage.paths import ObjectPath, is_object_url, parse_cache
-from featx.storage.reading import ObjectEntry, list_objects, read_object
+from featx.storage.reading import ObjectEntry, find_objects, list_objects, read_object
 
 log = logging.getLogger(__name__)
+
+BUCKET_URL = re.compile(r"[a-z0-9]+:/+[^/]+/+")
+"""A URL up to where the name of an object begins."""
+
+MOST_ASKED = 256
+"""Objects of a bucket that are asked for one by one; of more the folder that they share is listed."""
 
 NO_OBJECT = "there is no such object in the bucket"
 
@@ -38,14 +46,24 @@ def parse_object(url: str) -> ObjectPath:
     Raises
     ------
     DataError
-        If it names no bucket.
+        If it names no bucket, or leads out of it.
     """
-    try:
-        path = parse_cache(url)
-    except RequestError as error:
-        raise DataError(f"'{url}' names no bucket: write it as s3://BUCKET/FOLDER") from error
-    assert isinstance(path, ObjectPath)
+    path = None
+    with suppress(RequestError):
+        path = parse_cache(take_out_dots(url))
+    # What is left of "s3://" without its slashes is a path on disk.
+    if not isinstance(path, ObjectPath):
+        raise DataError(f"'{url}' is not a place in a bucket: write it as s3://BUCKET/FOLDER")
     return path
+
+
+def take_out_dots(url: str) -> str:
+    """Take `.` and `..` out of the name of an object; a URL that would lead out of its bucket stays as it is."""
+    match = BUCKET_URL.match(url)
+    if match is None or "." not in url[match.end() :]:
+        return url
+    name = posixpath.normpath(url[match.end() :])
+    return url if name.startswith("..") and name[2:3] in ("", "/") else f"{match[0]}{name}"
 
 
 def read_span_of(path: ObjectPath, tag: str, begin: int, end: int) -> bytes:
@@ -183,28 +201,67 @@ def make_bucket_files(url: str, folder: ObjectPath, entries: Sequence[ObjectEntr
 
 
 def find_named_objects(urls: Sequence[str]) -> BucketFiles:
-    """Find the objects that a table names: the folder that they share is listed, bucket by bucket.
+    """Find the objects that a table or a command names; what is not there, or no URL of an object, has no row.
 
     Raises
     ------
-    DataError
-        If a URL names no bucket, or a bucket cannot be read.
+    BucketLost
+        If a bucket cannot be read.
     """
-    by_bucket: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    by_bucket: defaultdict[str, dict[str, ObjectPath]] = defaultdict(dict)
     for url in urls:
-        path = parse_object(url)
-        by_bucket[path.bucket].append((path.name_in_bucket, url))
+        with suppress(DataError):
+            path = parse_object(url)
+            by_bucket[path.bucket][url] = path
     rows: dict[str, int] = {}
     objects: list[tuple[ObjectPath, ObjectEntry]] = []
-    for bucket, named in by_bucket.items():
-        shared = posixpath.commonprefix([name for name, _ in named]).rpartition("/")[0]
-        folder = ObjectPath(bucket, shared)
-        found = {(folder / entry.name).name_in_bucket: entry for entry in list_bucket_objects(folder)}
-        for name, url in named:
-            if name in found and url not in rows:
+    for named in by_bucket.values():
+        found = find_in_bucket(set(named.values()))
+        for url, path in named.items():
+            if path in found:
                 rows[url] = len(objects)
-                objects.append((folder, found[name]))
+                objects.append(found[path])
     return BucketFiles(rows, objects)
+
+
+def find_in_bucket(paths: Collection[ObjectPath]) -> dict[ObjectPath, tuple[ObjectPath, ObjectEntry]]:
+    """Find objects of one bucket: a few by a request each, since the folder around them may hold millions.
+
+    Returns
+    -------
+    dict of ObjectPath to (ObjectPath, ObjectEntry)
+        Of those that are there: a folder, and the object as it lies in it.
+
+    Raises
+    ------
+    BucketLost
+        If the bucket cannot be read.
+    """
+    if len(paths) <= MOST_ASKED:
+        try:
+            entries = find_objects([*paths])
+        except StoreError as error:
+            raise BucketLost(str(error)) from None
+        return {path: (path.parent, entry) for path, entry in zip(paths, entries, strict=True) if entry is not None}
+    shared = posixpath.commonprefix([path.name_in_bucket for path in paths]).rpartition("/")[0]
+    folder = replace(next(iter(paths)), name_in_bucket=shared)
+    found = {folder / entry.name: (folder, entry) for entry in list_bucket_objects(folder)}
+    return {path: found[path] for path in paths if path in found}
+
+
+def note_buckets(file: str, paths: Sequence[str], place: TablePlace) -> None:
+    """Say which buckets the rows of a table name, before one is asked, or that these rows are not followed."""
+    urls = [path for path in paths if is_object_url(path.strip())]
+    if urls and not place.takes_urls:
+        rows = "1 row that names an object" if len(urls) == 1 else f"{len(urls)} rows that name objects"
+        log.warning("'%s': %s of a bucket: not read, since only a table given by itself may do so", file, rows)
+        return
+    buckets: dict[str, None] = {}
+    for url in urls:
+        with suppress(DataError):
+            buckets[f"'{parse_object(url).bucket}'"] = None
+    if buckets:
+        note(log, f"'{file}': images lie in {shorten(buckets)}")
 
 
 def find_table_files(file: str, paths: Sequence[str], place: TablePlace) -> ImageFiles:
@@ -221,7 +278,7 @@ def find_table_files(file: str, paths: Sequence[str], place: TablePlace) -> Imag
     Raises
     ------
     DataError
-        If not one of the objects exists.
+        If all are objects, and not one of them exists.
     BucketLost
         If a bucket cannot be read.
     """
@@ -229,8 +286,7 @@ def find_table_files(file: str, paths: Sequence[str], place: TablePlace) -> Imag
     if not urls:
         return place.files
     objects = find_named_objects(urls)
-    if not objects.rows:
+    is_all = len(urls) == len(paths)
+    if is_all and not objects.rows:
         raise DataError(f"'{file}': {describe_absence(len(urls))}. The first is '{urls[0]}'")
-    buckets = dict.fromkeys(f"'{folder.bucket}'" for folder, _ in objects.objects)
-    note(log, f"'{file}': images lie in {shorten(buckets)}")
-    return objects if len(urls) == len(paths) else MixedFiles(objects)
+    return objects if is_all else MixedFiles(objects)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from pathlib import Path
 
 from featx.data.listing import Listing
@@ -16,25 +15,22 @@ from featx.data.sources.buckets.bucket_files import (
     make_bucket_files,
     parse_object,
     read_span_of,
+    take_out_dots,
 )
 from featx.data.sources.buckets.bucket_shards import (
+    Found,
     find_named_shards,
     find_shards_in,
     list_bucket_shards,
     open_bucket_shards,
 )
 from featx.data.sources.columns import ColumnChoice, check_unchosen
-from featx.data.sources.csv_file import CSV_SUFFIXES
 from featx.data.sources.folder import list_all_pictures, list_tree
-from featx.data.sources.jsonl_file import JSONL_SUFFIXES
-from featx.data.sources.metadata import list_metadata, read_table
+from featx.data.sources.metadata import TABLE_SUFFIXES, list_metadata, read_table
 from featx.data.sources.table import list_paths, list_table
 from featx.data.text_file import decode_text
 from featx.errors import DataError
 from featx.storage.paths import is_object_url
-from featx.storage.reading import find_object
-
-TABLE_SUFFIXES = (*CSV_SUFFIXES, *JSONL_SUFFIXES)
 
 COPIED_SUFFIXES = (".zip", ".parquet")
 """Kinds of files that are read on this machine only: they are read in many small pieces."""
@@ -69,8 +65,7 @@ def list_bucket(data: str, cache: Path | None, strict: bool, choice: ColumnChoic
     if url.lower().endswith(TABLE_SUFFIXES):
         table = read_table(url, choice, BucketTables())
         return list_table(table, choice, data)
-    files = BucketFiles({}, []) if is_tar(url) else open_folder(url)
-    shards = find_named_shards(url) if is_tar(url) else find_shards_in(files)
+    files, shards = open_url(url)
     if shards:
         check_unchosen(data, choice)
         return list_bucket_shards(data, shards, cache, strict)
@@ -98,16 +93,26 @@ def list_bucket_pictures(data: str, path_column: str | None, cache: Path | None)
         paths = list_paths(read_table(url, choice, BucketTables()), choice)
         nothing = [""] * len(paths)
         return Listing(data, paths, nothing, nothing, find_named_objects(paths))
-    files = BucketFiles({}, []) if is_tar(url) else open_folder(url)
-    shards = find_named_shards(url) if is_tar(url) else find_shards_in(files)
+    files, shards = open_url(url)
     if shards:
         return list_opened_pictures(data, open_bucket_shards(data, shards, cache))
     return list_all_pictures(data, make_tree(url, files), files)
 
 
-def is_tar(url: str) -> bool:
-    """Whether a URL names tar files, not a folder."""
-    return url.lower().endswith(TAR_SUFFIX)
+def open_url(url: str) -> tuple[BucketFiles, Found]:
+    """Find the objects of a folder, and the tar shards that are to be read in place of them, if there are any.
+
+    Raises
+    ------
+    DataError
+        If there is nothing.
+    BucketLost
+        If the bucket cannot be read.
+    """
+    if url.lower().endswith(TAR_SUFFIX):
+        return BucketFiles({}, []), find_named_shards(url)
+    files = open_folder(url)
+    return files, find_shards_in(files)
 
 
 def open_folder(url: str) -> BucketFiles:
@@ -174,17 +179,18 @@ class BucketTables:
         ------
         DataError
             If it is not there, cannot be read, or is not UTF-8.
+        BucketLost
+            If the bucket cannot be read.
         """
-        path = parse_object(file)
+        files = find_named_objects([file])
+        if file not in files.rows:
+            raise DataError(f"'{file}' does not exist")
+        folder, entry = files.objects[0]
         try:
-            found = find_object(path)
-            if found is None:
-                raise DataError(f"'{file}' does not exist")
-            return decode_text(file, read_span_of(path, found.tag, 0, found.size))
+            return decode_text(file, read_span_of(folder / entry.name, entry.tag, 0, entry.size))
         except OSError as error:
             raise DataError(f"'{file}' cannot be read: {error.strerror or error}") from None
 
     def name_path(self, path: str) -> str:
-        """Take `..` out of the path of an object."""
-        scheme, separator, name = path.partition("://")
-        return f"{scheme}{separator}{posixpath.normpath(name)}" if separator and "." in name else path
+        """Take `..` out of the path of an object; what leads out of the bucket is never found."""
+        return take_out_dots(path)

@@ -26,7 +26,7 @@ from featx.runners.shard import relative_paths
 from featx.storage.interface import storage_of
 from featx.storage.paths import parse_cache
 from tests.data.counted import count_reads
-from tests.data.sources.archives.making import make_photos, make_png, make_splits, write_folder, write_tar
+from tests.data.sources.archives.making import make_photos, make_png, make_splits, write_folder, write_tar, write_zip
 from tests.data.sources.archives.test_zip_file import later, summarize
 from tests.storage.conftest import forget_clients, s3, s3_server
 
@@ -79,7 +79,9 @@ FOLDERS: dict[str, Callable[[], dict[str, bytes]]] = {
 
 
 @pytest.mark.parametrize("members", FOLDERS)
-def test_a_folder_in_a_bucket_is_read_as_one_on_disk(bucket: str, tmp_path: Path, members: str) -> None:
+def test_a_folder_in_a_bucket_is_read_as_one_on_disk(
+    bucket: str, tmp_path: Path, members: str, caplog: pytest.LogCaptureFixture
+) -> None:
     made = FOLDERS[members]()
     on_disk = list_images(str(write_folder(tmp_path / "photos", made)))
     put(bucket, {f"photos/{name}": data for name, data in made.items()} | {"photos2/red/1.png": make_png(9)})
@@ -88,6 +90,7 @@ def test_a_folder_in_a_bucket_is_read_as_one_on_disk(bucket: str, tmp_path: Path
         assert summarize(listing) == summarize(on_disk)
         assert relative_paths(listing) == relative_paths(on_disk)
         assert list_relative_paths(listing) == list_relative_paths(on_disk)
+    assert "not read, since" not in caplog.text
 
 
 def test_a_folder_on_an_s3_server_is_read_as_one_on_disk(s3: str, tmp_path: Path) -> None:
@@ -278,3 +281,99 @@ def test_without_obstore_one_line_says_what_to_install(bucket: str, monkeypatch:
     forget_clients()
     with pytest.raises(ValueError, match=r"'memory://.*' lies in an object store.*pip install 'featx\[cloud\]'"):
         list_images(bucket)
+
+
+def test_a_path_in_a_table_leads_to_no_other_bucket(bucket: str, tmp_path: Path) -> None:
+    root = bucket.rpartition("/")[0]
+    put(root, {"photos/1.png": make_png(1), "other/secret.png": make_png(2)})
+    rows = ["../photos/1.png", "../lists/../photos/./1.png", "../../other/secret.png", "../../../other/secret.png"]
+    put(root, {"lists/a.csv": "\n".join(["path,label", *(f"{row},x" for row in rows)]).encode()})
+    for listing in (list_images(f"{root}/lists/a.csv"), list_given_images([f"{root}/lists/a.csv"])):
+        stamps = listing.files.read_stamps(listing.paths)
+        assert (stamps[:, 0] > 0).tolist() == [path == f"{root}/photos/1.png" for path in listing.paths]
+        assert listing.read(listing.paths[0]) == make_png(1)
+        with pytest.raises(OSError, match="there is no such object in the bucket"):
+            listing.read(listing.paths[-1])
+
+
+def test_the_home_folder_of_this_machine_is_not_told_to_a_bucket(bucket: str) -> None:
+    put(bucket, {"~/1.png": make_png(1), "a.csv": b"path,label\n~/1.png,x\n"})
+    assert list_images(f"{bucket}/a.csv").paths == [f"{bucket}/~/1.png"]
+
+
+BAD_ROWS = ["s3://", "memory://", "{}/../../other/1.png", "{}/\x1b.png", "{}/gone.png", "file:///etc/hostname"]
+
+
+@pytest.mark.parametrize("row", BAD_ROWS)
+def test_a_row_that_names_no_object_costs_no_other_row(bucket: str, tmp_path: Path, row: str) -> None:
+    put(bucket, {"1.png": make_png(1)})
+    write_folder(tmp_path, {"here.png": make_png(5)})
+    for first in (f"{bucket}/1.png", "here.png"):
+        (tmp_path / "a.csv").write_text(f"path,label\n{first},x\n{row.format(bucket)},y\n")
+        listing = list_images(str(tmp_path / "a.csv"))
+        digested = digest_all(tmp_path / "cache", listing)
+        assert [list(digested.listing.labels), len(digested.unreadable)] == [["x"], 1]
+
+
+def test_few_objects_are_asked_for_and_of_many_the_folder_is_listed(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(bucket, make_photos(count=3))
+    urls = [f"{bucket}/{name}" for name in make_photos(count=3)] + [f"{bucket}/gone.png"]
+    asked = list_given_images(urls)
+    with monkeypatch.context() as few:
+        few.setattr("featx.data.sources.buckets.bucket_files.list_bucket_objects", None)
+        assert list_given_images(urls).paths == urls
+    monkeypatch.setattr("featx.data.sources.buckets.bucket_files.MOST_ASKED", 2)
+    listed = list_given_images(urls)
+    assert np.array_equal(asked.files.read_stamps(urls), listed.files.read_stamps(urls))
+    assert [asked.read(url) for url in urls[:6]] == [listed.read(url) for url in urls[:6]]
+
+
+@pytest.mark.parametrize("data", ["photos", "photos/", "a.csv", "a.tar", "{0..3}.tar"])
+def test_a_bucket_that_is_not_there_is_named(s3: str, data: str) -> None:
+    with pytest.raises((BucketLost, DataError), match="there is no bucket 's3://no-such-bucket': make it"):
+        list_images(f"s3://no-such-bucket/{data}")
+
+
+@pytest.mark.parametrize("url", ["s3:///", "s3://", "memory://..", "s3://bucket/..", "s3://bucket/../../other"])
+def test_a_url_without_a_bucket_is_one_clear_line(url: str) -> None:
+    for list_one in (list_images, lambda data: list_given_images([data])):
+        with pytest.raises(DataError, match=r"is not a place in a bucket: write it as s3://BUCKET/FOLDER"):
+            list_one(url)
+
+
+def test_an_object_whose_name_cannot_be_read_is_named(s3: str, s3_server: str) -> None:
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=s3_server, region_name="us-east-1")
+    bucket = s3.split("/")[2]
+    for name in ("bad/a//1.png", "esc/\x1b[31m.png", "good/1.png"):
+        client.put_object(Bucket=bucket, Key=name, Body=make_png(1))
+    for folder, named in (("bad", "'bad/a//1.png'"), ("esc", r"'esc/\x1b[31m.png'")):
+        with pytest.raises(BucketLost, match=re.escape(f"no object may have a name like {named}: rename it")):
+            list_images(f"s3://{bucket}/{folder}")
+    # What was named by itself is read, whatever lies beside it.
+    given = list_given_images([f"s3://{bucket}/good/1.png", f"s3://{bucket}/esc/none.png"])
+    assert given.read(given.paths[0]) == make_png(1)
+
+
+def test_only_a_table_that_was_named_leads_to_a_bucket(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(bucket, {"1.png": make_png(1)})
+    members = {"here.png": make_png(5), "metadata.csv": f"path,label\nhere.png,x\n{bucket}/1.png,y\n".encode()}
+    folder = write_folder(tmp_path / "photos", members)
+    packed = write_zip(tmp_path / "photos.zip", members)
+    for list_one in (list_images, lambda data: list_given_images([data])):
+        caplog.clear()
+        listing = list_one(str(folder / "metadata.csv"))
+        assert listing.read(listing.paths[1]) == make_png(1)
+        assert f"metadata.csv': images lie in '{bucket.rpartition('/')[0]}'" in caplog.text
+    monkeypatch.setattr("featx.storage.client.make_client", None)
+    monkeypatch.setattr("featx.storage.reading.make_client", None)
+    for data in (folder, packed):
+        caplog.clear()
+        digested = digest_all(tmp_path / "cache", list_images(str(data)))
+        assert [list(digested.listing.labels), len(digested.unreadable)] == [["x"], 1]
+        assert "1 row that names an object of a bucket: not read" in caplog.text
