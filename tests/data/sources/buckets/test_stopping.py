@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,15 @@ def load_images(listing: Listing, cache: Path) -> None:
     list(loader.decoded(range(len(listing))))
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Heed SIGINT, which a shell has those ignore that it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("read", [hash_images, load_images])
 def test_ctrl_c_waits_for_no_image_of_a_server_that_hangs(
     s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, read: Callable[[Listing, Path], None]
