@@ -25,6 +25,7 @@ from featx.evaluation.rows.held_out import make_table_rows
 from featx.evaluation.rows.of_model import evaluate_model, was_trained_here
 from featx.features.catalog import LayerSet
 from featx.files import write_text
+from featx.images.memory_budget import return_freed_memory
 from featx.ladder.budget import has_climbed
 from featx.ladder.report import LadderRow
 from featx.models.model import Model, load_model
@@ -112,6 +113,16 @@ def write_report(
     tools = tools or Tools()
     if request.shows_images and (tools.explain or tools.answer):
         import_torch_alone()
+    summary = write_page(request, tools, progress, ladder)
+    # What torch reads of its libraries when the process ends comes on top.
+    return_freed_memory()
+    return summary
+
+
+def write_page(
+    request: ReportRequest, tools: Tools, progress: Progress | None, ladder: Sequence[LadderRow]
+) -> ReportSummary:
+    """Do what `write_report` does, once torch is imported."""
     inspection = start_inspection(request, tools)
     material = replace(gather_material(request, progress), ladder=ladder)
     material = replace(material, looked=look(material, tools, inspection))
