@@ -125,7 +125,9 @@ def write_page(
     """Do what `write_report` does, once torch is imported."""
     inspection = start_inspection(request, tools)
     material = replace(gather_material(request, progress), ladder=ladder)
+    return_freed_memory()
     material = replace(material, looked=look(material, tools, inspection))
+    return_freed_memory()
     page = make_page(material, progress)
     write_text(request.out, page.text)
     figures = [] if request.figures is None else write_figures(page, request.figures)
