@@ -31,8 +31,8 @@ class TableRow(Result):
     megabytes : float or None
         Room on disk of the layer set's features, in 10^6 bytes.
     ms_per_image : float or None
-        Cost of extracting an image, in milliseconds: the share of this layer among those extracted together, or that
-        of a deeper one where that cost less, so that it never falls with depth.
+        Cost of extracting an image to this layer alone, in milliseconds, or to a deeper one where that cost less, so
+        that it never falls with depth.
     recalled : bool
         Whether the result is of an earlier run. Rows are equal whether or not they were recalled.
     degenerate : str or None
