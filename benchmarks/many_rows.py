@@ -170,6 +170,8 @@ def measure_rivals(clf: str, x: Any, y: Any, options: Any, show: Callable[[str],
     rivals: dict[str, Callable[..., Any]] = {"torch": fit_torch} if clf == "logreg" else {}
     rivals["scikit-learn"] = fit_sklearn
     for name, fit in rivals.items():
+        if options.rival and name not in options.rival:
+            continue
         rival_clock, rival_cores = measure_rival(name, fit, (clf, x, y), values, show)
         show(
             f"  {name}: {rival_clock / clock:.1f} times featx, {rival_cores / cores:.1f} times by the time of all cores"
@@ -222,6 +224,7 @@ def main() -> None:
     parser.add_argument("--features", type=Path, help="an .npz file with X and y; generated features where not given")
     parser.add_argument("--only", choices=["growth", "rivals"])
     parser.add_argument("--clf", action="append", choices=["logreg", "svm"])
+    parser.add_argument("--rival", action="append", choices=["torch", "scikit-learn"], help="all where not given")
     parser.add_argument("--rows", type=int, default=50_000, help="rows of the generated features that rivals get")
     parser.add_argument("--whole", action="store_true", help="rivals try the whole grid, as a grid search does")
     parser.add_argument("--intelex", metavar="PYTHON", help="a Python that has scikit-learn-intelex")

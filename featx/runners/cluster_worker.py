@@ -27,6 +27,7 @@ from featx.engines.engine import LazyEngine, group_poolings, make_plan
 from featx.keys import FeatureKey
 from featx.processes.log_collector import LogCollector
 from featx.processes.node_check import NodeCheck, NodeError
+from featx.processes.time_slices import ask_for_long_slices
 from featx.requests import ExtractRequest
 from featx.runners.claims import Claims
 from featx.runners.feature_writers import FeatureWriters
@@ -117,6 +118,7 @@ class ClusterWorker:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.stopped = threading.Event()
+        self.item_number = -1
         self.rows_done = 0
         self.log = LogCollector()
         self.files: ImageFiles | None = None
@@ -131,6 +133,8 @@ class ClusterWorker:
         FeatxError
             As `run_here` does, before anything is computed.
         """
+        # Nodes of a cluster may share a machine, or promise more cores than there are.
+        ask_for_long_slices()
         self.log.begin(self.task.log_level)
         if problems := self.task.check.list_problems():
             raise NodeError(f"node '{platform.node()}' {' and '.join(problems)}")
@@ -163,6 +167,7 @@ class ClusterWorker:
             As `run_here` does.
         """
         self.rows_done = 0
+        self.item_number = item.number
         self.clock.seconds.clear()
         started = time.perf_counter()
         # Of this item alone, so that a long life of the worker takes no more memory than a short one.
@@ -219,9 +224,9 @@ class ClusterWorker:
         if self.stopped.is_set():
             raise Stopped
 
-    def count_rows(self) -> int:
-        """Count the rows of the present item that are done; called while `extract` runs."""
-        return self.rows_done
+    def count_rows(self, item_number: int) -> int:
+        """Count the rows of an item that are done; called while `extract` runs, or before it has begun."""
+        return self.rows_done if item_number == self.item_number else 0
 
     def stop(self) -> None:
         """Let `extract` commit what it has computed, and return."""

@@ -195,7 +195,8 @@ class Crew:
                 member.rows_done = self.cluster.result(question)
         for member in self.members:
             if member.item is not None and member.question is None:
-                member.question = member.actor.count_rows.remote()
+                # By number, or it might still count those of the item before.
+                member.question = member.actor.count_rows.remote(member.item.number)
 
     def complain(self) -> None:
         """Say once that there is no room for any worker, if there has not been for a while."""
