@@ -66,7 +66,7 @@ def command(
     Example:
       featx advise photos --base resnet50
     """
-    from featx.cli.fast_torchvision import import_without_compiler
+    from featx.bases.architectures.fast_torchvision import import_without_compiler
     from featx.workflows.advise import advise_layer
 
     request = CompareRequest(data, base, poolings=poolings, seed=seed, rehash=rehash, cache=cache, **rows)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from featx import __version__
-from featx.cli.fast_torchvision import starts_fast
+from featx.cli.fast_start import starts_fast
 from featx.cli.terminal import say_line, say_text, write_any_name
 from featx.errors import FeatxError, MissingFeatures, first_line, unknown
 from featx.log import NOTE, escape_controls

@@ -125,7 +125,7 @@ def prepare_imports(model: Path) -> None:
     from featx.models.onnx.model import is_onnx_file
 
     if not is_onnx_file(model):
-        from featx.cli.fast_torchvision import import_without_compiler
+        from featx.bases.architectures.fast_torchvision import import_without_compiler
 
         import_without_compiler()
 

@@ -128,7 +128,7 @@ def command(
 def prepare_tools(request: ReportRequest) -> Tools:
     """Give the tools of a page; what runs networks is imported meanwhile, where pictures are shown."""
     from featx.api.report_tools import find_tools
-    from featx.cli.fast_torchvision import import_without_compiler
+    from featx.bases.architectures.fast_torchvision import import_without_compiler
     from featx.processes.background import Background
 
     tools = find_tools()

@@ -1,43 +1,19 @@
-"""What runs on the nodes of a cluster: an actor with base, engine and writers of its own, which takes work items."""
+"""What runs on the nodes of a cluster: an actor that takes work items, with base, engine and writers of its own."""
 
 from __future__ import annotations
 
 import platform
 import threading
-import time
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from featx.bases.base import Base
-from featx.bases.loading import load_base
-from featx.bases.registry import resolve
-from featx.data.digest_cache import KnownDigests
-from featx.data.exclusion import leave_out
-from featx.data.listing import ImageFile, ImageFiles, Listing
-from featx.data.loader import Batch
-from featx.data.sources import ColumnChoice, list_images
-from featx.data.sources.buckets.bucket_files import ObjectFile
-from featx.data.sources.buckets.bucket_shards import ObjectRange
-from featx.engines.device import choose_device
-from featx.engines.engine import LazyEngine, group_poolings, make_plan
+from featx.bases.architectures.fast_torchvision import import_without_compiler
 from featx.keys import FeatureKey
 from featx.processes.log_collector import LogCollector
 from featx.processes.node_check import NodeCheck, NodeError
 from featx.processes.time_slices import ask_for_long_slices
 from featx.requests import ExtractRequest
-from featx.runners.claims import Claims
-from featx.runners.feature_writers import FeatureWriters
-from featx.runners.local import Visit, describe_provenance, list_feature_keys
-from featx.runners.pass_costs import measure_depths
-from featx.runners.tally import Tally
-from featx.runners.work_items import ItemReport, WorkItem
-from featx.storage.paths import side_folder
-from featx.store.store import FeatureStore
-from featx.timing import Clock
+from featx.runners.work_items import ItemReport, Stopped, WorkItem
 
 
 @dataclass(frozen=True)
@@ -51,7 +27,7 @@ class Task:
     keys : sequence of FeatureKey
         What the driver's base gives: other weights under the same name would give others.
     images : int
-        Rows of the whole data set, which decide on the engine and on the size of parts.
+        Rows of the whole data set.
     check : NodeCheck
         What a node must see.
     log_level : int
@@ -65,50 +41,10 @@ class Task:
     log_level: int
 
 
-class Stopped(Exception):
-    """The driver wants no more of an item."""
-
-
-class ItemFiles:
-    """The images of an item, by their paths.
-
-    Parameters
-    ----------
-    paths : sequence of n str
-    files : sequence of n ImageFile
-    """
-
-    are_stored = True
-    are_shareable = True
-
-    def __init__(self, paths: Sequence[str], files: Sequence[ImageFile]) -> None:
-        self.by_path = dict(zip(paths, files, strict=True))
-        self.are_far = any(isinstance(file, ObjectFile | ObjectRange) for file in files)
-
-    def find(self, path: str) -> ImageFile:
-        """Give what the driver has found."""
-        return self.by_path[path]
-
-    def read_stamps(self, paths: Sequence[str]) -> NDArray[np.int64]:
-        """Only the driver remembers digests, and takes the stamps itself: (n, 4) int64, all -1."""
-        return np.full((len(paths), 4), -1, np.int64)
-
-
-@dataclass(frozen=True)
-class ItemVisit(Visit):
-    """A pass over the rows of an item; which of them were computed is remembered."""
-
-    extracted_rows: list[int] = field(default_factory=list)
-
-    def count(self, batch: Batch) -> set[int]:
-        """Count the rows of a batch as `Visit` does, and remember those that are new."""
-        new_places = super().count(batch)
-        self.extracted_rows.extend(batch.loaded[place].row for place in new_places)
-        return new_places
-
-
 class ClusterWorker:
     """An actor of the cluster; one thread calls `open` and then `extract`, another one `count_rows` and `stop`.
+
+    Ray imports this module before anything of ours runs, so it must not import torchvision.
 
     Parameters
     ----------
@@ -121,7 +57,6 @@ class ClusterWorker:
         self.item_number = -1
         self.rows_done = 0
         self.log = LogCollector()
-        self.files: ImageFiles | None = None
 
     def open(self) -> str:
         """Check the node, and load the base; give the device.
@@ -138,25 +73,11 @@ class ClusterWorker:
         self.log.begin(self.task.log_level)
         if problems := self.task.check.list_problems():
             raise NodeError(f"node '{platform.node()}' {' and '.join(problems)}")
-        request = self.task.request
-        architecture = resolve(request.base)
-        self.base: Base = load_base(architecture)
-        if list_feature_keys(self.base, request) != list(self.task.keys):
-            raise NodeError(f"node '{platform.node()}' has other weights of '{request.base.name}' than the driver")
-        device = choose_device(request.device)
-        self.clock = Clock()
-        plan = make_plan(self.base, group_poolings(self.task.keys), device, request.batch_size, request.workers or 1)
-        self.engine = LazyEngine(request.engine, plan, self.task.images, self.clock)
-        self.writers = FeatureWriters(
-            FeatureStore(request.cache),
-            self.task.keys,
-            self.task.images,
-            lambda: describe_provenance(self.engine),
-            self.clock,
-            measure_depths(architecture, {key.layer for key in self.task.keys}),
-        )
-        self.log.take()
-        return str(device)
+        import_without_compiler()
+        from featx.runners.item_extractor import ItemExtractor
+
+        self.extractor = ItemExtractor(self.task.request, self.task.keys, self.task.images, self.log)
+        return self.extractor.device
 
     def extract(self, item: WorkItem) -> ItemReport:
         """Compute the rows of an item, and commit them; or those until `stop` is called.
@@ -168,49 +89,7 @@ class ClusterWorker:
         """
         self.rows_done = 0
         self.item_number = item.number
-        self.clock.seconds.clear()
-        started = time.perf_counter()
-        # Of this item alone, so that a long life of the worker takes no more memory than a short one.
-        tally = Tally(Claims(self.writers), self.base.id.transform)
-        count = len(item)
-        known = KnownDigests(
-            np.zeros((count, 32), np.uint8), np.zeros(count, bool), np.full((count, 4), -1, np.int64), 0
-        )
-        cache = side_folder(self.task.request.cache)
-        visit = ItemVisit(cache, self.make_listing(item), self.engine, self.writers, tally, known, started)
-        with suppress(Stopped):
-            visit.compute(range(count), self.note_progress)
-        self.writers.commit()
-        workers = self.engine.plan.workers
-        return ItemReport(
-            digests=known.digests,
-            known=known.known,
-            extracted=np.isin(np.arange(count), visit.extracted_rows),
-            counts=tally.counts,
-            failed=tally.failed,
-            pictures=tally.ranges,
-            large_jpegs=tally.large_jpegs,
-            seconds=self.clock.with_idle(workers, time.perf_counter() - started),
-            engine=self.engine.name,
-            messages=self.log.take(),
-        )
-
-    def make_listing(self, item: WorkItem) -> Listing:
-        """Make a listing of an item's rows."""
-        nothing = [""] * len(item)
-        files = self.list_files() if item.files is None else ItemFiles(item.paths, item.files)
-        return Listing(self.task.request.data, item.paths, nothing, nothing, files)
-
-    def list_files(self) -> ImageFiles:
-        """List the data set, once, where images cannot be read without."""
-        if self.files is None:
-            request = self.task.request
-            columns = ColumnChoice(request.path_column, request.label_column)
-            self.files = leave_out(
-                list_images(request.data, side_folder(request.cache), request.strict, columns), request.exclude
-            ).files
-            self.log.take()
-        return self.files
+        return self.extractor.extract(item, self.note_progress)
 
     def note_progress(self, done: int, total: int) -> None:
         """Note how far the item is.

@@ -82,6 +82,10 @@ class ItemReport:
     messages: list[tuple[str, int, str]] = field(default_factory=list)
 
 
+class Stopped(Exception):
+    """Nobody wants more of an item."""
+
+
 class ItemEndsWorkers(FeatxError, ChildProcessError):
     """An item whose workers end one after the other."""
 

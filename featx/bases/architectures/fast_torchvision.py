@@ -1,4 +1,4 @@
-"""Imports torchvision without torch's compiler, which takes half of the time that a command needs to start.
+"""Imports torchvision without torch's compiler, which takes half of the time that a process needs to start.
 
 torchvision 0.29 asks the compiler for two things while it is imported: to leave a function alone that is never compiled
 here, and whether it could compile another that is never called here.
@@ -6,36 +6,12 @@ here, and whether it could compile another that is never called here.
 
 from __future__ import annotations
 
-import copy
-import functools
 import importlib
 import sys
 from types import ModuleType
 from typing import Any
 
-import click
-
 COMPILER = "torch._dynamo"
-
-
-def starts_fast(command: click.Command) -> click.Command:
-    """Give a copy of a command that imports torchvision without the compiler before it runs.
-
-    Not while it is looked up: `--help` and bad usage need neither.
-    """
-    run = command.callback
-    if run is None:
-        return command
-
-    @functools.wraps(run)
-    def run_fast(*args: Any, **kwargs: Any) -> Any:
-        import_without_compiler()
-        return run(*args, **kwargs)
-
-    # A copy, since commands are looked up more than once in a process, and would be wrapped again each time.
-    fast = copy.copy(command)
-    fast.callback = run_fast
-    return fast
 
 
 def import_without_compiler() -> None:

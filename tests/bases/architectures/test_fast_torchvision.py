@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-START = "import sys\nimport featx.cli.fast_torchvision as starting\n"
+START = "import sys\nimport featx.bases.architectures.fast_torchvision as starting\n"
 
 
 def check(script: str, folder: Path) -> None:
@@ -58,3 +58,7 @@ def test_a_torchvision_that_asks_for_more_gets_the_whole_compiler(tmp_path: Path
         "import torchvision.transforms.v2\nassert sys.modules['torch._dynamo'].__file__",
         tmp_path,
     )
+
+
+def test_a_worker_of_a_cluster_is_imported_without_torchvision(tmp_path: Path) -> None:
+    check("import sys\nimport featx.runners.cluster_worker\nassert 'torchvision' not in sys.modules", tmp_path)
