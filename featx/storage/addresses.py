@@ -7,7 +7,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from featx.errors import DataError
-from featx.storage.paths import WEB_URL
+from featx.storage.paths import WEB_URL, is_web_url
 
 USER = re.compile(r"https?:/+[^/?#]*@", re.IGNORECASE)
 """How addresses begin that name a user."""
@@ -57,6 +57,11 @@ def parse_address(url: str) -> WebAddress:
 def find_address_path(url: str) -> str:
     """Give the path in an address, without what follows "?" or "#"."""
     return re.split("[?#]", url, maxsplit=1)[0]
+
+
+def take_out_query(data: str) -> str:
+    """Take what follows "?" or "#" out of DATA that is an address of the web; a path or another URL stays as it is."""
+    return find_address_path(data) if is_web_url(data) else data
 
 
 def join_address(folder: str, path: str) -> str:

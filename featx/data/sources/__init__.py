@@ -169,8 +169,8 @@ def no_data_set(data: str) -> DataError:
         return DataError(f"there is no built-in data set '{data.removeprefix(BUILT_IN)}': there is 'digits'")
     message = (
         f"'{data}' {explain_unfit(data)}: DATA is a folder with class folders, or a zip file of one; a CSV file "
-        "(path,label[,split]) or a JSON Lines file, also https://; tar shards or Parquet files; the URL of a bucket; or "
-        "'digits'"
+        "(path,label[,split]) or a JSON Lines file, also at https://; tar shards or Parquet files; the URL of a "
+        "bucket; or 'digits'"
     )
     absence = "" if exists(data) else explain_absence(data, ["digits"])
     return DataError(f"{message}. {absence}" if absence else message)

@@ -14,7 +14,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class WebServer:
-    """Serves `files` by the rest of their addresses as they are written, and calls `answers` instead where there are any.
+    """Serves `files` by what follows the host in their addresses, as it is written; `answers` go first.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class WebServer:
             def do_GET(self) -> None:
                 server.answer(self)
 
-            do_HEAD = do_GET
+            do_HEAD = do_GET  # noqa: N815 - a name of the standard library
 
             def log_message(self, *_: object) -> None:
                 """Be silent."""
