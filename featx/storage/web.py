@@ -155,7 +155,7 @@ PERMANENT = (
 """Parts of errors that come again, and what they mean."""
 
 LOST = (
-    (r"certificate", "its certificate is not trusted"),
+    (r"[Cc]ertificate", "its certificate is not trusted"),
     (r"dns error", "there is no host of this name"),
     (r"ConnectionRefused", "it refuses connections"),
     (r"kind: Connect\b", "no connection can be made"),

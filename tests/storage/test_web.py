@@ -69,6 +69,23 @@ def test_errors_tell_no_address_and_no_body(text: str) -> None:
     assert "SECRET" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "kind: Connect,\n source: Custom { error: InvalidCertificate(UnknownIssuer) }",
+            "its certificate is not trusted",
+        ),
+        ("kind: Connect,\n Os { code: 111, kind: ConnectionRefused }", "it refuses connections"),
+        ("kind: Timeout,\n source: reqwest::Error {\n kind: Request,\n source: TimedOut", "it does not answer in time"),
+    ],
+)
+def test_why_a_host_is_lost_is_said(text: str, said: str) -> None:
+    error = explain(f"HTTP error: error sending request\n{text}", "https://h")
+    assert isinstance(error, HostLost)
+    assert str(error) == f"'https://h' cannot be reached: {said}"
+
+
 def test_ctrl_c_waits_for_no_answer() -> None:
     pytest.importorskip("obstore", reason="obstore is not installed: no address of the web can be read")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

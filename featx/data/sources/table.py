@@ -315,8 +315,8 @@ def find_row_problems(table: ImageTable, row: ImageRow, nouns: Mapping[str, str]
             problems.append(f"line {line}: no {noun}")
         elif "\n" in value or "\r" in value:
             problems.append(f"line {line}: the {noun} holds a line break: a quote is opened and not closed")
-        elif names_user(value):
-            problems.append(f"line {line}: the {noun} is an address with the name of a user, which is never stored")
+        elif noun == "path" and names_user(value):
+            problems.append(f"line {line}: the path is an address with the name of a user, which is never stored")
         elif not is_encodable(value):
             problems.append(f"line {line}: the {noun} holds a character that cannot be stored: {value!r}")
     return problems
