@@ -12,6 +12,12 @@ from featx.storage.paths import WEB_URL, is_web_url
 USER = re.compile(r"https?:/+[^/?#]*@", re.IGNORECASE)
 """How addresses begin that name a user."""
 
+USER_REFUSED = (
+    "an address names a user or a password (https://USER:PASSWORD@HOST/), which would be stored with the results: "
+    "take it out"
+)
+"""What is said of such addresses, without them."""
+
 PLAIN_NAMES = re.compile(r"/?(?:[^%\\\x00-\x1f\x7f]|%(?:2[0235]|3[CEF]|60|7[BD]|[89A-F][0-9A-F]))+", re.IGNORECASE)
 """Paths whose escapes obstore writes again when it is given the names themselves."""
 

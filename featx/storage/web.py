@@ -188,7 +188,8 @@ def explain(text: str, host: str) -> OSError:
 def read_entry(meta: Any, address: WebAddress) -> ObjectEntry:
     """Take what a server says of a file; without a tag where nothing would show a change."""
     modified = int(meta["last_modified"].timestamp() * 1e9)
-    tag = meta["e_tag"] or (str(modified) if modified > 0 else "")
+    # Weak tags are for bytes that may differ in what no reader sees, and some servers give both kinds.
+    tag = (meta["e_tag"] or "").removeprefix("W/") or (str(modified) if modified > 0 else "")
     return ObjectEntry(address.path, meta["size"], tag, modified)
 
 

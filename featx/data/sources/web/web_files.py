@@ -11,7 +11,7 @@ from featx.data.sources.image_files import MAX_IMAGE_BYTES
 from featx.errors import DataError, RequestError
 from featx.files import show_size
 from featx.log import note
-from featx.storage.addresses import names_user
+from featx.storage.addresses import USER_REFUSED, names_user
 from featx.storage.paths import ObjectPath
 from featx.storage.reading import ObjectEntry
 from featx.storage.web import look_at_all, read_address
@@ -61,10 +61,7 @@ def refuse_users(urls: Iterable[str]) -> None:
         Without the address.
     """
     if any(map(names_user, urls)):
-        raise DataError(
-            "an address names a user or a password (https://USER:PASSWORD@HOST/), which would be stored with the "
-            "results: take it out"
-        )
+        raise DataError(USER_REFUSED)
 
 
 def find_addresses(urls: Sequence[str]) -> tuple[dict[str, tuple[ObjectPath, ObjectEntry]], dict[str, str]]:

@@ -51,6 +51,20 @@ def test_photos_at_addresses_are_extracted_fitted_and_labelled_as_those_of_a_fol
     assert alike[f"{server.url}/red/00.png"] == json.loads(here.stdout)[0]["label"]
 
 
+@pytest.mark.parametrize("words", [("extract",), ("compare",), ("advise",), ("inspect",), ("auto", "--out", "a.featx")])
+def test_a_password_in_data_is_never_told(
+    tmp_path: Path, featx: Callable[..., Any], words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command, *options = words
+    options += ["--layer", "layer1"] if command == "extract" else []
+    ran = featx(command, "https://me:SECRET@host.invalid/rows.csv", "--base", "tiny", *options)
+    assert ran.exit_code == 1
+    assert ran.error.startswith("an address names a user or a password")
+    assert "SECRET" not in ran.error + ran.output
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and b"SECRET" in file.read_bytes()]
+
+
 @pytest.mark.parametrize("row", ["https://me:SECRET@host.invalid/a.png", "https://host.invalid/a.png"])
 def test_what_cannot_be_read_at_all_is_one_line(tmp_path: Path, featx: Callable[..., Any], row: str) -> None:
     table = write_table(tmp_path / "a.csv", [row])
