@@ -70,7 +70,7 @@ def find_addresses(urls: Sequence[str]) -> tuple[dict[str, tuple[ObjectPath, Obj
     Returns
     -------
     found : dict of str to (ObjectPath, ObjectEntry)
-        The host, and what it says of the file.
+        The address in place of a folder, and what the server says of the file.
     reasons : dict of str to str
         Why there is nothing to be read at the others.
 

@@ -21,6 +21,7 @@ from featx.data.listing import Listing
 from featx.data.sources import list_images
 from featx.data.sources.buckets.bucket_files import BucketLost
 from featx.errors import DataError, FeatxError
+from featx.images.picture_digest import digest_picture
 from featx.log import NOTE
 from featx.storage.addresses import join_address, parse_address, split_for_client
 from featx.storage.web import make_web_client
@@ -34,6 +35,7 @@ from tests.data.sources.web.server import (
     cut,
     send,
 )
+from tests.storage.proxy import Proxy
 
 PNG = make_png(1)
 
@@ -170,6 +172,28 @@ def test_what_is_wrong_with_a_picture_is_one_clear_line_and_costs_no_other(
         assert read_row(listing, 0) == reason
     digested = digest_all(tmp_path / "cache", list_images(table))
     assert [image.reason for image in digested.unreadable] == ([reason] if reason else [])
+
+
+def test_what_a_bad_connection_costs_is_named_and_read_by_the_next_run(server: WebServer, tmp_path: Path) -> None:
+    proxy = Proxy(server.url, ("none", "slow", "cut answer", "cut request", "no answer", "error"), seed=3)
+    photos = make_photos(count=15)
+    server.files |= {f"/{name}": data for name, data in photos.items()}
+    write_folder(tmp_path, {"here.png": PNG})
+    table = write_table(tmp_path / "a.csv", ["here.png", *(f"{proxy.url}/{name}" for name in photos)])
+    expected = {f"{proxy.url}/{name}": digest_picture(data) for name, data in photos.items()}
+    missing = {*expected}
+    for _ in range(20):
+        digested = digest_all(tmp_path / "cache", list_images(table), now=later)
+        read = dict(zip(digested.listing.paths, map(bytes, digested.digests), strict=True))
+        assert len(read) + len(digested.unreadable) == 1 + len(photos)
+        assert all(expected[path] == digest for path, digest in read.items() if path in expected)
+        assert all("\n" not in image.reason for image in digested.unreadable)
+        missing -= {*read}
+        if not missing:
+            break
+    assert not missing
+    assert sum(proxy.counts.values()) > proxy.counts["none"]
+    proxy.kill()
 
 
 def test_a_slow_answer_is_waited_for_so_long_and_no_longer(
