@@ -236,7 +236,7 @@ def find_named_objects(urls: Sequence[str]) -> BucketFiles:
     addresses, reasons = find_addresses(web_urls) if web_urls else ({}, {})
     rows |= {url: row for row, url in enumerate(addresses, len(objects))}
     objects += addresses.values()
-    return BucketFiles(rows, objects, reasons)
+    return BucketFiles(rows, objects, reasons=reasons)
 
 
 def find_in_bucket(paths: Collection[ObjectPath]) -> dict[ObjectPath, tuple[ObjectPath, ObjectEntry]]:
