@@ -24,6 +24,7 @@ from msgspec.inspect import ListType, LiteralType, NoneType, UnionType, type_inf
 
 from featx.errors import FeatxError, RequestError, unknown
 from featx.paths import expand_home, refuse_url
+from featx.storage.addresses import USER_REFUSED, names_user
 from featx.storage.paths import CachePath, ObjectPath, parse_cache
 
 T = TypeVar("T")
@@ -48,6 +49,9 @@ class CheckedFields:
         for name, value in converted.items():
             # The dataclasses are frozen for everyone else.
             object.__setattr__(self, name, value)
+        # Before anything is told of them, as in a command that would help.
+        if any(isinstance(value, str) and names_user(value) for value in converted.values()):
+            raise RequestError(USER_REFUSED)
         # Whether fields contradict one another can be asked only once each of them is sound.
         raise_problems([RequestError(text) for text in self.contradictions()])
 

@@ -109,7 +109,8 @@ def command(
 
     DATA is a folder (CLASS/photo.jpg, or train/CLASS/photo.jpg beside val/ or test/), a CSV file (path,label[,split]),
     a JSON Lines file, a zip file of such a folder, tar shards (shards/{000..099}.tar), Parquet files with images, the
-    URL of a folder, of shards or of a table in a bucket (s3://, gs://, az://), or the built-in data set 'digits'.
+    URL of a folder, of shards or of a table in a bucket (s3://, gs://, az://), the address of a table (https://), or
+    the built-in data set 'digits'.
 
     \b
     Example:

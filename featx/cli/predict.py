@@ -72,7 +72,8 @@ def command(
     """Label IMAGES with a MODEL that featx fit, featx finetune or featx export wrote.
 
     IMAGES are files, whole folders, zip and tar files, Parquet files with images, tables that list files (.csv, .tsv or
-    .jsonl with a column "path"), or - for such a list on stdin: one path a line, or a table. Labels are ignored.
+    .jsonl with a column "path"), addresses (https://) of images or tables, or - for such a list on stdin: one path a
+    line, or a table. Labels are ignored.
 
     Probabilities of logreg and mlp are the softmax of their scores; those of svm are calibrated on margins from
     cross-validation in the training part. Broken images are listed with the reason, also in --json and --csv, and the

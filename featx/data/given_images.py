@@ -27,10 +27,11 @@ from featx.data.sources.content import PICTURE_SUFFIXES, find_suffix
 from featx.data.sources.folder import list_all_pictures
 from featx.data.sources.image_files import ON_DISK, MemoryFile
 from featx.data.sources.tree import Tree
+from featx.data.sources.web.web_table import list_web_pictures
 from featx.errors import DataError, FeatxError, shorten
 from featx.images.upright import to_rgb
 from featx.paths import is_folder
-from featx.storage.paths import is_object_url
+from featx.storage.paths import is_object_url, is_web_url
 from featx.types import Pixels
 
 Picture = Image.Image | Pixels
@@ -42,6 +43,11 @@ Container = ArchivedFiles | BucketFiles
 
 NOWHERE = BucketFiles({}, [])
 """Where objects lie that are not there."""
+
+
+def is_asked(files: Container, path: str) -> bool:
+    """Whether something is known of a path, be it why there is nothing."""
+    return path in files.rows or (isinstance(files, BucketFiles) and path in files.reasons)
 
 
 class GivenImages:
@@ -73,7 +79,9 @@ class GivenImages:
         for files in self.archives:
             if path in files.rows:
                 return files
-        return NOWHERE if is_object_url(path) else ON_DISK
+        if not is_object_url(path):
+            return ON_DISK
+        return next((files for files in self.archives if is_asked(files, path)), NOWHERE)
 
     def read_stamps(self, paths: Sequence[str]) -> NDArray[np.int64]:
         """Ask for the stamps of files and members: (n, 4) int64."""
@@ -157,7 +165,7 @@ def list_given_images(images: Sequence[object], path_column: str | None = None, 
     if not paths:
         given = shorten(repr(str(image)) for image in images)
         raise DataError(f"there are no images in {given or 'an empty list'}")
-    urls = [path for path in paths if is_object_url(path) and not any(path in files.rows for files in archives)]
+    urls = [path for path in paths if is_object_url(path) and not any(is_asked(files, path) for files in archives)]
     if urls:
         archives.append(find_named_objects(urls))
     return make_listing("images", list(dict.fromkeys(paths)), pictures, archives)
@@ -239,6 +247,8 @@ def list_archive(path: str, path_column: str | None, cache: Path | None) -> List
     if path.startswith("~"):
         path = str(expand(path))
     try:
+        if is_web_url(path):
+            return list_web_pictures(path, path_column)
         if is_object_url(path):
             is_named = find_suffix(path) in PICTURE_SUFFIXES
             return None if is_named else list_bucket_pictures(path, path_column, cache)

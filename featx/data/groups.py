@@ -16,6 +16,7 @@ from featx.data.listing import Listing, RowGroups, find_split, looks_like_split
 from featx.errors import DataError, RequestError, shorten
 from featx.log import note
 from featx.paths import URL, is_folder
+from featx.storage.addresses import take_out_query
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def name_match(match: re.Match[str] | None) -> str:
 def list_relative_paths(listing: Listing) -> list[str]:
     """Write the paths of a listing from the folder of DATA or in its archive, with slashes; others stay whole."""
     is_url = URL.match(listing.name) is not None
-    own = listing.name.rstrip("/") if is_url else str(Path(listing.name))
+    own = take_out_query(listing.name).rstrip("/") if is_url else str(Path(listing.name))
     is_above = is_folder(own) or any(path.startswith(f"{own}/") for path in listing.paths[:1])
     folder = (own if is_above else own.rpartition("/")[0] if is_url else str(Path(own).parent)).replace("\\", "/")
     start = "" if folder == "." else f"{folder.rstrip('/')}/"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from featx.data.listing import Listing
 from featx.errors import RequestError
 from featx.paths import URL
+from featx.storage.addresses import take_out_query
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Shard:
 def relative_paths(listing: Listing) -> list[str]:
     """Give the path of each row as it counts from DATA, or from the folder of a table; others as they are."""
     if URL.match(listing.name):
-        data = listing.name.rstrip("/")
+        data = take_out_query(listing.name).rstrip("/")
         prefixes = [f"{data}/", f"{data.rpartition('/')[0]}/"]
     else:
         folder = Path(listing.name)

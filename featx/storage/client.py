@@ -92,12 +92,7 @@ def make_client(bucket: str) -> Any:
     StoreError
         If the environment says something about the store that cannot be.
     """
-    try:
-        from obstore import store
-    except ImportError as error:
-        raise RequestError(
-            f"'{bucket}' lies in an object store, which needs obstore: pip install 'featx[cloud]'"
-        ) from error
+    store = import_stores(f"'{bucket}' lies in an object store")
     scheme, _, name = bucket.partition("://")
     try:
         if scheme == "memory":
@@ -109,6 +104,26 @@ def make_client(bucket: str) -> Any:
     # obstore has errors of its own for each kind of mistake.
     except Exception as error:
         raise StoreError(f"'{bucket}' cannot be reached: {describe(str(error))}") from None
+
+
+def import_stores(where: str) -> Any:
+    """Import the clients of obstore.
+
+    Parameters
+    ----------
+    where : str
+        What they are needed for, as the beginning of a sentence.
+
+    Raises
+    ------
+    RequestError
+        If it is not installed.
+    """
+    try:
+        from obstore import store
+    except ImportError as error:
+        raise RequestError(f"{where}, which needs obstore: pip install 'featx[cloud]'") from error
+    return store
 
 
 def is_http_wanted() -> bool:

@@ -18,6 +18,9 @@ SCHEMES = ("s3", "gs", "az", "memory", "file")
 IMAGE_SCHEMES = ("s3", "gs", "az", "memory")
 """Those that images may lie in: `file:` in a table means a path of some other machine."""
 
+WEB_URL = re.compile(r"(?P<scheme>https?):/+", re.IGNORECASE)
+"""How addresses of the web begin. One slash is enough: paths lose the second one."""
+
 OBJECT_URL = re.compile(r"(?P<scheme>[a-z0-9]+):/{1,3}(?P<rest>.*)", re.DOTALL)
 
 
@@ -130,10 +133,17 @@ def parse_cache(cache: str | CachePath, copies: Path | None = None) -> CachePath
 
 
 def is_object_url(text: str) -> bool:
-    """Whether a text is the URL of an object store that images may lie in."""
+    """Whether a text is the URL of an object store that images may lie in, or an address of the web."""
     # Most texts are paths, and there may be a million of them.
-    match = OBJECT_URL.fullmatch(text) if ":/" in text else None
-    return match is not None and match["scheme"] in IMAGE_SCHEMES
+    if ":/" not in text:
+        return False
+    match = OBJECT_URL.fullmatch(text)
+    return (match is not None and match["scheme"] in IMAGE_SCHEMES) or is_web_url(text)
+
+
+def is_web_url(text: str) -> bool:
+    """Whether a text is an address of the web."""
+    return ":/" in text and WEB_URL.match(text) is not None
 
 
 def usual_folder() -> Path:

@@ -3,10 +3,11 @@
 One file a kind: `folder` (class folders), `csv_file` and `jsonl_file` (tables of paths; `columns` and `table` hold what
 they share), `metadata` (a folder with such a table in it), `digits` (built in), `archives.zip_file` and
 `archives.shards` (images in zip and tar files), `columnar.parquet_file` and `columnar.saved_dataset` (images in columns
-of tables), `buckets.bucket_folder` (all of these but zip and Parquet, in object stores). `image_files` says which files
-count as images, and how one is read. To add a kind, write a function from DATA to a `Listing`, whose `files` say how
-images are read where they are not files on disk, and one entry in `SOURCES`, or in `TABLES` for files in whose columns
-the user may choose; `list_images` and every command then take it.
+of tables), `buckets.bucket_folder` (all of these but zip and Parquet, in object stores), `web.web_table` (tables at
+addresses of the web). `image_files` says which files count as images, and how one is read. To add a kind, write a
+function from DATA to a `Listing`, whose `files` say how images are read where they are not files on disk, and one entry
+in `SOURCES`, or in `TABLES` for files in whose columns the user may choose; `list_images` and every command then take
+it.
 
 Of folders, read `folder`, then `layout` (classes, splits, or neither) and `tree` (what is below a folder, without side
 files, stores and loops); `side_files` and `content` say what is not a picture, `passed_over` words it, and
@@ -34,6 +35,7 @@ from featx.data.sources.folder import list_folder
 from featx.data.sources.image_files import MAX_IMAGE_BYTES, is_system_file, read_file
 from featx.data.sources.jsonl_file import is_jsonl_file, list_jsonl
 from featx.data.sources.metadata import list_metadata
+from featx.data.sources.web.web_table import is_web, list_web
 from featx.errors import DataError, FeatxError
 from featx.paths import exists, expand_home, explain_absence, is_file, is_folder
 
@@ -89,6 +91,7 @@ def list_any_shards(data: str, cache: Path | None, strict: bool, choice: ColumnC
 
 SOURCES: dict[str, Source] = {
     "digits": Source(is_digits, list_built_in),
+    "web": Source(is_web, list_web),
     "bucket": Source(is_bucket, list_bucket),
     "zip": Source(is_zip, lambda data, cache, strict, choice: list_zip(data, strict, choice)),
     "shards": Source(is_shards, list_any_shards),
@@ -166,7 +169,8 @@ def no_data_set(data: str) -> DataError:
         return DataError(f"there is no built-in data set '{data.removeprefix(BUILT_IN)}': there is 'digits'")
     message = (
         f"'{data}' {explain_unfit(data)}: DATA is a folder with class folders, or a zip file of one; a CSV file "
-        "(path,label[,split]) or a JSON Lines file; tar shards or Parquet files; the URL of a bucket; or 'digits'"
+        "(path,label[,split]) or a JSON Lines file, also at https://; tar shards or Parquet files; the URL of a "
+        "bucket; or 'digits'"
     )
     absence = "" if exists(data) else explain_absence(data, ["digits"])
     return DataError(f"{message}. {absence}" if absence else message)

@@ -35,6 +35,7 @@ from featx.data.sources.columns import (
 from featx.data.sources.written_paths import DISK, TablePlace, describe_absence, find_path, folder_of, suggest_folder
 from featx.errors import DataError, FeatxError, shorten
 from featx.log import note
+from featx.storage.addresses import names_user
 from featx.storage.paths import is_object_url
 
 log = logging.getLogger(__name__)
@@ -314,6 +315,8 @@ def find_row_problems(table: ImageTable, row: ImageRow, nouns: Mapping[str, str]
             problems.append(f"line {line}: no {noun}")
         elif "\n" in value or "\r" in value:
             problems.append(f"line {line}: the {noun} holds a line break: a quote is opened and not closed")
+        elif noun == "path" and names_user(value):
+            problems.append(f"line {line}: the path is an address with the name of a user, which is never stored")
         elif not is_encodable(value):
             problems.append(f"line {line}: the {noun} holds a character that cannot be stored: {value!r}")
     return problems

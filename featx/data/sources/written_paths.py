@@ -10,7 +10,8 @@ from featx.data.listing import ImageFiles
 from featx.data.sources.image_files import ON_DISK
 from featx.data.text_file import read_text
 from featx.paths import URL, exists, expand_home, is_file, is_folder
-from featx.storage.paths import is_object_url
+from featx.storage.addresses import join_address
+from featx.storage.paths import is_object_url, is_web_url
 
 
 class TablePlace(Protocol):
@@ -141,6 +142,8 @@ def join_folder(folder: str, path: str) -> str:
     """Let a path count from a folder, which may be a URL, or the path one of an object."""
     if is_object_url(path):
         return path
+    if is_web_url(folder):
+        return join_address(folder, path)
     if URL.match(folder):
         # A bucket knows neither the home folder of this machine nor its root.
         return f"{folder}/{PurePosixPath(path)}"

@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 
 from featx.data.listing import ImageFile, ImageFiles
 from featx.data.sources.archives.members import NoMember
+from featx.data.sources.buckets.lost import BucketLost
 from featx.data.sources.image_files import LARGEST_STAMP, MAX_IMAGE_BYTES, ON_DISK
+from featx.data.sources.web.web_files import WebFile, find_addresses, refuse_users
 from featx.data.sources.written_paths import TablePlace, describe_absence
-from featx.errors import DataError, FeatxError, RequestError, StoreError, shorten
+from featx.errors import DataError, RequestError, StoreError, shorten
 from featx.files import show_size
 from featx.log import note
-from featx.storage.paths import ObjectPath, is_object_url, parse_cache
+from featx.storage.addresses import parse_address
+from featx.storage.paths import ObjectPath, is_object_url, is_web_url, parse_cache
 from featx.storage.reading import ObjectEntry, find_objects, list_objects, read_object
 
 log = logging.getLogger(__name__)
@@ -34,10 +37,6 @@ MOST_ASKED = 256
 """Objects of a bucket that are asked for one by one; of more the folder that they share is listed."""
 
 NO_OBJECT = "there is no such object in the bucket"
-
-
-class BucketLost(FeatxError, RuntimeError):
-    """A bucket that cannot be read at all: this ends a run, where an image that cannot be read does not."""
 
 
 def parse_object(url: str) -> ObjectPath:
@@ -98,7 +97,9 @@ def list_bucket_objects(folder: ObjectPath) -> list[ObjectEntry]:
 
 
 def make_object_stamp(entry: ObjectEntry) -> tuple[int, int, int, int]:
-    """Make the stamp of an object: size, times, and a number made of its tag in place of an inode."""
+    """Make the stamp of an object: size, times, and a number made of its tag in place of an inode; none without tag."""
+    if not entry.tag:
+        return (-1, -1, -1, -1)
     tag = xxhash.xxh64_intdigest(entry.tag.encode()) & LARGEST_STAMP
     return entry.size, entry.modified, entry.modified, tag
 
@@ -133,17 +134,20 @@ class ObjectFile(NamedTuple):
 
 @dataclass(frozen=True)
 class BucketFiles:
-    """Objects by their URLs.
+    """Objects and pictures of the web by their URLs.
 
     Attributes
     ----------
     rows : mapping of str to int
         URL to the place among the objects.
     objects : sequence of (ObjectPath, ObjectEntry)
+    reasons : mapping of str to str
+        Why there is nothing at other addresses of the web.
     """
 
     rows: Mapping[str, int]
     objects: Sequence[tuple[ObjectPath, ObjectEntry]]
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     are_stored = True
     are_shareable = True
@@ -153,8 +157,10 @@ class BucketFiles:
         """Find an object by its URL."""
         row = self.rows.get(path)
         if row is None:
-            return NoMember(path, NO_OBJECT)
+            return NoMember(path, self.reasons.get(path, NO_OBJECT))
         folder, entry = self.objects[row]
+        if is_web_url(path):
+            return WebFile(path, entry.size, entry.tag)
         return ObjectFile(folder.bucket, (folder / entry.name).name_in_bucket, entry.size, entry.tag)
 
     def read_stamps(self, paths: Sequence[str]) -> NDArray[np.int64]:
@@ -205,11 +211,17 @@ def find_named_objects(urls: Sequence[str]) -> BucketFiles:
 
     Raises
     ------
+    DataError
+        If an address of the web names a user.
     BucketLost
         If a bucket cannot be read.
     """
+    refuse_users(urls)
     by_bucket: defaultdict[str, dict[str, ObjectPath]] = defaultdict(dict)
+    web_urls = [url for url in urls if is_web_url(url)]
     for url in urls:
+        if is_web_url(url):
+            continue
         with suppress(DataError):
             path = parse_object(url)
             by_bucket[path.bucket][url] = path
@@ -221,7 +233,10 @@ def find_named_objects(urls: Sequence[str]) -> BucketFiles:
             if path in found:
                 rows[url] = len(objects)
                 objects.append(found[path])
-    return BucketFiles(rows, objects)
+    addresses, reasons = find_addresses(web_urls) if web_urls else ({}, {})
+    rows |= {url: row for row, url in enumerate(addresses, len(objects))}
+    objects += addresses.values()
+    return BucketFiles(rows, objects, reasons=reasons)
 
 
 def find_in_bucket(paths: Collection[ObjectPath]) -> dict[ObjectPath, tuple[ObjectPath, ObjectEntry]]:
@@ -250,18 +265,26 @@ def find_in_bucket(paths: Collection[ObjectPath]) -> dict[ObjectPath, tuple[Obje
 
 
 def note_buckets(file: str, paths: Sequence[str], place: TablePlace) -> None:
-    """Say which buckets the rows of a table name, before one is asked, or that these rows are not followed."""
+    """Say which buckets and hosts the rows of a table name before one is asked, or that these rows are not followed."""
     urls = [path for path in paths if is_object_url(path.strip())]
     if urls and not place.takes_urls:
-        rows = "1 row that names an object" if len(urls) == 1 else f"{len(urls)} rows that name objects"
-        log.warning("'%s': %s of a bucket: not read, since only a table given by itself may do so", file, rows)
+        log.warning("'%s': %s: not read, since only a table given by itself may do so", file, describe_rows(urls))
         return
     buckets: dict[str, None] = {}
     for url in urls:
         with suppress(DataError):
-            buckets[f"'{parse_object(url).bucket}'"] = None
+            place_of_url = parse_address(url).host if is_web_url(url) else parse_object(url).bucket
+            buckets[f"'{place_of_url}'"] = None
     if buckets:
         note(log, f"'{file}': images lie in {shorten(buckets)}")
+
+
+def describe_rows(urls: Sequence[str]) -> str:
+    """Say how many rows of a table name what does not lie beside it."""
+    is_web = all(is_web_url(url.strip()) for url in urls)
+    if len(urls) == 1:
+        return f"1 row that names {'an address of the web' if is_web else 'an object of a bucket'}"
+    return f"{len(urls)} rows that name {'addresses of the web' if is_web else 'objects of a bucket'}"
 
 
 def find_table_files(file: str, paths: Sequence[str], place: TablePlace) -> ImageFiles:
@@ -278,7 +301,7 @@ def find_table_files(file: str, paths: Sequence[str], place: TablePlace) -> Imag
     Raises
     ------
     DataError
-        If all are objects, and not one of them exists.
+        If all are objects, and not one of them exists, or an address of the web names a user.
     BucketLost
         If a bucket cannot be read.
     """
@@ -288,5 +311,7 @@ def find_table_files(file: str, paths: Sequence[str], place: TablePlace) -> Imag
     objects = find_named_objects(urls)
     is_all = len(urls) == len(paths)
     if is_all and not objects.rows:
-        raise DataError(f"'{file}': {describe_absence(len(urls))}. The first is '{urls[0]}'")
+        reason = objects.reasons.get(urls[0])
+        why = f": {reason}" if reason else ""
+        raise DataError(f"'{file}': {describe_absence(len(urls))}. The first is '{urls[0]}'{why}")
     return objects if is_all else MixedFiles(objects)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from featx.data.listing import Listing
@@ -25,6 +26,7 @@ from featx.data.sources.buckets.bucket_shards import (
     open_bucket_shards,
 )
 from featx.data.sources.columns import ColumnChoice, check_unchosen
+from featx.data.sources.content import PICTURE_SUFFIXES, find_suffix
 from featx.data.sources.folder import list_all_pictures, list_tree
 from featx.data.sources.metadata import TABLE_SUFFIXES, list_metadata, read_table
 from featx.data.sources.table import list_paths, list_table
@@ -112,7 +114,10 @@ def open_url(url: str) -> tuple[BucketFiles, Found]:
     if url.lower().endswith(TAR_SUFFIX):
         return BucketFiles({}, []), find_named_shards(url)
     files = open_folder(url)
-    return files, find_shards_in(files)
+    shards = find_shards_in(files)
+    if not shards:
+        check_names(url, [entry.name for _, entry in files.objects])
+    return files, shards
 
 
 def open_folder(url: str) -> BucketFiles:
@@ -150,6 +155,23 @@ def check_kind(url: str) -> None:
         raise DataError(
             f"'{url}' lies in a bucket, where folders, plain tar shards (.tar) and tables of paths are read: copy it "
             "to this machine"
+        )
+
+
+def check_names(url: str, names: Sequence[str]) -> None:
+    """Refuse a folder of files that are read on this machine only.
+
+    Raises
+    ------
+    DataError
+        With what to do, if there are such files and neither pictures nor tables.
+    """
+    has_others = any(find_suffix(name) in (*PICTURE_SUFFIXES, *TABLE_SUFFIXES) for name in names)
+    copied = [name for name in names if name.lower().endswith(COPIED_SUFFIXES)]
+    if copied and not has_others:
+        raise DataError(
+            f"'{url}' holds no pictures, but '{copied[0]}', and zip and Parquet files are not read in a bucket: copy "
+            "the folder to this machine"
         )
 
 

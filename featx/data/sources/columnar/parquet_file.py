@@ -28,6 +28,7 @@ from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.image_files import read_stamp
 from featx.errors import DataError, first_line, shorten
 from featx.paths import is_file, is_folder
+from featx.storage.paths import is_object_url
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,8 @@ class RowGroupPlaces:
 
 def is_parquet(data: str) -> bool:
     """Whether DATA is a Parquet file, a pattern that names some, or a folder that holds them and no pictures."""
+    if is_object_url(data):
+        return False
     if data.lower().endswith(PARQUET_SUFFIX) and is_file(data):
         return True
     return is_pattern(data, PARQUET_SUFFIX) or (is_folder(data) and bool(list_shard_files(data, PARQUET_SUFFIX)))

@@ -235,6 +235,9 @@ def test_images_to_be_labelled_may_lie_in_buckets(bucket: str, tmp_path: Path) -
         ("no-such-folder", "no-such-folder' holds no objects: there is no such folder in the bucket"),
         ("a.zip", "a.zip' lies in a bucket, where folders, plain tar shards (.tar) and tables of paths are read"),
         ("a.tar.gz", "a.tar.gz' lies in a bucket"),
+        ("train.parquet", "train.parquet' lies in a bucket, where folders, plain tar shards (.tar) and tables"),
+        ("{000..002}.parquet", "{000..002}.parquet' lies in a bucket"),
+        ("parquet", "parquet' holds no pictures, but '1.parquet', and zip and Parquet files are not read in"),
         ("gone.tar", "gone.tar' does not exist"),
         ("{00..02}.tar", "{00..02}.tar': 1 of its 3 shards does not exist: '"),
         ("gone.csv", "gone.csv' does not exist"),
@@ -246,7 +249,7 @@ def test_images_to_be_labelled_may_lie_in_buckets(bucket: str, tmp_path: Path) -
 def test_what_is_not_there_or_not_read_is_one_clear_line(bucket: str, tmp_path: Path, name: str, said: str) -> None:
     put(bucket, write_shards(tmp_path / "shards"))
     put(bucket, {"bad.csv": b"path,label\n1.png,a\n2.png,b\n", "latin.csv": b"path,label\n\xff,a\n"})
-    put(bucket, {"packed.tar": b"\x1f\x8b" + bytes(600), "a.zip": b"x"})
+    put(bucket, {"packed.tar": b"\x1f\x8b" + bytes(600), "a.zip": b"x", "parquet/1.parquet": b"x"})
     with pytest.raises(DataError, match=re.escape(said)):
         list_images(f"{bucket}/{name}")
 
