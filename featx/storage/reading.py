@@ -140,11 +140,11 @@ def read_object(path: ObjectPath, tag: str, begin: int, end: int) -> bytes:
     StoreError
         If the bucket is not there, refuses, or cannot be reached.
     """
-    from obstore import get
-
     if begin >= end:
         return b""
     client = make_client(path.bucket)
+    # After it has said in one line if obstore is missing.
+    from obstore import get
 
     def read() -> tuple[str, bytes]:
         result = get(client, path.name_in_bucket, options={"range": (begin, end)})

@@ -130,6 +130,11 @@ class ObjectFile(NamedTuple):
             raise OSError(f"{show_size(self.size)} are more than the {most} that are read of one image")
         return read_span_of(ObjectPath(self.bucket, self.name), self.tag, 0, self.size)
 
+    def check_access(self) -> None:
+        """Read its first byte; raises as `read` does."""
+        # Not only ask for its size: an answer to that does not say why it was refused.
+        read_span_of(ObjectPath(self.bucket, self.name), self.tag, 0, 1)
+
 
 @dataclass(frozen=True)
 class BucketFiles:
