@@ -58,11 +58,15 @@ def hidden_obstore(tmp_path: Path) -> str:
     return os.pathsep.join([str(tmp_path / "blind"), os.environ.get("PYTHONPATH", "")])
 
 
+def make_request(data: str, cache: Path) -> ExtractRequest:
+    return ExtractRequest(data, BaseChoice("tiny", "random"), ("layer1",), cache=cache, runner="ray")
+
+
 @pytest.mark.parametrize("name", POOR_NODES)
 def test_a_node_that_cannot_read_the_bucket_of_the_data_is_refused_by_its_name(
     cluster: TestCluster, s3: str, cache: Path, hidden_obstore: str, name: str
 ) -> None:
-    request = ExtractRequest(put(s3, make_photos()), BaseChoice("tiny", "random"), ("layer1",), cache=cache, runner="ray")
+    request = make_request(put(s3, make_photos()), cache)
     environment, reason = POOR_NODES[name]
     environment = {variable: value and value.format(blind=hidden_obstore) for variable, value in environment.items()}
     with cluster.node_with(name, environment):
@@ -75,8 +79,7 @@ def test_a_node_that_cannot_read_the_bucket_of_the_data_is_refused_by_its_name(
 
 
 def test_nodes_that_can_read_it_extract_from_it(cluster: TestCluster, s3: str, cache: Path) -> None:
-    request = ExtractRequest(put(s3, make_photos()), BaseChoice("tiny", "random"), ("layer1",), cache=cache, runner="ray")
-    summary = extract_features(request)
+    summary = extract_features(make_request(put(s3, make_photos()), cache))
     assert summary.extracted == len(make_photos())
 
 
