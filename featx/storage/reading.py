@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
 from featx.storage.client import FETCHING_THREADS, LostConnection, ask, make_client
 from featx.storage.paths import ObjectPath
+from featx.storage.threads import requesting_threads
 
 NO_NAME = "no-such-folder-of-featx"
 """A name that no object has."""
@@ -100,7 +100,7 @@ def find_objects(paths: Sequence[ObjectPath]) -> list[ObjectEntry | None]:
     StoreError
         If a bucket is not there, refuses, or cannot be reached.
     """
-    with ThreadPoolExecutor(FETCHING_THREADS, thread_name_prefix="find") as pool:
+    with requesting_threads(FETCHING_THREADS, "find") as pool:
         found = list(pool.map(find_object, paths))
     if not any(found):
         check_buckets(paths)
