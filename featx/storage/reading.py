@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,6 +12,9 @@ from featx.storage.threads import requesting_threads
 
 NO_NAME = "no-such-folder-of-featx"
 """A name that no object has."""
+
+MOST_WAITING = 4096
+"""Requests that wait to be made at a time: each takes a kilobyte."""
 
 
 class ObjectEntry(NamedTuple):
@@ -48,21 +51,53 @@ def list_objects(folder: ObjectPath) -> list[ObjectEntry]:
         If the bucket is not there, refuses, or cannot be reached.
     """
     client = make_client(folder.bucket)
+    return sorted(ask(folder, lambda: list(list_anew(client, folder))))
+
+
+def search_objects(folder: ObjectPath, names: Collection[str], most: int) -> list[ObjectEntry] | None:
+    """List a folder for some objects below it, up to a number of objects; None where it holds more.
+
+    Parameters
+    ----------
+    folder : ObjectPath
+    names : collection of str
+        From the folder on.
+    most : int
+
+    Raises
+    ------
+    StoreError
+        If the bucket is not there, refuses, or cannot be reached.
+    """
+    client = make_client(folder.bucket)
+
+    def search() -> list[ObjectEntry] | None:
+        found = []
+        for count, entry in enumerate(list_anew(client, folder)):
+            if count == most:
+                return None
+            if entry.name in names:
+                found.append(entry)
+        return found
+
+    return ask(folder, search)
+
+
+def list_anew(client: Any, folder: ObjectPath) -> Iterator[ObjectEntry]:
+    """Yield the objects below a folder as a list gives them; raises what obstore raises."""
     prefix = folder.name_in_bucket
     cut = len(prefix) + 1 if prefix else 0
+    for chunk in client.list(prefix or None):
+        for meta in chunk:
+            # Folders that a web page made are objects of no bytes.
+            if meta["size"]:
+                yield make_entry(meta["path"][cut:], meta)
 
-    def list_all() -> list[ObjectEntry]:
-        entries = []
-        for chunk in client.list(prefix or None):
-            for meta in chunk:
-                # Folders that a web page made are objects of no bytes.
-                if meta["size"]:
-                    modified = int(meta["last_modified"].timestamp() * 1e9)
-                    tag = meta["e_tag"] or str(modified)
-                    entries.append(ObjectEntry(meta["path"][cut:], meta["size"], tag, modified))
-        return entries
 
-    return sorted(ask(folder, list_all))
+def make_entry(name: str, meta: Any) -> ObjectEntry:
+    """Take what obstore says of an object."""
+    modified = int(meta["last_modified"].timestamp() * 1e9)
+    return ObjectEntry(name, meta["size"], meta["e_tag"] or str(modified), modified)
 
 
 def find_object(path: ObjectPath) -> ObjectEntry | None:
@@ -88,8 +123,7 @@ def find_object(path: ObjectPath) -> ObjectEntry | None:
         return None
     if meta is None:
         return None
-    modified = int(meta["last_modified"].timestamp() * 1e9)
-    return ObjectEntry(path.name, meta["size"], meta["e_tag"] or str(modified), modified)
+    return make_entry(path.name, meta)
 
 
 def find_objects(paths: Sequence[ObjectPath]) -> list[ObjectEntry | None]:
@@ -100,8 +134,10 @@ def find_objects(paths: Sequence[ObjectPath]) -> list[ObjectEntry | None]:
     StoreError
         If a bucket is not there, refuses, or cannot be reached.
     """
+    found: list[ObjectEntry | None] = []
     with requesting_threads(FETCHING_THREADS, "find") as pool:
-        found = list(pool.map(find_object, paths))
+        for first in range(0, len(paths), MOST_WAITING):
+            found += pool.map(find_object, paths[first : first + MOST_WAITING])
     if not any(found):
         check_buckets(paths)
     return found

@@ -23,7 +23,7 @@ from featx.errors import DataError, FeatxError, RequestError, StoreError, shorte
 from featx.files import show_size
 from featx.log import note
 from featx.storage.paths import ObjectPath, is_object_url, parse_cache
-from featx.storage.reading import ObjectEntry, find_objects, list_objects, read_object
+from featx.storage.reading import ObjectEntry, find_objects, list_objects, read_object, search_objects
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,13 @@ BUCKET_URL = re.compile(r"[a-z0-9]+:/+[^/]+/+")
 
 MOST_ASKED = 256
 """Objects of a bucket that are asked for one by one; of more the folder that they share is listed."""
+
+LISTED_FOR_ONE = 10
+"""Objects of the shared folder that are listed for each that is named, before these are asked for one by one after all.
+
+An S3 server (moto) that took 30 ms for each answer was asked for 340 to 400 objects a second, and listed 4,100: so the
+worst folder takes twice as long as the better of both ways would.
+"""
 
 NO_OBJECT = "there is no such object in the bucket"
 
@@ -230,7 +237,7 @@ def find_named_objects(urls: Sequence[str]) -> BucketFiles:
 
 
 def find_in_bucket(paths: Collection[ObjectPath]) -> dict[ObjectPath, tuple[ObjectPath, ObjectEntry]]:
-    """Find objects of one bucket: a few by a request each, since the folder around them may hold millions.
+    """Find objects of one bucket: by a request each, or by a list of the folder that they share where that is short.
 
     Returns
     -------
@@ -242,16 +249,18 @@ def find_in_bucket(paths: Collection[ObjectPath]) -> dict[ObjectPath, tuple[Obje
     BucketLost
         If the bucket cannot be read.
     """
-    if len(paths) <= MOST_ASKED:
-        try:
-            entries = find_objects([*paths])
-        except StoreError as error:
-            raise BucketLost(str(error)) from None
-        return {path: (path.parent, entry) for path, entry in zip(paths, entries, strict=True) if entry is not None}
-    shared = posixpath.commonprefix([path.name_in_bucket for path in paths]).rpartition("/")[0]
-    folder = replace(next(iter(paths)), name_in_bucket=shared)
-    found = {folder / entry.name: (folder, entry) for entry in list_bucket_objects(folder)}
-    return {path: found[path] for path in paths if path in found}
+    try:
+        if len(paths) > MOST_ASKED:
+            shared = posixpath.commonprefix([path.name_in_bucket for path in paths]).rpartition("/")[0]
+            folder = replace(next(iter(paths)), name_in_bucket=shared)
+            names = {path.name_in_bucket.removeprefix(f"{shared}/" if shared else "") for path in paths}
+            listed = search_objects(folder, names, LISTED_FOR_ONE * len(paths))
+            if listed is not None:
+                return {folder / entry.name: (folder, entry) for entry in listed}
+        entries = find_objects([*paths])
+    except StoreError as error:
+        raise BucketLost(str(error)) from None
+    return {path: (path.parent, entry) for path, entry in zip(paths, entries, strict=True) if entry is not None}
 
 
 def note_buckets(file: str, paths: Sequence[str], place: TablePlace) -> None:
