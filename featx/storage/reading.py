@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from featx.storage.client import FETCHING_THREADS, LostConnection, ask, make_client
+from featx.errors import StoreError
+from featx.storage.bad_names import BAD_NAME, list_any_names
+from featx.storage.client import FETCHING_THREADS, BadName, LostConnection, ask, make_client
 from featx.storage.paths import ObjectPath
 from featx.storage.threads import requesting_threads
 
@@ -38,12 +41,27 @@ class ObjectEntry(NamedTuple):
     modified: int
 
 
+class ObjectList(NamedTuple):
+    """The objects below a folder.
+
+    Attributes
+    ----------
+    entries : list of ObjectEntry
+        Sorted by name.
+    refused : list of str
+        Names from the folder on that obstore refuses, so that these objects cannot be read.
+    """
+
+    entries: list[ObjectEntry]
+    refused: list[str]
+
+
 class ObjectChanged(OSError):
     """An object is not what it was when it was listed."""
 
 
-def list_objects(folder: ObjectPath) -> list[ObjectEntry]:
-    """List all objects below a folder, sorted by name; a request for each thousand of them.
+def list_objects(folder: ObjectPath) -> ObjectList:
+    """List all objects below a folder; a request for each thousand of them.
 
     Raises
     ------
@@ -51,11 +69,37 @@ def list_objects(folder: ObjectPath) -> list[ObjectEntry]:
         If the bucket is not there, refuses, or cannot be reached.
     """
     client = make_client(folder.bucket)
-    return sorted(ask(folder, lambda: list(list_anew(client, folder))))
+    try:
+        return ObjectList(sorted(ask(folder, lambda: list(list_anew(client, folder)))), [])
+    except BadName:
+        if not folder.bucket.startswith("s3:"):
+            raise
+        with suppress(StoreError):
+            return list_all_but_bad_names(folder)
+        raise
+
+
+def list_all_but_bad_names(folder: ObjectPath) -> ObjectList:
+    """List a folder of S3 that holds names that obstore refuses.
+
+    Raises
+    ------
+    StoreError
+        If the server does not answer as S3 does.
+    """
+    cut = len(folder.name_in_bucket) + 1 if folder.name_in_bucket else 0
+    listed = ObjectList([], [])
+    for name, meta in list_any_names(folder):
+        if BAD_NAME.search(name):
+            listed.refused.extend([name[cut:]] if meta["size"] else [])
+        elif meta["size"]:
+            listed.entries.append(make_entry(name[cut:], meta))
+    listed.entries.sort()
+    return listed
 
 
 def search_objects(folder: ObjectPath, names: Collection[str], most: int) -> list[ObjectEntry] | None:
-    """List a folder for some objects below it, up to a number of objects; None where it holds more.
+    """List a folder for some objects below it, up to a number of objects; None where it holds more, or bad names.
 
     Parameters
     ----------
@@ -80,7 +124,10 @@ def search_objects(folder: ObjectPath, names: Collection[str], most: int) -> lis
                 found.append(entry)
         return found
 
-    return ask(folder, search)
+    try:
+        return ask(folder, search)
+    except BadName:
+        return None
 
 
 def list_anew(client: Any, folder: ObjectPath) -> Iterator[ObjectEntry]:

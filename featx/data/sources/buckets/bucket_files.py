@@ -23,7 +23,7 @@ from featx.errors import DataError, FeatxError, RequestError, StoreError, shorte
 from featx.files import show_size
 from featx.log import note
 from featx.storage.paths import ObjectPath, is_object_url, parse_cache
-from featx.storage.reading import ObjectEntry, find_objects, list_objects, read_object, search_objects
+from featx.storage.reading import ObjectEntry, ObjectList, find_objects, list_objects, read_object, search_objects
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def read_span_of(path: ObjectPath, tag: str, begin: int, end: int) -> bytes:
         raise BucketLost(str(error)) from None
 
 
-def list_bucket_objects(folder: ObjectPath) -> list[ObjectEntry]:
+def list_bucket_objects(folder: ObjectPath) -> ObjectList:
     """List all objects below a folder.
 
     Raises
@@ -152,10 +152,13 @@ class BucketFiles:
     rows : mapping of str to int
         URL to the place among the objects.
     objects : sequence of (ObjectPath, ObjectEntry)
+    refused : sequence of str
+        URLs of objects beside these whose names cannot be read.
     """
 
     rows: Mapping[str, int]
     objects: Sequence[tuple[ObjectPath, ObjectEntry]]
+    refused: Sequence[str] = ()
 
     are_stored = True
     are_shareable = True
@@ -206,10 +209,11 @@ class MixedFiles:
         return stamps
 
 
-def make_bucket_files(url: str, folder: ObjectPath, entries: Sequence[ObjectEntry]) -> BucketFiles:
+def make_bucket_files(url: str, folder: ObjectPath, listed: ObjectList) -> BucketFiles:
     """Make the files of a folder that was listed."""
-    rows = {f"{url}/{entry.name}": row for row, entry in enumerate(entries)}
-    return BucketFiles(rows, [(folder, entry) for entry in entries])
+    rows = {f"{url}/{entry.name}": row for row, entry in enumerate(listed.entries)}
+    objects = [(folder, entry) for entry in listed.entries]
+    return BucketFiles(rows, objects, [f"{url}/{name}" for name in listed.refused])
 
 
 def find_named_objects(urls: Sequence[str]) -> BucketFiles:
