@@ -213,7 +213,7 @@ def make_bucket_files(url: str, folder: ObjectPath, listed: ObjectList) -> Bucke
     """Make the files of a folder that was listed."""
     rows = {f"{url}/{entry.name}": row for row, entry in enumerate(listed.entries)}
     objects = [(folder, entry) for entry in listed.entries]
-    return BucketFiles(rows, objects, [f"{url}/{name}" for name in listed.refused])
+    return BucketFiles(rows, objects, refused=[f"{url}/{name}" for name in listed.refused])
 
 
 def find_named_objects(urls: Sequence[str]) -> BucketFiles:
