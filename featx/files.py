@@ -20,12 +20,7 @@ from pathlib import Path
 from featx.errors import StoreError
 from featx.log import ANY_NAME
 from featx.processes.parent import is_running
-
-try:
-    import fcntl
-except ImportError:
-    # Windows has no such locks: age alone decides which unfinished files were given up.
-    fcntl = None  # type: ignore[assignment]
+from featx.processes.posix import fcntl
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +243,7 @@ def open_unfinished(target: Path) -> tuple[int, Path]:
         name = f"{TEMPORARY}{host_name()}-{os.getpid()}-{secrets.token_hex(4)}-{target.name[:TARGET_CHARACTERS]}"
         path = target.parent / name
         handle = os.open(path, WRITE_FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
-        # A file system without locks: age alone decides (see `remove_given_up`).
+        # Windows, or a file system without locks: age alone decides (see `remove_given_up`).
         if fcntl is not None:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)

@@ -57,6 +57,7 @@ OWNERS = {
     "onnx": {"models"},
     "onnxruntime": {"models"},
     "sklearn": {"classifiers", "linear", "evaluation", "features", "inspection", "workflows"},
+    "fcntl": {"processes"},
     "ray": {"processes"},
     "click": {"cli"},
     "jinja2": {"reports"},

@@ -30,14 +30,9 @@ from featx.data.reading import reading, reading_threads
 from featx.files import digest, make_folder, read_regular_file, write_atomic
 from featx.images.picture_digest import digest_picture
 from featx.paths import find_real_path
+from featx.processes.posix import fcntl
 from featx.storage.client import FETCHING_THREADS
 from featx.types import Progress
-
-try:
-    import fcntl
-except ImportError:
-    # Windows has no such locks.
-    fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 

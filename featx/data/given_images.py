@@ -177,11 +177,14 @@ def list_each_image(images: Sequence[object]) -> Listing:
     Parameters
     ----------
     images : sequence of str, pathlib.Path, PIL.Image.Image or (height, width, 3) uint8
+        A path may be the URL of an object.
 
     Raises
     ------
     DataError
         If there is no image, something is neither a path nor a picture, or a path is a folder.
+    BucketLost
+        If a bucket cannot be read.
     """
     names, pictures = name_images(images)
     if not names:
@@ -191,7 +194,8 @@ def list_each_image(images: Sequence[object]) -> Listing:
         raise DataError(f"'{folders[0]}' is a folder, and each image is given by itself: list its files")
     # Digests are remembered by the name of a data set; equal lists of files have equal names.
     listed = hashlib.sha256("\0".join(names).encode(errors="surrogateescape")).hexdigest()
-    return make_listing(f"images-{listed[:16]}", names, pictures)
+    urls = [name for name in dict.fromkeys(names) if name not in pictures and is_object_url(name)]
+    return make_listing(f"images-{listed[:16]}", names, pictures, [find_named_objects(urls)] if urls else [])
 
 
 def name_images(images: Sequence[object]) -> tuple[list[str], dict[str, Picture]]:

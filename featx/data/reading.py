@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from threading import Event
@@ -17,6 +17,7 @@ from featx.data.listing import ImageFile, Listing
 from featx.images.decode import FREED_MEMORY
 from featx.images.memory_budget import MemoryBudget
 from featx.storage.client import FETCHING_THREADS, find_stop_event, heed_stop
+from featx.storage.threads import requesting_threads
 
 READING_MEMORY = 100_000_000
 """Bytes of files that all threads hold at one time; a larger file is read when nothing else is."""
@@ -167,18 +168,6 @@ def read_whole(file: ImageFile) -> bytes:
         raise OSError(str(error) or "not enough memory to read it") from error
 
 
-@contextmanager
-def reading_threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Start threads that read; what they have not begun at the end is given up.
-
-    Where the end comes early, as by Ctrl-C, they wait for no more answers of buckets.
-    """
-    stop = Event()
-    pool = ThreadPoolExecutor(count, thread_name_prefix="featx", initializer=heed_stop, initargs=(stop,))
-    try:
-        yield pool
-    except BaseException:
-        stop.set()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+def reading_threads(count: int) -> AbstractContextManager[ThreadPoolExecutor]:
+    """Start threads that read; what they have not begun at the end is given up."""
+    return requesting_threads(count, "featx")

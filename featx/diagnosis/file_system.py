@@ -9,11 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from featx.diagnosis.finding import Finding
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from featx.processes.posix import fcntl
 
 TOPIC = "cache"
 

@@ -27,12 +27,7 @@ from PIL import Image
 from featx.images.depth import BAND_PIXELS, RangeUse
 from featx.images.upright import note_shown_box
 from featx.keys import ValueRange
-
-try:
-    import fcntl
-except ImportError:
-    # Windows has pipes of one size.
-    fcntl = None  # type: ignore[assignment]
+from featx.processes.posix import fcntl
 
 PICTURE_SECONDS = 20.0
 """Seconds after which a picture counts as one that cannot be decoded."""
@@ -272,6 +267,7 @@ atexit.register(PROCESSES.close)
 
 def widen_pipe(pipe: IO[bytes]) -> None:
     """Let a pipe hold more, where the system lets us: a small picture then passes at once."""
+    # Windows has pipes of one size.
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)

@@ -3,7 +3,8 @@
 `workers.py` is the side of the one that starts them: `Workers` sends calls to processes and collects what comes back;
 `direct.py` is one process, and the thread that calls it waits for each reply itself.
 `worker.py` is what such a process runs; `parent.py` ends it when its parent is gone. `signals.py`
-finds a signal again whose exception was swallowed. `machine.py` says how much memory there is to share.
+finds a signal again whose exception was swallowed. `machine.py` says how much memory there is to share, `posix.py` has
+what Windows lacks.
 `background.py` is no process, but a thread for one call.
 
 On a cluster, processes are Ray's: `cluster.py` connects to it, and is the only module that knows Ray; `node_check.py`

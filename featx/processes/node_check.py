@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import featx
 from featx.errors import FeatxError
@@ -25,6 +25,23 @@ class Sized(Protocol):
 
     def find_size(self) -> int:
         """Say how many bytes it has; 0 where it is not there. Never raises."""
+        ...
+
+
+@runtime_checkable
+class FarFile(Protocol):
+    """A file that is read by a request, for which a node may lack credentials, a way or a package."""
+
+    def check_access(self) -> None:
+        """Make a small request of the kind that reads it.
+
+        Raises
+        ------
+        FeatxError
+            If what it lies in refuses, or cannot be reached.
+        OSError
+            If there is something wrong with this file alone.
+        """
         ...
 
 
@@ -47,6 +64,8 @@ class NodeCheck:
         Name of a file that lies in a cache that is a folder while nodes are asked.
     images : sequence of (path, file, bytes)
         Some of the images, and how many bytes each has.
+    far_images : sequence of (place, file)
+        An image of each bucket, with the bucket's URL.
     """
 
     version: str
@@ -54,6 +73,7 @@ class NodeCheck:
     cache: CachePath
     token: str
     images: Sequence[tuple[str, Sized, int]]
+    far_images: Sequence[tuple[str, FarFile]] = ()
 
     def list_problems(self) -> list[str]:
         """List what this machine does not see, in words that go on from its name."""
@@ -68,7 +88,19 @@ class NodeCheck:
                 seen = f"sees {found} bytes of" if found else "does not see"
                 problems.append(f"{seen} the image '{path}'")
                 break
-        return problems
+        return problems + self.check_places()
+
+    def check_places(self) -> list[str]:
+        """Say of the first bucket whose images cannot be read why not; others would mostly take as long to fail."""
+        for place, file in self.far_images:
+            try:
+                file.check_access()
+            except FeatxError as error:
+                return [f"cannot read images in '{place}': {error}"]
+            # An image that went or changed is no fault of this node, and fails when it is read.
+            except OSError:
+                continue
+        return []
 
     def check_cache(self) -> list[str]:
         """Say whether the cache is the driver's, and can be written; of a bucket whether it can be read."""
@@ -88,7 +120,8 @@ class NodeCheck:
         """Say whether a bucket can be read; its name is the same everywhere."""
         try:
             storage_of(cache).list_entries(cache)
-        except OSError as error:
+        # Where obstore is missing the error is none of the system.
+        except (OSError, FeatxError) as error:
             return [f"cannot read the cache: {error}"]
         return []
 
@@ -138,5 +171,5 @@ def check_nodes(cluster: Cluster, check: NodeCheck) -> None:
     if found:
         raise NodeError(
             f"{'; '.join(found)}. Every node must see data and cache under the same path, such as on a network file "
-            "system; nothing was computed"
+            "system, or be able to read their buckets; nothing was computed"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ from featx.images.range_report import RangeReport
 from featx.keys import FeatureKey
 from featx.log import note
 from featx.processes.cluster import Cluster, Node, Share, open_cluster
-from featx.processes.node_check import SAMPLED, NodeCheck, check_nodes, unfinished_file
+from featx.processes.node_check import SAMPLED, FarFile, NodeCheck, check_nodes, unfinished_file
 from featx.processes.workers import log_record
 from featx.requests import ExtractRequest
 from featx.runners.cluster_worker import Task
@@ -53,6 +54,9 @@ SAVE_SECONDS = 60.0
 SAVE_SHARE = 0.02
 """Part of the time that this may take."""
 
+PLACE_URL = re.compile(r"[a-z0-9]+:/+[^/]+")
+"""A URL up to the end of the bucket's name."""
+
 
 def run_on_cluster(
     request: ExtractRequest, architecture: Architecture, listing: Listing, progress: Progress | None = None
@@ -64,7 +68,7 @@ def run_on_cluster(
     ClusterError
         If there is no cluster, or it has no room for a worker.
     NodeError
-        If a node does not see the cache or the images.
+        If a node does not see the cache or the images, or cannot read a bucket in which they lie.
     FeatxError
         As `run_here` does.
     """
@@ -213,7 +217,9 @@ def extract_rows(
     share = choose_share(cluster.list_nodes(), request)
     images = len(ledger.listing)
     with unfinished_file(request.cache) as token:
-        check = NodeCheck(featx.__version__, str(Path.cwd()), request.cache, token, sample_images(ledger.listing, rows))
+        sample = sample_images(ledger.listing, rows)
+        far_images = find_far_images(ledger.listing, rows)
+        check = NodeCheck(featx.__version__, str(Path.cwd()), request.cache, token, sample, far_images)
         check_nodes(cluster, check)
         workers = request.workers or count_room(cluster.list_nodes(), share)
         item_rows = choose_item_rows(len(rows), workers, rows_per_part(images, *storage_of(request.cache).part_rows))
@@ -299,6 +305,23 @@ def sample_images(listing: Listing, rows: NDArray[np.intp]) -> list[tuple[str, I
         file = listing.files.find(path)
         sample.append((path, file, file.find_size()))
     return sample
+
+
+def find_far_images(listing: Listing, rows: NDArray[np.intp]) -> list[tuple[str, FarFile]]:
+    """Find the first image in each bucket, with the bucket's URL as a row writes it."""
+    found: dict[str, FarFile] = {}
+    if not (listing.files.are_far and listing.files.are_shareable):
+        return []
+    for row in rows:
+        path = listing.paths[row]
+        url = PLACE_URL.match(path)
+        if url is None or url[0] in found:
+            continue
+        file = listing.files.find(path)
+        # Another row may name an object that is there.
+        if isinstance(file, FarFile):
+            found[url[0]] = file
+    return list(found.items())
 
 
 def describe_devices(devices: Sequence[str]) -> str:

@@ -19,8 +19,6 @@ from featx.data.exclusion import leave_out
 from featx.data.listing import ImageFile, ImageFiles, Listing
 from featx.data.loader import Batch
 from featx.data.sources import ColumnChoice, list_images
-from featx.data.sources.buckets.bucket_files import ObjectFile
-from featx.data.sources.buckets.bucket_shards import ObjectRange
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, group_poolings, make_plan
 from featx.keys import FeatureKey
@@ -46,14 +44,16 @@ class ItemFiles:
     ----------
     paths : sequence of n str
     files : sequence of n ImageFile
+    are_far : bool
+        What the listing says that they are of.
     """
 
     are_stored = True
     are_shareable = True
 
-    def __init__(self, paths: Sequence[str], files: Sequence[ImageFile]) -> None:
+    def __init__(self, paths: Sequence[str], files: Sequence[ImageFile], are_far: bool) -> None:
         self.by_path = dict(zip(paths, files, strict=True))
-        self.are_far = any(isinstance(file, ObjectFile | ObjectRange) for file in files)
+        self.are_far = are_far
 
     def find(self, path: str) -> ImageFile:
         """Give what the driver has found."""
@@ -163,7 +163,7 @@ class ItemExtractor:
     def make_listing(self, item: WorkItem) -> Listing:
         """Make a listing of an item's rows."""
         nothing = [""] * len(item)
-        files = self.list_files() if item.files is None else ItemFiles(item.paths, item.files)
+        files = self.list_files() if item.files is None else ItemFiles(item.paths, item.files, item.are_far)
         return Listing(self.request.data, item.paths, nothing, nothing, files)
 
     def list_files(self) -> ImageFiles:

@@ -37,12 +37,15 @@ class WorkItem:
     paths : sequence of n str
     files : sequence of n ImageFile, or None
         How each image is read; None where each worker has to list the data set to know.
+    are_far : bool
+        Whether some lie where a read is a request.
     """
 
     number: int
     rows: NDArray[np.intp]
     paths: Sequence[str]
     files: Sequence[ImageFile] | None
+    are_far: bool
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -124,7 +127,7 @@ class WorkQueue:
         paths = [self.listing.paths[row] for row in rows]
         files = self.listing.files
         found = [files.find(path) for path in paths] if files.are_shareable else None
-        return WorkItem(number, rows, paths, found)
+        return WorkItem(number, rows, paths, found, files.are_far)
 
     def finish(self) -> None:
         """Count an item as done."""

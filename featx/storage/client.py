@@ -76,6 +76,10 @@ class LostConnection(StoreError):
     """A request that may work when it is made again."""
 
 
+class BadName(StoreError):
+    """A name that obstore refuses."""
+
+
 @cache
 def make_client(bucket: str) -> Any:
     """Make the client of a bucket, once in a process.
@@ -211,7 +215,7 @@ def translate(error: Exception, path: ObjectPath) -> OSError:
     if BAD_NAME.search(text):
         named = re.search(r'"(.*?)"', text.partition("\n")[0])
         which = ascii(named[1]) if named else "one"
-        return StoreError(f"'{path}' cannot be read, since no object may have a name like {which}: rename it")
+        return BadName(f"'{path}' cannot be read, since no object may have a name like {which}: rename it")
     kind = type(error).__name__
     status = find_status(text)
     if NO_CREDENTIALS.search(text):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from featx.storage.client import FETCHING_THREADS, LostConnection, ask, make_cli
 from featx.storage.copies import HEAD, Copies, open_in_memory, read_room
 from featx.storage.opened import Data, MeasureHead, OpenedFile
 from featx.storage.paths import ObjectMeta, ObjectPath, usual_folder
+from featx.storage.threads import requesting_threads
 
 HEAD_BYTES = 2**16
 """Bytes that are read of a head at first: the whole head of parts of up to 1,800 rows."""
@@ -206,13 +206,10 @@ class ObjectStorage:
             with suppress(FileNotFoundError):
                 self._fetch_head(file, measure_head).close()
 
-        with ThreadPoolExecutor(FETCHING_THREADS, thread_name_prefix="fetch") as pool:
+        with requesting_threads(FETCHING_THREADS, "fetch") as pool:
             futures = [pool.submit(fetch, file) for file in missing]
-            try:
-                for future in futures:
-                    future.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+            for future in futures:
+                future.result()
 
     def forget_copy(self, file: ObjectPath) -> bool:
         """Remove all copies of an object; tell whether there were any."""

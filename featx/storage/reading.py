@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from featx.storage.client import FETCHING_THREADS, LostConnection, ask, make_client
+from featx.errors import StoreError
+from featx.storage.bad_names import BAD_NAME, list_any_names
+from featx.storage.client import FETCHING_THREADS, BadName, LostConnection, ask, make_client
 from featx.storage.paths import ObjectPath
+from featx.storage.threads import requesting_threads
 
 NO_NAME = "no-such-folder-of-featx"
 """A name that no object has."""
+
+MOST_WAITING = 4096
+"""Requests that wait to be made at a time: each takes a kilobyte."""
 
 
 class ObjectEntry(NamedTuple):
@@ -35,12 +41,27 @@ class ObjectEntry(NamedTuple):
     modified: int
 
 
+class ObjectList(NamedTuple):
+    """The objects below a folder.
+
+    Attributes
+    ----------
+    entries : list of ObjectEntry
+        Sorted by name.
+    refused : list of str
+        Names from the folder on that obstore refuses, so that these objects cannot be read.
+    """
+
+    entries: list[ObjectEntry]
+    refused: list[str]
+
+
 class ObjectChanged(OSError):
     """An object is not what it was when it was listed."""
 
 
-def list_objects(folder: ObjectPath) -> list[ObjectEntry]:
-    """List all objects below a folder, sorted by name; a request for each thousand of them.
+def list_objects(folder: ObjectPath) -> ObjectList:
+    """List all objects below a folder; a request for each thousand of them.
 
     Raises
     ------
@@ -48,21 +69,82 @@ def list_objects(folder: ObjectPath) -> list[ObjectEntry]:
         If the bucket is not there, refuses, or cannot be reached.
     """
     client = make_client(folder.bucket)
+    try:
+        return ObjectList(sorted(ask(folder, lambda: list(list_anew(client, folder)))), [])
+    except BadName:
+        if not folder.bucket.startswith("s3:"):
+            raise
+        with suppress(StoreError):
+            return list_all_but_bad_names(folder)
+        raise
+
+
+def list_all_but_bad_names(folder: ObjectPath) -> ObjectList:
+    """List a folder of S3 that holds names that obstore refuses.
+
+    Raises
+    ------
+    StoreError
+        If the server does not answer as S3 does.
+    """
+    cut = len(folder.name_in_bucket) + 1 if folder.name_in_bucket else 0
+    listed = ObjectList([], [])
+    for name, meta in list_any_names(folder):
+        if BAD_NAME.search(name):
+            listed.refused.extend([name[cut:]] if meta["size"] else [])
+        elif meta["size"]:
+            listed.entries.append(make_entry(name[cut:], meta))
+    listed.entries.sort()
+    return listed
+
+
+def search_objects(folder: ObjectPath, names: Collection[str], most: int) -> list[ObjectEntry] | None:
+    """List a folder for some objects below it, up to a number of objects; None where it holds more, or bad names.
+
+    Parameters
+    ----------
+    folder : ObjectPath
+    names : collection of str
+        From the folder on.
+    most : int
+
+    Raises
+    ------
+    StoreError
+        If the bucket is not there, refuses, or cannot be reached.
+    """
+    client = make_client(folder.bucket)
+
+    def search() -> list[ObjectEntry] | None:
+        found = []
+        for count, entry in enumerate(list_anew(client, folder)):
+            if count == most:
+                return None
+            if entry.name in names:
+                found.append(entry)
+        return found
+
+    try:
+        return ask(folder, search)
+    except BadName:
+        return None
+
+
+def list_anew(client: Any, folder: ObjectPath) -> Iterator[ObjectEntry]:
+    """Yield the objects below a folder as a list gives them; raises what obstore raises."""
     prefix = folder.name_in_bucket
     cut = len(prefix) + 1 if prefix else 0
+    for chunk in client.list(prefix or None):
+        for meta in chunk:
+            # Folders that a web page made are objects of no bytes.
+            if meta["size"]:
+                yield make_entry(meta["path"][cut:], meta)
 
-    def list_all() -> list[ObjectEntry]:
-        entries = []
-        for chunk in client.list(prefix or None):
-            for meta in chunk:
-                # Folders that a web page made are objects of no bytes.
-                if meta["size"]:
-                    modified = int(meta["last_modified"].timestamp() * 1e9)
-                    tag = meta["e_tag"] or str(modified)
-                    entries.append(ObjectEntry(meta["path"][cut:], meta["size"], tag, modified))
-        return entries
 
-    return sorted(ask(folder, list_all))
+def make_entry(name: str, meta: Any) -> ObjectEntry:
+    """Take what obstore says of an object."""
+    modified = int(meta["last_modified"].timestamp() * 1e9)
+    return ObjectEntry(name, meta["size"], meta["e_tag"] or str(modified), modified)
 
 
 def find_object(path: ObjectPath) -> ObjectEntry | None:
@@ -88,8 +170,7 @@ def find_object(path: ObjectPath) -> ObjectEntry | None:
         return None
     if meta is None:
         return None
-    modified = int(meta["last_modified"].timestamp() * 1e9)
-    return ObjectEntry(path.name, meta["size"], meta["e_tag"] or str(modified), modified)
+    return make_entry(path.name, meta)
 
 
 def find_objects(paths: Sequence[ObjectPath]) -> list[ObjectEntry | None]:
@@ -100,8 +181,10 @@ def find_objects(paths: Sequence[ObjectPath]) -> list[ObjectEntry | None]:
     StoreError
         If a bucket is not there, refuses, or cannot be reached.
     """
-    with ThreadPoolExecutor(FETCHING_THREADS, thread_name_prefix="find") as pool:
-        found = list(pool.map(find_object, paths))
+    found: list[ObjectEntry | None] = []
+    with requesting_threads(FETCHING_THREADS, "find") as pool:
+        for first in range(0, len(paths), MOST_WAITING):
+            found += pool.map(find_object, paths[first : first + MOST_WAITING])
     if not any(found):
         check_buckets(paths)
     return found
@@ -140,11 +223,11 @@ def read_object(path: ObjectPath, tag: str, begin: int, end: int) -> bytes:
     StoreError
         If the bucket is not there, refuses, or cannot be reached.
     """
-    from obstore import get
-
     if begin >= end:
         return b""
     client = make_client(path.bucket)
+    # After it has said in one line if obstore is missing.
+    from obstore import get
 
     def read() -> tuple[str, bytes]:
         result = get(client, path.name_in_bucket, options={"range": (begin, end)})

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 import featx
+from featx.data.sources.buckets.bucket_files import BucketLost
 from featx.data.sources.image_files import DiskFile
 from featx.processes.node_check import NodeCheck, unfinished_file
+from featx.storage.client import make_client
+from featx.storage.paths import ObjectPath
 
 
 @pytest.fixture
@@ -42,6 +46,35 @@ def test_a_node_without_the_images_is_told_one_of_them(check: NodeCheck) -> None
         assert problem == "does not see the image 'gone.png'"
         (problem,) = replace(there, images=[(path, file, size + 1)]).list_problems()
         assert problem == f"sees {size} bytes of the image '{path}'"
+
+
+@dataclass(frozen=True)
+class Far:
+    """A file far away, or what is wrong with it."""
+
+    error: Exception | None = None
+
+    def check_access(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+def test_a_bucket_that_a_node_cannot_read_is_told_and_an_image_that_is_gone_is_not(check: NodeCheck) -> None:
+    refused = ("s3://two", Far(BucketLost("'s3://two' refuses access")))
+    far_images = [("s3://gone", Far(FileNotFoundError())), ("s3://one", Far()), refused, ("s3://three", refused[1])]
+    with unfinished_file(check.cache) as token:
+        (problem,) = replace(check, token=token, far_images=far_images).list_problems()
+        assert problem == "cannot read images in 's3://two': 's3://two' refuses access"
+        assert replace(check, token=token, far_images=far_images[:2]).list_problems() == []
+
+
+def test_a_node_without_obstore_is_told_of_a_cache_in_a_bucket(
+    check: NodeCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    make_client.cache_clear()
+    (problem,) = replace(check, cache=ObjectPath("memory://one", "features"), images=[]).list_problems()
+    assert problem.startswith("cannot read the cache: 'memory://one' lies in an object store, which needs obstore")
 
 
 def test_another_version_is_told(check: NodeCheck) -> None:

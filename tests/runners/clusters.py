@@ -102,6 +102,19 @@ def wait_for_node(name: str) -> None:
             time.sleep(0.2)
 
 
+@contextmanager
+def running(command: list[str], environment: dict[str, str]) -> Iterator[None]:
+    """Have a process and those that it starts while the block runs."""
+    node = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
+
+
 class TestCluster:
     """A cluster that a test may damage."""
 
@@ -121,17 +134,16 @@ class TestCluster:
             pytest.skip("folders cannot be hidden from processes here")
         start = [sys.executable, "-c", START_NODE, self.cluster.address, name]
         script = f"mount -t tmpfs none {shlex.quote(str(hidden))} && exec {shlex.join(start)}"
-        node = subprocess.Popen(
-            ["unshare", "-m", "sh", "-c", script],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
+        with running(["unshare", "-m", "sh", "-c", script], dict(os.environ)):
             yield
-        finally:
-            os.killpg(node.pid, signal.SIGKILL)
-            node.wait()
+
+    @contextmanager
+    def node_with(self, name: str, environment: dict[str, str | None]) -> Iterator[None]:
+        """Have a node whose environment differs in some variables; None: it lacks them."""
+        changed = {**os.environ, **environment}
+        own = {variable: value for variable, value in changed.items() if value is not None}
+        with running([sys.executable, "-c", START_NODE, self.cluster.address, name], own):
+            yield
 
     def remove_node(self, node: Any) -> None:
         """Kill all processes of a node."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from featx import __version__
 from featx.base_choice import BaseChoice
 from featx.bases.loading import open_base
 from featx.data.sources import list_images
+from featx.data.sources.image_files import DiskFiles
 from featx.processes.node_check import NodeCheck
 from featx.requests import ExtractRequest
 from featx.runners.cluster_worker import ClusterWorker, Task
@@ -54,6 +56,18 @@ def test_progress_is_of_the_item_that_is_asked_for(worker: ClusterWorker, queue:
     assert worker.count_rows(second.number) == 0
     worker.extract(second)
     assert worker.count_rows(second.number) == len(second)
+
+
+class FarFiles(DiskFiles):
+    """A place far away of which nobody else knows."""
+
+    are_far = True
+
+
+def test_images_of_any_place_far_away_are_read_side_by_side(worker: ClusterWorker, queue: WorkQueue) -> None:
+    assert not worker.extractor.make_listing(queue.take()).files.are_far
+    queue.listing = replace(queue.listing, files=FarFiles())
+    assert worker.extractor.make_listing(queue.take()).files.are_far
 
 
 def test_what_was_computed_before_a_stop_is_kept(

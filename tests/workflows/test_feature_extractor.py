@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import featx
 from featx.errors import DataError, RequestError, UnknownName
 from featx.store.store import FeatureStore
 from featx.workflows.feature_extractor import FeatureExtractor
+from tests.data.sources.buckets.test_buckets import put
 
 
 @pytest.fixture
@@ -42,6 +44,18 @@ def test_rows_are_those_of_extract_and_stand_in_the_order_given(
     X = extractor.fit_transform(given)
     assert np.array_equal(X, np.stack([of_path[path] for path in given]))
     assert rows_in(cache) == len(paths)
+
+
+def test_rows_may_be_objects_of_buckets_beside_files_and_pictures(
+    extractor: FeatureExtractor, paths: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("obstore", reason="obstore is not installed: no object store can be reached")
+    monkeypatch.setenv("FEATX_LOCAL_CACHE", str(tmp_path / "copies"))
+    bucket = put(f"memory://{uuid.uuid4().hex}", {"some/1.png": Path(paths[1]).read_bytes()})
+    X = extractor.fit_transform([f"{bucket}/some/1.png", paths[0], Image.open(paths[2]), f"{bucket}/some/1.png"])
+    assert np.array_equal(X, extractor.transform([paths[1], paths[0], paths[2], paths[1]]))
+    with pytest.raises(DataError, match=r"1 of 2 images cannot be read: '.*gone.png' \(there is no such object in the"):
+        extractor.transform([paths[0], f"{bucket}/gone.png"])
 
 
 def test_pictures_in_memory_give_the_features_of_their_files(extractor: FeatureExtractor, paths: list[str]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from featx.data.listing import Listing
+from featx.data.listing import FailedImage, Listing
 from featx.data.sources.archives.member_place import MemberPlace, holds_tables
 from featx.data.sources.archives.member_tree import MemberTree
 from featx.data.sources.archives.shards import COMPRESSED_SUFFIXES, TAR_SUFFIX, list_opened_pictures
@@ -31,8 +33,12 @@ from featx.data.sources.folder import list_all_pictures, list_tree
 from featx.data.sources.metadata import TABLE_SUFFIXES, list_metadata, read_table
 from featx.data.sources.table import list_paths, list_table
 from featx.data.text_file import decode_text
-from featx.errors import DataError
+from featx.errors import DataError, shorten
 from featx.storage.paths import is_object_url
+
+log = logging.getLogger(__name__)
+
+UNREADABLE_NAME = "an object of this name cannot be read"
 
 COPIED_SUFFIXES = (".zip", ".parquet")
 """Kinds of files that are read on this machine only: they are read in many small pieces."""
@@ -70,14 +76,14 @@ def list_bucket(data: str, cache: Path | None, strict: bool, choice: ColumnChoic
     files, shards = open_url(url)
     if shards:
         check_unchosen(data, choice)
-        return list_bucket_shards(data, shards, cache, strict)
+        return name_refused(list_bucket_shards(data, shards, cache, strict), files)
     names = [entry.name for _, entry in files.objects]
     if holds_tables(names):
         listing = list_metadata(data, choice, MemberPlace(url, names, files), url)
         if listing is not None:
-            return listing
+            return name_refused(listing, files)
     check_unchosen(data, choice)
-    return list_tree(data, make_tree(url, files, strict), files)
+    return name_refused(list_tree(data, make_tree(url, files, strict), files), files)
 
 
 def list_bucket_pictures(data: str, path_column: str | None, cache: Path | None) -> Listing:
@@ -131,10 +137,30 @@ def open_folder(url: str) -> BucketFiles:
         If the bucket cannot be read.
     """
     folder = parse_object(url)
-    entries = list_bucket_objects(folder)
-    if not entries:
-        raise DataError(f"'{url}' holds no objects: there is no such folder in the bucket")
-    return make_bucket_files(url, folder, entries)
+    listed = list_bucket_objects(folder)
+    if listed.refused:
+        log.warning("'%s': %s", url, describe_refused(listed.refused))
+    if not listed.entries:
+        why = describe_refused(listed.refused) if listed.refused else "there is no such folder in the bucket"
+        raise DataError(f"'{url}' holds no objects: {why}")
+    return make_bucket_files(url, folder, listed)
+
+
+def describe_refused(names: Sequence[str]) -> str:
+    """Name the objects whose names cannot be read."""
+    several = "1 object is" if len(names) == 1 else f"{len(names)} objects are"
+    return f"{several} passed over, since no object may have a name like {shorten(map(ascii, names), 3)}: rename them"
+
+
+def name_refused(listing: Listing, files: BucketFiles) -> Listing:
+    """Count the objects whose names cannot be read among those that are passed over."""
+    refused = [FailedImage(escape(path), UNREADABLE_NAME) for path in files.refused]
+    return replace(listing, skipped=(*listing.skipped, *refused))
+
+
+def escape(path: str) -> str:
+    """Write control characters as escapes, which others may print."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in path)
 
 
 def make_tree(url: str, files: BucketFiles, strict: bool = False) -> MemberTree:

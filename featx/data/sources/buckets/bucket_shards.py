@@ -59,6 +59,10 @@ class ObjectRange(NamedTuple):
         check_span(self.archive, self.place, self.size)
         return read_span_of(ObjectPath(self.bucket, self.name), self.tag, self.place, self.place + self.size)
 
+    def check_access(self) -> None:
+        """Read the first byte of the shard; raises as `read` does."""
+        read_span_of(ObjectPath(self.bucket, self.name), self.tag, 0, 1)
+
 
 @dataclass(frozen=True)
 class BucketShardFiles(ArchivedFiles):

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,17 @@ from featx.data.digest_cache import digest_all
 from featx.data.listing import Listing
 from featx.data.loader import Loader
 from featx.data.sources import list_images
+from featx.storage.interface import storage_of
+from featx.storage.paths import ObjectPath, parse_cache
+from featx.storage.reading import find_objects
+from featx.store.part import measure_header
+from featx.store.paths import list_parts
+from featx.store.store import FeatureStore
 from featx.timing import Clock
 from tests.data.sources.archives.making import make_photos
 from tests.data.sources.buckets.test_buckets import put
 from tests.storage.conftest import forget_clients, s3, s3_server
+from tests.store.samples import KEY, features_of, fill
 
 __all__ = ["s3", "s3_server"]
 
@@ -42,12 +50,9 @@ def heeded() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("heeded")
-@pytest.mark.parametrize("read", [hash_images, load_images])
-def test_ctrl_c_waits_for_no_image_of_a_server_that_hangs(
-    s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, read: Callable[[Listing, Path], None]
-) -> None:
-    listing = list_images(put(s3, make_photos(count=20)))
+@contextmanager
+def ended_by_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have a server that never answers while the block runs, and press Ctrl-C: the block must end soon."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -56,6 +61,38 @@ def test_ctrl_c_waits_for_no_image_of_a_server_that_hangs(
         threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
         started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
-            read(listing, tmp_path / "cache")
+            yield
         # An answer is waited for 30 seconds, and asked for more than once.
         assert time.monotonic() - started < 10
+
+
+@pytest.mark.usefixtures("heeded")
+@pytest.mark.parametrize("read", [hash_images, load_images])
+def test_ctrl_c_waits_for_no_image_of_a_server_that_hangs(
+    s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, read: Callable[[Listing, Path], None]
+) -> None:
+    listing = list_images(put(s3, make_photos(count=20)))
+    with ended_by_ctrl_c(monkeypatch):
+        read(listing, tmp_path / "cache")
+
+
+@pytest.mark.usefixtures("heeded")
+def test_ctrl_c_waits_for_no_object_that_is_looked_up(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ended_by_ctrl_c(monkeypatch):
+        find_objects([ObjectPath(s3.removesuffix("/some/folder"), f"{number}.png") for number in range(40)])
+
+
+@pytest.mark.usefixtures("heeded")
+def test_ctrl_c_waits_for_no_header_of_a_cache_and_loses_nothing(
+    s3: str, s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store, rows = fill(parse_cache(s3), parts=40)
+    listed = list_parts(store.folder(KEY))
+    monkeypatch.setenv("FEATX_LOCAL_CACHE", str(tmp_path / "others"))
+    with ended_by_ctrl_c(monkeypatch):
+        storage_of(parse_cache(s3)).fetch_heads(listed, measure_header)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    forget_clients()
+    again = FeatureStore(parse_cache(s3))
+    assert not again.missing(KEY, rows).any()
+    assert np.array_equal(again.get(KEY, rows), features_of(rows))
