@@ -4,9 +4,9 @@
     python benchmarks/ray_nodes.py ../shared/data/flowers17 --nodes 2 4 --rounds 5 --out ray-nodes.txt
 
 Each worker has one thread. Numbers of nodes take turns, each run in a process of its own, and the last lines compare
-the medians. The rate beyond start-up is that between the moments at which half and nine tenths of the images were
-done: by the first all workers compute, until the second none has run out of items. Photos are copied with a byte of
-their own behind their end, so that each copy is an image of its own.
+the medians. The rate beyond start-up is the slope of a line through what progress said between half and nine tenths
+of the images: by the first all workers compute, until the second none has run out of items. Photos are copied with a
+byte of their own behind their end, so that each copy is an image of its own.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import numpy as np
 
 from featx.base_choice import BaseChoice
 from featx.requests import ExtractRequest
@@ -53,9 +55,11 @@ def start_cluster(nodes: int) -> Any:
     return cluster
 
 
-def find_moment(events: list[tuple[float, int]], images: float) -> tuple[float, int]:
-    """Find the first event at which so many images were done."""
-    return next(event for event in events if event[1] >= images)
+def find_rate(events: Sequence[tuple[float, int]], images: int) -> float:
+    """Fit a line to what was done when, between BEGIN and END; give its slope, in images a second."""
+    inner = [event for event in events if BEGIN * images <= event[1] <= END * images]
+    seconds, done = zip(*inner, strict=True)
+    return float(np.polyfit(seconds, done, 1)[0])
 
 
 def extract(photos: Path, cache: Path, nodes: int) -> dict[str, Any]:
@@ -74,13 +78,11 @@ def extract(photos: Path, cache: Path, nodes: int) -> dict[str, Any]:
     finally:
         if cluster is not None:
             cluster.shutdown()
-    begin = find_moment(events, BEGIN * summary.images)
-    end = find_moment(events, END * summary.images)
     return {
         "nodes": nodes,
         "images": summary.extracted,
-        "first": find_moment(events, 1)[0] - started,
-        "rate": (end[1] - begin[1]) / (end[0] - begin[0]),
+        "first": next(moment for moment, done in events if done) - started,
+        "rate": find_rate(events, summary.images),
         "seconds": summary.seconds,
     }
 
@@ -140,7 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2, 4], help="0: one process with one thread")
-    parser.add_argument("--copies", type=int, default=12)
+    parser.add_argument("--copies", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="append the lines to a file")
     parser.add_argument("--only", type=Path, metavar="CACHE", help=argparse.SUPPRESS)
