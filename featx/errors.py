@@ -6,8 +6,13 @@ A message says what was asked (quoted), what is there, and what to do next.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
+
+
+NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
+"""A name that ends with a number: what stands before it, and its digits."""
 
 
 class Command(Protocol):
@@ -98,9 +103,20 @@ def first_line(error: Exception) -> str:
 
 def did_you_mean(name: str, choices: Sequence[str]) -> str:
     """Suggest the most similar of some names as a sentence after a space; "" if none is similar."""
+    # Of names that differ in a number of as many digits, the nearest: letters alone say that 'layer.9' is like 'layer.19'.
+    wanted = NUMBERED.fullmatch(name)
+    numbered = [match for choice in choices if (match := NUMBERED.fullmatch(choice)) and is_counterpart(match, wanted)]
+    if wanted and numbered:
+        nearest = min(numbered, key=lambda match: abs(int(match[2]) - int(wanted[2])))
+        return f" Did you mean '{nearest[0]}'?"
     # Half of the letters must agree: below that, a guess is more puzzling than none.
     similar = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     return f" Did you mean '{similar[0]}'?" if similar else ""
+
+
+def is_counterpart(match: re.Match[str], wanted: re.Match[str] | None) -> bool:
+    """Whether two names that end with a number differ in that number at most, and not in how many digits it has."""
+    return wanted is not None and match[1] == wanted[1] and len(match[2]) == len(wanted[2])
 
 
 def unknown(kind: str, name: str, choices: Iterable[str], hint: str = "") -> UnknownName:

@@ -28,6 +28,9 @@ def test_a_long_list_is_cut_and_counted() -> None:
 def test_a_suggestion_is_a_sentence_or_nothing() -> None:
     assert errors.did_you_mean("resnet5", ["resnet50", "vgg11"]) == " Did you mean 'resnet50'?"
     assert errors.did_you_mean("quince", ["resnet50", "vgg11"]) == ""
+    layers = [f"features.{number}" for number in range(19)]
+    assert errors.did_you_mean("features.19", layers) == " Did you mean 'features.18'?"
+    assert errors.did_you_mean("resnet5", ["resnet18", "resnet50"]) == " Did you mean 'resnet50'?"
 
 
 def test_an_error_without_a_message_is_told_by_its_type() -> None:

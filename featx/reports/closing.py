@@ -30,7 +30,7 @@ def closing_lines(rows: Sequence[TableRow], depths: Depths) -> list[str]:
         f"{origin}: {name_features(winner, rows)} with {winner.clf}, "
         f"{name_accuracy(winner)} {winner.test_accuracy:.3f} ({winner.ci_low:.3f} to {winner.ci_high:.3f})."
     ]
-    deepest = find_deepest(rows, winner, depths)
+    deepest = find_deepest_row(rows, winner, depths)
     if deepest is not None and deepest.layer != winner.layer:
         in_cv = write_points(winner.cv_accuracy - deepest.cv_accuracy)
         in_test = write_points(winner.test_accuracy - deepest.test_accuracy)
@@ -66,7 +66,7 @@ def name_features(row: TableRow, rows: Sequence[TableRow]) -> str:
     return name
 
 
-def find_deepest(rows: Sequence[TableRow], winner: TableRow, depths: Depths) -> TableRow | None:
+def find_deepest_row(rows: Sequence[TableRow], winner: TableRow, depths: Depths) -> TableRow | None:
     """Find the best row at the deepest single layer of the winner's frozen base; None where there is none."""
     # The layer of a fine-tuned row is where unfreezing began, not a depth of the frozen base.
     frozen = [row for row in rows if row.clf not in TUNED and row.base == winner.base]
