@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-
 NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
 """A name that ends with a number: what stands before it, and its digits."""
 
@@ -103,7 +102,7 @@ def first_line(error: Exception) -> str:
 
 def did_you_mean(name: str, choices: Sequence[str]) -> str:
     """Suggest the most similar of some names as a sentence after a space; "" if none is similar."""
-    # Of names that differ in a number of as many digits, the nearest: letters alone say that 'layer.9' is like 'layer.19'.
+    # Of names that differ in a number of as many digits, the nearest: by letters alone, 'x.19' is more like 'x.9'.
     wanted = NUMBERED.fullmatch(name)
     numbered = [match for choice in choices if (match := NUMBERED.fullmatch(choice)) and is_counterpart(match, wanted)]
     if wanted and numbered:
