@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featx.linear.lapack import Array, cast, namespace, send_like, to_numpy
 from featx.linear.losses import Loss, LossPoint, Softmax, build_loss, inner, weigh
@@ -17,10 +18,16 @@ from featx.linear.spaces import Scaling, Targets
 
 # Scores of one block: a megabyte of float32, so that a block stays in a core's cache from one product to the next.
 BLOCK_SCORES = 2**18
+# Coordinates of one block, likewise: 2 MB of float32, read once from memory for both products (measured on 30,000 x 512
+# and 10 classes: a fifth less time than blocks of 8,192 rows).
+BLOCK_NUMBERS = 2**19
 # On a GPU products are fast only where they are large.
 GPU_BLOCK_SCORES = 2**27
 MIN_BLOCK = 256
 MAX_BLOCK = 8192
+
+# Which rows: in a block, or by number.
+Rows: TypeAlias = slice | NDArray[np.intp]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -130,14 +137,14 @@ class ManyRows:
     def evaluate(self, weights: Array, c: float) -> RowsState:
         """Compute objective and gradient with products in float32, and sums over blocks in float64."""
         rough = cast(weights, "float32")
-        passes = self._map(partial(self._pass_rough, rough), range(len(self.blocks)))
+        passes = self.map_parts(partial(self._pass_rough, rough), range(len(self.blocks)))
         return self._sum(weights, c, passes)
 
     def evaluate_exactly(self, weights: Array, c: float) -> RowsState:
         """Compute them in float64, from the rows as they were given."""
         basis = cast(self.basis, "float64")
         slopes = weights[:, :-1] @ basis.T
-        passes = self._map(partial(self._pass_exact, slopes, weights[:, -1:]), range(len(self.blocks)))
+        passes = self.map_parts(partial(self._pass_exact, slopes, weights[:, -1:]), range(len(self.blocks)))
         return self._sum(weights, c, passes, basis)
 
     def hessian_product(self, state: RowsState, direction: Array, c: float, active: Array | None = None) -> Array:
@@ -152,10 +159,10 @@ class ManyRows:
             The classes that the direction is of, where they are solved one by one; None: all.
         """
         rough = cast(direction, "float32")
-        products = self._map(partial(self._multiply, state, rough, active), range(len(self.blocks)))
+        products = self.map_parts(partial(self._multiply, state, rough, active), range(len(self.blocks)))
         return self.penalty * direction + c * _add_up(products)
 
-    def _map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    def map_parts(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Call a function on items, in threads; results come in the order of the items, whatever their number."""
         if self.threads < 2:
             yield from map(function, items)
@@ -226,18 +233,18 @@ def sum_curvature(loss: Loss, curvature: Array) -> Array:
     return xp.diag(xp.sum(weighed, axis=1)) - products
 
 
-def take_rows(targets: Targets, block: slice) -> Targets:
+def take_rows(targets: Targets, block: Rows) -> Targets:
     """Take the labels of some rows; classes stay as they are."""
     row_weights = None if targets.row_weights is None else targets.row_weights[block]
     return replace(targets, codes=targets.codes[block], row_weights=row_weights)
 
 
-def divide_rows(n: int, scores: int, on_gpu: bool) -> list[slice]:
-    """Divide n rows into blocks by the number of their scores; neither threads nor machine matter."""
-    wanted = GPU_BLOCK_SCORES if on_gpu else BLOCK_SCORES
-    size = max(MIN_BLOCK, wanted // scores)
-    if not on_gpu:
-        size = min(size, MAX_BLOCK)
+def divide_rows(n: int, columns: int, scores: int, on_gpu: bool) -> list[slice]:
+    """Divide n rows into blocks by the number of their columns and scores; neither threads nor machine matter."""
+    if on_gpu:
+        size = max(MIN_BLOCK, GPU_BLOCK_SCORES // scores)
+    else:
+        size = max(MIN_BLOCK, min(MAX_BLOCK, BLOCK_SCORES // scores, BLOCK_NUMBERS // columns))
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
@@ -260,7 +267,7 @@ def prepare_rows(kind: str, x: Array, targets: Targets, scaling: Scaling, basis:
     xp = namespace(x)
     n, d = x.shape
     on_gpu = xp is not np and x.device.type != "cpu"
-    blocks = divide_rows(n, targets.n_scores, on_gpu)
+    blocks = divide_rows(n, d, targets.n_scores, on_gpu)
     z = xp.ones((n, d + 1), dtype=xp.float32, device=x.device)
     squares = []
     for block in blocks:

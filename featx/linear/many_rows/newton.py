@@ -18,6 +18,7 @@ from featx.linear.lbfgs import measure_size
 from featx.linear.losses import inner
 from featx.linear.many_rows.blocks import ManyRows, RowsState
 from featx.linear.many_rows.preconditioner import Preconditioner, build_preconditioner
+from featx.linear.many_rows.thinning import thin_rows
 from featx.linear.options import SolverOptions
 from featx.types import Progress
 
@@ -32,9 +33,11 @@ HALVINGS = 12
 # Rounding may raise the objective by so much, relative to it.
 ROUGH_SLACK = 1e-6
 EXACT_SLACK = 1e-13
-# Steps without progress before rounding is blamed; progress is a decrement that falls to this part.
+# Steps without progress before rounding is blamed; progress is a decrement that falls to this part, or an objective
+# that falls by more than this part of it: far from the solution decrements rise and fall while the objective falls.
 PATIENCE = 3
 PROGRESS = 0.7
+WORTH_FALL = 1e-4
 # Below this tolerance products in float32 only wander.
 ROUGH_TOLERANCE = 1e-6
 
@@ -110,6 +113,7 @@ def minimise_rows(
     forcing = EXACT_FORCING if is_exact else FORCING
     state = _evaluate(rows, start, c, effort, is_exact)
     best = np.inf
+    objective: Array | None = None
     waited = 0
     for step in range(options.max_iter + 1):
         preconditioner = build_preconditioner(state.mean_curvature, rows.squares, rows.penalty, c, rows.coupled)
@@ -117,12 +121,16 @@ def minimise_rows(
         decrement = inner(state.gradient, preconditioner.solve(state.gradient), rows.coupled)
         is_open = decrement > options.tolerance * size
         largest = float((decrement / size).max())
-        waited = 0 if largest < PROGRESS * best else waited + 1
+        has_fallen = objective is None or bool((state.objective < objective * (1 - WORTH_FALL)).any())
+        waited = 0 if has_fallen or largest < PROGRESS * best else waited + 1
         best = min(best, largest)
+        objective = state.objective
         if step == options.max_iter or waited > PATIENCE or not bool(is_open.any()):
             break
         enough = namespace(size).maximum(forcing**2 * decrement, WORTH_PART * options.tolerance * size)
-        direction = _solve_step(rows, state, preconditioner, c, _Target(is_open, enough), effort)
+        # Gradients in float64 are dear, and deserve exact steps.
+        thinned = (rows, state) if is_exact else thin_rows(rows, state)
+        direction = _solve_step(*thinned, preconditioner, c, _Target(is_open, enough), effort)
         following = _search(rows, state, direction, c, effort, is_exact)
         if following is None:
             break

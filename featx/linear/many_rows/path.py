@@ -28,6 +28,15 @@ FOLDS_BYTES = 2**29
 FOLD_COPIES = 3
 """Copies of the training rows, in float32, that a fold takes: the rows, their coordinates, and what passes leave."""
 
+LARGEST_STEP = 10.0
+"""A larger C is reached sooner by way of others than in one step that is larger than this."""
+
+WARM_TOLERANCE = 1e-3
+"""How rough the solutions on the way may be."""
+
+ROUNDING = 1e-6
+"""Steps of a grid of tens are tens, whatever their logarithms say in the last digits."""
+
 EXTRAPOLATION = 0.8
 """How much of the last change of the weights along C is expected once more (measured: a fifth fewer passes)."""
 
@@ -112,13 +121,26 @@ class FoldPath:
         require_positive([c])
         setting = self.setting
         with one_thread():
-            solution = solve_rows(self.rows, float(c), self._extrapolate(c), setting.options, self.effort)
+            weights = self._approach(c)
+            solution = solve_rows(self.rows, float(c), weights, setting.options, self.effort)
             self.solved[c] = solution.weights
             return score_weights(self.fold, setting.kind, solution.weights, setting.merit)
 
     def list_starts(self) -> dict[float, Start]:
         """Give what was solved as something that the fit of all rows may begin from, by C."""
         return {c: self.rows.to_start(weights) for c, weights in self.solved.items()}
+
+    def _approach(self, c: float) -> Array:
+        """Start from the nearest C; where that is far below, by way of rough solutions for those between."""
+        nearest = min(self.solved, key=lambda other: abs(math.log(other / c)), default=c)
+        weights = self._extrapolate(c)
+        between = list_between(nearest, c)
+        if between:
+            weights = self.solved[nearest]
+        rough = replace(self.setting.options, tolerance=WARM_TOLERANCE)
+        for value in between:
+            weights = solve_rows(self.rows, value, weights, rough, self.effort).weights
+        return weights
 
     def _extrapolate(self, c: float) -> Array:
         """Start from the nearest C, moved on by most of the way that weights went to there from the one before."""
@@ -131,6 +153,12 @@ class FoldPath:
             return weights
         step = math.log(c / nearest) / math.log(nearest / by_distance[1])
         return weights + EXTRAPOLATION * min(step, 1.0) * (weights - self.solved[by_distance[1]])
+
+
+def list_between(low: float, high: float) -> list[float]:
+    """List values of C between two others, rising by equal factors of no more than `LARGEST_STEP`."""
+    steps = math.ceil(math.log(high / low) / math.log(LARGEST_STEP) - ROUNDING)
+    return [low * (high / low) ** (step / steps) for step in range(1, steps)]
 
 
 def map_folds(

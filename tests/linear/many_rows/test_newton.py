@@ -88,8 +88,8 @@ def test_solutions_do_not_depend_on_the_number_of_threads(kind: str) -> None:
 
 
 def test_blocks_cover_all_rows_once() -> None:
-    for n, scores in ((1, 1), (10_000, 1), (50_000, 100), (70_001, 1000)):
-        rows = np.concatenate([np.arange(n)[block] for block in divide_rows(n, scores, on_gpu=False)])
+    for n, columns, scores in ((1, 1, 1), (10_000, 5000, 1), (50_000, 256, 100), (70_001, 64, 1000)):
+        rows = np.concatenate([np.arange(n)[block] for block in divide_rows(n, columns, scores, on_gpu=False)])
         assert np.array_equal(rows, np.arange(n))
 
 
