@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -11,7 +10,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.linear.lapack import Array, cast, namespace, send_like, to_numpy
+from featx.linear.lapack import Array, cast, map_threads, namespace, send_like, to_numpy
 from featx.linear.losses import Loss, LossPoint, Softmax, build_loss, inner, weigh
 from featx.linear.options import Start
 from featx.linear.spaces import Scaling, Targets
@@ -29,7 +28,6 @@ MAX_BLOCK = 8192
 # Which rows: in a block, or by number.
 Rows: TypeAlias = slice | NDArray[np.intp]
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 
@@ -137,14 +135,14 @@ class ManyRows:
     def evaluate(self, weights: Array, c: float) -> RowsState:
         """Compute objective and gradient with products in float32, and sums over blocks in float64."""
         rough = cast(weights, "float32")
-        passes = self.map_parts(partial(self._pass_rough, rough), range(len(self.blocks)))
+        passes = self.map_blocks(partial(self._pass_rough, rough))
         return self._sum(weights, c, passes)
 
     def evaluate_exactly(self, weights: Array, c: float) -> RowsState:
         """Compute them in float64, from the rows as they were given."""
         basis = cast(self.basis, "float64")
         slopes = weights[:, :-1] @ basis.T
-        passes = self.map_parts(partial(self._pass_exact, slopes, weights[:, -1:]), range(len(self.blocks)))
+        passes = self.map_blocks(partial(self._pass_exact, slopes, weights[:, -1:]))
         return self._sum(weights, c, passes, basis)
 
     def hessian_product(self, state: RowsState, direction: Array, c: float, active: Array | None = None) -> Array:
@@ -159,16 +157,12 @@ class ManyRows:
             The classes that the direction is of, where they are solved one by one; None: all.
         """
         rough = cast(direction, "float32")
-        products = self.map_parts(partial(self._multiply, state, rough, active), range(len(self.blocks)))
+        products = self.map_blocks(partial(self._multiply, state, rough, active))
         return self.penalty * direction + c * _add_up(products)
 
-    def map_parts(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Call a function on items, in threads; results come in the order of the items, whatever their number."""
-        if self.threads < 2:
-            yield from map(function, items)
-            return
-        with ThreadPoolExecutor(self.threads) as pool:
-            yield from pool.map(function, items)
+    def map_blocks(self, function: Callable[[int], R]) -> Iterator[R]:
+        """Call a function on the number of each block, in threads; results come in their order."""
+        return map_threads(function, range(len(self.blocks)), self.threads)
 
     def _pass_rough(self, weights: Array, place: int) -> BlockPass:
         rows = self.z[self.blocks[place]]
@@ -269,14 +263,16 @@ def prepare_rows(kind: str, x: Array, targets: Targets, scaling: Scaling, basis:
     on_gpu = xp is not np and x.device.type != "cpu"
     blocks = divide_rows(n, d, targets.n_scores, on_gpu)
     z = xp.ones((n, d + 1), dtype=xp.float32, device=x.device)
-    squares = []
-    for block in blocks:
+
+    def rotate(block: slice) -> Array:
         z[block, :-1] = scaling.apply(x[block], "float32") @ basis
         squared = z[block] * z[block]
         if targets.row_weights is not None:
             squared = squared * send_like(targets.row_weights[block], z, "float32")[:, None]
-        squares.append(xp.sum(squared, axis=0))
-    losses = [build_loss(kind, take_rows(targets, block), z) for block in blocks]
+        return xp.sum(squared, axis=0)
+
     # A torch tensor keeps its device busy with one call at a time.
     threads = threads if xp is np else 1
-    return ManyRows(kind, x, scaling, basis, z, _add_up(squares), targets, blocks, losses, threads)
+    squares = _add_up(map_threads(rotate, blocks, threads))
+    losses = [build_loss(kind, take_rows(targets, block), z) for block in blocks]
+    return ManyRows(kind, x, scaling, basis, z, squares, targets, blocks, losses, threads)

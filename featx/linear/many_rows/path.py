@@ -13,7 +13,7 @@ import numpy as np
 from featx.linear.fit import require_classes, require_positive
 from featx.linear.lapack import Array, cast, one_thread, to_numpy
 from featx.linear.many_rows.blocks import ManyRows, prepare_rows
-from featx.linear.many_rows.newton import Effort, solve_rows
+from featx.linear.many_rows.newton import Effort, Guess, solve_rows
 from featx.linear.options import SEARCH, SolverOptions, Start
 from featx.linear.spaces import PARETO, Space, compute_column_basis, encode_labels, fit_scaling
 from featx.linear.val_scores import CVScores, Merit, PreparedFold, score_weights
@@ -31,7 +31,7 @@ FOLD_COPIES = 3
 LARGEST_STEP = 10.0
 """A larger C is reached sooner by way of others than in one step that is larger than this."""
 
-WARM_TOLERANCE = 1e-3
+WARM_TOLERANCE = 1e-2
 """How rough the solutions on the way may be."""
 
 ROUNDING = 1e-6
@@ -96,6 +96,8 @@ class FoldPath:
     effort : Effort
     solved : dict of float to (k, r + 1) float64
         Weights on coordinates by C.
+    moments : (k, r + 1, r + 1) float32 or None
+        What preconditioned last, see `sum_moments`.
 
     Notes
     -----
@@ -109,6 +111,7 @@ class FoldPath:
     fold: PreparedFold
     effort: Effort
     solved: dict[float, Array] = field(default_factory=dict)
+    moments: Array | None = None
 
     def score(self, c: float) -> CVScores:
         """Solve for a C, and score the validation rows: numbers, as arrays of no axis.
@@ -121,26 +124,26 @@ class FoldPath:
         require_positive([c])
         setting = self.setting
         with one_thread():
-            weights = self._approach(c)
-            solution = solve_rows(self.rows, float(c), weights, setting.options, self.effort)
+            guess = self._approach(c)
+            solution = solve_rows(self.rows, float(c), guess, setting.options, self.effort)
             self.solved[c] = solution.weights
+            self.moments = solution.moments
             return score_weights(self.fold, setting.kind, solution.weights, setting.merit)
 
     def list_starts(self) -> dict[float, Start]:
         """Give what was solved as something that the fit of all rows may begin from, by C."""
         return {c: self.rows.to_start(weights) for c, weights in self.solved.items()}
 
-    def _approach(self, c: float) -> Array:
+    def _approach(self, c: float) -> Guess:
         """Start from the nearest C; where that is far below, by way of rough solutions for those between."""
         nearest = min(self.solved, key=lambda other: abs(math.log(other / c)), default=c)
-        weights = self._extrapolate(c)
         between = list_between(nearest, c)
-        if between:
-            weights = self.solved[nearest]
+        guess = Guess(self.solved[nearest] if between else self._extrapolate(c), self.moments)
         rough = replace(self.setting.options, tolerance=WARM_TOLERANCE)
         for value in between:
-            weights = solve_rows(self.rows, value, weights, rough, self.effort).weights
-        return weights
+            solution = solve_rows(self.rows, value, guess, rough, self.effort)
+            guess = Guess(solution.weights, solution.moments)
+        return guess
 
     def _extrapolate(self, c: float) -> Array:
         """Start from the nearest C, moved on by most of the way that weights went to there from the one before."""
@@ -191,10 +194,11 @@ def map_folds(
             raise
 
 
-def gather_rows(x: Array, labels: Array | WeightedLabels, power: float = PARETO) -> PathRows:
+def gather_rows(x: Array, labels: Array | WeightedLabels, power: float = PARETO, threads: int = 1) -> PathRows:
     """Find the coordinates that all folds share, parameters as of `PathRows`."""
     with one_thread():
-        return PathRows(x, labels, compute_column_basis(x, fit_scaling(x, power)))
+        scaling = fit_scaling(x, power, threads=threads)
+        return PathRows(x, labels, compute_column_basis(x, scaling, threads))
 
 
 def open_fold(
@@ -229,7 +233,7 @@ def open_fold(
     targets = weigh_targets(require_classes(encode_labels(labels[train])), weighting, row_weights)
     of_train = x[train]
     with one_thread():
-        scaling = fit_scaling(of_train, setting.power, row_weights)
+        scaling = fit_scaling(of_train, setting.power, row_weights, setting.threads)
         rows = prepare_rows(setting.kind, of_train, targets, scaling, basis, setting.threads)
         coordinates = cast(scaling.apply(x[val.reshape(-1)], "float32") @ basis, "float64")
     space = Space(rows.z[:, :-1], rows.squares[:-1], basis)
