@@ -23,6 +23,8 @@ BLOCK_NUMBERS = 2**19
 # On a GPU products are fast only where they are large.
 GPU_BLOCK_SCORES = 2**27
 MIN_BLOCK = 256
+# Of many columns: fewer rows would be slower products.
+LEAST_ROWS = 1024
 MAX_BLOCK = 8192
 
 # Which rows: in a block, or by number.
@@ -238,7 +240,7 @@ def divide_rows(n: int, columns: int, scores: int, on_gpu: bool) -> list[slice]:
     if on_gpu:
         size = max(MIN_BLOCK, GPU_BLOCK_SCORES // scores)
     else:
-        size = max(MIN_BLOCK, min(MAX_BLOCK, BLOCK_SCORES // scores, BLOCK_NUMBERS // columns))
+        size = max(MIN_BLOCK, min(MAX_BLOCK, BLOCK_SCORES // scores, max(LEAST_ROWS, BLOCK_NUMBERS // columns)))
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 

@@ -40,10 +40,10 @@ HALVINGS = 12
 ROUGH_SLACK = 1e-6
 EXACT_SLACK = 1e-13
 # Steps without progress before rounding is blamed; progress is a decrement that falls to this part, or an objective
-# that falls by more than this part of it: far from the solution decrements rise and fall while the objective falls.
+# that falls, in all groups, by more than this part of it: far from the solution decrements rise and fall meanwhile.
 PATIENCE = 3
 PROGRESS = 0.7
-WORTH_FALL = 1e-4
+WORTH_FALL = 1e-2
 # Below this tolerance products in float32 only wander.
 ROUGH_TOLERANCE = 1e-6
 
@@ -156,7 +156,7 @@ def minimise_rows(
         decrement = inner(state.gradient, preconditioner.solve(state.gradient), rows.coupled)
         is_open = decrement > options.tolerance * size
         largest = float((decrement / size).max())
-        has_fallen = objective is None or bool((state.objective < objective * (1 - WORTH_FALL)).any())
+        has_fallen = objective is None or bool((state.objective < objective * (1 - WORTH_FALL)).all())
         waited = 0 if has_fallen or largest < PROGRESS * best else waited + 1
         best = min(best, largest)
         objective = state.objective

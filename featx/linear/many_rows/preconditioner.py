@@ -25,7 +25,7 @@ ROWS_A_COLUMN = 4
 # Moments of all classes may take as much memory.
 MOMENTS_BYTES = 2**28
 # Products that moments save at least, whatever they cost.
-LEAST_PRODUCTS = 16
+LEAST_PRODUCTS = 20
 
 
 class Preconditioner(Protocol):
