@@ -2,6 +2,7 @@
 
     python benchmarks/fit.py --features flowers17.npz --out results/fit
     python benchmarks/fit.py --only wide --only tall --quick
+    python benchmarks/fit.py --quick --against ../featx-before --rounds 3
 
 A features file (.npz or .h5) holds `y` (or `labels`) and one array a layer. Without one, only generated data are used:
 wide (3680 x 2048, 37 classes), maps (1020 x 62720, 17 classes), tall (50000 x 512, 10 classes).
@@ -9,12 +10,19 @@ Scikit-learn's SVM takes minutes a layer, and most of an hour on the last one of
 three values of C. What is timed is scikit-learn with its own settings. Accuracies are compared with those and, since
 both of its classifiers stop far from the optimum where C is large (see results/fit.md), with converged solutions, which
 are not timed: its logistic regression at tight tolerance, and its SVM's objective solved exactly by Newton's method.
+
+--against times featx alone, as it is here and as it is in another working tree (`git worktree add`), each in a process
+of its own and in turns.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import statistics
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -111,10 +119,9 @@ def reference(clf: str, c: float | None = None) -> Any:
 
 def measure(case: Case, clf: str, quick: bool) -> Row:
     """Time both on one case: ours first and again after scikit-learn, the faster of the two counts."""
-    train, test = train_test_split(np.arange(len(case.y)), test_size=0.25, random_state=42, stratify=case.y)
+    train, test = split(case)
     x, y = case.x[train], case.y[train]
-    folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(x, y))[: 2 if quick else 5]
-    values = VALUES[clf][:: 6 if clf == "logreg" else 3] if quick else VALUES[clf]
+    folds, values = choose_work(x, y, clf, quick)
     featx_seconds, scores = time_featx(clf, x, y, folds, values)
     start = time.perf_counter()
     sklearn_scores = grid_search(x, y, folds, values, reference(clf))
@@ -141,6 +148,20 @@ def measure(case: Case, clf: str, quick: bool) -> Row:
         featx_test=round(100 * float(np.mean(model.predict(case.x[test]) == case.y[test])), 2),
         sklearn_test=round(100 * float(sklearn_model.score(case.x[test], case.y[test])), 2),
     )
+
+
+def split(case: Case) -> tuple[Any, Any]:
+    """Hold a quarter of the rows out: give training rows and test rows."""
+    train, test = train_test_split(np.arange(len(case.y)), test_size=0.25, random_state=42, stratify=case.y)
+    return train, test
+
+
+def choose_work(x: Any, y: Any, clf: str, quick: bool) -> tuple[list[Any], list[float]]:
+    """Give the folds and the values of C."""
+    folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(x, y))
+    if not quick:
+        return folds, VALUES[clf]
+    return folds[:2], VALUES[clf][:: 6 if clf == "logreg" else 3]
 
 
 def largest_difference(scores: NDArray[np.float64], others: NDArray[np.float64]) -> float:
@@ -210,6 +231,59 @@ def grid_search(x: Any, y: Any, folds: Any, values: list[float], pipeline: Any) 
     return np.asarray(search.cv_results_["mean_test_score"])
 
 
+def time_alone(case: Case, clf: str, quick: bool) -> dict[str, Any]:
+    """Time our search once: seconds of the clock and of all cores, and the accuracy of each fold at every C."""
+    train, _ = split(case)
+    x, y = case.x[train], case.y[train]
+    folds, values = choose_work(x, y, clf, quick)
+    clock = time.perf_counter()
+    cores = time.process_time()
+    scores = cross_validate(x, y, folds, {clf: values}, cpu_count(), POWER)[clf]
+    return {
+        "shape": f"{x.shape[0]} x {x.shape[1]}",
+        "seconds": time.perf_counter() - clock,
+        "core_seconds": time.process_time() - cores,
+        "accuracy": scores.accuracy.tolist(),
+    }
+
+
+def compare_trees(names: list[str], options: argparse.Namespace) -> str:
+    """Time featx in another tree and in this one, in turns; lay the medians out as a table."""
+    trees = [options.against.resolve(), Path(__file__).resolve().parents[1]]
+    lines = [
+        "| case | clf | before | now | ratio | before, s of all cores | now | largest difference of a mean accuracy |",
+        "|" + " --- |" * 8,
+    ]
+    for name in names:
+        for clf in options.clf or VALUES:
+            taken: list[list[dict[str, Any]]] = [[], []]
+            for _ in range(options.rounds):
+                for runs, tree in zip(taken, trees, strict=True):
+                    runs.append(run_in_tree(tree, name, clf, options))
+            seconds = [statistics.median(run["seconds"] for run in runs) for runs in taken]
+            cores = [statistics.median(run["core_seconds"] for run in runs) for runs in taken]
+            before, now = (np.mean(runs[0]["accuracy"], axis=0) for runs in taken)
+            lines.append(
+                f"| {name}, {taken[1][0]['shape']} | {clf} | {seconds[0]:.2f} | {seconds[1]:.2f} | "
+                f"{seconds[1] / seconds[0]:.2f} | {cores[0]:.2f} | {cores[1]:.2f} | {largest_difference(now, before)} |"
+            )
+            print(lines[-1], flush=True)
+    return "\n".join(lines)
+
+
+def run_in_tree(tree: Path, name: str, clf: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Run `time_alone` in a process that imports featx from a tree."""
+    command = [sys.executable, __file__, "--alone", "--only", name, "--clf", clf]
+    if options.quick:
+        command.append("--quick")
+    if options.features:
+        command += ["--features", str(options.features)]
+    environment = os.environ | {"PYTHONPATH": str(tree)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
 def markdown(rows: list[Row]) -> str:
     """Lay the rows out as a table, with a line for the total."""
     header = list(asdict(rows[0]))
@@ -229,10 +303,24 @@ def main() -> None:
     parser.add_argument("--clf", action="append", choices=list(VALUES), help="only this classifier (repeatable)")
     parser.add_argument("--quick", action="store_true", help="two folds, three values of C")
     parser.add_argument("--out", type=Path, help="write OUT.md and OUT.json")
+    parser.add_argument("--against", type=Path, metavar="TREE", help="time featx alone, in TREE and here, in turns")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each tree has its turn; medians are shown")
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     cases = list(read(options.features)) if options.features else []
     wanted = options.only or [case.name for case in cases] or list(GENERATED)
+    if options.against:
+        table = compare_trees(wanted, options)
+        print(table)
+        if options.out:
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.with_suffix(".md").write_text(table + "\n")
+        return
     cases = [case for case in cases if case.name in wanted]
+    if options.alone:
+        case = next(iter(cases), None) or generate(wanted[0])
+        print(json.dumps(time_alone(case, options.clf[0], options.quick)))
+        return
     rows = []
     for name in wanted:
         case = next((case for case in cases if case.name == name), None) or generate(name)

@@ -144,7 +144,7 @@ def search_path(
     require_finite(X)
     problem = Problem(len(X), X.shape[1], len(np.unique(labels.labels)), len(folds))
     effort = Effort(setting.options.report, problem.count_search_passes(setting.kind))
-    rows = gather_rows(X, labels, setting.power)
+    rows = gather_rows(X, labels, setting.power, setting.threads)
     first = open_fold(rows, folds[0], setting, effort=effort)
     ladder, visits = visit_values(setting.kind, values, first.score)
     tried = sorted(visits.scores)

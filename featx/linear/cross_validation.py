@@ -202,7 +202,7 @@ def _score_many_rows(
     x: Array, labels: Array | WeightedLabels, folds: Sequence[Fold], scoring: Scoring, threads: int
 ) -> dict[str, CVScores]:
     """Score folds, each by passes over its rows."""
-    rows = gather_rows(x, labels, scoring.power)
+    rows = gather_rows(x, labels, scoring.power, threads)
     scores_by_kind = {}
     for kind, values in scoring.grid.items():
 

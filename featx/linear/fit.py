@@ -36,7 +36,7 @@ from featx.linear.lbfgs import History, Solution, refine
 from featx.linear.losses import build_loss
 from featx.linear.many_rows.blocks import prepare_rows
 from featx.linear.many_rows.cost import FINAL_PASSES, count_threads, takes_passes
-from featx.linear.many_rows.newton import Effort, solve_rows
+from featx.linear.many_rows.newton import Effort, Guess, solve_rows
 from featx.linear.objective import Objective
 from featx.linear.options import TIGHT, SolverOptions, Start
 from featx.linear.spaces import (
@@ -291,19 +291,21 @@ class Fit(NamedTuple):
 
 def _fit_many_rows(x: Array, targets: Targets, scaling: Scaling, fit: Fit) -> LinearModel:
     with one_thread():
-        basis = compute_column_basis(x, scaling)
-        rows = prepare_rows(fit.kind, x, targets, scaling, basis, count_threads())
+        threads = count_threads()
+        basis = compute_column_basis(x, scaling, threads)
+        rows = prepare_rows(fit.kind, x, targets, scaling, basis, threads)
         values = [fit.c]
         if fit.options.start is None:
             values = list_warm_starts(fit.c, rows.squares)
-        weights = rows.place_start(fit.options.start)
+        guess = Guess(rows.place_start(fit.options.start))
         effort = Effort(fit.options.report, FINAL_PASSES[fit.kind])
         steps = 0
         for c in values:
             options = fit.options if c == fit.c else replace(fit.options, tolerance=WARM_TOLERANCE)
-            solution = solve_rows(rows, float(c), weights, options, effort)
-            weights = solution.weights
+            solution = solve_rows(rows, float(c), guess, options, effort)
+            guess = Guess(solution.weights, solution.moments)
             steps += solution.n_iter
+        weights = guess.weights
         slopes = to_numpy(weights[:, :-1] @ cast(basis, "float64").T)
     return LinearModel(
         kind=fit.kind,

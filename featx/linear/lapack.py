@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from scipy import linalg
@@ -20,6 +22,18 @@ from featx.errors import DataError
 
 # A numpy array or a torch tensor; the shapes and dtypes are in the docstrings.
 Array: TypeAlias = Any
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Numbers whose moments are measured at a time: 2 MB of float64, which stay in a core's cache. Of few rows some columns,
+# and no fewer than lie in one line of it (20,000 x 1,280: a seventh of the time of all columns at once, the same bits);
+# of more all columns (30,000 x 512: a third of the time of sixteen).
+MOMENT_NUMBERS = 2**18
+LEAST_COLUMNS = 16
+
+# Results of threads that may wait to be taken, for each thread.
+RESULTS_AHEAD = 4
 
 ROUNDING = {name: float(np.finfo(name).eps) for name in ("float32", "float64")}
 
@@ -76,6 +90,21 @@ def one_thread() -> AbstractContextManager[None]:
     as long as they work, whereas two folds on two threads never meet. Nor do results depend on the number of cores.
     """
     return ONE_THREAD.held()
+
+
+def map_threads(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+    """Call a function on items, in threads; results come in the order of the items, and few of them wait."""
+    if threads < 2:
+        yield from map(function, items)
+        return
+    pending: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > RESULTS_AHEAD * threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def namespace(array: Array) -> Any:
@@ -205,3 +234,61 @@ def solve_positive_definite(matrix: Array, right: Array) -> Array | None:
     if int(info) != 0:
         return None
     return torch.cholesky_solve(right[:, None], factor)[:, 0]
+
+
+def compute_column_moments(x: Array, shares: Array | None = None, threads: int = 1) -> tuple[Array, Array]:
+    """Compute mean and variance of every column, in float64.
+
+    Parameters
+    ----------
+    x : (n, d) float32 or float64
+    shares : (n,) float64, optional
+        What the rows are averaged with: they add up to 1.
+    threads : int
+        Where rows are many.
+
+    Returns
+    -------
+    mean, variance : (d,) float64
+    """
+    xp = namespace(x)
+    n, d = x.shape
+    width = MOMENT_NUMBERS // max(n, 1)
+    if width < LEAST_COLUMNS:
+        return _sum_moments(x, shares, threads if xp is np else 1)
+    moments = [_measure_columns(x[:, start : start + width], shares) for start in range(0, d, width)]
+    means, variances = zip(*moments, strict=True)
+    return xp.concatenate(means), xp.concatenate(variances)
+
+
+def _measure_columns(block: Array, shares: Array | None) -> tuple[Array, Array]:
+    xp = namespace(block)
+    block = cast(block, "float64")
+    mean = xp.mean(block, axis=0) if shares is None else shares @ block
+    centred = block - mean
+    squares = centred * centred
+    return mean, xp.mean(squares, axis=0) if shares is None else shares @ squares
+
+
+def _sum_moments(x: Array, shares: Array | None, threads: int) -> tuple[Array, Array]:
+    """Go over blocks of rows twice; sums over them are made in their order."""
+    xp = namespace(x)
+    n, d = x.shape
+    size = max(1, MOMENT_NUMBERS // d)
+
+    def add(block: Array, start: int) -> Array:
+        return xp.sum(block if shares is None else shares[start : start + size, None] * block, axis=0)
+
+    def add_rows(start: int) -> Array:
+        return add(cast(x[start : start + size], "float64"), start)
+
+    count = n if shares is None else 1.0
+    mean = sum(map_threads(add_rows, range(0, n, size), threads)) / count
+
+    def add_squares(start: int) -> Array:
+        centred = cast(x[start : start + size], "float64") - mean
+        centred *= centred
+        return add(centred, start)
+
+    variance = sum(map_threads(add_squares, range(0, n, size), threads)) / count
+    return mean, variance

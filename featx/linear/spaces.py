@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from featx.linear.lapack import (
     Array,
     cast,
+    compute_column_moments,
     decompose_symmetric,
     dtype_name,
     make_contiguous,
+    map_threads,
     namespace,
     send_like,
     to_numpy,
@@ -26,11 +28,6 @@ from featx.linear.options import SpaceName
 
 # Columns, or rows, that are scaled at a time: 1,020 rows of so many columns are 16 MB in float64.
 BLOCK = 2048
-
-# Columns whose moments are measured at a time: few enough for their numbers to stay in a core's cache, 2 MB of float64,
-# and as many as lie in one line of it (40,000 x 1,280: a seventh of the time of all columns at once, the same bits).
-MOMENT_NUMBERS = 2**18
-LEAST_COLUMNS = 16
 
 PARETO = 0.5
 """Columns are divided by this power of their standard deviation (van den Berg et al., 2006, Centering, scaling, and
@@ -105,7 +102,9 @@ class Space:
         return xp.concatenate([coordinates, xp.ones_like(coordinates[:, :1])], axis=1), squares
 
 
-def fit_scaling(x: Array, power: float | None = PARETO, weights: NDArray[np.float64] | None = None) -> Scaling:
+def fit_scaling(
+    x: Array, power: float | None = PARETO, weights: NDArray[np.float64] | None = None, threads: int = 1
+) -> Scaling:
     """Measure mean and scale of every column, in float64.
 
     Parameters
@@ -115,17 +114,13 @@ def fit_scaling(x: Array, power: float | None = PARETO, weights: NDArray[np.floa
         Power of the standard deviation, see `compute_scale`; None only centres.
     weights : (n,) float64, optional
         How often each row counts.
+    threads : int
     """
-    xp = namespace(x)
-    n, d = x.shape
     shares = None if weights is None else send_like(weights / weights.sum(), x, "float64")
-    width = max(LEAST_COLUMNS, MOMENT_NUMBERS // max(n, 1))
-    moments = [_moments(x[:, start : start + width], shares) for start in range(0, d, width)]
-    mean = xp.concatenate([block_mean for block_mean, _ in moments])
+    mean, variance = compute_column_moments(x, shares, threads)
     if power is None:
-        return Scaling(mean, xp.ones_like(mean))
-    variance = xp.concatenate([block_variance for _, block_variance in moments])
-    return Scaling(mean, compute_scale(mean, variance, n, power))
+        return Scaling(mean, namespace(mean).ones_like(mean))
+    return Scaling(mean, compute_scale(mean, variance, len(x), power))
 
 
 def compute_scale(mean: Array, variance: Array, n: int, power: float = PARETO) -> Array:
@@ -153,15 +148,6 @@ def find_constant(mean: Array, variance: Array, n: int) -> Array:
     The bound is the one of scikit-learn's StandardScaler (Chan, Golub and LeVeque 1983, equation 1.7).
     """
     return variance <= n * FLOAT64_ROUNDING * variance + (n * mean * FLOAT64_ROUNDING) ** 2
-
-
-def _moments(block: Array, shares: Array | None) -> tuple[Array, Array]:
-    xp = namespace(block)
-    block = cast(block, "float64")
-    mean = xp.mean(block, axis=0) if shares is None else shares @ block
-    centred = block - mean
-    squares = centred * centred
-    return mean, xp.mean(squares, axis=0) if shares is None else shares @ squares
 
 
 def compute_gram(x: Array, scaling: Scaling) -> Array:
@@ -254,27 +240,23 @@ def build_column_space(rows: Array, basis: Array | None = None, weights: Array |
     weights : (n,) float64, optional
         How often each row counts.
     """
-    if weights is None:
-        if basis is None:
-            _, basis = decompose_symmetric(rows.T @ rows)
-        coordinates = rows @ basis
-        squares = namespace(rows).sum(coordinates * coordinates, axis=0)
-        return Space(coordinates, squares, basis)
-    counted = cast(weights, dtype_name(rows))[:, None]
+    counted = None if weights is None else cast(weights, dtype_name(rows))[:, None]
     if basis is None:
-        _, basis = decompose_symmetric(rows.T @ (counted * rows))
+        _, basis = decompose_symmetric(rows.T @ (rows if counted is None else counted * rows))
     coordinates = rows @ basis
-    squares = namespace(rows).sum(counted * coordinates * coordinates, axis=0)
+    weighed = coordinates if counted is None else counted * coordinates
+    squares = namespace(rows).sum(weighed * coordinates, axis=0)
     return Space(coordinates, squares, basis, weights=weights)
 
 
-def compute_column_basis(x: Array, scaling: Scaling) -> Array:
+def compute_column_basis(x: Array, scaling: Scaling, threads: int = 1) -> Array:
     """Find the coordinates in which second moments after scaling are diagonal, in float32.
 
     Parameters
     ----------
     x : (n, d) float32 or float64
     scaling : Scaling
+    threads : int
 
     Returns
     -------
@@ -283,9 +265,14 @@ def compute_column_basis(x: Array, scaling: Scaling) -> Array:
     """
     xp = namespace(x)
     moments = xp.zeros((x.shape[1], x.shape[1]), dtype=xp.float32, device=x.device)
-    for start in range(0, len(x), BLOCK):
+    threads = threads if xp is np else 1
+
+    def multiply(start: int) -> Array:
         rows = scaling.apply(x[start : start + BLOCK], "float32")
-        moments += rows.T @ rows
+        return rows.T @ rows
+
+    for product in map_threads(multiply, range(0, len(x), BLOCK), threads):
+        moments += product
     _, vectors = decompose_symmetric(moments)
     return make_contiguous(vectors)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from threading import Event, Thread
 
+import numpy as np
+import pytest
 from threadpoolctl import threadpool_info
 
-from featx.linear.lapack import one_thread
+from featx.linear.lapack import compute_column_moments, map_threads, one_thread
 
 
 def count_blas_threads() -> set[int]:
@@ -59,3 +61,21 @@ def test_the_thread_that_ends_last_puts_back_what_another_one_had_set() -> None:
         thread.join()
         assert count_blas_threads() == {1}
     assert count_blas_threads() == before
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_moments_of_columns_are_the_same_of_few_rows_and_of_many(weighted: bool) -> None:
+    draw = np.random.default_rng(0)
+    x = (5 + draw.standard_normal((20_000, 3))).astype(np.float32)
+    shares = draw.uniform(0.5, 2.0, len(x)) if weighted else np.ones(len(x))
+    shares /= shares.sum()
+    mean, variance = compute_column_moments(x, shares if weighted else None)
+    expected = shares @ x.astype(np.float64)
+    assert np.allclose(mean, expected, rtol=1e-13)
+    assert np.allclose(variance, shares @ (x - expected) ** 2, rtol=1e-12)
+    in_threads = compute_column_moments(x, shares if weighted else None, threads=3)
+    assert all(np.array_equal(a, b) for a, b in zip((mean, variance), in_threads, strict=True))
+
+
+def test_results_of_threads_come_in_order() -> None:
+    assert list(map_threads(lambda n: n * n, range(100), 3)) == [n * n for n in range(100)]

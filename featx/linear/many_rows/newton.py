@@ -17,7 +17,14 @@ from featx.linear.lapack import Array, namespace, to_numpy
 from featx.linear.lbfgs import measure_size
 from featx.linear.losses import inner
 from featx.linear.many_rows.blocks import ManyRows, RowsState
-from featx.linear.many_rows.preconditioner import Preconditioner, build_preconditioner
+from featx.linear.many_rows.preconditioner import (
+    Preconditioner,
+    build_classwise,
+    build_preconditioner,
+    count_worthwhile_products,
+    sum_moments,
+)
+from featx.linear.many_rows.thinning import thin_rows
 from featx.linear.options import SolverOptions
 from featx.types import Progress
 
@@ -32,20 +39,41 @@ HALVINGS = 12
 # Rounding may raise the objective by so much, relative to it.
 ROUGH_SLACK = 1e-6
 EXACT_SLACK = 1e-13
-# Steps without progress before rounding is blamed; progress is a decrement that falls to this part.
+# Steps without progress before rounding is blamed; progress is a decrement that falls to this part, or an objective
+# that falls, in all groups, by more than this part of it: far from the solution decrements rise and fall meanwhile.
 PATIENCE = 3
 PROGRESS = 0.7
+WORTH_FALL = 1e-2
 # Below this tolerance products in float32 only wander.
 ROUGH_TOLERANCE = 1e-6
 
 
 class RowsSolution(NamedTuple):
-    """Where the optimiser stopped: weights (k, r + 1) float64, its largest decrement, Newton steps, and passes."""
+    """Where the optimiser stopped.
+
+    Attributes
+    ----------
+    weights : (k, r + 1) float64
+    decrement : float
+        The largest of the groups.
+    n_iter, passes : int
+        Newton steps, and passes over the rows.
+    moments : (k, r + 1, r + 1) float32 or None
+        See `sum_moments`.
+    """
 
     weights: Array
     decrement: float
     n_iter: int
     passes: int
+    moments: Array | None = None
+
+
+class Guess(NamedTuple):
+    """What is known before a solution: weights to begin from, and moments that may precondition."""
+
+    weights: Array
+    moments: Array | None = None
 
 
 @dataclass
@@ -71,15 +99,15 @@ class Effort:
             self.report(self.passes, max(self.passes, self.expected))
 
 
-def solve_rows(rows: ManyRows, c: float, start: Array, options: SolverOptions, effort: Effort) -> RowsSolution:
+def solve_rows(rows: ManyRows, c: float, start: Guess, options: SolverOptions, effort: Effort) -> RowsSolution:
     """Solve to a tolerance that float32 reaches, or in float32 first and then with exact gradients.
 
     Parameters
     ----------
     rows : ManyRows
     c : float
-    start : (k, r + 1) float64
-        Zeros, or the solution for a nearby C or of rows much the same.
+    start : Guess
+        Of zeros, or from the solution for a nearby C or of rows much the same.
     options : SolverOptions
         Its tolerance, of which `lbfgs.measure_size` says what it is relative to, and its limit on steps.
     effort : Effort
@@ -88,7 +116,8 @@ def solve_rows(rows: ManyRows, c: float, start: Array, options: SolverOptions, e
     rough_options = replace(options, tolerance=max(options.tolerance, ROUGH_TOLERANCE))
     solution = minimise_rows(rows, c, start, rough_options, effort, is_exact=False)
     if options.tolerance < ROUGH_TOLERANCE:
-        exact = minimise_rows(rows, c, centre_classes(rows, solution.weights), options, effort, is_exact=True)
+        guess = Guess(centre_classes(rows, solution.weights), solution.moments)
+        exact = minimise_rows(rows, c, guess, options, effort, is_exact=True)
         solution = exact._replace(n_iter=solution.n_iter + exact.n_iter)
     return solution._replace(weights=centre_classes(rows, solution.weights))
 
@@ -104,30 +133,46 @@ def centre_classes(rows: ManyRows, weights: Array) -> Array:
 
 
 def minimise_rows(
-    rows: ManyRows, c: float, start: Array, options: SolverOptions, effort: Effort, *, is_exact: bool
+    rows: ManyRows, c: float, start: Guess, options: SolverOptions, effort: Effort, *, is_exact: bool
 ) -> RowsSolution:
     """Minimise one objective from a given start, parameters as in `solve_rows`."""
     forcing = EXACT_FORCING if is_exact else FORCING
-    state = _evaluate(rows, start, c, effort, is_exact)
+    worthwhile = count_worthwhile_products(rows)
+    products = 0
+    state = _evaluate(rows, start.weights, c, effort, is_exact)
+    moments = start.moments
+    classwise = None if moments is None else build_classwise(moments, rows.penalty, c)
     best = np.inf
+    objective: Array | None = None
     waited = 0
     for step in range(options.max_iter + 1):
-        preconditioner = build_preconditioner(state.mean_curvature, rows.squares, rows.penalty, c, rows.coupled)
+        if products >= worthwhile:
+            moments = sum_moments(rows, state)
+            classwise = build_classwise(moments, rows.penalty, c)
+            products = 0
+        averaged = build_preconditioner(state.mean_curvature, rows.squares, rows.penalty, c, rows.coupled)
+        preconditioner = classwise or averaged
         size = measure_size(preconditioner.energy(state.weights), state.objective)
         decrement = inner(state.gradient, preconditioner.solve(state.gradient), rows.coupled)
         is_open = decrement > options.tolerance * size
         largest = float((decrement / size).max())
-        waited = 0 if largest < PROGRESS * best else waited + 1
+        has_fallen = objective is None or bool((state.objective < objective * (1 - WORTH_FALL)).all())
+        waited = 0 if has_fallen or largest < PROGRESS * best else waited + 1
         best = min(best, largest)
+        objective = state.objective
         if step == options.max_iter or waited > PATIENCE or not bool(is_open.any()):
             break
         enough = namespace(size).maximum(forcing**2 * decrement, WORTH_PART * options.tolerance * size)
-        direction = _solve_step(rows, state, preconditioner, c, _Target(is_open, enough), effort)
+        # Gradients in float64 are dear, and deserve exact steps.
+        thinned = (rows, state) if is_exact else thin_rows(rows, state)
+        before = effort.passes
+        direction = _solve_step(*thinned, preconditioner, c, _Target(is_open, enough), effort)
+        products += effort.passes - before
         following = _search(rows, state, direction, c, effort, is_exact)
         if following is None:
             break
         state = following
-    return RowsSolution(state.weights, largest, step, effort.passes)
+    return RowsSolution(state.weights, largest, step, effort.passes, moments)
 
 
 class _Target(NamedTuple):

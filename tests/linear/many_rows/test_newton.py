@@ -11,7 +11,7 @@ import torch
 from featx.linear.fit import fit_linear
 from featx.linear.many_rows.blocks import ManyRows, divide_rows, prepare_rows
 from featx.linear.many_rows.cost import MANY, has_many_rows, takes_passes
-from featx.linear.many_rows.newton import Effort, centre_classes, solve_rows
+from featx.linear.many_rows.newton import Effort, Guess, centre_classes, solve_rows
 from featx.linear.options import SEARCH, TIGHT, SolverOptions
 from featx.linear.spaces import Targets, compute_column_basis, encode_labels, fit_scaling
 from featx.linear.weighting import WeightedLabels, Weighting, weigh_targets
@@ -33,7 +33,7 @@ def prepare(kind: str, x: object, targets: Targets, threads: int = 1) -> ManyRow
 
 
 def solve(rows: ManyRows, c: float, options: SolverOptions = TIGHT) -> np.ndarray:
-    weights = solve_rows(rows, c, rows.zeros(), options, Effort()).weights
+    weights = solve_rows(rows, c, Guess(rows.zeros()), options, Effort()).weights
     return rows.to_start(weights).weights
 
 
@@ -47,7 +47,7 @@ def relative_error(ours: np.ndarray, theirs: np.ndarray) -> float:
 def test_solutions_are_those_of_the_solvers_for_few_rows(kind: str, classes: int, c: float) -> None:
     x, y = make_rows(n=3000, k=classes)
     rows = prepare(kind, x, encode_labels(y))
-    ours = solve_rows(rows, c, rows.zeros(), TIGHT, Effort()).weights
+    ours = solve_rows(rows, c, Guess(rows.zeros()), TIGHT, Effort()).weights
     theirs = centre_classes(rows, rows.place_start(fit_linear(x, y, kind, c, OTHER_WAY).start))
     # A large C leaves the weights that matter least open, so these are compared where it is small.
     excess = rows.evaluate_exactly(ours, c).objective / rows.evaluate_exactly(theirs, c).objective - 1
@@ -88,8 +88,8 @@ def test_solutions_do_not_depend_on_the_number_of_threads(kind: str) -> None:
 
 
 def test_blocks_cover_all_rows_once() -> None:
-    for n, scores in ((1, 1), (10_000, 1), (50_000, 100), (70_001, 1000)):
-        rows = np.concatenate([np.arange(n)[block] for block in divide_rows(n, scores, on_gpu=False)])
+    for n, columns, scores in ((1, 1, 1), (10_000, 5000, 1), (50_000, 256, 100), (70_001, 64, 1000)):
+        rows = np.concatenate([np.arange(n)[block] for block in divide_rows(n, columns, scores, on_gpu=False)])
         assert np.array_equal(rows, np.arange(n))
 
 
@@ -124,9 +124,9 @@ def test_tensors_are_solved_as_arrays_are(kind: str, classes: int) -> None:
 def test_a_start_costs_fewer_passes_and_leads_to_the_same_solution() -> None:
     x, y = make_rows()
     rows = prepare("logreg", x, encode_labels(y))
-    cold = solve_rows(rows, 0.1, rows.zeros(), TIGHT, Effort())
-    near = rows.to_start(solve_rows(rows, 0.1, rows.zeros(), SEARCH, Effort()).weights)
-    warm = solve_rows(rows, 0.1, rows.place_start(near), TIGHT, Effort())
+    cold = solve_rows(rows, 0.1, Guess(rows.zeros()), TIGHT, Effort())
+    near = rows.to_start(solve_rows(rows, 0.1, Guess(rows.zeros()), SEARCH, Effort()).weights)
+    warm = solve_rows(rows, 0.1, Guess(rows.place_start(near)), TIGHT, Effort())
     assert warm.passes < cold.passes
     assert relative_error(warm.weights, cold.weights) < 1e-4
 
@@ -144,7 +144,7 @@ def test_passes_are_reported_as_they_are_done() -> None:
     rows = prepare("logreg", x, encode_labels(y))
     reports: list[tuple[int, int]] = []
     effort = Effort(lambda done, total: reports.append((done, total)), expected=5)
-    solution = solve_rows(rows, 0.1, rows.zeros(), SEARCH, effort)
+    solution = solve_rows(rows, 0.1, Guess(rows.zeros()), SEARCH, effort)
     assert [done for done, _ in reports] == list(range(1, solution.passes + 1))
     assert all(total >= done for done, total in reports)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featx.linear.many_rows import path as module
-from featx.linear.many_rows.path import PathRows, PathSetting, gather_rows, map_folds, open_fold
+from featx.linear.many_rows.path import PathRows, PathSetting, gather_rows, list_between, map_folds, open_fold
 from featx.linear.val_scores import stack_scores
 from featx.types import Fold
 
@@ -47,3 +47,10 @@ def test_an_error_in_a_fold_is_raised(rows: PathRows) -> None:
 
     with pytest.raises(KeyError, match="0"):
         map_folds(fail, FOLDS, rows, PathSetting("svm", 2))
+
+
+def test_values_between_rise_by_equal_factors_of_ten_at_most() -> None:
+    assert list_between(0.1, 100.0) == pytest.approx([1.0, 10.0])
+    assert list_between(0.1, 1.0) == []
+    assert list_between(0.1, 2.0) == pytest.approx([0.1 * 20**0.5])
+    assert list_between(1.0, 0.001) == []
