@@ -1,6 +1,6 @@
 """How fast bases of each kind are extracted from files, by each engine, and beside what people use instead.
 
-    python benchmarks/engines.py DATA [--images 300] [--rounds 3] [--weights FOLDER]
+    python benchmarks/engines.py DATA [--images 300] [--rounds 3] [--weights FOLDER] [--bases timm:resnet50 ...]
 
 Every figure comes from a process of its own, which takes its turn in each round, as in `benchmarks/extract.py`, from
 which the clock and the rivals come; imports are not counted, building, translating, reading and writing are. "predict"
@@ -104,12 +104,24 @@ class Row:
         return f"featx, {engine}, {self.precision}"
 
 
-BASES = ("mobilenet_v2", "timm:tf_efficientnet_lite0", "timm:resnet50", "own.py")
+USUAL = ("mobilenet_v2", "timm:tf_efficientnet_lite0", "timm:resnet50", "own.py")
+
+LIKE_RESNET50 = (
+    "timm:resnext50_32x4d",
+    "timm:seresnet50",
+    "timm:ecaresnet50d",
+    "timm:res2net50_26w_4s",
+    "timm:regnety_032",
+    "timm:convnext_tiny",
+)
+"""Networks with about as many weights, 19 to 29 million."""
+
+BASES = (*USUAL, *LIKE_RESNET50)
 
 ROWS = (
     *(Row(base, engine="torch") for base in BASES),
     *(Row(base) for base in BASES),
-    *(Row(base, precision="bfloat16") for base in BASES),
+    *(Row(base, precision="bfloat16") for base in USUAL),
     Row("mobilenet_v2", "by hand"),
     Row("timm:tf_efficientnet_lite0", "timm"),
     Row("timm:resnet50", "timm"),
@@ -241,7 +253,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--weights", help="a folder of weights, BASE-*.safetensors; random ones otherwise")
-    parser.add_argument("--bases", nargs="*", default=BASES, choices=BASES, help="instead of all")
+    parser.add_argument("--bases", nargs="*", default=USUAL, choices=BASES, help="instead of the usual ones")
     parser.add_argument("--skip", nargs="*", default=[], choices=["by hand", "timm", "predict"])
     parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
     default = Path(__file__).parent / "results" / "engines.txt"
