@@ -51,8 +51,8 @@ NO_CREDENTIALS = re.compile(
 """Parts of errors that come where obstore has looked everywhere for credentials: at last it asks the machine itself."""
 
 
-NO_BYTES = re.compile(r"status code: 416|object was only 0 bytes long")
-"""Parts of errors about ranges of an object of no bytes, which stands for none."""
+NO_BYTES = re.compile(r"status code: 416|object was only \d+ bytes long")
+"""Parts of errors about ranges beyond the end of an object: it is another now, or of no bytes, which stands for none."""
 
 OTHER_REGION = re.compile(r"redirect without LOCATION|PermanentRedirect|AuthorizationHeaderMalformed")
 """Parts of errors of S3 about buckets that lie in another region than requests are made for."""
@@ -236,6 +236,11 @@ def find_status(text: str) -> int | None:
     """Find the status of HTTP that an error states."""
     match = re.search(r"status code: (\d{3})", text)
     return int(match[1]) if match else None
+
+
+def quote_tag(tag: str) -> str:
+    """Write the tag of an object as answers to requests for it do: lists of Azure leave the quotes out."""
+    return tag if tag.endswith('"') else f'"{tag}"'
 
 
 def describe(text: str) -> str:

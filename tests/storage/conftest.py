@@ -1,4 +1,4 @@
-"""Places that a cache may lie in: a folder, and buckets in memory, in a folder and of an S3 server of this machine."""
+"""Places that a cache may lie in: a folder, and buckets in memory, in a folder, of an S3 server and of Azurite."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from featx.storage.client import make_client
 from featx.storage.objects import storage_of_bucket
 from featx.storage.paths import CachePath, parse_cache
+from tests.storage import azure
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "nobody",
@@ -56,7 +57,32 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     forget_clients()
 
 
-@pytest.fixture(params=["folder", "memory", "file", "s3"])
+@pytest.fixture(scope="session")
+def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An Azurite on this machine: its address."""
+    program = azure.find_azurite()
+    if program is None:
+        pytest.skip("azurite-blob is not installed: nothing here speaks Azure Blob Storage")
+    with azure.running(program, tmp_path_factory.mktemp("azurite")) as address:
+        yield address
+
+
+@pytest.fixture
+def az(azure_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty folder in a container of that server, whose credentials stand in the environment."""
+    pytest.importorskip("obstore", reason="obstore is not installed: no object store can be reached")
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", azure_server)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", azure.ACCOUNT)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", azure.KEY)
+    monkeypatch.setenv("FEATX_LOCAL_CACHE", str(tmp_path / "copies"))
+    forget_clients()
+    container = f"features-{uuid.uuid4().hex[:12]}"
+    azure.make_container(azure_server, container)
+    yield f"az://{container}/some/folder"
+    forget_clients()
+
+
+@pytest.fixture(params=["folder", "memory", "file", "s3", "az"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CachePath]:
     """An empty cache of each kind."""
     if request.param == "folder":
@@ -66,7 +92,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("FEATX_LOCAL_CACHE", str(tmp_path / "copies"))
     forget_clients()
     urls = {"memory": f"memory://{uuid.uuid4().hex}/some/folder", "file": f"file://{tmp_path}/bucket"}
-    url = urls[request.param] if request.param in urls else request.getfixturevalue("s3")
+    url = urls[request.param] if request.param in urls else request.getfixturevalue(request.param)
     yield parse_cache(url)
     forget_clients()
 
