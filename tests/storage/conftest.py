@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,10 @@ CREDENTIALS = {
     "AWS_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+
+GOOGLE_LACKS = "moto knows neither copies nor conditions of Google's, nor does any emulator that lists objects"
+"""Why tests of moving objects are skipped there."""
 
 
 def forget_clients() -> None:
@@ -82,7 +87,23 @@ def az(azure_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     forget_clients()
 
 
-@pytest.fixture(params=["folder", "memory", "file", "s3", "az"])
+@pytest.fixture
+def gs(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty folder by Google's protocol, which the S3 server speaks except for copies and conditions."""
+    pytest.importorskip("obstore", reason="obstore is not installed: no object store can be reached")
+    monkeypatch.setenv("GOOGLE_BASE_URL", s3_server)
+    monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "not-a-secret")
+    monkeypatch.setenv("FEATX_LOCAL_CACHE", str(tmp_path / "copies"))
+    forget_clients()
+    # obstore writes a hyphen as %2D, which the server does not read in names of buckets.
+    bucket = f"features{uuid.uuid4().hex[:12]}"
+    with urllib.request.urlopen(urllib.request.Request(f"{s3_server}/{bucket}", method="PUT"), timeout=60) as answer:
+        assert answer.status == 200
+    yield f"gs://{bucket}/some/folder"
+    forget_clients()
+
+
+@pytest.fixture(params=["folder", "memory", "file", "s3", "az", "gs"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CachePath]:
     """An empty cache of each kind."""
     if request.param == "folder":
@@ -95,6 +116,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     url = urls[request.param] if request.param in urls else request.getfixturevalue(request.param)
     yield parse_cache(url)
     forget_clients()
+
+
+@pytest.fixture
+def place_of_moves(place: CachePath) -> CachePath:
+    """An empty cache of each kind that objects can be moved in."""
+    if str(place).startswith("gs://"):
+        pytest.skip(GOOGLE_LACKS)
+    return place
 
 
 def list_copies() -> list[Path]:

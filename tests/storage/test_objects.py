@@ -97,7 +97,8 @@ def test_an_object_larger_than_any_part_is_broken_before_it_is_read(s3: str, mon
         store.get(KEY, rows)
 
 
-def test_a_part_that_is_put_aside_while_it_is_listed_is_gone_for_readers(place: CachePath) -> None:
+def test_a_part_that_is_put_aside_while_it_is_listed_is_gone_for_readers(place_of_moves: CachePath) -> None:
+    place = place_of_moves
     store, rows = fill(place, parts=3)
     listed = list_parts(store.folder(KEY))
     with store.storage.holding(listed[1]) as state:
