@@ -46,7 +46,7 @@ CLIENT = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": "15m"}
 NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 
 NO_CREDENTIALS = re.compile(
-    r"169\.254\.|metadata\.google|/metadata/|/latest/|credentials? (not|were not) found|No credential|"
+    r"169\.254\.|metadata\.google|computeMetadata|/metadata/|/latest/|credentials? (not|were not) found|No credential|"
     r"Account must be specified"
 )
 """Parts of errors that come where obstore has looked everywhere for credentials: at last it asks the machine itself."""
@@ -59,7 +59,7 @@ BAD_BUCKET = re.compile(r"InvalidBucketName|InvalidResourceName|OutOfRangeInput"
 """Codes of errors about buckets of names that the service gives to none."""
 
 NO_BYTES = re.compile(r"status code: 416|object was only \d+ bytes long")
-"""Parts of errors about ranges beyond the end of an object: it is another now, or of no bytes, which stands for none."""
+"""Parts of errors about ranges beyond the end of an object: it has changed, or has no bytes, which stands for none."""
 
 OTHER_REGION = re.compile(r"redirect without LOCATION|PermanentRedirect|AuthorizationHeaderMalformed")
 """Parts of errors of S3 about buckets that lie in another region than requests are made for."""

@@ -259,6 +259,7 @@ class ObjectStorage:
         # Google asks for the version, the others for the tag.
         condition = {"e_tag": tag, "version": version} if version else {"e_tag": tag}
         ask(file, lambda: self.client.copy(file.name_in_bucket, target.name_in_bucket))
+        ask(target, lambda: self._check_copy(target))
 
         def replace() -> bool:
             try:
@@ -278,6 +279,11 @@ class ObjectStorage:
             self.remove_file(target)
         self.forget_copy(file)
         return is_moved
+
+    def _check_copy(self, target: ObjectPath) -> None:
+        """Raise LostConnection where a copy has no bytes yet: Azure may answer before it copies."""
+        if not self.client.head(target.name_in_bucket)["size"]:
+            raise LostConnection(f"'{target}' has not been copied yet: run the command again")
 
 
 def split(path: ObjectPath) -> tuple[str, str, Path | None]:

@@ -67,7 +67,7 @@ def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An Azurite on this machine: its address."""
     program = azure.find_azurite()
     if program is None:
-        pytest.skip("azurite-blob is not installed: nothing here speaks Azure Blob Storage")
+        pytest.skip("Azurite is not installed: npm ci --prefix .ci/azurite, or name azurite-blob in FEATX_AZURITE")
     with azure.running(program, tmp_path_factory.mktemp("azurite")) as address:
         yield address
 
