@@ -256,7 +256,7 @@ def is_refused(kind: str, status: int | None) -> bool:
 def find_status(text: str) -> int | None:
     """Find the status of HTTP that an error states."""
     # Azure deletes by requests of several, whose answers have codes of their own.
-    match = re.search(r"\bcode: (\d{3})\b", text)
+    match = re.search(r"(?:status |\()code: (\d{3})", text)
     return int(match[1]) if match else None
 
 

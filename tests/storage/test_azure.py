@@ -95,7 +95,7 @@ def test_an_object_that_is_shorter_now_has_changed(az: str, length: int) -> None
     place = parse_cache(az)
     assert isinstance(place, ObjectPath)
     storage_of(place).write_file(place / "a", [bytes(100)])
-    (entry,) = list_objects(place)
+    (entry,) = list_objects(place).entries
     storage_of(place).write_file(place / "a", [bytes(length)])
     # Not the bucket is to blame, which would end a run.
     with pytest.raises(FileNotFoundError, match="no such object"):

@@ -28,10 +28,10 @@ from featx.storage.paths import parse_cache
 from tests.data.counted import count_reads
 from tests.data.sources.archives.making import make_photos, make_png, make_splits, write_folder, write_tar, write_zip
 from tests.data.sources.archives.test_zip_file import later, summarize
+from tests.storage.conftest import forget_clients, s3, s3_server
 from tests.storage.proxy import Proxy
-from tests.storage.conftest import az, azure_server, forget_clients, gs, s3, s3_server
 
-__all__ = ["az", "azure_server", "gs", "s3", "s3_server"]
+__all__ = ["s3", "s3_server"]
 
 
 @pytest.fixture(autouse=True)
@@ -65,9 +65,6 @@ def make_old(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("featx.data.sources.archives.remembered_index.YOUNG_SECONDS", -60.0)
 
 
-SERVERS = ("s3", "az", "gs")
-"""Fixtures of servers on this machine."""
-
 FOLDERS: dict[str, Callable[[], dict[str, bytes]]] = {
     "class folders": make_photos,
     "splits": make_splits,
@@ -95,30 +92,6 @@ def test_a_folder_in_a_bucket_is_read_as_one_on_disk(
         assert relative_paths(listing) == relative_paths(on_disk)
         assert list_relative_paths(listing) == list_relative_paths(on_disk)
     assert "not read, since" not in caplog.text
-
-
-@pytest.mark.parametrize("kind", SERVERS)
-def test_a_folder_on_a_server_is_read_as_one_on_disk(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = request.getfixturevalue(kind)
-    made = {f"%20 {name}": data for name, data in make_photos("ü+&=?# red", 3).items()}
-    on_disk = list_images(str(write_folder(tmp_path / "photos", made)))
-    listing = list_images(put(url, made))
-    assert summarize(listing) == summarize(on_disk)
-    put(url, {"%20 red/00.png": make_png(99)})
-    with pytest.raises(OSError, match="was changed after it was listed"):
-        listing.read(f"{url}/%20 red/00.png")
-
-
-@pytest.mark.parametrize("kind", SERVERS)
-def test_shards_and_tables_on_a_server_are_read(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    url = request.getfixturevalue(kind)
-    put(url, {f"shards/{name}": data for name, data in write_shards(tmp_path / "shards").items()})
-    put(url, {"1.png": make_png(1), "a.csv": f"path,label\n1.png,a\n{url}/1.png,b\n".encode()})
-    on_disk = digest_all(tmp_path / "cache", list_images(str(tmp_path / "shards")))
-    on_server = digest_all(tmp_path / "cache", list_images(f"{url}/shards"))
-    assert np.array_equal(on_server.digests, on_disk.digests)
-    table = list_images(f"{url}/a.csv")
-    assert [table.read(path) for path in table.paths] == [make_png(1), make_png(1)]
 
 
 def test_digests_are_those_of_files_and_are_remembered_until_an_object_changes(bucket: str, tmp_path: Path) -> None:
