@@ -46,13 +46,20 @@ CLIENT = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": "15m"}
 NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 
 NO_CREDENTIALS = re.compile(
-    r"169\.254\.|metadata\.google|/metadata/|/latest/|credentials? (not|were not) found|No credential"
+    r"169\.254\.|metadata\.google|computeMetadata|/metadata/|/latest/|credentials? (not|were not) found|No credential|"
+    r"Account must be specified"
 )
 """Parts of errors that come where obstore has looked everywhere for credentials: at last it asks the machine itself."""
 
 
-NO_BYTES = re.compile(r"status code: 416|object was only 0 bytes long")
-"""Parts of errors about ranges of an object of no bytes, which stands for none."""
+BAD_CREDENTIALS = re.compile(r"Invalid Access Key|SAS query|decode service account|CryptoProvider")
+"""Parts of errors about keys that are none, which may quote some of them."""
+
+BAD_BUCKET = re.compile(r"InvalidBucketName|InvalidResourceName|OutOfRangeInput")
+"""Codes of errors about buckets of names that the service gives to none."""
+
+NO_BYTES = re.compile(r"status code: 416|object was only \d+ bytes long")
+"""Parts of errors about ranges beyond the end of an object: it has changed, or has no bytes, which stands for none."""
 
 OTHER_REGION = re.compile(r"redirect without LOCATION|PermanentRedirect|AuthorizationHeaderMalformed")
 """Parts of errors of S3 about buckets that lie in another region than requests are made for."""
@@ -63,7 +70,7 @@ BAD_NAME = re.compile(r"invalid path|Could not parse path")
 CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (`aws configure export-credentials --format env` gives them)",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
-    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or those of an application",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_USE_AZURE_CLI=true after `az login`",
 }
 """Where the services' own tools and obstore look for them."""
 
@@ -107,7 +114,7 @@ def make_client(bucket: str) -> Any:
         return kind(name, client_options={**CLIENT, "allow_http": is_http_wanted()}, retry_config=RETRY)
     # obstore has errors of its own for each kind of mistake.
     except Exception as error:
-        raise StoreError(f"'{bucket}' cannot be reached: {describe(str(error))}") from None
+        raise translate_refusal(str(error), bucket) from None
 
 
 def import_stores(where: str) -> Any:
@@ -132,7 +139,10 @@ def import_stores(where: str) -> Any:
 
 def is_http_wanted() -> bool:
     """Whether the user named a server without encryption, such as one of this machine."""
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
+    names = (
+        *("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+        *("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT", "GOOGLE_BASE_URL"),
+    )
     return any(os.environ.get(name, "").startswith("http://") for name in names)
 
 
@@ -203,11 +213,23 @@ def wait_for(request: Callable[[], T]) -> T:
     return outcome.result()
 
 
+def translate_refusal(text: str, bucket: str) -> StoreError:
+    """Word an error of obstore about what the environment says of a store."""
+    needed = CREDENTIALS.get(bucket.partition(":")[0], "them")
+    if NO_CREDENTIALS.search(text):
+        return StoreError(f"there are no credentials for '{bucket}': set {needed}")
+    if BAD_CREDENTIALS.search(text):
+        return StoreError(f"the credentials for '{bucket}' cannot be read: check {needed}")
+    return StoreError(f"'{bucket}' cannot be reached: {describe(text)}")
+
+
 def translate(error: Exception, path: ObjectPath) -> OSError:
     """Word an error of obstore, without addresses and signatures that it may hold."""
     text = str(error)
     if NO_BUCKET.search(text):
         return StoreError(f"there is no bucket '{path.bucket}': make it, or correct its name")
+    if BAD_BUCKET.search(text):
+        return StoreError(f"there is no bucket '{path.bucket}', since none may have this name: correct it")
     if isinstance(error, FileNotFoundError) or NO_BYTES.search(text):
         return FileNotFoundError(errno.ENOENT, "no such object", str(path))
     if OTHER_REGION.search(text):
@@ -219,8 +241,7 @@ def translate(error: Exception, path: ObjectPath) -> OSError:
     kind = type(error).__name__
     status = find_status(text)
     if NO_CREDENTIALS.search(text):
-        scheme = path.bucket.partition(":")[0]
-        return StoreError(f"there are no credentials for '{path.bucket}': set {CREDENTIALS.get(scheme, 'them')}")
+        return translate_refusal(text, path.bucket)
     if is_refused(kind, status):
         return StoreError(f"'{path.bucket}' refuses access ({describe(text)}): check the credentials and their rights")
     what = f"'{path}' cannot be reached: {describe(text)}"
@@ -234,8 +255,14 @@ def is_refused(kind: str, status: int | None) -> bool:
 
 def find_status(text: str) -> int | None:
     """Find the status of HTTP that an error states."""
-    match = re.search(r"status code: (\d{3})", text)
+    # Azure deletes by requests of several, whose answers have codes of their own.
+    match = re.search(r"(?:status |\()code: (\d{3})", text)
     return int(match[1]) if match else None
+
+
+def quote_tag(tag: str) -> str:
+    """Write the tag of an object as answers to requests for it do: lists of Azure leave the quotes out."""
+    return tag if tag.endswith('"') else f'"{tag}"'
 
 
 def describe(text: str) -> str:
@@ -244,6 +271,9 @@ def describe(text: str) -> str:
     status = re.search(r"status code: (\d{3}(?: [A-Z][a-z]+)*)", text)
     if status:
         return status[1] + (f", {code[1]}" if code else "")
+    one_of_several = re.search(r"\(code: (\d{3})\)", text)
+    if one_of_several:
+        return one_of_several[1]
     way = re.search(r"HTTP error: ([a-z ]{1,60})", text)
     if way:
         return way[1].strip()

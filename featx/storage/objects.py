@@ -10,7 +10,7 @@ from typing import Any
 
 from featx.errors import BrokenPart, StoreError
 from featx.files import show_size
-from featx.storage.client import FETCHING_THREADS, LostConnection, ask, make_client
+from featx.storage.client import FETCHING_THREADS, LostConnection, ask, make_client, quote_tag
 from featx.storage.copies import HEAD, Copies, open_in_memory, read_room
 from featx.storage.opened import Data, MeasureHead, OpenedFile
 from featx.storage.paths import ObjectMeta, ObjectPath, usual_folder
@@ -38,7 +38,7 @@ def storage_of_bucket(bucket: str, copies: Path | None) -> ObjectStorage:
 def read_meta(meta: Any) -> ObjectMeta:
     """Take what obstore says of an object."""
     modified = meta["last_modified"].timestamp()
-    return ObjectMeta(meta["size"], meta["e_tag"] or str(modified), modified, meta["version"] or "")
+    return ObjectMeta(meta["size"], quote_tag(meta["e_tag"] or str(modified)), modified, meta["version"] or "")
 
 
 class ObjectStorage:
@@ -101,8 +101,12 @@ class ObjectStorage:
 
     def _head(self, path: ObjectPath) -> ObjectMeta:
         """Ask for the size and state of an object."""
-        meta = read_meta(ask(path, lambda: self.client.head(path.name_in_bucket)))
-        if not meta.size:
+        return read_meta(self._ask_head(path))
+
+    def _ask_head(self, path: ObjectPath) -> Any:
+        """Ask for what obstore says of an object."""
+        meta = ask(path, lambda: self.client.head(path.name_in_bucket))
+        if not meta["size"]:
             raise FileNotFoundError(2, "no such object", str(path))
         return meta
 
@@ -128,7 +132,7 @@ class ObjectStorage:
         joined = b"".join([memoryview(piece).cast("B") for piece in data])
         result = ask(file, lambda: self.client.put(file.name_in_bucket, joined, use_multipart=False))
         if is_read_again and result["e_tag"]:
-            self.copies.keep(file, ObjectMeta(len(joined), result["e_tag"], 0.0), joined)
+            self.copies.keep(file, ObjectMeta(len(joined), quote_tag(result["e_tag"]), 0.0), joined)
 
     def open_file(self, file: ObjectPath, measure_head: MeasureHead | None = None) -> OpenedFile:
         """Open the copy of an object, or of its head, which is made if there is none."""
@@ -239,8 +243,9 @@ class ObjectStorage:
     @contextmanager
     def holding(self, file: ObjectPath) -> Iterator[str]:
         """Give the tag and the version of an object, which are others once somebody writes it."""
-        meta = self._head(file)
-        yield f"{meta.tag}\n{meta.version}"
+        meta = self._ask_head(file)
+        # The tag as the store writes it, which is to be told so.
+        yield f"{meta['e_tag']}\n{meta['version'] or ''}"
 
     def move_file(self, file: ObjectPath, target: ObjectPath, state: str) -> bool:
         """Move an object that has this tag and version; tell whether it was.
@@ -254,6 +259,7 @@ class ObjectStorage:
         # Google asks for the version, the others for the tag.
         condition = {"e_tag": tag, "version": version} if version else {"e_tag": tag}
         ask(file, lambda: self.client.copy(file.name_in_bucket, target.name_in_bucket))
+        ask(target, lambda: self._check_copy(target))
 
         def replace() -> bool:
             try:
@@ -263,7 +269,7 @@ class ObjectStorage:
                 return not self.exists(file)
             # A store that knows no conditions, such as folders: nobody writes there but tests.
             except NotImplementedError:
-                if self._head(file).tag != tag:
+                if self._ask_head(file)["e_tag"] != tag:
                     return False
                 self.client.delete(file.name_in_bucket)
             return True
@@ -273,6 +279,11 @@ class ObjectStorage:
             self.remove_file(target)
         self.forget_copy(file)
         return is_moved
+
+    def _check_copy(self, target: ObjectPath) -> None:
+        """Raise LostConnection where a copy has no bytes yet: Azure may answer before it copies."""
+        if not self.client.head(target.name_in_bucket)["size"]:
+            raise LostConnection(f"'{target}' has not been copied yet: run the command again")
 
 
 def split(path: ObjectPath) -> tuple[str, str, Path | None]:

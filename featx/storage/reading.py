@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from featx.errors import StoreError
 from featx.storage.bad_names import BAD_NAME, list_any_names
-from featx.storage.client import FETCHING_THREADS, BadName, LostConnection, ask, make_client
+from featx.storage.client import FETCHING_THREADS, BadName, LostConnection, ask, make_client, quote_tag
 from featx.storage.paths import ObjectPath
 from featx.storage.threads import requesting_threads
 
@@ -144,7 +144,7 @@ def list_anew(client: Any, folder: ObjectPath) -> Iterator[ObjectEntry]:
 def make_entry(name: str, meta: Any) -> ObjectEntry:
     """Take what obstore says of an object."""
     modified = int(meta["last_modified"].timestamp() * 1e9)
-    return ObjectEntry(name, meta["size"], meta["e_tag"] or str(modified), modified)
+    return ObjectEntry(name, meta["size"], quote_tag(meta["e_tag"] or str(modified)), modified)
 
 
 def find_object(path: ObjectPath) -> ObjectEntry | None:
@@ -235,7 +235,7 @@ def read_object(path: ObjectPath, tag: str, begin: int, end: int) -> bytes:
         modified = int(result.meta["last_modified"].timestamp() * 1e9)
         if len(data) < min(end, result.meta["size"]) - begin:
             raise LostConnection(f"'{path}' cannot be read: the answer ended after {len(data)} bytes")
-        return result.meta["e_tag"] or str(modified), data
+        return quote_tag(result.meta["e_tag"] or str(modified)), data
 
     found, data = ask(path, read)
     if found != tag or len(data) < end - begin:

@@ -1,9 +1,10 @@
-"""Places that a cache may lie in: a folder, and buckets in memory, in a folder and of an S3 server of this machine."""
+"""Places that a cache may lie in: a folder, and buckets in memory, in a folder, of an S3 server and of Azurite."""
 
 from __future__ import annotations
 
 import logging
 import os
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from featx.storage.client import make_client
 from featx.storage.objects import storage_of_bucket
 from featx.storage.paths import CachePath, parse_cache
+from tests.storage import azure
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "nobody",
@@ -20,6 +22,10 @@ CREDENTIALS = {
     "AWS_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+
+GOOGLE_LACKS = "moto knows neither copies nor conditions of Google's, nor does any emulator that lists objects"
+"""Why tests of moving objects are skipped there."""
 
 
 def forget_clients() -> None:
@@ -56,7 +62,48 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     forget_clients()
 
 
-@pytest.fixture(params=["folder", "memory", "file", "s3"])
+@pytest.fixture(scope="session")
+def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An Azurite on this machine: its address."""
+    program = azure.find_azurite()
+    if program is None:
+        pytest.skip("Azurite is not installed: npm ci --prefix .ci/azurite, or name azurite-blob in FEATX_AZURITE")
+    with azure.running(program, tmp_path_factory.mktemp("azurite")) as address:
+        yield address
+
+
+@pytest.fixture
+def az(azure_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty folder in a container of that server, whose credentials stand in the environment."""
+    pytest.importorskip("obstore", reason="obstore is not installed: no object store can be reached")
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", azure_server)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", azure.ACCOUNT)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", azure.KEY)
+    monkeypatch.setenv("FEATX_LOCAL_CACHE", str(tmp_path / "copies"))
+    forget_clients()
+    container = f"features-{uuid.uuid4().hex[:12]}"
+    azure.make_container(azure_server, container)
+    yield f"az://{container}/some/folder"
+    forget_clients()
+
+
+@pytest.fixture
+def gs(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty folder by Google's protocol, which the S3 server speaks except for copies and conditions."""
+    pytest.importorskip("obstore", reason="obstore is not installed: no object store can be reached")
+    monkeypatch.setenv("GOOGLE_BASE_URL", s3_server)
+    monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "not-a-secret")
+    monkeypatch.setenv("FEATX_LOCAL_CACHE", str(tmp_path / "copies"))
+    forget_clients()
+    # obstore writes a hyphen as %2D, which the server does not read in names of buckets.
+    bucket = f"features{uuid.uuid4().hex[:12]}"
+    with urllib.request.urlopen(urllib.request.Request(f"{s3_server}/{bucket}", method="PUT"), timeout=60) as answer:
+        assert answer.status == 200
+    yield f"gs://{bucket}/some/folder"
+    forget_clients()
+
+
+@pytest.fixture(params=["folder", "memory", "file", "s3", "az", "gs"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CachePath]:
     """An empty cache of each kind."""
     if request.param == "folder":
@@ -66,9 +113,17 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("FEATX_LOCAL_CACHE", str(tmp_path / "copies"))
     forget_clients()
     urls = {"memory": f"memory://{uuid.uuid4().hex}/some/folder", "file": f"file://{tmp_path}/bucket"}
-    url = urls[request.param] if request.param in urls else request.getfixturevalue("s3")
+    url = urls[request.param] if request.param in urls else request.getfixturevalue(request.param)
     yield parse_cache(url)
     forget_clients()
+
+
+@pytest.fixture
+def place_of_moves(place: CachePath) -> CachePath:
+    """An empty cache of each kind that objects can be moved in."""
+    if str(place).startswith("gs://"):
+        pytest.skip(GOOGLE_LACKS)
+    return place
 
 
 def list_copies() -> list[Path]:

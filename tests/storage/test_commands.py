@@ -78,7 +78,8 @@ def test_commands_give_on_every_place_what_they_give_on_a_folder(
 
 
 @pytest.mark.slow
-def test_broken_parts_are_put_aside_and_computed_again(place: CachePath, featx: Featx, photos: Path) -> None:
+def test_broken_parts_are_put_aside_and_computed_again(place_of_moves: CachePath, featx: Featx, photos: Path) -> None:
+    place = place_of_moves
     extract = ("extract", photos, *BASE, "-l", "layer2", "--json", "--cache", place)
     run(featx, *extract)
     features = read_features(place)

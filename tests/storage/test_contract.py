@@ -106,7 +106,9 @@ class TestStorage:
         assert abs(storage.read_modified(listed) - first) < 2e9
         assert first > 1.7e18
 
-    def test_a_file_is_moved_unless_another_has_taken_its_name(self, place: CachePath, storage: Storage) -> None:
+    def test_a_file_is_moved_unless_another_has_taken_its_name(self, place_of_moves: CachePath) -> None:
+        place = place_of_moves
+        storage = storage_of(place)
         file = place / "a" / "part"
         target = place / "quarantine" / "a" / "part"
         storage.write_file(file, [b"broken"])

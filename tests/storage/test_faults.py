@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from featx.store.compact import compact
 from featx.store.store import FeatureStore
 from featx.store.verify import verify
 from tests.storage.conftest import forget_clients
-from tests.storage.proxy import Proxy
+from tests.storage.proxy import FAULTS, Proxy
 from tests.store.samples import KEY, features_of, make_digests
 
 IS_LONG = bool(os.environ.get("FEATX_STRESS"))
@@ -33,11 +34,13 @@ EXTRACTION_KILLS = 12 if IS_LONG else 2
 PARTS = 60 if IS_LONG else 12
 ROWS = make_digests(200)
 WIDE = (500,)
+ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "az": "AZURE_STORAGE_ENDPOINT"}
+"""What a server is named by in the environment."""
 
 
 @pytest.fixture
 def proxy(s3: str, s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    made = Proxy(s3_server, ("none", "cut request", "cut answer", "no answer", "error", "slow"))
+    made = Proxy(s3_server, FAULTS)
     monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
     forget_clients()
     yield made
@@ -51,10 +54,16 @@ def go_direct(s3_server: str, monkeypatch: pytest.MonkeyPatch, copies: Path) -> 
     forget_clients()
 
 
+@pytest.mark.parametrize("kind", ENDPOINTS)
 def test_a_bad_network_loses_no_row_and_changes_no_number(
-    s3: str, s3_server: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    store = FeatureStore(parse_cache(s3))
+    url = request.getfixturevalue(kind)
+    server = os.environ[ENDPOINTS[kind]]
+    proxy = Proxy(server, FAULTS)
+    monkeypatch.setenv(ENDPOINTS[kind], proxy.url + urlsplit(server).path)
+    forget_clients()
+    store = FeatureStore(parse_cache(url))
     store.describe(StoredBase(KEY.base, "random", (), True))
     digests = make_digests(20 * PARTS)
     reported = []
@@ -71,7 +80,10 @@ def test_a_bad_network_loses_no_row_and_changes_no_number(
     forget_clients()
     assert np.array_equal(store.get(KEY, rows), features_of(rows, WIDE))
     assert sum(proxy.counts.values()) - proxy.counts["none"] >= PARTS / 2
-    go_direct(s3_server, monkeypatch, tmp_path / "more")
+    proxy.kill()
+    monkeypatch.setenv(ENDPOINTS[kind], server)
+    monkeypatch.setenv("FEATX_LOCAL_CACHE", str(tmp_path / "more"))
+    forget_clients()
     assert np.array_equal(store.get(KEY, rows), features_of(rows, WIDE))
     assert verify(store.root).problems == []
 

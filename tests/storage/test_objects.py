@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from featx.errors import BrokenPart
-from featx.storage import objects
+from featx.errors import BrokenPart, StoreError
+from featx.storage import client, objects
+from featx.storage.interface import storage_of
+from featx.storage.objects import ObjectStorage
 from featx.storage.paths import CachePath, ObjectPath, parse_cache
 from featx.store.part import Part
 from featx.store.paths import list_parts
@@ -72,6 +74,29 @@ def test_a_header_longer_than_the_first_request_is_read_by_a_second_one(place: C
     assert np.array_equal(store.get(KEY, digests), features_of(digests, (2,)))
 
 
+@pytest.mark.parametrize("place", ["memory", "file", "s3", "az", "gs"], indirect=True)
+def test_what_was_read_is_not_read_again_once_it_is_listed(place: ObjectPath) -> None:
+    storage = storage_of(place)
+    assert isinstance(storage, ObjectStorage)
+    storage.write_file(place / "read", [b"1"])
+    storage.open_file(place / "read").close()
+    storage.write_file(place / "written", [b"2"], is_read_again=True)
+    for listed in storage.list_files(place):
+        assert listed.meta is not None
+        assert storage.copies.has(listed, listed.meta)
+
+
+def test_what_is_not_copied_yet_is_not_taken_away(gs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client.time, "sleep", lambda seconds: None)
+    place = parse_cache(gs)
+    storage = storage_of(place)
+    storage.write_file(place / "part", [b"broken"])
+    # The server makes an object of no bytes, as Azure does before it copies.
+    with storage.holding(place / "part") as state, pytest.raises(StoreError, match="/aside' has not been copied yet"):
+        storage.move_file(place / "part", place / "aside", state)
+    assert storage.read_file(place / "part", 9, "a part") == b"broken"
+
+
 def test_readers_find_rows_that_are_merged_while_they_read(place: CachePath) -> None:
     from featx.store.compact import compact
 
@@ -97,7 +122,8 @@ def test_an_object_larger_than_any_part_is_broken_before_it_is_read(s3: str, mon
         store.get(KEY, rows)
 
 
-def test_a_part_that_is_put_aside_while_it_is_listed_is_gone_for_readers(place: CachePath) -> None:
+def test_a_part_that_is_put_aside_while_it_is_listed_is_gone_for_readers(place_of_moves: CachePath) -> None:
+    place = place_of_moves
     store, rows = fill(place, parts=3)
     listed = list_parts(store.folder(KEY))
     with store.storage.holding(listed[1]) as state:

@@ -94,16 +94,6 @@ def test_a_folder_in_a_bucket_is_read_as_one_on_disk(
     assert "not read, since" not in caplog.text
 
 
-def test_a_folder_on_an_s3_server_is_read_as_one_on_disk(s3: str, tmp_path: Path) -> None:
-    made = {f"%20 {name}": data for name, data in make_photos("ü+&=?# red", 3).items()}
-    on_disk = list_images(str(write_folder(tmp_path / "photos", made)))
-    listing = list_images(put(s3, made))
-    assert summarize(listing) == summarize(on_disk)
-    put(s3, {"%20 red/00.png": make_png(99)})
-    with pytest.raises(OSError, match="was changed after it was listed"):
-        listing.read(f"{s3}/%20 red/00.png")
-
-
 def test_digests_are_those_of_files_and_are_remembered_until_an_object_changes(bucket: str, tmp_path: Path) -> None:
     folder = digest_all(tmp_path / "cache", list_images(str(write_folder(tmp_path / "photos", make_photos()))))
     put(bucket, make_photos())
