@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
-"""A name that ends with a number: what stands before it, and its digits."""
+NUMBERED = re.compile(r"(.*\.)([0-9]{1,9})")
+"""A name that ends with a place in a list, such as "features.18": what stands before it, and its digits."""
 
 
 class Command(Protocol):
@@ -102,7 +102,7 @@ def first_line(error: Exception) -> str:
 
 def did_you_mean(name: str, choices: Sequence[str]) -> str:
     """Suggest the most similar of some names as a sentence after a space; "" if none is similar."""
-    # Of names that differ in a number of as many digits, the nearest: by letters alone, 'x.19' is more like 'x.9'.
+    # Of places in one list the nearest of as many digits: by letters alone, 'x.19' is more like 'x.9' than 'x.18'.
     wanted = NUMBERED.fullmatch(name)
     numbered = [match for choice in choices if (match := NUMBERED.fullmatch(choice)) and is_counterpart(match, wanted)]
     if wanted and numbered:
@@ -114,7 +114,7 @@ def did_you_mean(name: str, choices: Sequence[str]) -> str:
 
 
 def is_counterpart(match: re.Match[str], wanted: re.Match[str] | None) -> bool:
-    """Whether two names that end with a number differ in that number at most, and not in how many digits it has."""
+    """Whether two names that end with a place differ in that at most, and not in how many digits it has."""
     return wanted is not None and match[1] == wanted[1] and len(match[2]) == len(wanted[2])
 
 

@@ -248,7 +248,14 @@ PATHS = [
     ),
     repathed("drives", lambda path: f"C:\\{path}", stops="none of its 16 files exists. The first is 'C:\\images/ants0"),
     repathed("URLs of files", lambda path: f"file:///{path}", stops="The first is 'file:///images/ants0.png'; paths c"),
-    repathed("URLs", lambda path: f"https://a.org/{path}", stops="The first is 'https://a.org/images/ants0.png'"),
+    repathed(
+        "URLs",
+        lambda path: f"https://127.0.0.1:9/{path}",
+        stops="The first is 'https://127.0.0.1:9/images/ants0.png': 'https://127.0.0.1:9' cannot be reached",
+        labelled=0,
+        failed=("it refuses connections",) * 16,
+        predict_said=("images lie in 'https://127.0.0.1:9'",),
+    ),
     repathed("names without suffix", lambda path: path.removesuffix(".png"), stops="The first is 'images/ants0'; pa"),
     repathed("blanks around paths", lambda path: f" {path} "),
     table(

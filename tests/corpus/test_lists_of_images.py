@@ -79,7 +79,7 @@ def test_an_empty_list_is_bad_usage(stdin: bytes, here: Path, corpus_model: Path
     ("typed", "reason"),
     [
         ("nowhere.png", "is neither a file nor a folder. The folder '{here}' holds no 'nowhere.png'."),
-        ("https://example.org/a.png", "is neither a file nor a folder."),
+        ("https://127.0.0.1:9/a.png", "'https://127.0.0.1:9' cannot be reached: it refuses connections"),
         ("images/*.png", "is neither a file nor a folder. The folder '{here}"),
         (
             "a b.png",

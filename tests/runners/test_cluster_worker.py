@@ -36,13 +36,15 @@ def queue(request_: ExtractRequest) -> WorkQueue:
 
 
 @pytest.fixture
-def worker(request_: ExtractRequest, queue: WorkQueue, cache: Path) -> ClusterWorker:
+def worker(request_: ExtractRequest, queue: WorkQueue, cache: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterWorker:
     keys = list_feature_keys(open_base(request_.base), request_)
     token = "seen"
     cache.mkdir()
     (cache / token).touch()
     check = NodeCheck(__version__, str(Path.cwd()), cache, token, [])
     worker = ClusterWorker(Task(request_, keys, len(queue.rows), check, 30))
+    # It would take the log of this process over.
+    monkeypatch.setattr(worker.log, "begin", lambda level: None)
     assert worker.open() == "cpu"
     return worker
 

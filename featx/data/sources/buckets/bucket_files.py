@@ -330,6 +330,8 @@ def find_table_files(file: str, paths: Sequence[str], place: TablePlace) -> Imag
     is_all = len(urls) == len(paths)
     if is_all and not objects.rows:
         reason = objects.reasons.get(urls[0])
-        why = f": {reason}" if reason else ""
-        raise DataError(f"'{file}': {describe_absence(len(urls))}. The first is '{urls[0]}'{why}")
+        if reason is None:
+            raise DataError(f"'{file}': {describe_absence(len(urls))}. The first is '{urls[0]}'")
+        none_is = "the only file that it names cannot" if len(urls) == 1 else f"none of its {len(urls)} files can"
+        raise DataError(f"'{file}': {none_is} be read. The first is '{urls[0]}': {reason}")
     return objects if is_all else MixedFiles(objects)

@@ -82,7 +82,7 @@ def test_rows_of_such_a_table_may_name_other_hosts_and_no_file_of_this_machine(
         ("/endless.csv", "/endless.csv' cannot be read: the server does not say how long its answer is"),
         ("/latin.csv", "/latin.csv', line 2: byte 0xff is not UTF-8"),
         ("/page.csv", "/page.csv': "),
-        ("/bad.csv", "/bad.csv': none of its 2 files exists. The first is "),
+        ("/bad.csv", "/bad.csv': none of its 2 files can be read. The first is "),
     ],
 )
 def test_what_is_not_there_or_not_read_is_one_clear_line(server: WebServer, path: str, said: str) -> None:
