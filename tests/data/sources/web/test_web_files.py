@@ -227,7 +227,7 @@ def test_an_address_that_leads_nowhere_costs_no_other_row(tmp_path: Path, url: s
     listing = list_images(write_table(tmp_path / "a.csv", [url, "here.png"]))
     assert read_row(listing, 0).startswith(reason)
     assert read_row(listing, 1) == ""
-    with pytest.raises(DataError, match=re.escape(f"the only file that it names does not exist. The first is '{url}'")):
+    with pytest.raises(DataError, match=re.escape(f"the only file that it names cannot be read. The first is '{url}'")):
         list_images(write_table(tmp_path / "b.csv", [url]))
 
 
