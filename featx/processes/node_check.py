@@ -12,6 +12,7 @@ import featx
 from featx.errors import FeatxError
 from featx.files import open_unfinished
 from featx.processes.cluster import Cluster, Share
+from featx.processes.machine import Machine, describe_machine
 from featx.processes.workers import WorkerEnded
 from featx.storage.interface import storage_of
 from featx.storage.paths import CachePath, ObjectPath
@@ -143,24 +144,30 @@ def unfinished_file(folder: CachePath) -> Iterator[str]:
         path.unlink(missing_ok=True)
 
 
-def list_problems(check: NodeCheck) -> list[str]:
-    """List what this machine does not see; called on each node."""
-    return check.list_problems()
+def look_around(check: NodeCheck) -> tuple[list[str], Machine]:
+    """List what this machine does not see, and say which it is; called on each node."""
+    return check.list_problems(), describe_machine()
 
 
-def check_nodes(cluster: Cluster, check: NodeCheck) -> None:
+def check_nodes(cluster: Cluster, check: NodeCheck) -> dict[str, Machine]:
     """Ask each node whether it sees the cache and the images.
+
+    Returns
+    -------
+    dict of str to Machine
+        By the ids of the nodes, of which several may be one machine.
 
     Raises
     ------
     NodeError
         Naming every node that does not.
     """
-    calls = [(node, cluster.call(list_problems, Share(0, 0, node.id), check)) for node in cluster.list_nodes()]
+    calls = [(node, cluster.call(look_around, Share(0, 0, node.id), check)) for node in cluster.list_nodes()]
     found: list[str] = []
+    machines: dict[str, Machine] = {}
     for node, call in calls:
         try:
-            problems = cluster.result(call)
+            problems, machines[node.id] = cluster.result(call)
         except WorkerEnded as end:
             if node not in cluster.list_nodes():
                 # It has left the cluster meanwhile.
@@ -173,3 +180,4 @@ def check_nodes(cluster: Cluster, check: NodeCheck) -> None:
             f"{'; '.join(found)}. Every node must see data and cache under the same path, such as on a network file "
             "system, or be able to read their buckets; nothing was computed"
         )
+    return machines

@@ -12,7 +12,7 @@ import math
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +30,7 @@ from featx.images.range_report import RangeReport
 from featx.keys import FeatureKey
 from featx.log import note
 from featx.processes.cluster import Cluster, Node, Share, open_cluster
+from featx.processes.machine import Machine
 from featx.processes.node_check import SAMPLED, FarFile, NodeCheck, check_nodes, unfinished_file
 from featx.processes.workers import log_record
 from featx.requests import ExtractRequest
@@ -220,8 +221,8 @@ def extract_rows(
         sample = sample_images(ledger.listing, rows)
         far_images = find_far_images(ledger.listing, rows)
         check = NodeCheck(featx.__version__, str(Path.cwd()), request.cache, token, sample, far_images)
-        check_nodes(cluster, check)
-        workers = request.workers or count_room(cluster.list_nodes(), share)
+        machines = check_nodes(cluster, check)
+        workers = request.workers or count_workers(cluster.list_nodes(), share, machines)
         item_rows = choose_item_rows(len(rows), workers, rows_per_part(images, *storage_of(request.cache).part_rows))
         queue = WorkQueue(ledger.listing, rows, item_rows)
         device = request.device if request.device != "auto" or share.gpus else "cpu"
@@ -281,6 +282,40 @@ def choose_share(nodes: Sequence[Node], request: ExtractRequest) -> Share:
             f"no node of the cluster has {wanted} for a worker ({most}): choose --cpus-per-worker and --gpus-per-worker"
         )
     return share
+
+
+def count_workers(nodes: Sequence[Node], share: Share, machines: Mapping[str, Machine]) -> int:
+    """Count the workers that are started: as many as have room, but no more than cores that are really there.
+
+    Ray promises what it is told, or the cores of a machine of which a job has a part; and several nodes may lie on one.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+    share : Share
+    machines : mapping of str to Machine
+        By the ids of nodes; one that joined meanwhile is not among them.
+    """
+    room = count_room(nodes, share)
+    if share.gpus:
+        return room
+    by_machine: dict[str, list[Node]] = {}
+    for node in nodes:
+        place = machines[node.id].id if node.id in machines else node.id
+        by_machine.setdefault(place, []).append(node)
+    workers = 0
+    for there in by_machine.values():
+        # Nodes may each have cores of their own.
+        cores = {core for node in there if node.id in machines for core in machines[node.id].cores}
+        fits = count_room(there, share)
+        workers += min(fits, max(1, int(len(cores) // share.cpus))) if cores else fits
+    if workers < room:
+        note(
+            log,
+            f"Ray has room for {room} workers on machines with cores for {workers}: {workers} are started (--workers N "
+            "starts N)",
+        )
+    return workers
 
 
 def count_room(nodes: Sequence[Node], share: Share) -> int:

@@ -11,7 +11,6 @@ from featx.bases.architectures.fast_torchvision import import_without_compiler
 from featx.keys import FeatureKey
 from featx.processes.log_collector import LogCollector
 from featx.processes.node_check import NodeCheck, NodeError
-from featx.processes.time_slices import ask_for_long_slices
 from featx.requests import ExtractRequest
 from featx.runners.work_items import ItemReport, Stopped, WorkItem
 
@@ -68,8 +67,6 @@ class ClusterWorker:
         FeatxError
             As `run_here` does, before anything is computed.
         """
-        # Nodes of a cluster may share a machine, or promise more cores than there are.
-        ask_for_long_slices()
         self.log.begin(self.task.log_level)
         if problems := self.task.check.list_problems():
             raise NodeError(f"node '{platform.node()}' {' and '.join(problems)}")

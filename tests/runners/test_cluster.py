@@ -21,10 +21,12 @@ from featx.bases.loading import open_base
 from featx.data.digest_cache import digest_all
 from featx.data.sources import list_images
 from featx.errors import FeatxError, RequestError
+from featx.log import NOTE
 from featx.processes.cluster import ClusterError, Node, Share, check_version, open_cluster
+from featx.processes.machine import Machine
 from featx.processes.node_check import NodeError
 from featx.requests import ExtractRequest
-from featx.runners.cluster import choose_share, count_room
+from featx.runners.cluster import choose_share, count_room, count_workers
 from featx.runners.local import list_feature_keys
 from featx.runners.work_items import MOST_ATTEMPTS, ItemEndsWorkers, WorkQueue, choose_item_rows
 from featx.storage.paths import parse_cache, side_folder
@@ -267,6 +269,23 @@ def test_workers_get_a_gpu_and_its_part_of_the_cores_where_there_are_gpus(alone:
     assert count_room(mixed, Share(8, 1)) == 8
     assert count_room(mixed, Share(4, 0.5)) == 16
     assert count_room(mixed, Share(1, 0)) == 80
+
+
+def test_there_are_no_more_workers_than_cores(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(NOTE, "featx")
+    nodes = [Node(str(number), f"'{number}' (10.0.0.1)", 1, 0) for number in range(4)]
+    one, other = Machine("one", frozenset({0, 1})), Machine("other", frozenset({0, 1}))
+    assert count_workers(nodes, Share(1, 0), {"0": one, "1": one, "2": other, "3": other}) == 4
+    assert not caplog.records
+    assert count_workers(nodes, Share(1, 0), dict.fromkeys("0123", one)) == 2
+    assert "Ray has room for 4 workers on machines with cores for 2: 2 are started" in caplog.text
+    # Nodes that were given cores of their own, one that joined meanwhile, and more cores than a worker can have.
+    own = {str(number): Machine("one", frozenset({number})) for number in range(4)}
+    assert count_workers(nodes, Share(1, 0), own) == 4
+    assert count_workers(nodes, Share(1, 0), dict.fromkeys("012", one)) == 3
+    assert count_workers([Node("0", "'big' (10.0.0.1)", 64, 0)], Share(4, 0), {"0": one}) == 1
+    # What shares a GPU waits for it, mostly.
+    assert count_workers([Node("0", "'gpu' (10.0.0.1)", 8, 8)], Share(1, 1), {"0": one}) == 8
 
 
 def test_items_are_whole_parts_and_several_for_each_worker_of_small_data() -> None:
