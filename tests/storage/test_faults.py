@@ -79,7 +79,8 @@ def test_a_bad_network_loses_no_row_and_changes_no_number(
     monkeypatch.setenv("FEATX_LOCAL_CACHE", str(tmp_path / "others"))
     forget_clients()
     assert np.array_equal(store.get(KEY, rows), features_of(rows, WIDE))
-    assert sum(proxy.counts.values()) - proxy.counts["none"] >= PARTS / 2
+    # Faults are those of connections, which some servers keep for several requests.
+    assert sum(proxy.counts.values()) - proxy.counts["none"] >= PARTS / 4
     proxy.kill()
     monkeypatch.setenv(ENDPOINTS[kind], server)
     monkeypatch.setenv("FEATX_LOCAL_CACHE", str(tmp_path / "more"))
