@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx.data.listing import ImageFile
 from featx.data.sources.side_files import is_system_file
-from featx.files import read_regular_file
+from featx.files import read_regular_file, show_size
 
 __all__ = ["MAX_IMAGE_BYTES", "ON_DISK", "DiskFile", "DiskFiles", "MemoryFiles", "is_system_file", "read_file"]
 
@@ -32,6 +32,18 @@ def read_file(path: str) -> bytes:
         If it is gone, unreadable, above `MAX_IMAGE_BYTES`, or a pipe, device or socket, which are never waited for.
     """
     return read_regular_file(path, MAX_IMAGE_BYTES, "one image")
+
+
+def refuse_large(size: int) -> None:
+    """Refuse a file of too many bytes before it is read.
+
+    Raises
+    ------
+    OSError
+        If they are more than `MAX_IMAGE_BYTES`.
+    """
+    if size > MAX_IMAGE_BYTES:
+        raise OSError(f"{show_size(size)} are more than the {show_size(MAX_IMAGE_BYTES)} that are read of one image")
 
 
 def read_stamp(path: str) -> tuple[int, int, int, int]:

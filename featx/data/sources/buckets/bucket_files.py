@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from featx.data.listing import ImageFile, ImageFiles
 from featx.data.sources.archives.members import NoMember
 from featx.data.sources.buckets.lost import BucketLost
-from featx.data.sources.image_files import LARGEST_STAMP, MAX_IMAGE_BYTES, ON_DISK
+from featx.data.sources.image_files import LARGEST_STAMP, MAX_IMAGE_BYTES, ON_DISK, refuse_large
 from featx.data.sources.web.web_files import WebFile, find_addresses, refuse_users
 from featx.data.sources.written_paths import TablePlace, describe_absence
 from featx.errors import DataError, RequestError, StoreError, shorten
-from featx.files import show_size
 from featx.log import note
 from featx.storage.addresses import parse_address
 from featx.storage.paths import ObjectPath, is_object_url, is_web_url, parse_cache
@@ -133,9 +132,7 @@ class ObjectFile(NamedTuple):
         BucketLost
             If the bucket refuses, or cannot be reached.
         """
-        if self.size > MAX_IMAGE_BYTES:
-            most = show_size(MAX_IMAGE_BYTES)
-            raise OSError(f"{show_size(self.size)} are more than the {most} that are read of one image")
+        refuse_large(self.size)
         return read_span_of(ObjectPath(self.bucket, self.name), self.tag, 0, self.size)
 
     def check_access(self) -> None:

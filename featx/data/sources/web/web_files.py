@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from featx.data.sources.buckets.lost import BucketLost
-from featx.data.sources.image_files import MAX_IMAGE_BYTES
+from featx.data.sources.image_files import MAX_IMAGE_BYTES, refuse_large
 from featx.errors import DataError, RequestError
-from featx.files import show_size
 from featx.log import note
 from featx.storage.addresses import USER_REFUSED, names_user
 from featx.storage.paths import ObjectPath
@@ -43,9 +42,7 @@ class WebFile(NamedTuple):
         BucketLost
             If obstore is not installed, as it may be on one node of several.
         """
-        if self.size > MAX_IMAGE_BYTES:
-            most = show_size(MAX_IMAGE_BYTES)
-            raise OSError(f"{show_size(self.size)} are more than the {most} that are read of one image")
+        refuse_large(self.size)
         try:
             return read_address(self.url, self.tag, self.size)
         except RequestError as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from featx.data.listing import Listing
-from featx.data.sources.buckets.bucket_files import BucketFiles, find_named_objects
+from featx.data.sources.buckets.bucket_files import find_named_objects
+from featx.data.sources.buckets.bucket_folder import BucketTables
 from featx.data.sources.columns import ColumnChoice
 from featx.data.sources.content import PICTURE_SUFFIXES, find_suffix
 from featx.data.sources.csv_file import CSV_SUFFIXES, parse_csv
@@ -27,24 +28,8 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".parquet", ".arrow")
 """Files of pictures that are read in many small pieces."""
 
 
-class WebTables:
+class WebTables(BucketTables):
     """Tables at addresses of the web; what they name is asked for once all rows are known."""
-
-    is_on_disk = False
-    takes_urls = True
-    files = BucketFiles({}, [])
-
-    def is_file(self, path: str) -> bool:
-        """Nothing is asked for row by row."""
-        return False
-
-    def exists(self, path: str) -> bool:
-        """Nothing is asked for row by row."""
-        return False
-
-    def list_folders(self, folder: str) -> list[str]:
-        """No server lists its folders."""
-        return []
 
     def read_text(self, file: str) -> str:
         """Read a table.
@@ -64,10 +49,6 @@ class WebTables:
         except OSError as error:
             raise DataError(f"'{name}' cannot be read: {error.strerror or error}") from None
         return decode_text(name, data)
-
-    def name_path(self, path: str) -> str:
-        """Take the path as it is."""
-        return path
 
 
 def is_web(data: str) -> bool:
