@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.data.listing import ImageFile
-from featx.data.sources.image_files import LARGEST_STAMP, MAX_IMAGE_BYTES, make_stamp, read_stamp
-from featx.files import open_regular, read_at, show_size
+from featx.data.sources.image_files import LARGEST_STAMP, MAX_IMAGE_BYTES, make_stamp, read_stamp, refuse_large
+from featx.files import open_regular, read_at
 
 SIZE, MODIFIED, CHANGED, INODE = range(4)
 """Places in a stamp."""
@@ -86,8 +86,7 @@ def check_span(archive: Archive, place: int, count: int) -> None:
     OSError
         With the sizes.
     """
-    if count > MAX_IMAGE_BYTES:
-        raise OSError(f"{show_size(count)} are more than the {show_size(MAX_IMAGE_BYTES)} that are read of one image")
+    refuse_large(count)
     if place < 0 or count < 0 or place + count > archive.stamp[SIZE]:
         raise OSError("it ends beyond the end of the archive, which is cut short or damaged")
 

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from featx.archives.zip_directory import DEFLATED, IS_ENCRYPTED, LOCAL, STORED, find_bytes
 from featx.data.sources.archives.members import Archive, check_span, opened, read_span
-from featx.data.sources.image_files import MAX_IMAGE_BYTES
-from featx.files import show_size
+from featx.data.sources.image_files import MAX_IMAGE_BYTES, refuse_large
 
 OVERLAPPING = 0xFFFF
 """Stands for the method of a member that reaches into another one."""
@@ -87,9 +86,7 @@ class ZipMember(NamedTuple):
             raise OSError("overlaps another member: the zip file is damaged, or made to unpack to more than it holds")
         if self.method not in (STORED, DEFLATED):
             raise OSError(f"is compressed by method {self.method}, and only stored and deflated members are read")
-        if self.size > MAX_IMAGE_BYTES:
-            most = show_size(MAX_IMAGE_BYTES)
-            raise OSError(f"{show_size(self.size)} are more than the {most} that are read of one image")
+        refuse_large(self.size)
         check_span(self.archive, self.header, LOCAL.size)
         check_span(self.archive, self.header, self.packed)
         with opened(self.archive) as handle:

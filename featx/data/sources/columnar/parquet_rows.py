@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 from featx.data.sources.archives.members import Archive, opened
 from featx.data.sources.columnar.parquet_pages import check_pages
-from featx.data.sources.image_files import MAX_IMAGE_BYTES
-from featx.files import show_size
+from featx.data.sources.image_files import MAX_IMAGE_BYTES, refuse_large
 
 KEPT_BYTES = 2**26
 """Bytes of images that are kept of a row group: what a hundred threads read at a time of photos of 500 x 375."""
@@ -114,9 +113,7 @@ class GroupReader:
             first, images = next(batch for batch in reversed(self._kept) if batch[0] <= row)
             value = images[row - first]
             size = len(value.as_buffer()) if value.is_valid else 0
-            if size > MAX_IMAGE_BYTES:
-                most = show_size(MAX_IMAGE_BYTES)
-                raise OSError(f"{show_size(size)} are more than the {most} that are read of one image")
+            refuse_large(size)
             data: bytes | None = value.as_py()
         except (pa.ArrowException, StopIteration, MemoryError) as error:
             self._close()
