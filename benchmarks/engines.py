@@ -1,12 +1,16 @@
 """How fast bases of each kind are extracted from files, by each engine, and beside what people use instead.
 
     python benchmarks/engines.py DATA [--images 300] [--rounds 3] [--weights FOLDER] [--bases timm:resnet50 ...]
+    python benchmarks/engines.py DATA --against ../featx-before --out FILE
 
 Every figure comes from a process of its own, which takes its turn in each round, as in `benchmarks/extract.py`, from
 which the clock and the rivals come; imports are not counted, building, translating, reading and writing are. "predict"
 is `featx predict` with a model of the same base, on the same images. Beside images a second stand the milliseconds of
 one core that an image takes, all threads and processes together, which hold on a machine that has other work, too.
 Memory is the peak of the process.
+
+--against has `featx extract` of another working tree (`git worktree add`) take its turn as well, as it runs there by
+itself, and adds a column of how many times as fast a way is, in images a second.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import argparse
 import gc
 import importlib
 import json
+import math
 import os
 import resource
 import statistics
@@ -84,7 +89,7 @@ class Row:
     ----------
     base : str
     way : str
-        "featx", "by hand", "timm" or "predict".
+        "featx", "before" (of another tree), "by hand", "timm" or "predict".
     engine : str
         Of featx.
     precision : str
@@ -118,7 +123,10 @@ LIKE_RESNET50 = (
 
 BASES = (*USUAL, *LIKE_RESNET50)
 
+RUN_FEATX = "import sys; sys.argv[0] = 'featx'; from featx.cli.main import run; run()"
+
 ROWS = (
+    *(Row(base, "before") for base in BASES),
     *(Row(base, engine="torch") for base in BASES),
     *(Row(base) for base in BASES),
     *(Row(base, precision="bfloat16") for base in USUAL),
@@ -188,6 +196,17 @@ def predict(asked: argparse.Namespace, row: Row, folder: Path) -> Speed:
     return watch.read(len(label_images(PredictRequest(model, (asked.data,), request.base.weights)).labelled))
 
 
+def extract_before(asked: argparse.Namespace, row: Row, folder: Path) -> Speed:
+    """Have another tree extract into an empty cache; core time and memory are unknown, since it starts by itself."""
+    request = request_extraction(asked, row, folder / "cache")
+    command = [sys.executable, "-c", RUN_FEATX, "extract", asked.data, "--base", request.base.name, "--layer", "layer4"]
+    command += ["--cache", str(request.cache), "--json"]
+    command += ["--weights", str(request.base.weights)] if request.base.weights else []
+    environment = os.environ | {"PYTHONPATH": str(asked.against.resolve())}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return Speed(json.loads(done.stdout)["images_per_second"], math.nan, math.nan)
+
+
 def measure_here(asked: argparse.Namespace, row: Row, folder: Path) -> Speed:
     """Run one row in this process."""
     with suppress(ImportError):  # imports count for nobody; this one would come late
@@ -196,6 +215,8 @@ def measure_here(asked: argparse.Namespace, row: Row, folder: Path) -> Speed:
     asked.device = "auto"
     if row.way == "predict":
         return predict(asked, row, folder)
+    if row.way == "before":
+        return extract_before(asked, row, folder)
     if row.way == "featx":
         return extract(asked, row, folder)
     asked.weights = weights_of(row.base, asked.weights)
@@ -209,6 +230,7 @@ def measure(asked: argparse.Namespace, data: Path, row: Row) -> Speed:
     """Run one row in a process of its own."""
     command = [sys.executable, __file__, str(data), "--row", str(ROWS.index(row))]
     command += ["--weights", asked.weights] if asked.weights else []
+    command += ["--against", str(asked.against)] if asked.against else []
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     speed = Speed(*json.loads(done.stdout.splitlines()[-1]))
     print(f"{row.base}, {row.label}: {speed.rate:.1f} images/s, {speed.core_ms:.1f} ms of a core", file=sys.stderr)
@@ -217,7 +239,8 @@ def measure(asked: argparse.Namespace, data: Path, row: Row) -> Speed:
 
 def compare(asked: argparse.Namespace, data: Path) -> list[dict[str, object]]:
     """Let all rows take turns, and make a table of the medians and of their ratios within a round."""
-    rows = [row for row in ROWS if row.base in asked.bases and row.way not in asked.skip]
+    skipped = asked.skip if asked.against else [*asked.skip, "before"]
+    rows = [row for row in ROWS if row.base in asked.bases and row.way not in skipped]
     rounds: list[dict[Row, Speed]] = [{row: measure(asked, data, row) for row in rows} for _ in range(asked.rounds)]
 
     def middle(row: Row, of: Row | None = None) -> tuple[float, float]:
@@ -231,19 +254,20 @@ def compare(asked: argparse.Namespace, data: Path) -> list[dict[str, object]]:
         rate, per_core = middle(row)
         to_torch = middle(row, Row(row.base, engine="torch"))
         to_openvino = middle(row, Row(row.base))
-        table.append(
-            {
-                "base": row.base,
-                "way": row.label,
-                "images/s": rate,
-                "core ms/image": 1 / per_core,
-                "times torch": to_torch[0],
-                "by core time": to_torch[1],
-                "times OpenVINO float32": to_openvino[0],
-                "by its core time": to_openvino[1],
-                "MB": statistics.median(one[row].memory for one in rounds),
-            }
-        )
+        columns: dict[str, object] = {
+            "base": row.base,
+            "way": row.label,
+            "images/s": rate,
+            "core ms/image": 1 / per_core,
+            "times torch": to_torch[0],
+            "by core time": to_torch[1],
+            "times OpenVINO float32": to_openvino[0],
+            "by its core time": to_openvino[1],
+            "MB": statistics.median(one[row].memory for one in rounds),
+        }
+        if asked.against:
+            columns["times before"] = middle(row, Row(row.base, "before"))[0]
+        table.append(columns)
     return table
 
 
@@ -255,6 +279,7 @@ def main() -> None:
     parser.add_argument("--weights", help="a folder of weights, BASE-*.safetensors; random ones otherwise")
     parser.add_argument("--bases", nargs="*", default=USUAL, choices=BASES, help="instead of the usual ones")
     parser.add_argument("--skip", nargs="*", default=[], choices=["by hand", "timm", "predict"])
+    parser.add_argument("--against", type=Path, metavar="TREE", help="have featx in TREE take its turn as well")
     parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
     default = Path(__file__).parent / "results" / "engines.txt"
     parser.add_argument("--out", type=Path, default=default, help="where the table goes")
