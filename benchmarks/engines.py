@@ -203,7 +203,8 @@ def extract_before(asked: argparse.Namespace, row: Row, folder: Path) -> Speed:
     command += ["--cache", str(request.cache), "--json"]
     command += ["--weights", str(request.base.weights)] if request.base.weights else []
     environment = os.environ | {"PYTHONPATH": str(asked.against.resolve())}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    # Somewhere else: Python would look for modules in the working folder first.
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=folder)
     return Speed(json.loads(done.stdout)["images_per_second"], math.nan, math.nan)
 
 
