@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from threading import Condition, Lock
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's allocator (mallopt(3))."""
+
+LARGEST_KEPT_BLOCK = 2**25
+"""Bytes of a block that glibc may keep, at most, when it is freed: its own limit. Pillow asks for 2^24 at a time."""
+
+KEPT_BYTES = 2**26
+"""Freed bytes that glibc keeps for the next picture of the same thread: one of 16 megapixels."""
 
 
 class MemoryBudget:
@@ -100,12 +110,28 @@ class FreedMemory:
                 self.floor = max(1, count_resident_bytes() - held_by_others - held_of_files)
 
 
+@cache
+def keep_freed_memory() -> None:
+    """Have the C library keep what a large picture has freed for the next one, from now on.
+
+    glibc returns it and asks for it again, page by page: a tenth of the time of extracting photos of 24 megapixels.
+    """
+    set_parameter = find_c_function("mallopt")
+    if set_parameter is not None:
+        set_parameter(M_MMAP_THRESHOLD, LARGEST_KEPT_BLOCK)
+        set_parameter(M_TRIM_THRESHOLD, KEPT_BYTES)
+
+
 def return_freed_memory() -> None:
-    """Have the C library return freed memory to the system, where it can: glibc does not by itself."""
-    # On Windows and macOS there is no such function, nor in musl.
-    function = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if function is not None:
-        function(0)
+    """Have the C library return freed memory to the system, where it can: glibc does not return all by itself."""
+    trim = find_c_function("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def find_c_function(name: str) -> Callable[..., int] | None:
+    """Find a function of glibc; None on Windows and macOS, and in musl, which lack those that are asked for here."""
+    return getattr(ctypes.CDLL(None), name, None) if os.name == "posix" else None
 
 
 def count_resident_bytes() -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 import textwrap
@@ -123,3 +124,31 @@ def test_only_a_thread_that_is_alone_moves_the_floor(monkeypatch: pytest.MonkeyP
     with budget.hold(50):
         freed.make_room(50, budget)
     assert freed.floor == 1700
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep what they like")
+def test_a_large_picture_takes_the_memory_that_the_one_before_it_has_freed() -> None:
+    program = """
+        import io
+        import resource
+        import threading
+        from PIL import Image
+        from featx.images.decode import decode
+
+        file = io.BytesIO()
+        Image.new("RGB", (6000, 4000), "green").save(file, "JPEG")
+        faults = []
+
+        def use() -> None:
+            for _ in range(3):
+                before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+                decode(file.getvalue())
+                faults.append(resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before)
+
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join()
+        pages = 4 * 6000 * 4000 / resource.getpagesize()
+        assert faults[-1] < pages / 10, (pages, faults)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)
