@@ -22,7 +22,7 @@ from featx.images.formats.foreign import describe_foreign, describe_unread_tiff,
 from featx.images.formats.tiff import ORIENTATION, declare_contiguous, read_first_page
 from featx.images.formats.tiff_arrays import TiffArray, is_tiff_array, open_tiff_array
 from featx.images.formats.tiff_layout import read_layout
-from featx.images.memory_budget import FreedMemory, MemoryBudget, keep_freed_memory
+from featx.images.memory_budget import MANY_BLOCKS, FreedMemory, MemoryBudget, keep_freed_memory
 from featx.images.upright import find_upright_box, note_shown_box, to_rgb, turn_upright
 from featx.keys import ValueRange
 
@@ -76,9 +76,6 @@ DECODING_BUDGET = MemoryBudget(DECODING_MEMORY)
 """What all threads of this process share while they decode."""
 
 FREED_MEMORY = FreedMemory()
-
-MANY_BLOCKS_SHARE = 2**25
-"""Bytes from which on glibc returns what a picture has freed, before the next one asks for as much."""
 
 LARGE_SHARE = 2**26
 """Bytes from which on a picture looks for memory that other threads have freed and not returned."""
@@ -148,7 +145,7 @@ def decoding(
 @contextmanager
 def holding(needed: int) -> Iterator[None]:
     """Keep a share of the memory for decoding; for a large one, return to the system what others have freed."""
-    if needed >= MANY_BLOCKS_SHARE:
+    if needed >= MANY_BLOCKS:
         keep_freed_memory()
     watched = FREED_MEMORY.kept_low(needed, DECODING_BUDGET) if needed >= LARGE_SHARE else nullcontext()
     with DECODING_BUDGET.hold(needed), watched:

@@ -16,6 +16,9 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_KEPT_BLOCK = 2**25
 """Bytes of a block that glibc may keep, at most, when it is freed: its own limit. Pillow asks for 2^24 at a time."""
 
+MANY_BLOCKS = 2**25
+"""Bytes from which on glibc returns what a picture has freed before the next one asks for as much."""
+
 KEPT_BYTES = 2**26
 """Freed bytes that glibc keeps for the next picture of the same thread: one of 16 megapixels."""
 
