@@ -1,4 +1,4 @@
-"""Candidates whose features are cached: measured on all training images, by cross-validation."""
+"""Candidates whose features are cached: measured on all training images, or many of them, by cross-validation."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ from featx.linear.cross_validation import Scoring, score_folds
 from featx.linear.weighting import WeightedLabels
 from featx.processes.parallelism import count_numbers
 from featx.selection.forward import ForwardStep, SampleOfRows, counts_classes_alike, draw_sample, select_on_sample
+from featx.selection.sampling import draw_rows
 from featx.storage.paths import CachePath
 from featx.store.store import FeatureStore
-from featx.types import Matrix, Progress
+from featx.types import Matrix, Progress, RowNumbers
 
 REPEATS = 2
 """Cross-validations of each candidate. Of gains, ten differences tell nearly as much as fifteen: what they share is
@@ -43,6 +44,11 @@ larger inner products, and more views more rows, so that the same fit takes a sm
 
 MOST_LAYERS = 3
 """Layers in a set, at most: a fourth one gains little, and every step costs a factorisation a layer."""
+
+MOST_IMAGES = 10_000
+IMAGES_OF_CLASS = 20
+"""Training images that candidates are measured on, about: so many, or so many of each class if that is more. They tell
+accuracies to half a point, and differences between layers better; time grows with their number."""
 
 MOST_NUMBERS = 20000
 """Numbers in a feature, at most, for a layer to be scored: cross-validation of more would take minutes."""
@@ -59,7 +65,7 @@ class Material:
     ----------
     cache : pathlib.Path
     digests : (n, 32) uint8
-        The training images.
+        The training images that are looked at.
     rows : LabelledRows
     seed : int
     options : SearchOptions
@@ -76,6 +82,11 @@ class Material:
         """Read the features of all views: (views * n, d) float32."""
         features = Features(FeatureStore(self.cache), layer_set.keys, self.digests, views, layer_set.dim)
         return features.take(features.rows(np.arange(len(self.digests)), views))
+
+
+def draw_images(rows: LabelledRows, seed: int) -> RowNumbers:
+    """Draw the training images that candidates are measured on: all, or of many a sample, each class by its share."""
+    return draw_rows(rows, max(MOST_IMAGES, IMAGES_OF_CLASS * len(np.unique(rows.y))), seed)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from featx.bases.loading import load_base
 from featx.bases.pooling import pooled_shape
 from featx.bases.registry import resolve
 from featx.bases.similarity import candidates, probe
-from featx.classifiers.search import DEFAULT_OPTIONS, SearchOptions
+from featx.classifiers.search import SearchOptions
 from featx.engines.compute import PixelBatches, compute_features
 from featx.engines.device import choose_device
 from featx.engines.engine import LazyEngine, make_plan
@@ -132,14 +132,14 @@ def load_sample_base(choice: BaseChoice, stored_base: StoredBase | None) -> Base
 
 
 def score_sample(
-    base: Base, dataset: Dataset, scored_layers: set[str], seed: int, options: SearchOptions = DEFAULT_OPTIONS
+    base: Base, dataset: Dataset, scored_layers: set[str], seed: int, options: SearchOptions, device: str
 ) -> ScoredSample:
     """Run the base over a sample of images, and score the layers that are not scored yet."""
     sample = draw_sample(dataset, seed)
     batches = PixelBatches(dataset.manifest.listing, sample.tolist(), base.id.transform)
     usual_layers = candidates(base)
     layers = [layer for layer in usual_layers if layer not in scored_layers]
-    probed = probe(base, batches, layers)
+    probed = probe(base, batches, layers, choose_device(device))
     given = np.array(batches.rows_given, np.intp)
     rows = label_rows(dataset, given)
     options = replace(options, weighting=options.weighting.take(given))
@@ -176,13 +176,13 @@ class ViewsOfSample:
 
 
 def compute_views(
-    base: Base, dataset: Dataset, layers: Sequence[str], poolings: Sequence[str], seed: int
+    base: Base, dataset: Dataset, layers: Sequence[str], poolings: Sequence[str], seed: int, device: str
 ) -> ViewsOfSample:
     """Compute all views of a sample at some layers and poolings, and see how long it takes."""
     sample = draw_sample(dataset, seed)
     wanted = {layer: list(poolings) for layer in layers}
     clock = Clock()
-    plan = make_plan(base, wanted, choose_device("auto"), None, count_cores())
+    plan = make_plan(base, wanted, choose_device(device), None, count_cores())
     # What a larger run is done with, so that its time can be told from this one's.
     engine = LazyEngine("auto", plan, VIEWS * len(dataset.y), clock)
     started = time.perf_counter()
@@ -269,6 +269,8 @@ class Further:
     seed : int
     cache : pathlib.Path
         Where it is kept how long a pass takes.
+    device : str
+        Where the base runs: "auto", or a name of `choose_device`.
     """
 
     candidates: Sequence[Candidate]
@@ -277,6 +279,7 @@ class Further:
     options: SearchOptions
     seed: int
     cache: CachePath
+    device: str
 
     @property
     def layers(self) -> list[str]:
@@ -301,7 +304,7 @@ def measure_further(base: Base, dataset: Dataset, further: Further) -> tuple[lis
     poolings = [further.pooling]
     if further.pooling == "avg" and supports(base, further.layers, LONGER_POOLING):
         poolings.append(LONGER_POOLING)
-    sample = compute_views(base, dataset, further.layers, poolings, further.seed)
+    sample = compute_views(base, dataset, further.layers, poolings, further.seed, further.device)
     images = len(sample.numbers)
     measured = MeasuredPass(base.id, further.layers, poolings, dataset.digests[sample.numbers])
     one_pass = settle_pace(further.cache, measured, sample.seconds_per_view) * len(dataset.y)

@@ -155,6 +155,7 @@ def load_features(
     "select",
     "positive",
     "class_weight",
+    "device",
 )
 def advise(
     data: str | Path,
@@ -177,7 +178,8 @@ def advise(
     **options
         `path_column` and `label_column` of a table; `group_column`, `group_by` and `groups` (one for each image, or by
         path): images that belong together; `weights`, `resize`, `crop`, `precision`, `value_range` and `decode` of the
-        base; `poolings`, `seed`, `rehash`, `cache`, `select`, `positive` and `class_weight` as in `CompareRequest`.
+        base; `poolings`, `seed`, `rehash`, `cache`, `select`, `positive` and `class_weight` as in `CompareRequest`;
+        `device` ("auto", "cpu" or "cuda"), where the sample is run through the base.
 
     Returns
     -------

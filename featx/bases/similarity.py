@@ -16,6 +16,8 @@ from featx.bases.architecture import RANDOM_WEIGHTS
 from featx.bases.base import ALIASES, Base, Stage, is_pointwise_follower
 from featx.images.normalise import to_input
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -129,7 +131,7 @@ def watch_norms(stages: Sequence[Stage]) -> Iterator[dict[str, list[Moments]]]:
         yield moments
 
 
-def probe(base: Base, batches: Iterable[NDArray[np.uint8]], layers: Sequence[str]) -> Probe:
+def probe(base: Base, batches: Iterable[NDArray[np.uint8]], layers: Sequence[str], device: torch.device = CPU) -> Probe:
     """Run a base over a few images.
 
     Parameters
@@ -138,6 +140,8 @@ def probe(base: Base, batches: Iterable[NDArray[np.uint8]], layers: Sequence[str
     batches : iterable of (n, height, width, 3) uint8
     layers : sequence of str
         Exact names of the layers whose features are wanted.
+    device : torch.device
+        The base is moved there, in place.
 
     Returns
     -------
@@ -155,14 +159,16 @@ def probe(base: Base, batches: Iterable[NDArray[np.uint8]], layers: Sequence[str
         wanted[base.layers[-1].name] = ["avg"]
     # Random weights have seen nothing that images could be far from.
     trained_stages = () if base.source == RANDOM_WEIGHTS else base.stages
+    for stage in base.stages:
+        stage.module.to(device)
     with watch_norms(trained_stages) as moments, torch.inference_mode():
         for pixels in batches:
-            outputs = base.forward(to_input(torch.from_numpy(pixels), base.id.transform), wanted)
+            outputs = base.forward(to_input(torch.from_numpy(pixels).to(device), base.id.transform), wanted)
             for layer in layers:
-                features[layer].append(outputs[layer, "avg"].float().numpy())
+                features[layer].append(outputs[layer, "avg"].float().cpu().numpy())
             if classifier:
                 probabilities = outputs[classifier, "avg"].float().softmax(1)
-                confidences.append(probabilities.amax(1).numpy())
+                confidences.append(probabilities.amax(1).cpu().numpy())
     joined = {layer: np.concatenate(parts) for layer, parts in features.items()}
     confidence = None
     if confidences:

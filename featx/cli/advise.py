@@ -41,6 +41,13 @@ if TYPE_CHECKING:
 )
 @figure_options
 @class_weight_option
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where the sample is run through the base.",
+)
 @seed_option
 @feature_cache_options
 @output_options
@@ -107,7 +114,7 @@ def score_table(advice: Advice) -> str:
     rows = []
     for layer in advice.layers:
         star = "*" if layer.layer in advised_layers and layer.pooling == advice.pooling else ""
-        images = "all" if layer.cached else f"{layer.images} of {advice.images}"
+        images = "all" if layer.images == advice.images else f"{layer.images} of {advice.images}"
         row = [star, escape_controls(layer.layer), layer.pooling, layer.dim, images]
         row += [f"{layer.logme:.3f}", f"{layer.h_score:.2f}", f"{layer.knn_accuracy:.3f}"]
         row += [f"{layer.cv_accuracy[name]:.3f}" for name in classifiers]

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from featx.classifiers.choice import choose_value
 from featx.classifiers.registry import CLASSIFIERS, Linear
-from featx.classifiers.search import DEFAULT_OPTIONS, ScoredValues, SearchOptions, join_values
+from featx.classifiers.search import DEFAULT_OPTIONS, ScoredValues, SearchOptions, join_values, score_values
 from featx.evaluation.transferability import factorise, h_score, log_evidence, neighbour_accuracy
 from featx.features.matrix import name_degenerate
 from featx.features.splits import LabelledRows
 from featx.linear.cross_validation import Scoring, cross_validate, score_folds
 from featx.linear.lapack import one_thread
+from featx.linear.many_rows.cost import Problem, has_many_rows
 from featx.linear.val_scores import CVScores
 from featx.linear.weighting import WeightedLabels
 from featx.types import Matrix
@@ -48,7 +49,7 @@ class LayerScore:
     dim, images : int
         Length of a feature vector, and number of images that were scored.
     cached : bool
-        Whether all training images were scored, from the cache; else a sample of them.
+        Whether features of the cache were scored, all or `draw_images` of them; else a sample was run through the base.
     logme, h_score, knn_accuracy : float
         See `featx.evaluation.transferability`.
     cv_accuracy : dict of classifier to float
@@ -104,7 +105,7 @@ def score_layer(name: tuple[str, str], X: Matrix, rows: LabelledRows, seed: int,
         Rows of length one.
     rows : LabelledRows
     cached : bool
-        Whether these are all training images.
+        Whether they are cached.
     """
     return describe_layer(name, X, rows, cross_validate_layer(X, rows, seed), cached)
 
@@ -153,7 +154,7 @@ def cross_validate_layer(
     """Cross-validate the linear classifiers at every second C, as far as large ones may be the best.
 
     Large values take longest. The first fold tries all of them, the others none that lies more than `STEPS_PAST` beyond
-    what was best there, if it has images enough to tell.
+    what was best there, if it has images enough to tell. On many rows C is searched from the middle, as `search` does.
 
     Parameters
     ----------
@@ -169,7 +170,11 @@ def cross_validate_layer(
     grid = {name: each.values[::2] for name, each in CLASSIFIERS.items() if isinstance(each, Linear)}
     merit = options.criterion.rate_scores if options.criterion else None
     labels = WeightedLabels(rows.y, options.weighting)
-    first, *others = rows.folds(seed)
+    folds = rows.folds(seed)
+    if has_many_rows(len(folds[0][0]), X.shape[1], Problem.count_scores(len(np.unique(rows.y)))):
+        classifiers = {name: Linear(values) for name, values in grid.items()}
+        return score_values(classifiers, X, labels, folds, options.criterion, jobs or cpu_count())
+    first, *others = folds
     scored = score_folds(X, labels, [first], Scoring(grid, merit=merit), jobs or cpu_count())
     if others:
         if len(first[1]) >= ENOUGH_TO_TELL:

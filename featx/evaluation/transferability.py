@@ -13,6 +13,12 @@ from featx.types import Matrix
 NEIGHBOURS = 5
 """Neighbours that vote: few enough that a class of ten images can win."""
 
+MOST_JUDGED = 10_000
+"""Images of which the neighbours are looked for, at most: their accuracy is known to half a point."""
+
+BLOCK_SIMILARITIES = 4_000_000
+"""Similarities at a time: 32 MB with the copy that is looked through."""
+
 NOT_A_NEIGHBOUR = -2.0
 """Similarity below every cosine, so that an image is never among its own neighbours."""
 
@@ -183,6 +189,9 @@ def ledoit_wolf_shrinkage(spectrum: Spectrum) -> float:
 def neighbour_accuracy(X: Matrix, y: NDArray[np.intp], groups: NDArray[np.intp]) -> float:
     """Share of images whose class most of their five nearest neighbours have, by the angle between features.
 
+    Of more than `MOST_JUDGED` images so many are judged, each among all others. Memory: a copy of X, and
+    `BLOCK_SIMILARITIES` numbers.
+
     Parameters
     ----------
     X : (n, d) float
@@ -192,15 +201,45 @@ def neighbour_accuracy(X: Matrix, y: NDArray[np.intp], groups: NDArray[np.intp])
     """
     lengths = np.linalg.norm(X, axis=1, keepdims=True)
     unit = np.asarray(X / np.where(lengths > 0, lengths, 1), np.float32)
-    # Not scikit-learn's KNeighborsClassifier: images of one group must not vote for each other.
-    alike = unit @ unit.T
-    alike[groups[:, None] == groups[None, :]] = NOT_A_NEIGHBOUR
-    nearest = np.argsort(-alike, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(y) - 1)]
-    votes = np.zeros((len(y), int(y.max()) + 1))
+    judged = spread_evenly(len(y), MOST_JUDGED)
+    block = max(1, BLOCK_SIMILARITIES // len(y))
+    right = 0
+    for first in range(0, len(judged), block):
+        rows = judged[first : first + block]
+        # Not scikit-learn's KNeighborsClassifier: images of one group must not vote for each other.
+        alike = unit[rows] @ unit.T
+        alike[groups[rows, None] == groups] = NOT_A_NEIGHBOUR
+        right += int((vote(alike, y) == y[rows]).sum())
+    return right / len(judged)
+
+
+def spread_evenly(count: int, most: int) -> NDArray[np.intp]:
+    """Give the numbers below a count, or so many of them, evenly spread, so that every class has its share."""
+    return np.arange(count) if count <= most else np.arange(most) * count // most
+
+
+def vote(alike: NDArray[np.float32], y: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Give the class that most of the nearest neighbours of each image have; alike (m, n) says how near each is."""
+    rows = np.arange(len(alike))
+    votes = np.zeros((len(alike), int(y.max()) + 1))
     # Among classes with equally many votes the nearer neighbours win.
-    rows = np.arange(len(y))
-    for place, column in enumerate(nearest.T):
+    for place, column in enumerate(find_nearest(alike, min(NEIGHBOURS, len(y) - 1)).T):
         # A large group may leave fewer others than there are votes.
         is_neighbour = alike[rows, column] > NOT_A_NEIGHBOUR
         votes[rows, y[column]] += is_neighbour * (1 - 1e-3 * place)
-    return float((votes.argmax(axis=1) == y).mean())
+    return votes.argmax(axis=1)
+
+
+def find_nearest(alike: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    """Find the columns with the largest numbers of each row, the largest first: (m, n) to (m, count).
+
+    Of equal ones the first comes first.
+    """
+    columns = np.empty((len(alike), count), np.intp)
+    rest = alike.copy()
+    rows = np.arange(len(alike))
+    # Looking for the largest a few times is quicker than putting all in order.
+    for place in range(count):
+        columns[:, place] = rest.argmax(axis=1)
+        rest[rows, columns[:, place]] = -np.inf
+    return columns

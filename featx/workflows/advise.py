@@ -9,10 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from featx.advice.cached import Curve, Material, MeasuredLayers, measure_cached
+from featx.advice.cached import Curve, Material, MeasuredLayers, draw_images, measure_cached
 from featx.advice.candidates import Candidate, Rung
 from featx.advice.depth import covers_usual_layers, find_deepest
-from featx.advice.wording import describe_not_measured, describe_rungs, next_command
+from featx.advice.wording import (
+    CURVE_IS_FLAT,
+    describe_not_measured,
+    describe_rungs,
+    error_of_difference,
+    gain_of_last_doubling,
+    give_reasons,
+    next_command,
+)
 from featx.classifiers.figures import Criterion
 from featx.classifiers.search import SearchOptions
 from featx.errors import MissingFeatures, WeightsError
@@ -37,9 +45,6 @@ SIMILAR = 0.45
 
 MUCH_TO_GAIN = 0.95
 """Accuracy below which fine-tuning may be worth its time."""
-
-CURVE_IS_FLAT = 0.01
-"""Accuracy gained by the last doubling of the training images, below which more images help little."""
 
 CASES = {
     (False, True): "small and similar: train a linear classifier on the last layer",
@@ -149,8 +154,9 @@ def advise_layer(
 ) -> Advice:
     """Advise which layers of a base to use for a data set, and what to do next.
 
-    Cached layers are measured by cross-validation on all training images, and decide where there are any, unless
-    another one gains beyond noise on a sample that is run through the base. The held-out part is never read.
+    Cached layers are measured by cross-validation on all training images, or as many as `draw_images` takes, and decide
+    where there are any, unless another one gains beyond noise on a sample that is run through the base. The held-out
+    part is never read.
 
     Parameters
     ----------
@@ -177,10 +183,11 @@ def advise_layer(
     dataset, stored_base, layer_sets = join_cached(store, request, needs_features=sample is False)
     options = choose_options(request, dataset)
     train = np.flatnonzero(~dataset.test)
+    drawn = train[draw_images(LabelledRows(dataset.y[train], dataset.groups[train]), request.seed)]
     digests = dataset.manifest.digests
-    of_train = SearchOptions(criterion=options.criterion, weighting=options.weighting.take(train))
-    rows = LabelledRows(dataset.y[train], dataset.groups[train])
-    material = Material(request.cache, digests[train], rows, request.seed, of_train)
+    of_drawn = replace(options, weighting=options.weighting.take(drawn))
+    rows = LabelledRows(dataset.y[drawn], dataset.groups[drawn])
+    material = Material(request.cache, digests[drawn], rows, request.seed, of_drawn)
     cached = measure_cached(material, layer_sets, digests, progress) if layer_sets else None
     if sample is None:
         sample = cached is None or stored_base is None or not covers_usual_layers(stored_base, cached.scores)
@@ -260,7 +267,7 @@ def measure_sample(
 
     base = load_sample_base(request.base, stored_base)
     scored_layers = {score.layer for score in cached.scores} if cached else set()
-    sample = score_sample(base, dataset, scored_layers, request.seed, options)
+    sample = score_sample(base, dataset, scored_layers, request.seed, options, request.device)
     curve: Curve = []
     if cached is not None:
         clf = cached.chosen.clf
@@ -275,9 +282,9 @@ def measure_sample(
     advised = candidates[0]
     if advised.views == 1:
         of_cache = cached.advised if cached else None
-        further = Further(candidates, clf, of_cache, options, request.seed, request.cache)
+        further = Further(candidates, clf, of_cache, options, request.seed, request.cache, request.device)
         rungs, advised = measure_further(base, dataset, further)
-        # A cached candidate was measured on all images already.
+        # A cached candidate was measured on more images already.
         rungs = rungs[1:] if cached else rungs
     return OnSample(
         sample.evidence,
@@ -321,7 +328,11 @@ def conclude(
         layer=advised.layer,
         strategy=strategy,
         command=next_command(request, advised, (strategy, chosen.clf), is_cached),
-        reasons=[*give_reasons(chosen, curve, evidence), *describe_rungs(rungs), *name_promising(cached, sample)],
+        reasons=[
+            *give_reasons(chosen, curve, evidence, images),
+            *describe_rungs(rungs, images),
+            *name_promising(cached, sample),
+        ],
         images=images,
         classes=len(dataset.classes),
         split=dataset.split,
@@ -343,11 +354,6 @@ def round_if_known(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else round(value, 4)
 
 
-def gain_of_last_doubling(curve: Sequence[tuple[int, float]]) -> float:
-    """Accuracy gained by the last doubling of the training images."""
-    return curve[-1][1] - curve[-2][1]
-
-
 def decide(chosen: LayerScore, deepest: Collection[str], curve: Sequence[tuple[int, float]], is_large: bool) -> str:
     """Choose a strategy by what was measured.
 
@@ -357,19 +363,6 @@ def decide(chosen: LayerScore, deepest: Collection[str], curve: Sequence[tuple[i
     if is_large and chosen.best < MUCH_TO_GAIN and gain_of_last_doubling(curve) < CURVE_IS_FLAT:
         return "finetune"
     return "linear" if chosen.layer in deepest else "shallow"
-
-
-def give_reasons(chosen: LayerScore, curve: Sequence[tuple[int, float]], evidence: Sequence[LayerScore]) -> list[str]:
-    """Say in plain words what the advice rests on."""
-    images = f"all {chosen.images} training images" if chosen.cached else f"a sample of {chosen.images} images"
-    reasons = [f"{chosen.layer} with {chosen.clf} reaches {chosen.best:.3f}, cross-validated on {images}"]
-    others = [layer for layer in evidence if layer is not chosen and layer.cached == chosen.cached]
-    if others:
-        reasons.append(compare_with_second(chosen, max(others, key=lambda layer: layer.best)))
-    gain = gain_of_last_doubling(curve)
-    outlook = "more images would help" if gain >= CURVE_IS_FLAT else "more images would help little"
-    reasons.append(f"the last doubling of the training images brought {100 * gain:+.1f} points: {outlook}")
-    return reasons
 
 
 def name_promising(cached: MeasuredLayers | None, sample: OnSample) -> list[str]:
@@ -385,14 +378,3 @@ def name_promising(cached: MeasuredLayers | None, sample: OnSample) -> list[str]
     return [
         f"{best.layer} ({best.pooling}) looks better, {best.best:.3f} on a sample of {best.images} images: extract it"
     ]
-
-
-def error_of_difference(score: LayerScore) -> float:
-    """Estimate the standard error of the difference of two accuracies like this one."""
-    return float(np.sqrt(2 * max(0.0, score.best * (1 - score.best)) / score.images))
-
-
-def compare_with_second(chosen: LayerScore, second: LayerScore) -> str:
-    """Say how far behind the second layer is: within one standard error of the difference it counts as tied."""
-    rank = "statistically tied" if second.best >= chosen.best - error_of_difference(chosen) else "runner-up"
-    return f"{rank}: {second.layer} ({second.pooling}), {second.best:.3f}"

@@ -38,8 +38,9 @@ def test_gains_are_on_what_was_advised_until_then() -> None:
 
 def test_what_a_step_is_worth_is_said_with_its_price() -> None:
     rungs, _ = climb([tried("a", 0), tried("a", 0.031, views=6, seconds=240)], 300, cached=False)
-    said = "a (avg, 6 views): +3.1 +- 0.9 points for about 4 min of extraction, measured on 300 images"
-    assert describe_rung(rungs[1]) == said
+    said = "a (avg, 6 views): +3.1 +- 0.9 points for about 4 min of extraction, measured on 300 of 900 training images"
+    assert describe_rung(rungs[1], 900) == said
+    assert describe_rung(rungs[1], 300).endswith(" measured on all 300 training images")
 
 
 def test_values_of_c_are_the_good_one_and_those_below() -> None:

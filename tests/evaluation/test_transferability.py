@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from featx.evaluation import transferability
 from featx.evaluation.layer_scores import LayerScore, choose_layer, learning_curve, score_layer, thin_rows
 from featx.evaluation.transferability import factorise, h_score, ledoit_wolf_shrinkage, log_evidence, neighbour_accuracy
 from featx.features.splits import LabelledRows
@@ -76,6 +79,40 @@ def test_the_h_score_is_the_one_of_its_definition() -> None:
         means = np.stack([X[y == code].mean(axis=0) for code in y]) - X.mean(axis=0)
         wanted = (1 - shrinkage) * np.trace(np.linalg.solve(covariance, means.T @ means / 60))
         assert score_h(X, y) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_neighbours_are_looked_for_in_blocks_and_equal_ones_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    # Whole numbers: many are equally near.
+    X = random.integers(-1, 2, (300, 4)).astype(np.float32)
+    y = random.integers(0, 3, 300)
+    groups = random.integers(0, 200, 300)
+    unit = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-9)
+    alike = unit @ unit.T
+    alike[groups[:, None] == groups] = -2
+    right = 0
+    for row, nearest in enumerate(np.argsort(-alike, axis=1, kind="stable")[:, :5]):
+        votes = np.zeros(3)
+        for place, neighbour in enumerate(nearest):
+            votes[y[neighbour]] += 1 - 1e-3 * place
+        right += votes.argmax() == y[row]
+    whole = neighbour_accuracy(X, y, groups)
+    assert whole == right / 300
+    monkeypatch.setattr(transferability, "BLOCK_SIMILARITIES", 300 * 7)
+    assert neighbour_accuracy(X, y, groups) == whole
+
+
+def test_neighbours_of_many_images_take_little_memory_and_are_looked_for_of_some() -> None:
+    X, y = blobs(3, n=24_000, d=4)
+    tracemalloc.start()
+    try:
+        accuracy = neighbour_accuracy(X, y, np.arange(len(y)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # All pairs would take 2,300 MB.
+    assert peak < 150e6
+    assert accuracy == pytest.approx(neighbour_accuracy(X[:6000], y[:6000], np.arange(6000)), abs=0.03)
 
 
 def test_copies_of_an_image_are_not_each_others_neighbours() -> None:

@@ -10,17 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from featx.advice.cached import MeasuredLayers
 from featx.advice.candidates import Candidate
+from featx.advice.wording import give_reasons
 from featx.base_choice import BaseChoice
 from featx.bases import registry
 from featx.bases.architecture import Architecture
-from featx.errors import MissingFeatures, WeightsError
+from featx.errors import MissingFeatures, RequestError, WeightsError
 from featx.evaluation.layer_scores import LayerScore
 from featx.requests import CompareRequest, ExtractRequest
-from featx.workflows.advise import LARGE, OnSample, advise_layer, decide, give_reasons, name_promising
+from featx.workflows.advise import LARGE, OnSample, advise_layer, decide, name_promising
 from featx.workflows.extract import extract_features
 from tests.conftest import picture
 
@@ -92,7 +94,7 @@ def evidence(layer: str, accuracy: float) -> LayerScore:
 )
 def test_the_second_layer_is_named_as_tied_or_as_runner_up(accuracy: float, said: str) -> None:
     best, second = evidence("layer4", 0.9), evidence("layer3", accuracy)
-    reasons = give_reasons(best, [(2000, 0.89), (4000, 0.9)], [second, best])
+    reasons = give_reasons(best, [(2000, 0.89), (4000, 0.9)], [second, best], LARGE)
     assert reasons == [
         f"layer4 with logreg reaches 0.900, cross-validated on all {LARGE} training images",
         said,
@@ -218,6 +220,46 @@ def test_on_cached_layers_sets_poolings_and_views_are_measured_and_no_sample_is_
     assert (advice.layer, advice.pooling, advice.views) == (last_kept.layer, last_kept.pooling, last_kept.views)
     assert f"--layer {advice.layer} --clf {advice.clf} --pooling {advice.pooling}" in advice.command
     assert ("--views 2 --test-views 2" in advice.command) == (advice.views == 2)
+
+
+def test_of_many_images_a_sample_is_measured_and_that_is_said(
+    featx: Featx, cached_views: CompareRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("featx.advice.cached.MOST_IMAGES", 18)
+    monkeypatch.setattr("featx.advice.cached.IMAGES_OF_CLASS", 1)
+    advice = advise_layer(cached_views)
+    assert advice.images == 27
+    assert {layer.images for layer in advice.layers} == {18}
+    assert {rung.images for rung in advice.rungs} == {18}
+    assert "cross-validated on 18 of 27 training images" in advice.reasons[0]
+    assert any(reason.startswith("the last doubling of the training images (to ") for reason in advice.reasons)
+    words = ("advise", cached_views.data, "--base", "tiny", "--cache", cached_views.cache, "-q")
+    assert featx(*words).stdout.count("18 of 27") >= 8
+    monkeypatch.setattr("featx.advice.cached.MOST_IMAGES", 27)
+    assert {layer.images for layer in advise_layer(cached_views).layers} == {27}
+
+
+def test_the_sample_is_run_where_that_is_asked_for(
+    featx: Featx, photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("advise", photos, "--base", "tiny", "--cache", cache, "-q", "--json")
+    devices: list[str] = []
+
+    def choose(name: str) -> torch.device:
+        devices.append(name)
+        return torch.device("cpu")
+
+    monkeypatch.setattr("featx.advice.sample.choose_device", choose)
+    chosen = featx(*words, "--device", "cuda")
+    assert (chosen.exit_code, set(devices)) == (0, {"cuda"})
+    assert featx(*words).exit_code == 0
+    assert set(devices) == {"cuda", "auto"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_card_that_is_not_there_is_an_error(photos: Path, cache: Path) -> None:
+    with pytest.raises(RequestError, match="device 'cuda' is not on this machine"):
+        advise_layer(CompareRequest(str(photos), BaseChoice("tiny"), cache=cache, device="cuda"))
 
 
 def test_the_same_request_gives_the_same_advice(cached_views: CompareRequest) -> None:
