@@ -25,7 +25,7 @@ from featx.bases.registry import resolve
 from featx.bases.similarity import candidates, probe
 from featx.classifiers.search import SearchOptions
 from featx.engines.compute import PixelBatches, compute_features
-from featx.engines.device import choose_device
+from featx.engines.device import choose_device, forbid_tf32
 from featx.engines.engine import LazyEngine, make_plan
 from featx.errors import UnsupportedLayout
 from featx.evaluation.layer_scores import LayerScore, choose_layer, cross_validate_layer, describe_layer
@@ -139,6 +139,7 @@ def score_sample(
     batches = PixelBatches(dataset.manifest.listing, sample.tolist(), base.id.transform)
     usual_layers = candidates(base)
     layers = [layer for layer in usual_layers if layer not in scored_layers]
+    forbid_tf32()
     probed = probe(base, batches, layers, choose_device(device))
     given = np.array(batches.rows_given, np.intp)
     rows = label_rows(dataset, given)

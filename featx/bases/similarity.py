@@ -141,7 +141,7 @@ def probe(base: Base, batches: Iterable[NDArray[np.uint8]], layers: Sequence[str
     layers : sequence of str
         Exact names of the layers whose features are wanted.
     device : torch.device
-        The base is moved there, in place.
+        The base is moved there, in place; to the CPU instead of "mps", which has no float64.
 
     Returns
     -------
@@ -159,6 +159,7 @@ def probe(base: Base, batches: Iterable[NDArray[np.uint8]], layers: Sequence[str
         wanted[base.layers[-1].name] = ["avg"]
     # Random weights have seen nothing that images could be far from.
     trained_stages = () if base.source == RANDOM_WEIGHTS else base.stages
+    device = CPU if device.type == "mps" else device
     for stage in base.stages:
         stage.module.to(device)
     with watch_norms(trained_stages) as moments, torch.inference_mode():

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
 from featx.bases.base import Base, Stage
+from featx.engines.device import forbid_tf32
 from featx.errors import RequestError
 from featx.images.normalise import to_input
 from featx.types import LayerFeatures
@@ -44,9 +45,7 @@ class TorchEngine:
 
     def __post_init__(self) -> None:
         self.dtype = DTYPES[self.base.id.precision]
-        # TF32 rounds to 10 bits, an error of up to 5e-4: engines may differ by 1e-4 only.
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
+        forbid_tf32()
         for stage in self.base.stages:
             stage.module.to(self.device, self.dtype).to(memory_format=torch.channels_last)
         self.names = self.base.outputs(self.wanted)

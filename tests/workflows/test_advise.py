@@ -352,3 +352,16 @@ def test_the_figure_that_is_asked_for_decides(cached_views: CompareRequest, sele
     if select == "log_loss":
         assert all(rung.accuracy <= 0 for rung in advice.rungs)
     assert f"--select {select}" in advice.command
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("base", ["tiny", "hog"])
+def test_a_sample_on_a_gpu_says_what_it_says_on_the_cpu(photos: Path, cache: Path, base: str) -> None:
+    on_gpu, on_cpu = (
+        advise_layer(CompareRequest(str(photos), BaseChoice(base), cache=cache / device, device=device))
+        for device in ("cuda", "cpu")
+    )
+    assert on_gpu.similarity == pytest.approx(on_cpu.similarity, abs=1e-3)
+    assert on_gpu.distances == pytest.approx(on_cpu.distances, abs=1e-3)
+    for of_gpu, of_cpu in zip(on_gpu.layers, on_cpu.layers, strict=True):
+        assert of_gpu.logme == pytest.approx(of_cpu.logme, abs=1e-2)
