@@ -7,6 +7,9 @@ import numpy as np
 from featx.features.splits import FOLDS, LabelledRows
 from featx.types import RowNumbers
 
+CHECK_EVERY = 1000
+"""Groups after which it is looked whether any class lacks rows: of a million images most need not be seen."""
+
 
 def draw_rows(rows: LabelledRows, most: int, seed: int) -> RowNumbers:
     """Draw about so many rows, each class by its share, whole groups only; all rows where there are no more.
@@ -37,7 +40,9 @@ def draw_rows(rows: LabelledRows, most: int, seed: int) -> RowNumbers:
     rows_drawn = np.zeros(len(counts), np.intp)
     groups_drawn = np.zeros(len(counts), np.intp)
     quotas = most / n * counts
-    for group in shuffled:
+    for number, group in enumerate(shuffled):
+        if number % CHECK_EVERY == 0 and ((rows_drawn + 0.5 > quotas) & (groups_drawn >= least))[counts > 0].all():
+            break
         of_group = np.bincount(rows.y[members[group]], minlength=len(counts))
         holds = of_group > 0
         lacks = (rows_drawn + of_group / 2 <= quotas) | (groups_drawn < least)
