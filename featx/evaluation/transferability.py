@@ -223,14 +223,14 @@ def vote(alike: NDArray[np.float32], y: NDArray[np.intp]) -> NDArray[np.intp]:
     rows = np.arange(len(alike))
     votes = np.zeros((len(alike), int(y.max()) + 1))
     # Among classes with equally many votes the nearer neighbours win.
-    for place, column in enumerate(find_nearest(alike, min(NEIGHBOURS, len(y) - 1)).T):
+    for place, column in enumerate(find_largest(alike, min(NEIGHBOURS, len(y) - 1)).T):
         # A large group may leave fewer others than there are votes.
         is_neighbour = alike[rows, column] > NOT_A_NEIGHBOUR
         votes[rows, y[column]] += is_neighbour * (1 - 1e-3 * place)
     return votes.argmax(axis=1)
 
 
-def find_nearest(alike: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+def find_largest(alike: NDArray[np.float32], count: int) -> NDArray[np.intp]:
     """Find the columns with the largest numbers of each row, the largest first: (m, n) to (m, count).
 
     Of equal ones the first comes first.

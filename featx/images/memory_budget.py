@@ -19,7 +19,7 @@ LARGEST_KEPT_BLOCK = 2**25
 MANY_BLOCKS = 2**25
 """Bytes from which on glibc returns what a picture has freed before the next one asks for as much."""
 
-KEPT_BYTES = 2**26
+KEPT_MEMORY = 2**26
 """Freed bytes that glibc keeps for the next picture of the same thread: one of 16 megapixels."""
 
 
@@ -122,7 +122,7 @@ def keep_freed_memory() -> None:
     set_parameter = find_c_function("mallopt")
     if set_parameter is not None:
         set_parameter(M_MMAP_THRESHOLD, LARGEST_KEPT_BLOCK)
-        set_parameter(M_TRIM_THRESHOLD, KEPT_BYTES)
+        set_parameter(M_TRIM_THRESHOLD, KEPT_MEMORY)
 
 
 def return_freed_memory() -> None:
