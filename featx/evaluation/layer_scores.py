@@ -207,7 +207,7 @@ def join_folds(first: CVScores, further: CVScores) -> CVScores:
 def choose_layer(scores: Sequence[LayerScore]) -> LayerScore:
     """Choose the layer that is best in cross-validation, or among its equals the one with the best mean accuracy.
 
-    Layers scored on all training images are preferred to those scored on a sample.
+    Cached layers are preferred to those of which only a sample was run through the base.
     """
     candidates = [score for score in scores if score.cached] or list(scores)
     candidates = [score for score in candidates if not score.degenerate] or candidates

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.linear.lapack import decompose_symmetric, rounding_of
+from featx.models.neighbours import NOT_A_NEIGHBOUR, take_largest
 from featx.types import Matrix
 
 NEIGHBOURS = 5
@@ -17,10 +18,7 @@ MOST_JUDGED = 10_000
 """Images of which the neighbours are looked for, at most: their accuracy is known to half a point."""
 
 BLOCK_SIMILARITIES = 4_000_000
-"""Similarities at a time: 32 MB with the copy that is looked through."""
-
-NOT_A_NEIGHBOUR = -2.0
-"""Similarity below every cosine, so that an image is never among its own neighbours."""
+"""Similarities at a time: 16 MB."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ def ledoit_wolf_shrinkage(spectrum: Spectrum) -> float:
 def neighbour_accuracy(X: Matrix, y: NDArray[np.intp], groups: NDArray[np.intp]) -> float:
     """Share of images whose class most of their five nearest neighbours have, by the angle between features.
 
-    Of more than `MOST_JUDGED` images so many are judged, each among all others. Memory: a copy of X, and
+    At most `MOST_JUDGED` images are judged, each by its neighbours among all. Memory: a copy of X, and
     `BLOCK_SIMILARITIES` numbers.
 
     Parameters
@@ -219,27 +217,20 @@ def spread_evenly(count: int, most: int) -> NDArray[np.intp]:
 
 
 def vote(alike: NDArray[np.float32], y: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Give the class that most of the nearest neighbours of each image have; alike (m, n) says how near each is."""
+    """Give the class that most of the nearest neighbours of each image have.
+
+    Parameters
+    ----------
+    alike : (m, n) float32
+        How near each of n images is; overwritten.
+    y : (n,) int
+    """
     rows = np.arange(len(alike))
     votes = np.zeros((len(alike), int(y.max()) + 1))
+    nearest, similarities = take_largest(alike, min(NEIGHBOURS, len(y) - 1))
+    # A large group may leave fewer others than there are votes.
+    is_neighbour = similarities > NOT_A_NEIGHBOUR
     # Among classes with equally many votes the nearer neighbours win.
-    for place, column in enumerate(find_largest(alike, min(NEIGHBOURS, len(y) - 1)).T):
-        # A large group may leave fewer others than there are votes.
-        is_neighbour = alike[rows, column] > NOT_A_NEIGHBOUR
-        votes[rows, y[column]] += is_neighbour * (1 - 1e-3 * place)
+    for place, column in enumerate(nearest.T):
+        votes[rows, y[column]] += is_neighbour[:, place] * (1 - 1e-3 * place)
     return votes.argmax(axis=1)
-
-
-def find_largest(alike: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    """Find the columns with the largest numbers of each row, the largest first: (m, n) to (m, count).
-
-    Of equal ones the first comes first.
-    """
-    columns = np.empty((len(alike), count), np.intp)
-    rest = alike.copy()
-    rows = np.arange(len(alike))
-    # Looking for the largest a few times is quicker than putting all in order.
-    for place in range(count):
-        columns[:, place] = rest.argmax(axis=1)
-        rest[rows, columns[:, place]] = -np.inf
-    return columns

@@ -20,7 +20,7 @@ MANY_BLOCKS = 2**25
 """Bytes from which on glibc returns what a picture has freed before the next one asks for as much."""
 
 KEPT_MEMORY = 2**26
-"""Freed bytes that glibc keeps for the next picture of the same thread: one of 16 megapixels."""
+"""Freed bytes at the end of a thread's memory that glibc keeps; it manages a thread's memory in pieces of this size."""
 
 
 class MemoryBudget:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from featx.features.scaling import measure_lengths, unit_length
 from featx.linear.lapack import one_thread
+from featx.models.neighbours import NOT_A_NEIGHBOUR, keep_largest, take_largest
 from featx.types import Matrix
 
 TILE_ROWS = 1024
@@ -29,13 +30,6 @@ SPARE = 2
 
 SAMPLE_ROWS = 4096
 """Rows that principal components are computed of."""
-
-NOT_A_NEIGHBOUR = -2.0
-"""Below every cosine."""
-
-FEW = 16
-"""Neighbours up to which looking for the largest one again and again is quicker than putting all in order: a look takes
-a fortieth of the time."""
 
 
 @dataclass(frozen=True)
@@ -197,39 +191,6 @@ def exclude_own(similarities: NDArray[np.float32], offset: int) -> None:
     columns = rows + offset
     is_inside = (columns >= 0) & (columns < similarities.shape[1])
     similarities[rows[is_inside], columns[is_inside]] = NOT_A_NEIGHBOUR
-
-
-def take_largest(values: NDArray[np.float32], count: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Give the places and values of the largest of each row, the largest first: (n, m) to (n, count) each.
-
-    Parameters
-    ----------
-    values : (n, m) float32
-        Overwritten.
-    count : int
-    """
-    if count > FEW or count >= values.shape[1]:
-        nearest = keep_largest(values, count)
-        return nearest, np.take_along_axis(values, nearest, axis=1)
-    rows = np.arange(len(values))
-    nearest = np.empty((len(values), count), np.intp)
-    largest = np.empty((len(values), count), np.float32)
-    for place in range(count):
-        nearest[:, place] = values.argmax(axis=1)
-        largest[:, place] = values[rows, nearest[:, place]]
-        values[rows, nearest[:, place]] = NOT_A_NEIGHBOUR
-    return nearest, largest
-
-
-def keep_largest(values: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    """Give the places of the largest values of each row, the largest first: (n, m) to (n, count)."""
-    if count >= values.shape[1]:
-        return np.argsort(-values, axis=1, kind="stable")[:, :count]
-    if count == 0:
-        return np.zeros((len(values), 0), np.intp)
-    largest = np.argpartition(-values, count - 1, axis=1)[:, :count]
-    order = np.argsort(-np.take_along_axis(values, largest, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(largest, order, axis=1)
 
 
 def project(X: Matrix, columns: int) -> NDArray[np.float32]:

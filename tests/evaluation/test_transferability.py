@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from featx.evaluation import transferability
-from featx.evaluation.layer_scores import LayerScore, choose_layer, learning_curve, score_layer, thin_rows
+from featx.evaluation.layer_scores import (
+    LayerScore,
+    choose_layer,
+    cross_validate_layer,
+    learning_curve,
+    score_layer,
+    thin_rows,
+)
 from featx.evaluation.transferability import factorise, h_score, ledoit_wolf_shrinkage, log_evidence, neighbour_accuracy
 from featx.features.splits import LabelledRows
 
@@ -110,9 +117,27 @@ def test_neighbours_of_many_images_take_little_memory_and_are_looked_for_of_some
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    judged = transferability.spread_evenly(len(y), transferability.MOST_JUDGED)
+    assert len(np.unique(judged)) == transferability.MOST_JUDGED
+    assert (judged[0], judged[-1]) == (0, pytest.approx(len(y), abs=3))
     # All pairs would take 2,300 MB.
     assert peak < 150e6
     assert accuracy == pytest.approx(neighbour_accuracy(X[:6000], y[:6000], np.arange(6000)), abs=0.03)
+
+
+def test_on_many_rows_c_is_searched_from_the_middle_and_judged_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = blobs(1.5, n=600, d=8)
+    rows = LabelledRows(y, np.arange(len(y)))
+    of_all = cross_validate_layer(X, rows, 0)
+    monkeypatch.setattr("featx.linear.many_rows.cost.MANY", 1)
+    # Not the way that tries all values.
+    monkeypatch.setattr("featx.evaluation.layer_scores.score_folds", None)
+    searched = cross_validate_layer(X, rows, 0)
+    assert set(searched) == set(of_all)
+    for name, scored in searched.items():
+        assert scored.scores.accuracy.shape == (5, len(scored.values))
+        best = of_all[name].scores.accuracy.mean(axis=0).max()
+        assert scored.scores.accuracy.mean(axis=0).max() == pytest.approx(best, abs=0.005)
 
 
 def test_copies_of_an_image_are_not_each_others_neighbours() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from featx.features.splits import LabelledRows
 from featx.selection.sampling import draw_rows
@@ -34,3 +35,17 @@ def test_groups_are_drawn_whole() -> None:
     drawn = draw_rows(LabelledRows(y, groups), 600, 0)
     assert 540 <= len(drawn) <= 660
     assert not set(groups[drawn]) & set(np.delete(groups, drawn))
+
+
+@pytest.mark.parametrize("in_groups", [False, True])
+def test_what_is_drawn_does_not_depend_on_when_it_is_looked_for_the_end(
+    in_groups: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    y = random.integers(0, 30, 5000) ** 2 // 30
+    groups = random.integers(0, 2000, 5000) if in_groups else np.arange(5000)
+    drawn = []
+    for every in (1, 10**9):
+        monkeypatch.setattr("featx.selection.sampling.CHECK_EVERY", every)
+        drawn.append(draw_rows(LabelledRows(y, groups), 700, 0))
+    assert np.array_equal(*drawn)
